@@ -1,1 +1,6 @@
-//! rules
+//! The rules of Orrery: every decision the engine can make, as pure functions over one subject.
+//! `decide` reads a state and a command and gives events; `apply` assigns what events say and cannot refuse.
+//! This crate may never contain: IO, a clock, randomness, async, iteration over a hashed map.
+
+pub mod bounds;
+pub mod ids;

@@ -1,1 +1,4 @@
-//! event_store
+//! The truth: streams of events, one a subject. `contract` says what every store guarantees; the implementations
+//! never name each other.
+
+pub mod contract;

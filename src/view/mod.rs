@@ -1,1 +1,4 @@
-//! view
+//! The documents people query, derived from the streams. `contract` says what every view guarantees; the
+//! implementations never name each other.
+
+pub mod contract;

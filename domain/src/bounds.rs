@@ -1,0 +1,87 @@
+//! Every limit of the rules with its reason. Limits that an operator may change are fields of [`Bounds`]; the
+//! rest are constants. Each is tested for its clear error.
+
+/// Subjects fall into this many groups: enough for dozens of engines, few enough that a lease document lists them.
+pub const GROUPS: u8 = 64;
+/// Node keys, queues, environments and namespaces: they appear in paths, logs and indexes.
+pub const KEY_CHARS_MAX: usize = 64;
+/// A worker's name, a claim, a correlation id: a host name plus an incarnation fits.
+pub const WORKER_CHARS_MAX: usize = 128;
+/// An Idempotency-Key (255) with its route and batch position.
+pub const COMMAND_ID_CHARS_MAX: usize = 320;
+/// A job's type, a node's action type.
+pub const JOB_TYPE_CHARS_MAX: usize = 100;
+/// The name of a job or node.
+pub const NAME_CHARS_MAX: usize = 255;
+/// A job's description.
+pub const DESCRIPTION_CHARS_MAX: usize = 1_000;
+/// One tag.
+pub const TAG_CHARS_MAX: usize = 50;
+/// Tags of a job or node.
+pub const TAGS_MAX: usize = 20;
+/// Entries of `metadata`.
+pub const METADATA_ENTRIES_MAX: usize = 64;
+/// A key of `metadata`: `[a-z0-9._/-]`, so that no store takes it for a path or an operator.
+pub const METADATA_KEY_CHARS_MAX: usize = 63;
+/// Bytes of all metadata of a job or node together.
+pub const METADATA_BYTES_MAX: usize = 16 * 1_024;
+/// The reason a person gives for an action.
+pub const REASON_CHARS_MAX: usize = 1_000;
+/// An error's message in a report; longer ones are cut, never refused.
+pub const ERROR_MESSAGE_CHARS_MAX: usize = 4_096;
+/// Shortest time-out, in milliseconds: below it the clock's resolution and the network decide.
+pub const TIMEOUT_MS_MIN: u64 = 1_000;
+/// Longest time-out, in milliseconds (30 days).
+pub const TIMEOUT_MS_MAX: u64 = 30 * 24 * 3_600 * 1_000;
+/// Shortest lease, in milliseconds: a third of it is the heartbeat interval.
+pub const LEASE_MS_MIN: u64 = 5_000;
+/// Longest lease, in milliseconds.
+pub const LEASE_MS_MAX: u64 = 3_600_000;
+/// Leases in one request and items in one report.
+pub const BATCH_MAX: usize = 1_000;
+/// Jobs in one batch submission.
+pub const JOB_BATCH_MAX: usize = 1_000;
+/// Longest retry wait that a report may ask for, in milliseconds.
+pub const RETRY_AFTER_MS_MAX: u64 = 3_600_000;
+/// Executions a policy may ask for.
+pub const ATTEMPTS_MAX: u32 = 100_000;
+/// Entries of a policy's lists of delays and error types.
+pub const POLICY_LIST_MAX: usize = 100;
+/// Nesting of inputs and outputs.
+pub const JSON_DEPTH_MAX: usize = 64;
+/// Resources a job may ask of its environment.
+pub const RESOURCES_MAX: usize = 16;
+/// Amount of one resource.
+pub const RESOURCE_AMOUNT_MAX: u64 = 1_000_000_000;
+/// Payloads up to this many bytes travel in the events; larger ones are stored beside them.
+pub const PAYLOAD_INLINE_BYTES_MAX: usize = 2 * 1_024;
+/// How far ahead a start may be scheduled, in milliseconds (10 years).
+pub const SCHEDULE_AHEAD_MS_MAX: i64 = 10 * 365 * 24 * 3_600 * 1_000;
+/// Leases of one attempt that may be given back uncounted because an answer could not be written.
+pub const UNCOUNTED_RELEASES_MAX: u8 = 3;
+/// The first report after a lease was lost is kept as evidence; further ones are only counted in the metrics.
+pub const EVIDENCE_PER_ATTEMPT_MAX: u8 = 1;
+
+/// The limits an operator may change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bounds {
+    /// Nodes in one job.
+    pub nodes_max: usize,
+    /// Edges in one job.
+    pub edges_max: usize,
+    /// Parents of one node, and children of one node.
+    pub fan_max: usize,
+    /// Bytes of one input or output.
+    pub payload_bytes_max: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            nodes_max: 20_000,
+            edges_max: 100_000,
+            fan_max: 5_000,
+            payload_bytes_max: 256 * 1_024,
+        }
+    }
+}
