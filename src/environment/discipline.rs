@@ -1,0 +1,181 @@
+//! How the engine's time follows its source: the pure arithmetic behind the clock.
+//! Always holds: time never goes back; once the engine serves, it never steps but works off a difference by
+//! running at most a tenth fast or slow; it stands at the source's time as soon as the difference is gone.
+//! Absent: any reading of a real clock (`clock.rs` does that), so that every case can be tested.
+
+use std::time::Duration;
+
+/// A difference is worked off by one part in this many: 10 % fast or slow, the rate error that liveness tolerates.
+pub const SLEW_DIVISOR: i128 = 10;
+
+const NANOS_PER_MS: i128 = 1_000_000;
+
+/// A stretch of time on which the engine's clock is one function of the monotonic reading; replaced, never
+/// mutated, when the source is sampled or a floor is learnt, so that a reading needs no write.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Discipline {
+    from: i128,
+    engine_at_from: i128,
+    source_at_from: i128,
+    serving: bool,
+}
+
+impl Discipline {
+    /// The engine's time equals the source's at the monotonic reading `at`.
+    pub(super) fn start(at: Duration, source_ms: i64) -> Self {
+        let source = i128::from(source_ms) * NANOS_PER_MS;
+        Self { from: nanos(at), engine_at_from: source, source_at_from: source, serving: false }
+    }
+
+    /// The engine's time in milliseconds since 1970 at the monotonic reading `at`.
+    pub(super) fn now_ms(&self, at: Duration) -> i64 {
+        saturating_ms(self.engine(nanos(at)))
+    }
+
+    /// How far the engine's time is ahead of its source at `at`, in milliseconds; negative when behind.
+    pub(super) fn ahead_ms(&self, at: Duration) -> i64 {
+        let at = nanos(at);
+        saturating_ms(self.engine(at) - self.source(at))
+    }
+
+    /// The newest event time that was loaded: the engine's time must not be before it. Before serving the clock
+    /// steps there; afterwards the floor becomes the source until then unmatched, approached at the allowed rate.
+    pub(super) fn with_floor(&self, at: Duration, floor_ms: i64) -> Self {
+        let mut next = self.cut(nanos(at));
+        let floor = i128::from(floor_ms) * NANOS_PER_MS;
+        if next.engine_at_from < floor {
+            if next.serving {
+                next.source_at_from = next.source_at_from.max(floor);
+            } else {
+                next.engine_at_from = floor;
+            }
+        }
+        next
+    }
+
+    /// From `at` on the clock never steps.
+    pub(super) fn serving(&self, at: Duration) -> Self {
+        Self { serving: true, ..self.cut(nanos(at)) }
+    }
+
+    /// A new sample of the source. Before serving the clock steps forward to it, never back.
+    pub(super) fn sampled(&self, at: Duration, source_ms: i64) -> Self {
+        let mut next = self.cut(nanos(at));
+        next.source_at_from = i128::from(source_ms) * NANOS_PER_MS;
+        if !next.serving {
+            next.engine_at_from = next.engine_at_from.max(next.source_at_from);
+        }
+        next
+    }
+
+    fn cut(&self, at: i128) -> Self {
+        let from = at.max(self.from);
+        Self {
+            from,
+            engine_at_from: self.engine(from),
+            source_at_from: self.source(from),
+            serving: self.serving,
+        }
+    }
+
+    fn source(&self, at: i128) -> i128 {
+        self.source_at_from + (at - self.from).max(0)
+    }
+
+    fn engine(&self, at: i128) -> i128 {
+        let passed = (at - self.from).max(0);
+        let behind = self.source_at_from - self.engine_at_from;
+        let slew = passed / SLEW_DIVISOR;
+        self.engine_at_from + passed + behind.clamp(-slew, slew)
+    }
+}
+
+fn nanos(at: Duration) -> i128 {
+    // A u128 of nanoseconds passes i128 after 10^21 years of uptime.
+    i128::try_from(at.as_nanos()).unwrap_or(i128::MAX)
+}
+
+fn saturating_ms(nanos: i128) -> i64 {
+    let ms = nanos.div_euclid(NANOS_PER_MS);
+    i64::try_from(ms).unwrap_or(if ms < 0 { i64::MIN } else { i64::MAX })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    #[test]
+    fn the_clock_runs_with_its_source() {
+        let clock = Discipline::start(ms(5), 1_000);
+        assert_eq!(clock.now_ms(ms(5)), 1_000);
+        assert_eq!(clock.now_ms(ms(1_005)), 2_000);
+        assert_eq!(clock.ahead_ms(ms(1_005)), 0);
+    }
+
+    #[test]
+    fn a_floor_before_serving_is_stepped_to_and_worked_off_slowly() {
+        let clock = Discipline::start(ms(0), 1_000).with_floor(ms(0), 1_500).serving(ms(0));
+        assert_eq!(clock.now_ms(ms(0)), 1_500);
+        assert_eq!(clock.now_ms(ms(1_000)), 2_400, "a tenth slow while ahead");
+        assert_eq!(clock.ahead_ms(ms(5_000)), 0);
+        assert_eq!(clock.now_ms(ms(6_000)), 7_000, "with the source once the difference is gone");
+    }
+
+    #[test]
+    fn a_sample_while_serving_never_steps() {
+        let clock = Discipline::start(ms(0), 1_000).serving(ms(0)).sampled(ms(100), 10_000);
+        assert_eq!(clock.now_ms(ms(100)), 1_100);
+        assert_eq!(clock.now_ms(ms(1_100)), 2_200, "a tenth fast while behind");
+    }
+
+    #[test]
+    fn a_floor_in_the_past_changes_nothing() {
+        let clock = Discipline::start(ms(0), 1_000).with_floor(ms(0), 900);
+        assert_eq!(clock.now_ms(ms(0)), 1_000);
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Floor(i64),
+        Sample(i64),
+        Serve,
+        Pass(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0..1_000_000_i64).prop_map(Step::Floor),
+            (0..1_000_000_i64).prop_map(Step::Sample),
+            Just(Step::Serve),
+            (0..10_000_u64).prop_map(Step::Pass),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn time_never_goes_back_and_serving_time_keeps_its_rate(steps in proptest::collection::vec(step(), 1..60)) {
+            let (mut clock, mut at, mut serving) = (Discipline::start(ms(0), 500_000), 0_u64, false);
+            for step in steps {
+                let (before, was_at) = (clock.now_ms(ms(at)), at);
+                match step {
+                    Step::Floor(floor) => clock = clock.with_floor(ms(at), floor),
+                    Step::Sample(source) => clock = clock.sampled(ms(at), source),
+                    Step::Serve => { clock = clock.serving(ms(at)); serving = true; }
+                    Step::Pass(passed) => at += passed,
+                }
+                let after = clock.now_ms(ms(at));
+                prop_assert!(after >= before);
+                if serving {
+                    let passed = i64::try_from(at - was_at).unwrap_or(i64::MAX);
+                    prop_assert!(((after - before) - passed).abs() <= passed / 10 + 1);
+                }
+            }
+        }
+    }
+}
