@@ -247,7 +247,7 @@ impl SubjectId {
         let hash = self.id.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
         });
-        GroupId((hash >> 32) as u8 % bounds::GROUPS)
+        GroupId(hash.to_be_bytes()[3] % bounds::GROUPS)
     }
 }
 

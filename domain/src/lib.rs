@@ -4,3 +4,7 @@
 
 pub mod bounds;
 pub mod ids;
+pub mod job;
+pub mod node;
+pub mod refusal;
+pub mod retry;

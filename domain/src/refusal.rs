@@ -1,0 +1,164 @@
+//! Every way the rules can say no. A refusal changes nothing. Its meaning in HTTP is decided in one file of the
+//! service, never here.
+
+use crate::ids::{IdError, JobId};
+use crate::job::status::JobStatus;
+use crate::node::status::NodeStatus;
+
+/// One thing that is wrong with a request, with where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldError {
+    /// RFC 6901 pointer into the request body, such as `/nodes/0/depends_on/1`.
+    pub pointer: String,
+    /// Stable word, such as `out_of_range`.
+    pub code: &'static str,
+    /// What is wrong and what is allowed, without the rejected value where it may be secret.
+    pub message: String,
+}
+
+impl FieldError {
+    /// A field error.
+    pub fn new(pointer: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), code, message: message.into() }
+    }
+
+    /// An identifier that does not fit its alphabet or length.
+    pub fn id(pointer: impl Into<String>, error: &IdError) -> Self {
+        Self::new(pointer, "invalid_format", error.to_string())
+    }
+}
+
+/// Which group of codes a refusal belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusalGroup {
+    /// The thing does not exist in this namespace.
+    NotFound,
+    /// Somebody else was first, or the request contradicts an earlier one.
+    Conflict,
+    /// The thing exists and its state does not allow this.
+    InvalidState,
+    /// A bound would be passed.
+    Limit,
+    /// The request is well formed and wrong.
+    Invalid,
+}
+
+/// Why a command changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No such job.
+    #[error("there is no such job")]
+    JobNotFound,
+    /// No such node in the job.
+    #[error("the job has no such node")]
+    NodeNotFound,
+    /// No such environment.
+    #[error("there is no such environment")]
+    EnvironmentNotFound,
+    /// The name is taken.
+    #[error("an environment of this name exists")]
+    EnvironmentExists,
+    /// The environment has grants or requests.
+    #[error("the environment is in use by {jobs} jobs")]
+    EnvironmentInUse {
+        /// How many jobs hold or ask for a grant.
+        jobs: usize,
+    },
+    /// `default` is always there, without limits.
+    #[error("the environment `default` cannot be changed or deleted")]
+    EnvironmentFixed,
+    /// The lease is not the newest of a running attempt.
+    #[error("the lease is lost: the attempt was taken over, ended, or its job is over")]
+    LeaseLost,
+    /// The same lease was reported with another result.
+    #[error("this attempt has been reported with another result")]
+    ReportedDifferently,
+    /// The same Idempotency-Key came with another body.
+    #[error("the Idempotency-Key was used with another body")]
+    IdempotencyKeyReused,
+    /// If-Match named another version.
+    #[error("the version is {current}, not {expected}")]
+    VersionMismatch {
+        /// What If-Match said.
+        expected: u64,
+        /// What it is.
+        current: u64,
+    },
+    /// The job's state does not allow it.
+    #[error("a job that is {current} cannot be {attempted}")]
+    JobState {
+        /// Which job.
+        job: JobId,
+        /// Its state.
+        current: JobStatus,
+        /// The state it is ending in, if it is ending.
+        ending: Option<JobStatus>,
+        /// What was asked, as a word.
+        attempted: &'static str,
+        /// The states in which it would have been allowed.
+        allowed: Vec<JobStatus>,
+    },
+    /// The node's state does not allow it.
+    #[error("node {node} is {current}: it cannot be {attempted}")]
+    NodeState {
+        /// Which job.
+        job: JobId,
+        /// The node's key.
+        node: String,
+        /// Its state.
+        current: NodeStatus,
+        /// What was asked, as a word.
+        attempted: &'static str,
+    },
+    /// The request breaks rules.
+    #[error("the request is not valid")]
+    Invalid(Vec<FieldError>),
+    /// A patch touches what cannot change any more.
+    #[error("{field} can only be changed before the job has started")]
+    AlreadyStarted {
+        /// The field's name.
+        field: &'static str,
+    },
+}
+
+impl Refusal {
+    /// The group, from which HTTP takes the status.
+    pub fn group(&self) -> RefusalGroup {
+        match self {
+            Self::JobNotFound | Self::NodeNotFound | Self::EnvironmentNotFound => {
+                RefusalGroup::NotFound
+            }
+            Self::EnvironmentExists
+            | Self::EnvironmentInUse { .. }
+            | Self::LeaseLost
+            | Self::ReportedDifferently
+            | Self::IdempotencyKeyReused
+            | Self::VersionMismatch { .. } => RefusalGroup::Conflict,
+            Self::JobState { .. }
+            | Self::NodeState { .. }
+            | Self::AlreadyStarted { .. }
+            | Self::EnvironmentFixed => RefusalGroup::InvalidState,
+            Self::Invalid(_) => RefusalGroup::Invalid,
+        }
+    }
+
+    /// The stable code clients match on.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::JobNotFound => "job_not_found",
+            Self::NodeNotFound => "node_not_found",
+            Self::EnvironmentNotFound => "environment_not_found",
+            Self::EnvironmentExists => "environment_exists",
+            Self::EnvironmentInUse { .. } => "environment_in_use",
+            Self::EnvironmentFixed => "environment_fixed",
+            Self::LeaseLost => "lease_lost",
+            Self::ReportedDifferently => "reported_differently",
+            Self::IdempotencyKeyReused => "idempotency_key_reused",
+            Self::VersionMismatch { .. } => "version_mismatch",
+            Self::JobState { .. } => "invalid_job_state",
+            Self::NodeState { .. } => "invalid_node_state",
+            Self::Invalid(_) => "validation_failed",
+            Self::AlreadyStarted { .. } => "already_started",
+        }
+    }
+}

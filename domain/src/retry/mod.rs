@@ -1,0 +1,3 @@
+//! When a failed attempt is followed by another, and after which wait (binding: `retry-and-failures.md`).
+
+pub mod policy;
