@@ -1,0 +1,227 @@
+//! The laws of the tree, as tests: which layer may name which, which folder may name which outside crate, what a
+//! rule or the engine's core may never contain, and how a file has to look.
+//!
+//! The tables in this file decide; ARCHITECTURE.md only retells them. A new module or exception is one line here,
+//! with its reason. `architecture/laws.rs` checks them, `architecture/planted.rs` proves each check alive on text
+//! that breaks it. Std only; nothing here names the engine.
+
+#[path = "architecture/laws.rs"]
+mod laws;
+#[path = "architecture/planted.rs"]
+mod planted;
+#[path = "architecture/source.rs"]
+mod source;
+
+use std::path::Path;
+
+use source::SourceFile;
+
+/// The root package's layers, lowest first. A layer names only layers of an earlier row; those of one row do not
+/// name each other. The domain is its own package, so the compiler already keeps it below all of them.
+const LAYERS: &[&[&str]] = &[
+    &["config"],
+    &["telemetry"],
+    &["environment"],
+    &["event_store", "view"],
+    &["engine"],
+    &["services"],
+    &["http"],
+    &["app"],
+    &["cli"],
+];
+
+/// The domain's stages, lowest first: what the last listed word of a module's path says it is. A module names only
+/// modules of its own stage or an earlier one. `mod.rs` only declares and re-exports, and is looked through.
+const DOMAIN_STAGES: &[&[&str]] = &[
+    &["ids", "bounds", "time", "canonical"],
+    &["spec", "status", "graph", "policy"],
+    &["retry", "expression", "refusal", "history"],
+    &["event", "command", "effect", "state"],
+    &["apply"],
+    &["decide"],
+    &["progress", "explain"],
+];
+
+/// What the domain may depend on. None of these reads a clock, draws a number or does IO with the features we take.
+const DOMAIN_DEPENDENCIES: &[&str] =
+    &["chrono", "serde", "serde_json", "sha2", "thiserror", "uuid"];
+
+/// Features that would let the rules read a clock or draw a number.
+const DOMAIN_FEATURES_REFUSED: &[&str] = &["clock", "now", "v1", "v4", "v6", "v7", "rng"];
+
+/// Outside crates and the files (by the beginning of their path) that may name them.
+const OUTSIDE_CRATES: &[(&[&str], &[&str])] = &[
+    (&["rusqlite"], &["src/event_store/sqlite", "src/view/sqlite"]),
+    (&["mongodb", "bson"], &["src/event_store/mongodb", "src/view/mongodb"]),
+    (&["axum", "utoipa", "utoipa_swagger_ui", "tower", "tower_http"], &["src/http/", "src/app/"]),
+    (&["validator"], &["src/http/"]),
+    (&["hyper_util", "hyper"], &["src/http/", "src/app/"]),
+    (&["reqwest"], &["src/environment/outbound.rs", "src/cli/"]),
+    (&["rustls"], &["src/environment/outbound.rs", "src/cli/", "src/app/", "src/main.rs"]),
+    (&["clap", "clap_complete", "indicatif"], &["src/cli/", "src/main.rs"]),
+    (&["rand"], &["src/environment/"]),
+    (&["metrics_exporter_prometheus", "tracing_subscriber"], &["src/telemetry/"]),
+    (&["mimalloc"], &["src/main.rs"]),
+];
+
+/// Who may start a task. Everything else is called by one of these, so a drain knows of every task there is.
+const TASK_STARTERS: &[&str] =
+    &["src/services/lifecycle/", "src/engine/executor", "src/cli/", "src/app/"];
+
+/// Who may start a thread: a store owns the thread that owns its connection.
+const THREAD_STARTERS: &[&str] =
+    &["src/event_store/", "src/view/", "src/engine/executor", "src/cli/", "src/app/"];
+
+/// The code that must give the same answer on every machine and in every run.
+const DETERMINISTIC: &[&str] = &["domain/src/", "src/engine/core/"];
+
+/// What deterministic code never names, by the beginning of the path.
+const NEVER_DETERMINISTIC: &[&str] = &[
+    "tokio",
+    "tokio_util",
+    "futures_util",
+    "rusqlite",
+    "mongodb",
+    "axum",
+    "reqwest",
+    "rand",
+    "std::time::Instant",
+    "std::time::SystemTime",
+    "std::fs",
+    "std::io",
+    "std::net",
+    "std::env",
+    "std::process",
+    "std::thread",
+];
+
+/// Standing in a comment of a file, with the reason after it, it allows that file hashed maps: they are looked up in
+/// and never walked through, so their order cannot reach an answer.
+const LOOKUPS_ONLY: &str = "lookups only:";
+
+/// The stores' traits, and how many methods they may have together.
+const STORE_CONTRACTS: &[(&str, &str)] =
+    &[("src/event_store/contract.rs", "EventStore"), ("src/view/contract.rs", "View")];
+const STORE_METHODS_MAX: usize = 20;
+
+/// Lines of a source file, its test modules not counted.
+const FILE_LINES_MAX: usize = 400;
+
+/// Files that may be longer, how long, and why splitting them would cost more than it gives.
+const LONGER_FILES: &[(&str, usize, &str)] = &[];
+
+/// Words that say nothing about what a file holds. `retry_manager` is the design's word and stays.
+const FILE_NAMES_REFUSED: &[&str] =
+    &["utils", "util", "common", "helpers", "helper", "types", "manager", "misc"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn tree(folders: &[&str]) -> Vec<SourceFile> {
+    let files = source::read_tree(root(), folders).unwrap_or_default();
+    assert!(!files.is_empty(), "no source file found below {folders:?}");
+    files
+}
+
+#[track_caller]
+fn holds(broken: &[String]) {
+    assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
+}
+
+#[test]
+fn every_layer_names_only_layers_below_it() {
+    holds(&laws::layer_order(&tree(&["src"]), LAYERS));
+}
+
+#[test]
+fn the_domain_names_only_its_own_or_an_earlier_stage() {
+    holds(&laws::domain_order(&tree(&["domain/src"]), DOMAIN_STAGES));
+}
+
+#[test]
+fn the_domain_depends_on_nothing_that_acts() {
+    let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap_or_default();
+    let (domain, workspace) = (read("domain/Cargo.toml"), read("Cargo.toml"));
+    holds(&laws::domain_dependencies(
+        &domain,
+        &workspace,
+        DOMAIN_DEPENDENCIES,
+        DOMAIN_FEATURES_REFUSED,
+    ));
+}
+
+#[test]
+fn implementations_of_a_store_never_name_each_other() {
+    holds(&laws::store_implementations(&tree(&["src"])));
+}
+
+#[test]
+fn services_never_name_each_other() {
+    holds(&laws::services_apart(&tree(&["src"])));
+}
+
+#[test]
+fn outside_crates_are_named_only_where_they_belong() {
+    holds(&laws::outside_crates(&tree(&["src"]), OUTSIDE_CRATES));
+}
+
+#[test]
+fn only_those_that_can_drain_them_start_tasks_and_threads() {
+    holds(&laws::starters(&tree(&["src"]), TASK_STARTERS, THREAD_STARTERS));
+}
+
+#[test]
+fn rules_and_the_engines_core_are_deterministic() {
+    holds(&laws::deterministic(
+        &tree(&["domain/src", "src"]),
+        DETERMINISTIC,
+        NEVER_DETERMINISTIC,
+        LOOKUPS_ONLY,
+    ));
+}
+
+#[test]
+fn the_engines_core_names_no_store() {
+    holds(&laws::core_without_stores(&tree(&["src"])));
+}
+
+#[test]
+fn the_store_contracts_stay_small() {
+    holds(&laws::store_methods(&tree(&["src"]), STORE_CONTRACTS, STORE_METHODS_MAX));
+}
+
+#[test]
+fn every_file_opens_with_its_purpose() {
+    holds(&laws::opens_with_purpose(&tree(&[
+        "src",
+        "domain/src",
+        "domain/tests",
+        "tests",
+        "benches",
+    ])));
+}
+
+#[test]
+fn no_file_is_too_long_to_read() {
+    holds(&laws::file_lengths(&tree(&["src", "domain/src"]), FILE_LINES_MAX, LONGER_FILES));
+}
+
+#[test]
+fn files_are_named_for_what_they_hold() {
+    holds(&laws::file_names(
+        &tree(&["src", "domain/src", "domain/tests", "tests", "benches"]),
+        FILE_NAMES_REFUSED,
+    ));
+}
+
+#[test]
+fn what_is_left_to_do_has_an_issue() {
+    holds(&laws::open_ends_have_issues(&tree(&[
+        "src",
+        "domain/src",
+        "domain/tests",
+        "tests",
+        "benches",
+    ])));
+}
