@@ -1,0 +1,288 @@
+//! The settings as types: durations as `Duration`, addresses parsed, one struct a section.
+//! Always holds: every field is a key of `config/default.toml` and the other way round; a key without a field, or a
+//! field without a key, fails the tests. To add a setting: the key with its comment there, the field here, its rule
+//! in `check.rs`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ::config::{Value, ValueKind};
+use domain::bounds::Bounds;
+use serde::{Deserialize, Deserializer};
+
+use super::key::Raw;
+use super::layers::Values;
+use super::{Origin, Problem, StorageSettings};
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The HTTP server.
+    pub server: ServerSettings,
+    /// Where the truth is kept.
+    pub storage: StorageSettings,
+    /// The engine core.
+    pub engine: EngineSettings,
+    /// Limits of what is submitted.
+    pub bounds: BoundsSettings,
+    /// Each service's own.
+    pub services: ServicesSettings,
+    /// Logging.
+    pub log: LogSettings,
+}
+
+/// The `[server]` section.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct ServerSettings {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Listen on a public address although there is no authentication.
+    pub insecure_public: bool,
+    /// Bytes of the largest request body.
+    pub body_max_bytes: usize,
+    /// The longest wait of one lease request.
+    #[serde(rename = "long_poll_max_ms", deserialize_with = "ms")]
+    pub long_poll_max: Duration,
+    /// Lease requests waiting at once.
+    pub long_polls_max: usize,
+    /// The whole request, long poll included.
+    #[serde(rename = "request_timeout_ms", deserialize_with = "ms")]
+    pub request_timeout: Duration,
+    /// For a client to send its request's head.
+    #[serde(rename = "header_read_timeout_ms", deserialize_with = "ms")]
+    pub header_read_timeout: Duration,
+    /// Between "not ready" and "no new connections" at shutdown.
+    #[serde(rename = "drain_delay_ms", deserialize_with = "ms")]
+    pub drain_delay: Duration,
+    /// The whole shutdown.
+    #[serde(rename = "drain_deadline_ms", deserialize_with = "ms")]
+    pub drain_deadline: Duration,
+    /// Open connections.
+    pub connections_max: usize,
+}
+
+/// The `[engine]` section.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct EngineSettings {
+    /// What running attempts get to report after a cancel.
+    #[serde(rename = "cancel_grace_ms", deserialize_with = "ms")]
+    pub cancel_grace: Duration,
+    /// All cleanup nodes of one job together.
+    #[serde(rename = "cleanup_timeout_ms", deserialize_with = "ms")]
+    pub cleanup_timeout: Duration,
+    /// Of a node that says none itself; `None` when it may wait for ever.
+    #[serde(rename = "default_queue_timeout_ms", deserialize_with = "ms_or_none")]
+    pub default_queue_timeout: Option<Duration>,
+    /// Of a worker that does not say how long.
+    #[serde(rename = "default_lease_ms", deserialize_with = "ms")]
+    pub default_lease: Duration,
+    /// Nodes of live jobs in memory.
+    pub loaded_nodes_max: usize,
+    /// Events that close a batch.
+    pub batch_events_max: usize,
+    /// Bytes that close a batch.
+    pub batch_bytes_max: usize,
+    /// Commands waiting to be decided.
+    pub command_queue_max: usize,
+    /// After it an append's outcome is unknown.
+    #[serde(rename = "append_deadline_ms", deserialize_with = "ms")]
+    pub append_deadline: Duration,
+    /// A subject with nothing to do for this long leaves the memory.
+    #[serde(rename = "park_after_ms", deserialize_with = "ms")]
+    pub park_after: Duration,
+    /// Growth of a stream between snapshots.
+    pub snapshot_every_events: u64,
+    /// Between writes to the view.
+    #[serde(rename = "view_flush_ms", deserialize_with = "ms")]
+    pub view_flush: Duration,
+    /// Beyond it submissions are refused.
+    #[serde(rename = "view_lag_max_ms", deserialize_with = "ms")]
+    pub view_lag_max: Duration,
+    /// Of keyed command ids after their subject's end.
+    #[serde(rename = "idempotency_keep_ms", deserialize_with = "ms")]
+    pub idempotency_keep: Duration,
+    /// Of command ids minted by the engine.
+    #[serde(rename = "minted_keep_ms", deserialize_with = "ms")]
+    pub minted_keep: Duration,
+    /// An engine's lease on the groups it drives.
+    #[serde(rename = "group_lease_ms", deserialize_with = "ms")]
+    pub group_lease: Duration,
+    /// How often it is renewed.
+    #[serde(rename = "group_renew_ms", deserialize_with = "ms")]
+    pub group_renew: Duration,
+}
+
+/// The `[bounds]` section.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct BoundsSettings {
+    /// Nodes of one job.
+    pub nodes_max: usize,
+    /// Edges of one job.
+    pub edges_max: usize,
+    /// Parents, and children, of one node.
+    pub fan_max: usize,
+    /// Bytes of one input or output.
+    pub payload_max_bytes: usize,
+}
+
+impl BoundsSettings {
+    /// As the rules take them.
+    pub fn to_bounds(&self) -> Bounds {
+        Bounds {
+            nodes_max: self.nodes_max,
+            edges_max: self.edges_max,
+            fan_max: self.fan_max,
+            payload_bytes_max: self.payload_max_bytes,
+        }
+    }
+}
+
+/// The `[services.*]` sections, each completed from `[services.default]`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(transparent)]
+pub struct ServicesSettings(BTreeMap<String, ServiceSettings>);
+
+impl ServicesSettings {
+    /// What holds for this service: its own section, else `services.default`.
+    pub fn of(&self, name: &str) -> ServiceSettings {
+        // `default` is always there: its keys stand in the defaults.
+        self.0.get(name).or_else(|| self.0.get("default")).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &ServiceSettings)> {
+        self.0.iter().map(|(name, settings)| (name.as_str(), settings))
+    }
+}
+
+/// One service's settings.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceSettings {
+    /// How often it shows that it lives.
+    #[serde(rename = "heartbeat_ms", deserialize_with = "ms")]
+    pub heartbeat: Duration,
+    /// A tick or operation is given up after it.
+    #[serde(rename = "operation_timeout_ms", deserialize_with = "ms")]
+    pub operation_timeout: Duration,
+    /// Operations at once; as many again may wait.
+    pub operations_max: usize,
+    /// Stops an operation kind that keeps failing.
+    pub breaker: BreakerSettings,
+}
+
+/// When an operation kind is stopped, and for how long.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct BreakerSettings {
+    /// Latest calls that are judged.
+    pub window_calls: usize,
+    /// Fewer are not judged.
+    pub min_calls: usize,
+    /// Opens at or above this share of failures, in per cent.
+    pub failure_rate_pct: u8,
+    /// How long it stays open.
+    #[serde(rename = "open_ms", deserialize_with = "ms")]
+    pub open: Duration,
+    /// Trials when half open.
+    pub half_open_permits: usize,
+}
+
+/// The `[log]` section.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct LogSettings {
+    /// A level, or directives by target.
+    pub level: String,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Pretty on a terminal, JSON elsewhere.
+    Auto,
+    /// One object a line.
+    Json,
+    /// For people.
+    Pretty,
+}
+
+impl Settings {
+    /// Types the merged values. Their keys and kinds are known to be right, so what can fail is a range or a form.
+    pub(super) fn from_values(values: &Values) -> Result<Self, Problem> {
+        let mut tree = Value::new(None, ValueKind::Table(::config::Map::default()));
+        // A service's own section holds only what differs, so the default's keys are laid below it first.
+        let mut services: Vec<&str> = values
+            .keys()
+            .filter_map(|key| key.strip_prefix("services.")?.split('.').next())
+            .collect();
+        services.dedup();
+        for (key, (raw, _)) in values {
+            match key.strip_prefix("services.default.") {
+                Some(setting) => {
+                    for name in &services {
+                        put(&mut tree, &format!("services.{name}.{setting}"), raw);
+                    }
+                }
+                None if key.starts_with("services.") => {}
+                None => put(&mut tree, key, raw),
+            }
+        }
+        for (key, (raw, _)) in values.iter().filter(|(key, _)| key.starts_with("services.")) {
+            put(&mut tree, key, raw);
+        }
+        Self::deserialize(tree).map_err(|error| located(&error, values))
+    }
+
+    /// The defaults, for tests and `demo`.
+    pub fn defaults() -> Result<Self, super::ConfigError> {
+        super::Sources::default().load().map(|loaded| loaded.settings)
+    }
+}
+
+/// Writes `raw` at the dotted `key`, making the tables on its way.
+fn put(tree: &mut Value, key: &str, raw: &Raw) {
+    let mut at = tree;
+    for name in key.split('.') {
+        if !matches!(at.kind, ValueKind::Table(_)) {
+            at.kind = ValueKind::Table(::config::Map::default());
+        }
+        let ValueKind::Table(table) = &mut at.kind else {
+            return;
+        };
+        at = table.entry(name.to_owned()).or_insert_with(|| Value::new(None, ValueKind::Nil));
+    }
+    at.kind = match raw {
+        Raw::Bool(flag) => ValueKind::Boolean(*flag),
+        Raw::Int(number) => ValueKind::I64(*number),
+        Raw::Text(text) => ValueKind::String(text.clone()),
+        Raw::Other => ValueKind::Nil,
+    };
+}
+
+fn located(error: &::config::ConfigError, values: &Values) -> Problem {
+    let text = error.to_string();
+    // The library ends its message with: for key `a.b`.
+    let key = text
+        .split_once("for key `")
+        .and_then(|(_, rest)| rest.split('`').next())
+        .unwrap_or_default();
+    let origin = values.get(key).map_or(Origin::Default, |(_, origin)| origin.clone());
+    let rule = text.split(" for key `").next().unwrap_or_default();
+    Problem::Refused { key: key.to_owned(), origin, rule: format!("cannot be used: {rule}") }
+}
+
+fn ms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    u64::deserialize(deserializer).map(Duration::from_millis)
+}
+
+fn ms_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    ms(deserializer).map(|wait| (!wait.is_zero()).then_some(wait))
+}

@@ -1,0 +1,52 @@
+//! Where the truth is kept. Only the embedded store exists; what else a URI may say is refused in words that tell
+//! what to do instead.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::Secret;
+
+/// The `[storage]` section.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct StorageSettings {
+    data: PathBuf,
+    uri: Secret,
+    /// Below this many free bytes on the data folder's disk, submissions are refused (507).
+    pub free_space_min_bytes: u64,
+}
+
+impl StorageSettings {
+    /// The embedded store's folder: the URI's when it names one, else `data`.
+    pub fn folder(&self) -> &Path {
+        match self.uri.reveal().strip_prefix("sqlite:") {
+            Some(folder) if !folder.is_empty() => Path::new(folder),
+            Some(_) | None => &self.data,
+        }
+    }
+
+    /// The URI as it may be shown: without password and options. Empty when none was given.
+    pub fn masked_uri(&self) -> String {
+        self.uri.masked()
+    }
+
+    /// Why this store cannot be used, if so: to be appended to the key and its origin.
+    pub(super) fn refused(&self) -> Option<String> {
+        let uri = self.uri.reveal();
+        let scheme = uri.split(':').next().unwrap_or_default();
+        match scheme {
+            "" if uri.is_empty() => None,
+            "sqlite" if uri.starts_with("sqlite:") && !uri.starts_with("sqlite://") => None,
+            "sqlite" => Some("must be \"sqlite:\" or \"sqlite:FOLDER\"".to_owned()),
+            "mongodb" | "mongodb+srv" => Some(
+                "names MongoDB, which comes with a later version: this one has only the embedded store. Leave the \
+                 URI empty and choose a folder with --data"
+                    .to_owned(),
+            ),
+            _ => Some(
+                "names a store that does not exist here: leave it empty, or write \"sqlite:FOLDER\"".to_owned(),
+            ),
+        }
+    }
+}
