@@ -296,6 +296,7 @@ fn too_many(pointer: &str, count: usize, of: &str, max: usize) -> FieldError {
     FieldError::new(pointer, "too_many", format!("{count} {of}; at most {max} are allowed"))
 }
 
+// lookups only: keys are resolved one by one, in the order of the specs.
 fn positions_of<'a>(keys: &[&'a str], errors: &mut Vec<FieldError>) -> HashMap<&'a str, u32> {
     let mut positions = HashMap::with_capacity(keys.len());
     for (ix, key) in (0_u32..).zip(keys) {

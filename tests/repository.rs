@@ -1,0 +1,144 @@
+//! What surrounds the code fits the code: the compose file parses and publishes nothing, the image runs as nobody
+//! and asks the binary for its health, links between pages lead somewhere, the tables of docs/states.md are the
+//! rules' own, and every error code has its page.
+//!
+//! Reads the tree only; starts nothing.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use domain::job::status::JobStatus;
+use domain::node::status::NodeStatus;
+use saphyr::{LoadableYamlNode, Yaml};
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> Result<String, Box<dyn Error>> {
+    fs::read_to_string(root().join(path)).map_err(|error| format!("{path}: {error}").into())
+}
+
+fn words<'a>(list: &'a Yaml<'a>) -> Vec<&'a str> {
+    list.as_vec().into_iter().flatten().filter_map(Yaml::as_str).collect()
+}
+
+#[test]
+fn the_compose_file_keeps_the_engine_on_this_machine_and_its_data_in_a_volume() -> Outcome {
+    let text = read("docker-compose.yml")?;
+    let documents = Yaml::load_from_str(&text)?;
+    let compose = documents.first().ok_or("an empty file")?;
+    let engine = &compose["services"]["engine"];
+    let ports = words(&engine["ports"]);
+    assert!(
+        !ports.is_empty() && ports.iter().all(|port| port.starts_with("127.0.0.1:")),
+        "{ports:?}"
+    );
+    let volumes = words(&engine["volumes"]);
+    let (name, folder) =
+        volumes.first().and_then(|volume| volume.split_once(':')).ok_or("no volume")?;
+    assert!(compose["volumes"].as_mapping_get(name).is_some(), "`{name}` is not declared");
+    let command = words(&engine["command"]);
+    assert_eq!(command.first(), Some(&"serve"));
+    assert!(
+        command.windows(2).any(|pair| pair == ["--data", folder]),
+        "{command:?} does not use {folder}"
+    );
+    assert_eq!(engine["read_only"].as_bool(), Some(true));
+    Ok(())
+}
+
+#[test]
+fn the_image_runs_as_nobody_and_asks_the_binary_for_its_health() -> Outcome {
+    let image = read("Dockerfile")?;
+    let last_user = image.lines().filter(|line| line.starts_with("USER ")).next_back();
+    assert_eq!(last_user, Some("USER 65532:65532"));
+    assert!(
+        image.contains("HEALTHCHECK") && image.contains(r#""healthcheck"]"#),
+        "no health check"
+    );
+    assert_eq!(
+        image.lines().filter(|line| line.starts_with("FROM ")).count(),
+        2,
+        "build and run are two stages"
+    );
+    let manifest = read("Cargo.toml")?;
+    let version = manifest
+        .lines()
+        .find_map(|line| line.strip_prefix("rust-version = "))
+        .ok_or("no rust-version")?;
+    let toolchain = format!("FROM rust:{}-", version.trim_matches('"'));
+    assert!(image.contains(&toolchain), "the image is not built with {toolchain}");
+    Ok(())
+}
+
+/// The rows of the table after `<!-- rows: name -->`: from, and the states it may become.
+fn rows(page: &str, name: &str) -> Vec<(String, BTreeSet<String>)> {
+    let mark = format!("<!-- rows: {name} -->");
+    let lines = page.lines().skip_while(|line| *line != mark).skip(3);
+    let rows = lines.map_while(|line| line.trim_matches('|').split_once('|'));
+    rows.map(|(from, to)| {
+        let to = to.split(',').map(|state| state.trim().to_owned()).filter(|state| state != "none");
+        (from.trim().to_owned(), to.collect())
+    })
+    .collect()
+}
+
+#[test]
+fn the_tables_of_states_are_the_rules_own() -> Outcome {
+    let page = read("docs/states.md")?;
+    let as_set = |next: Vec<&str>| next.into_iter().map(str::to_owned).collect::<BTreeSet<_>>();
+    let jobs = JobStatus::ALL.map(|from| {
+        (from.as_str().to_owned(), as_set(from.next().iter().map(|to| to.as_str()).collect()))
+    });
+    let nodes = NodeStatus::ALL.map(|from| {
+        (from.as_str().to_owned(), as_set(from.next().iter().map(|to| to.as_str()).collect()))
+    });
+    for (name, mut code) in [("job", jobs), ("node", nodes)] {
+        let mut written = rows(&page, name);
+        written.sort();
+        code.sort();
+        assert_eq!(written, code, "the table of {name}s");
+    }
+    Ok(())
+}
+
+/// Every page of the repository itself, the build's folder and hidden ones left out.
+fn pages() -> Result<Vec<PathBuf>, Box<dyn Error>> {
+    let mut pages = Vec::new();
+    let mut open = vec![root().to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if path.is_dir() && name != "target" && name != "orrery-data" && !name.starts_with('.')
+            {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                pages.push(path);
+            }
+        }
+    }
+    Ok(pages)
+}
+
+#[test]
+fn links_between_pages_lead_somewhere() -> Outcome {
+    let mut broken = Vec::new();
+    for page in pages()? {
+        let text = fs::read_to_string(&page)?;
+        let folder = page.parent().unwrap_or(root());
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let file = target.split('#').next().unwrap_or_default();
+            if !file.is_empty() && !target.contains("://") && !folder.join(file).exists() {
+                broken.push(format!("{}: {target}", page.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+    Ok(())
+}
