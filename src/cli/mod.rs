@@ -1,1 +1,148 @@
-//! cli
+//! The command line: what is typed becomes one of the commands beside this, and its result an exit code.
+//!
+//! Always: `serve` is what runs when no command is named; data goes to standard output, messages to standard
+//! error; exit codes are those of [`failure::Failure`]. Absent: any knowledge of the engine's inside but in
+//! `serve` and `demo`, which start one through `app`; all others speak its public HTTP API.
+
+mod chance;
+mod client;
+mod console;
+mod failure;
+mod healthcheck;
+mod import;
+mod jobs;
+mod signals;
+mod submit;
+mod watch;
+mod wfformat;
+mod worker;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+use console::Console;
+use failure::Failure;
+
+/// Runs jobs made of steps, retries what fails, recovers what is stuck, and can prove what it did.
+#[derive(Debug, Parser)]
+#[command(name = "orrery", version, arg_required_else_help = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Submit a job document
+    Submit(submit::SubmitArgs),
+    /// Show a job until it ends
+    Watch(watch::WatchArgs),
+    /// Look at jobs, or cancel one
+    Jobs(jobs::JobsArgs),
+    /// Take work from a queue and run a command for each attempt
+    Worker(worker::WorkerArgs),
+    /// Make a job document of a recorded workflow
+    Import(import::ImportArgs),
+    /// Exit 0 if the engine is ready, 1 if not
+    Healthcheck(healthcheck::HealthcheckArgs),
+    /// Print the completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// Reads the arguments of the process, runs the command and returns the exit code.
+pub fn main() -> ExitCode {
+    let line = match CommandLine::try_parse() {
+        Ok(line) => line,
+        Err(error) => {
+            // Help and version come this way too; a terminal that is gone cannot be told.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let console = Console::of_process();
+    let result = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(run(line, &console)),
+        Err(cause) => Err(Failure::Failed(format!("cannot start: {cause}"))),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !failure.is_silent() {
+                console.say(&format!("{} {failure}", console.coloured("error", "error:")));
+            }
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+async fn run(line: CommandLine, console: &Console) -> Result<(), Failure> {
+    match line.command {
+        Command::Submit(args) => submit::run(args, console).await,
+        Command::Watch(args) => watch::run(args, console).await,
+        Command::Jobs(args) => jobs::run(args, console).await,
+        Command::Worker(args) => worker::run(args, console.clone()).await,
+        Command::Import(args) => import::run(&args, console),
+        Command::Healthcheck(args) => healthcheck::run(args, console).await,
+        Command::Completions { shell } => completions(shell, console),
+    }
+}
+
+fn completions(shell: Shell, console: &Console) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut CommandLine::command(), "orrery", &mut script);
+    console.data(String::from_utf8_lossy(&script).trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<CommandLine, clap::Error> {
+        CommandLine::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_arguments_make_sense_together() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn usual_lines_are_understood() {
+        for line in [
+            "orrery submit job.json --watch --idempotency-key k --namespace team --url http://h:1",
+            "orrery submit - -o json",
+            "orrery watch 0192 --timeout-s 5",
+            "orrery worker --queue q --concurrency 16 --lease-ms 5000 --name w -- cmd --flag arg",
+            "orrery worker --sleep-scale 0.001",
+            "orrery import wfformat run.json.gz",
+            "orrery jobs list --status running --status queued -o json",
+            "orrery jobs cancel 0192",
+            "orrery healthcheck --url http://h:1",
+            "orrery completions bash",
+        ] {
+            assert!(parsed(line).is_ok(), "{line}: {:?}", parsed(line).err());
+        }
+    }
+
+    #[test]
+    fn lines_that_make_no_sense_are_usage_errors() {
+        for line in [
+            "orrery worker",
+            "orrery worker --sleep-scale 1 -- cmd",
+            "orrery worker --sleep-scale -1",
+            "orrery worker --concurrency 0 -- cmd",
+            "orrery worker --lease-ms 1 -- cmd",
+            "orrery import wfformat",
+            "orrery completions tcsh",
+            "orrery nonsense",
+            "orrery submit",
+        ] {
+            assert_eq!(parsed(line).map(drop).map_err(|error| error.exit_code()), Err(2), "{line}");
+        }
+    }
+}

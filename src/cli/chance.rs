@@ -1,0 +1,38 @@
+//! What a client process takes from chance: the ids it mints (idempotency keys, claims, names) and the jitter of
+//! its waits. The dice are the system's; a command has no replay to protect, so nothing hands them in.
+
+use std::time::Duration;
+
+use uuid::Builder;
+
+use crate::environment::{Dice as _, SystemDice};
+
+/// A new id, different from every other one.
+pub(crate) fn fresh_id() -> String {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&SystemDice.next_u64().to_be_bytes());
+    bytes[8..].copy_from_slice(&SystemDice.next_u64().to_be_bytes());
+    Builder::from_random_bytes(bytes).into_uuid().to_string()
+}
+
+/// The wait before try `tries` (1 is the first repetition): doubles from `base`, stays within `cap`, and is drawn
+/// from the upper half, so that many clients do not come back at once.
+pub(crate) fn backoff(tries: u32, base: Duration, cap: Duration) -> Duration {
+    let full = base.saturating_mul(2_u32.saturating_pow(tries.saturating_sub(1).min(16))).min(cap);
+    full.mul_f64(0.5 + SystemDice.unit() / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backoff_stays_between_half_and_the_whole_of_its_step_and_below_the_cap() {
+        let (base, cap) = (Duration::from_millis(100), Duration::from_secs(5));
+        for tries in 1..200 {
+            let wait = backoff(tries, base, cap);
+            let step = base.saturating_mul(2_u32.saturating_pow((tries - 1).min(16))).min(cap);
+            assert!(wait >= step / 2 && wait <= step, "{tries}: {wait:?}");
+        }
+    }
+}

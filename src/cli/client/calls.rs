@@ -1,0 +1,136 @@
+//! The calls of the API that commands make, one function each.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::shapes::{
+    CompleteItem, FailItem, Job, JobPage, LeaseBatch, LeaseItem, LeaseRequest, LeaseResults, Leases,
+};
+use super::{ANSWER_TIMEOUT, Client, ClientError, with_bytes, with_json};
+
+const API: [&str; 2] = ["api", "v1"];
+
+impl Client {
+    /// Submits a job document as it was written. The same key and document never make a second job.
+    pub(crate) async fn submit(
+        &self,
+        document: Vec<u8>,
+        idempotency_key: &str,
+    ) -> Result<Box<RawValue>, ClientError> {
+        let request = self
+            .request(Method::POST, &[API[0], API[1], "jobs"])
+            .header("Idempotency-Key", idempotency_key);
+        let answer = self.send(with_bytes(request, document)).await?;
+        self.read(answer).await
+    }
+
+    /// A job as the engine shows it, unread.
+    pub(crate) async fn job_document(&self, id: &str) -> Result<Box<RawValue>, ClientError> {
+        let answer = self.send(self.request(Method::GET, &[API[0], API[1], "jobs", id])).await?;
+        self.read(answer).await
+    }
+
+    /// A job.
+    pub(crate) async fn job(&self, id: &str) -> Result<Job, ClientError> {
+        let answer = self.send(self.request(Method::GET, &[API[0], API[1], "jobs", id])).await?;
+        self.read(answer).await
+    }
+
+    /// A page of jobs, read and as the engine wrote it. `query` holds parameters of `GET /jobs`.
+    pub(crate) async fn jobs(
+        &self,
+        query: &[(&str, String)],
+    ) -> Result<(JobPage, Box<RawValue>), ClientError> {
+        let mut url = self.url(&[API[0], API[1], "jobs"]);
+        for (name, value) in query {
+            url.query_pairs_mut().append_pair(name, value);
+        }
+        let request = self.request_to(Method::GET, url);
+        let answer = self.send(request).await?;
+        let document: Box<RawValue> = self.read(answer).await?;
+        let page = serde_json::from_str(document.get()).map_err(|cause| {
+            ClientError::Unreadable { url: self.address().to_owned(), cause: cause.to_string() }
+        })?;
+        Ok((page, document))
+    }
+
+    /// Asks for a job's cancellation.
+    pub(crate) async fn cancel(
+        &self,
+        id: &str,
+        idempotency_key: &str,
+    ) -> Result<Box<RawValue>, ClientError> {
+        let request = self
+            .request(Method::POST, &[API[0], API[1], "jobs", id, "cancel"])
+            .header("Idempotency-Key", idempotency_key);
+        let answer = self.send(with_bytes(request, b"{}".to_vec())).await?;
+        self.read(answer).await
+    }
+
+    /// Whether the engine says that it is ready, within `deadline`.
+    pub(crate) async fn ready(&self, deadline: Duration) -> Result<(), ClientError> {
+        self.send(self.request(Method::GET, &["readyz"]).timeout(deadline)).await.map(drop)
+    }
+
+    /// Asks a queue for work; the answer may take the request's `wait_ms`.
+    pub(crate) async fn lease(
+        &self,
+        queue: &str,
+        ask: &LeaseRequest,
+    ) -> Result<Leases, ClientError> {
+        let request = self
+            .request(Method::POST, &[API[0], API[1], "queues", queue, "lease"])
+            .timeout(ANSWER_TIMEOUT + Duration::from_millis(ask.wait_ms));
+        let answer = self.send(with_json(request, ask)?).await?;
+        self.read(answer).await
+    }
+
+    /// Reports completed attempts.
+    pub(crate) async fn complete(
+        &self,
+        batch: &LeaseBatch<CompleteItem>,
+    ) -> Result<LeaseResults, ClientError> {
+        self.lease_batch("complete", batch).await
+    }
+
+    /// Reports failed attempts.
+    pub(crate) async fn fail(
+        &self,
+        batch: &LeaseBatch<FailItem>,
+    ) -> Result<LeaseResults, ClientError> {
+        self.lease_batch("fail", batch).await
+    }
+
+    /// Gives attempts back, uncounted.
+    pub(crate) async fn release(
+        &self,
+        batch: &LeaseBatch<LeaseItem>,
+    ) -> Result<LeaseResults, ClientError> {
+        self.lease_batch("release", batch).await
+    }
+
+    /// Says which attempts are still worked on.
+    pub(crate) async fn heartbeat(
+        &self,
+        batch: &LeaseBatch<LeaseItem>,
+        deadline: Duration,
+    ) -> Result<LeaseResults, ClientError> {
+        let request =
+            self.request(Method::POST, &[API[0], API[1], "leases", "heartbeat"]).timeout(deadline);
+        let answer = self.send(with_json(request, batch)?).await?;
+        self.read(answer).await
+    }
+
+    async fn lease_batch<T: Serialize>(
+        &self,
+        verb: &str,
+        batch: &LeaseBatch<T>,
+    ) -> Result<LeaseResults, ClientError> {
+        let request = self.request(Method::POST, &[API[0], API[1], "leases", verb]);
+        let answer = self.send(with_json(request, batch)?).await?;
+        self.read(answer).await
+    }
+}

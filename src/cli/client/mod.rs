@@ -1,0 +1,261 @@
+//! A small client of the engine's public HTTP API, for the commands and the workers.
+//!
+//! Always: what it sends and reads are the shapes of `shapes`, nothing of the engine's inside; every call has a
+//! deadline; a problem document comes back as [`Problem`], an engine that cannot be reached as `Unreachable`.
+//! Absent: retries (who calls knows what may be sent twice), and any state but the connections.
+
+mod calls;
+pub(crate) mod problem;
+pub(crate) mod shapes;
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use clap::Args;
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::{Method, RequestBuilder, Response, Url};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::failure::Failure;
+use problem::Problem;
+
+/// Which engine a command talks to.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct EngineArgs {
+    /// The engine's address
+    #[arg(long, value_name = "URL", env = "ORRERY_URL", default_value = "http://127.0.0.1:8080")]
+    pub(crate) url: String,
+    /// The namespace that jobs live in
+    #[arg(long, value_name = "NAME", env = "ORRERY_NAMESPACE", default_value = "default")]
+    pub(crate) namespace: String,
+}
+
+/// Time to open a connection: an engine is near, and a person is waiting.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time for an answer beyond what the request itself asks to wait.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// An answer longer than this is not read: a page of lists or leases stays far below it.
+const ANSWER_BYTES_MAX: usize = 512 * 1024 * 1024;
+
+/// Why a call gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientError {
+    /// No connection, or it broke: whether the engine acted is not known.
+    #[error("cannot reach the engine at {url}: {cause}")]
+    Unreachable { url: String, cause: String },
+    /// The engine answered that it does not do it.
+    #[error("{}", .0.message())]
+    Refused(Box<Problem>),
+    /// The answer is not what this program understands.
+    #[error("the answer of {url} is not understood: {cause}")]
+    Unreadable { url: String, cause: String },
+    /// The address makes no sense.
+    #[error("{0}")]
+    Address(String),
+}
+
+impl ClientError {
+    /// Whether the same request may succeed a moment later.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused(problem) => problem.is_transient(),
+            Self::Unreadable { .. } | Self::Address(_) => false,
+        }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Unreachable { .. } => {
+                Self::Unavailable(format!("{error}\n  is it running? start one with: orrery serve"))
+            }
+            ClientError::Refused(problem) => Self::from(*problem),
+            ClientError::Unreadable { .. } => Self::Failed(error.to_string()),
+            ClientError::Address(message) => Self::Usage(message),
+        }
+    }
+}
+
+/// The client. Clones share the connections.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: Url,
+    namespace: HeaderValue,
+}
+
+impl Client {
+    /// A client of the engine named by the arguments. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`ClientError::Address`] when the URL or the namespace cannot be used.
+    pub(crate) fn new(args: &EngineArgs) -> Result<Self, ClientError> {
+        let address = |what: String| ClientError::Address(what);
+        let base = Url::parse(&args.url).map_err(|cause| {
+            address(format!("--url {}: {cause}; write it as http://host:port", args.url))
+        })?;
+        if !matches!(base.scheme(), "http" | "https") || base.cannot_be_a_base() {
+            return Err(address(format!("--url {}: write it as http://host:port", args.url)));
+        }
+        let namespace = HeaderValue::from_str(&args.namespace).map_err(|_| {
+            address(format!("--namespace {}: has characters no name has", args.namespace))
+        })?;
+        // A second installation is refused, which is as good: there is only this one provider in the program.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("orrery-cli/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none());
+        if base.scheme() == "http" {
+            // Plain HTTP needs no certificates; an image without any must still be able to talk.
+            builder = builder.tls_certs_only([]);
+        }
+        if is_loopback(&base) {
+            builder = builder.no_proxy();
+        }
+        let http = builder
+            .build()
+            .map_err(|cause| address(format!("no HTTP client: {}", causes(&cause))))?;
+        Ok(Self { http, base, namespace })
+    }
+
+    /// The engine's address as it was given, without a slash at the end.
+    pub(crate) fn address(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
+    }
+
+    /// The address of a resource, each segment percent-encoded.
+    fn url(&self, segments: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        url
+    }
+
+    fn request(&self, method: Method, segments: &[&str]) -> RequestBuilder {
+        self.request_to(method, self.url(segments))
+    }
+
+    fn request_to(&self, method: Method, url: Url) -> RequestBuilder {
+        self.http
+            .request(method, url)
+            .header("Orrery-Namespace", self.namespace.clone())
+            .timeout(ANSWER_TIMEOUT)
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        let answer = request.send().await.map_err(|cause| self.unreachable(&cause))?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let status = answer.status();
+        let title = status.canonical_reason().unwrap_or("no reason given");
+        let mut problem = match self.bytes(answer).await {
+            Ok(body) => serde_json::from_slice::<Problem>(&body)
+                .unwrap_or_else(|_| Problem::without_document(status.as_u16(), title)),
+            Err(_) => Problem::without_document(status.as_u16(), title),
+        };
+        problem.status = status.as_u16();
+        Err(ClientError::Refused(Box::new(problem)))
+    }
+
+    async fn read<T: DeserializeOwned>(&self, answer: Response) -> Result<T, ClientError> {
+        let body = self.bytes(answer).await?;
+        serde_json::from_slice(&body).map_err(|cause| ClientError::Unreadable {
+            url: self.address().to_owned(),
+            cause: cause.to_string(),
+        })
+    }
+
+    async fn bytes(&self, mut answer: Response) -> Result<Vec<u8>, ClientError> {
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(|cause| self.unreachable(&cause))? {
+            body.extend_from_slice(&chunk);
+            if body.len() > ANSWER_BYTES_MAX {
+                let cause = format!("longer than {ANSWER_BYTES_MAX} bytes");
+                return Err(ClientError::Unreadable { url: self.address().to_owned(), cause });
+            }
+        }
+        Ok(body)
+    }
+
+    fn unreachable(&self, cause: &reqwest::Error) -> ClientError {
+        ClientError::Unreachable { url: self.address().to_owned(), cause: causes(cause) }
+    }
+}
+
+/// Puts a document into a request.
+fn with_json<T: Serialize>(
+    request: RequestBuilder,
+    body: &T,
+) -> Result<RequestBuilder, ClientError> {
+    let bytes = serde_json::to_vec(body).map_err(|cause| {
+        ClientError::Address(format!("the request cannot be written as JSON: {cause}"))
+    })?;
+    Ok(with_bytes(request, bytes))
+}
+
+/// Puts a JSON document, as it was written, into a request.
+fn with_bytes(request: RequestBuilder, body: Vec<u8>) -> RequestBuilder {
+    request.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(body)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host_str() {
+        Some("localhost" | "[::1]") => true,
+        Some(host) => host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback()),
+        None => false,
+    }
+}
+
+/// The innermost cause of a transport error: the outer ones only repeat the address.
+fn causes(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = inner.to_string();
+        cause = inner.source();
+    }
+    if error.is_timeout() { format!("no answer in time ({text})") } else { text }
+}
+
+#[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test says what it expects")]
+mod tests {
+    use super::*;
+
+    fn client(url: &str) -> Result<Client, ClientError> {
+        Client::new(&EngineArgs { url: url.to_owned(), namespace: "default".to_owned() })
+    }
+
+    #[test]
+    fn segments_are_encoded_and_a_path_in_the_address_is_kept() {
+        let client = client("http://localhost:8080/orrery/").expect("a client");
+        let url = client.url(&["api", "v1", "jobs", "a/b"]);
+        assert_eq!(url.as_str(), "http://localhost:8080/orrery/api/v1/jobs/a%2Fb");
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_a_usage_error() {
+        for bad in ["localhost:8080", "ftp://x", "nonsense", "mailto:a@b"] {
+            let failure = Failure::from(client(bad).expect_err(bad));
+            assert_eq!(failure.exit_code(), 2, "{bad}");
+        }
+    }
+
+    #[test]
+    fn loopback_addresses_never_go_through_a_proxy() {
+        for (url, loopback) in [
+            ("http://127.0.0.1:1", true),
+            ("http://[::1]:1", true),
+            ("http://localhost", true),
+            ("http://a.b", false),
+        ] {
+            assert_eq!(is_loopback(&Url::parse(url).expect(url)), loopback, "{url}");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What the engine answers when it does not do what was asked: `application/problem+json`, read leniently, and
+//! what it becomes for the person who typed the command.
+//!
+//! Always: the stable `code` is shown, each wrong field on a line of its own, and the request id last, so that a
+//! report can be matched with the engine's log. Absent: any reading of the words in `detail`.
+
+use std::fmt::Write as _;
+
+use serde::Deserialize;
+
+use crate::cli::failure::Failure;
+
+/// One wrong field of a request.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct WrongField {
+    /// Where, as a JSON pointer.
+    #[serde(default)]
+    pub(crate) pointer: String,
+    /// What is wrong with it.
+    #[serde(default)]
+    pub(crate) message: String,
+}
+
+/// A problem document.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Problem {
+    /// The HTTP status.
+    #[serde(default)]
+    pub(crate) status: u16,
+    /// The stable code, such as `lease_lost`.
+    #[serde(default)]
+    pub(crate) code: String,
+    /// The kind of problem, in words.
+    #[serde(default)]
+    pub(crate) title: String,
+    /// What happened this time.
+    #[serde(default)]
+    pub(crate) detail: Option<String>,
+    /// The id of the request in the engine's log.
+    #[serde(default)]
+    pub(crate) request_id: Option<String>,
+    /// The fields that are wrong.
+    #[serde(default)]
+    pub(crate) errors: Vec<WrongField>,
+    /// The state that the refused thing is in.
+    #[serde(default)]
+    pub(crate) current: Option<String>,
+    /// The states it could have gone to.
+    #[serde(default)]
+    pub(crate) allowed: Vec<String>,
+}
+
+/// Lines shown for wrong fields; the rest is counted.
+const SHOWN_FIELDS_MAX: usize = 20;
+
+impl Problem {
+    /// A problem from an answer whose body is none, such as a proxy's error page.
+    pub(crate) fn without_document(status: u16, title: &str) -> Self {
+        Self { status, title: title.to_owned(), ..Self::default() }
+    }
+
+    /// Whether the same request may succeed a moment later without a change.
+    pub(crate) fn is_transient(&self) -> bool {
+        matches!(self.status, 408 | 425 | 429 | 500 | 502 | 503 | 504 | 507)
+    }
+
+    /// The text for a person.
+    pub(crate) fn message(&self) -> String {
+        let said = self.detail.as_deref().unwrap_or(&self.title);
+        let mut text = match self.code.as_str() {
+            "" => format!("the engine answered {}: {said}", self.status),
+            code => format!("{said} ({code})"),
+        };
+        for field in self.errors.iter().take(SHOWN_FIELDS_MAX) {
+            let pointer = if field.pointer.is_empty() { "/" } else { &field.pointer };
+            let _ = write!(text, "\n  {pointer}: {}", field.message);
+        }
+        if let Some(more) = self.errors.len().checked_sub(SHOWN_FIELDS_MAX).filter(|more| *more > 0)
+        {
+            let _ = write!(text, "\n  and {more} more");
+        }
+        if let Some(current) = &self.current {
+            let _ = write!(text, "\n  it is {current}");
+            if !self.allowed.is_empty() {
+                let _ = write!(text, "; allowed: {}", self.allowed.join(", "));
+            }
+        }
+        if let Some(id) = &self.request_id {
+            let _ = write!(text, "\n  request {id}");
+        }
+        text
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        let message = problem.message();
+        match problem.status {
+            404 | 410 => Self::NotFound(message),
+            409 | 412 | 428 => Self::Conflict(message),
+            408 | 425 | 429 | 502..=504 | 507 => Self::Unavailable(message),
+            _ => Self::Failed(message),
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test says what it expects")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_names_its_code_its_wrong_fields_and_the_request() {
+        let problem: Problem = serde_json::from_value(serde_json::json!({
+            "type": "x", "title": "Invalid", "status": 422, "code": "invalid_job", "detail": "the job is not valid",
+            "request_id": "r-1", "errors": [{"pointer": "/nodes/0/key", "code": "key", "message": "is empty"}]
+        }))
+        .expect("a problem document");
+        let text = problem.message();
+        assert_eq!(
+            text,
+            "the job is not valid (invalid_job)\n  /nodes/0/key: is empty\n  request r-1"
+        );
+        assert_eq!(Failure::from(problem).exit_code(), 1);
+    }
+
+    #[test]
+    fn statuses_become_exit_codes() {
+        for (status, code) in [(404, 3), (409, 4), (412, 4), (503, 5), (429, 5), (400, 1), (500, 1)]
+        {
+            let failure = Failure::from(Problem::without_document(status, "x"));
+            assert_eq!(failure.exit_code(), code, "{status}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! `orrery jobs list | get | cancel`: looking at jobs, and ending one.
+
+use clap::{Args, Subcommand};
+
+use super::chance;
+use super::client::shapes::Job;
+use super::client::{Client, EngineArgs};
+use super::console::{Console, Format};
+use super::failure::Failure;
+
+/// Arguments of `orrery jobs`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct JobsArgs {
+    #[command(flatten)]
+    engine: EngineArgs,
+    #[command(subcommand)]
+    verb: JobsVerb,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+enum JobsVerb {
+    /// The jobs, newest first
+    List {
+        /// Only jobs in this state (may be repeated)
+        #[arg(long = "status", value_name = "STATE")]
+        statuses: Vec<String>,
+        /// The page, from 1
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        page: u64,
+        /// Jobs on a page, at most 100
+        #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100))]
+        page_size: u64,
+        /// How they are shown
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Format,
+    },
+    /// One job
+    Get {
+        /// The job's id
+        job: String,
+        /// How it is shown
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Format,
+    },
+    /// Ask for a job's end: nothing new starts, running attempts are told to stop
+    Cancel {
+        /// The job's id
+        job: String,
+    },
+}
+
+/// Looks at jobs, or cancels one.
+///
+/// # Errors
+/// The engine's refusal, or that it is away.
+pub(crate) async fn run(args: JobsArgs, console: &Console) -> Result<(), Failure> {
+    let client = Client::new(&args.engine)?;
+    match args.verb {
+        JobsVerb::List { statuses, page, page_size, output } => {
+            let mut query = vec![
+                ("sort", "-created_at".to_owned()),
+                ("page", page.to_string()),
+                ("page_size", page_size.to_string()),
+            ];
+            query.extend(statuses.into_iter().map(|status| ("status", status)));
+            let (read, document) = client.jobs(&query).await?;
+            if output == Format::Json {
+                return console.json(&document);
+            }
+            let heading =
+                ["ID", "STATUS", "PRIORITY", "COMPLETED", "CREATED", "NAME"].map(str::to_owned);
+            let mut rows = vec![heading.to_vec()];
+            rows.extend(read.jobs.iter().map(row));
+            console.table(&rows)?;
+            if read.has_next {
+                console.say(&format!("more: orrery jobs list --page {}", page + 1));
+            }
+            Ok(())
+        }
+        JobsVerb::Get { job, output: Format::Json } => {
+            console.json(&client.job_document(&job).await?)
+        }
+        JobsVerb::Get { job, output: Format::Table } => show(&client.job(&job).await?, console),
+        JobsVerb::Cancel { job } => {
+            client.cancel(&job, &chance::fresh_id()).await?;
+            console.say(&format!("cancellation of {job} is recorded; next: orrery watch {job}"));
+            Ok(())
+        }
+    }
+}
+
+fn row(job: &Job) -> Vec<String> {
+    vec![
+        job.id.clone(),
+        job.status.clone(),
+        job.priority.map(|priority| priority.to_string()).unwrap_or_default(),
+        format!("{}/{}", job.count("completed"), job.count("total")),
+        job.created_at.clone().unwrap_or_default(),
+        job.name.clone(),
+    ]
+}
+
+fn show(job: &Job, console: &Console) -> Result<(), Failure> {
+    let mut rows = vec![
+        vec!["id".to_owned(), job.id.clone()],
+        vec!["name".to_owned(), job.name.clone()],
+        vec!["status".to_owned(), job.status.clone()],
+    ];
+    if let Some(ending) = &job.ending {
+        rows.push(vec!["ending".to_owned(), ending.clone()]);
+    }
+    if let Some(created_at) = &job.created_at {
+        rows.push(vec!["created".to_owned(), created_at.clone()]);
+    }
+    for (state, count) in job.nodes.iter().filter(|(_, count)| **count > 0) {
+        rows.push(vec![format!("nodes {state}"), count.to_string()]);
+    }
+    if let Some(error) = &job.error {
+        rows.push(vec!["error".to_owned(), error.message.clone().unwrap_or_default()]);
+    }
+    console.table(&rows)
+}

@@ -1,0 +1,99 @@
+//! `orrery submit FILE`: sends a job document to the engine, and follows the job when asked to.
+//!
+//! Always: the document goes out as it was written; an idempotency key goes with it (one is minted when none is
+//! given), so that a connection that breaks is tried again and never makes a second job. Standard output has the
+//! job's id alone, for scripts. Absent: any check of the document beyond its being JSON; the engine knows better.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::value::RawValue;
+
+use super::chance;
+use super::client::shapes::Job;
+use super::client::{Client, ClientError, EngineArgs};
+use super::console::{Console, Format};
+use super::failure::Failure;
+use super::watch::{FollowArgs, follow};
+
+/// Tries of one submission, the first included, before the engine counts as away: about 6 s in all.
+const TRIES_MAX: u32 = 6;
+/// The first wait before a repetition, and the longest.
+const WAITS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(3));
+
+/// Arguments of `orrery submit`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SubmitArgs {
+    #[command(flatten)]
+    engine: EngineArgs,
+    /// The job document, plain or gzipped, or - for standard input
+    file: PathBuf,
+    /// Show the job until it ends; exit 0 only if it completed
+    #[arg(long)]
+    watch: bool,
+    /// The same key and document make one job, however often they are sent
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+    #[command(flatten)]
+    follow: FollowArgs,
+}
+
+/// Submits a job.
+///
+/// # Errors
+/// When the file cannot be read, the engine refuses it or is away; with `--watch` also when the job fails.
+pub(crate) async fn run(args: SubmitArgs, console: &Console) -> Result<(), Failure> {
+    let client = Client::new(&args.engine)?;
+    let name = args.file.display();
+    let document = super::import::read(&args.file).map_err(|cause| match cause.kind() {
+        io::ErrorKind::NotFound => Failure::NotFound(format!("{name}: no such file")),
+        _ => Failure::Failed(format!("{name}: {cause}")),
+    })?;
+    serde_json::from_slice::<&RawValue>(&document)
+        .map_err(|cause| Failure::Failed(format!("{name} is not JSON: {cause}")))?;
+    let key = args.idempotency_key.unwrap_or_else(chance::fresh_id);
+    let (job, answer) = submit(&client, document, &key).await?;
+    match (args.watch, args.follow.output) {
+        (true, Format::Json) => {}
+        (false, Format::Json) => console.json(&answer)?,
+        (_, Format::Table) => console.data(&job.id)?,
+    }
+    if args.watch {
+        return follow(&client, &job.id, &args.follow, console).await;
+    }
+    console.say(&format!(
+        "{} with {} nodes; next: orrery watch {}",
+        job.status,
+        job.count("total"),
+        job.id
+    ));
+    Ok(())
+}
+
+/// Submits a document, again after a broken connection, under one key.
+///
+/// # Errors
+/// The engine's refusal, or that it is away.
+pub(crate) async fn submit(
+    client: &Client,
+    document: Vec<u8>,
+    key: &str,
+) -> Result<(Job, Box<RawValue>), ClientError> {
+    let mut tries = 0;
+    let answer = loop {
+        tries += 1;
+        match client.submit(document.clone(), key).await {
+            Err(error) if error.is_transient() && tries < TRIES_MAX => {
+                tokio::time::sleep(chance::backoff(tries, WAITS.0, WAITS.1)).await;
+            }
+            answer => break answer?,
+        }
+    };
+    let job = serde_json::from_str(answer.get()).map_err(|cause| ClientError::Unreadable {
+        url: client.address().to_owned(),
+        cause: cause.to_string(),
+    })?;
+    Ok((job, answer))
+}

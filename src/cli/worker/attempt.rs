@@ -1,0 +1,125 @@
+//! What a worker does with one attempt: the trait that commands, stand-ins and tests implement, and the words
+//! that pass between them and the lease loop.
+//!
+//! Invariant: every attempt that was begun ends in exactly one [`Outcome`], also when it was told to stop; the
+//! lease loop turns a panic into one. Absent: the network; an attempt never talks to the engine itself.
+
+use std::future::Future;
+
+use serde_json::value::RawValue;
+use tokio::sync::watch;
+
+use crate::cli::client::shapes::{AttemptError, Lease};
+
+/// One execution of a node, as the engine handed it out.
+#[derive(Debug, Clone)]
+pub(crate) struct Attempt {
+    /// The right to it, with its fencing token inside.
+    pub(crate) lease: String,
+    /// The job it belongs to.
+    pub(crate) job_id: String,
+    /// The node's key.
+    pub(crate) node: String,
+    /// Counted from 1.
+    pub(crate) number: u64,
+    /// The attempt key, equal for every repetition: the idempotency key for what the work touches.
+    pub(crate) key: String,
+    /// `do`, or `undo` for a compensation.
+    pub(crate) kind: String,
+    /// What kind of work the caller named.
+    pub(crate) action_type: Option<String>,
+    /// The node's input; `null` when it has none.
+    pub(crate) input: Box<RawValue>,
+    /// The W3C trace context of the attempt.
+    pub(crate) trace: Option<String>,
+}
+
+impl From<Lease> for Attempt {
+    fn from(lease: Lease) -> Self {
+        Self {
+            lease: lease.id,
+            job_id: lease.job_id,
+            node: lease.node,
+            number: lease.attempt,
+            key: lease.attempt_key,
+            kind: lease.kind,
+            action_type: lease.action_type,
+            input: lease.input.unwrap_or_else(|| RawValue::NULL.to_owned()),
+            trace: lease.trace,
+        }
+    }
+}
+
+/// Why an attempt is to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StopReason {
+    /// The engine wants it cancelled; it may still report within the engine's grace.
+    Cancelled,
+    /// The lease is another's now: nothing that is reported counts.
+    Lost,
+    /// The worker itself is going away; unfinished work is given back.
+    Leaving,
+}
+
+/// Tells an attempt to stop.
+#[derive(Debug, Clone)]
+pub(crate) struct StopSignal(watch::Receiver<Option<StopReason>>);
+
+impl StopSignal {
+    /// A signal and the sender that raises it.
+    pub(crate) fn pair() -> (watch::Sender<Option<StopReason>>, Self) {
+        let (sender, receiver) = watch::channel(None);
+        (sender, Self(receiver))
+    }
+
+    /// Waits until the attempt is to stop. Never ends when it is not.
+    pub(crate) async fn requested(&mut self) -> StopReason {
+        loop {
+            if let Some(reason) = *self.0.borrow_and_update() {
+                return reason;
+            }
+            if self.0.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// It succeeded, with this output.
+    Completed(Box<RawValue>),
+    /// It failed.
+    Failed(AttemptError),
+    /// It was not finished: it is given back, not counted.
+    Released,
+    /// Its lease was lost: there is nothing to say.
+    Abandoned,
+    /// The worker cannot do any work of this kind: the attempt is given back and the worker ends with this text.
+    CannotWork(String),
+}
+
+impl Outcome {
+    /// The outcome of an attempt that was stopped before it came to an end of its own.
+    pub(crate) fn of_stop(reason: StopReason) -> Self {
+        match reason {
+            StopReason::Leaving => Self::Released,
+            StopReason::Lost => Self::Abandoned,
+            StopReason::Cancelled => Self::Failed(AttemptError {
+                kind: "cancelled".to_owned(),
+                message: "stopped because the engine asked for it".to_owned(),
+                class: "cancelled".to_owned(),
+                retryable: None,
+                retry_after_ms: None,
+                details: None,
+            }),
+        }
+    }
+}
+
+/// Runs attempts.
+pub(crate) trait RunAttempt: Send + Sync + 'static {
+    /// Runs one attempt to its end. When `stop` is raised it ends soon, leaving nothing running behind.
+    fn run(&self, attempt: Attempt, stop: StopSignal) -> impl Future<Output = Outcome> + Send;
+}

@@ -1,0 +1,246 @@
+//! The loop of a worker: lease, run, report, and the next work with the report.
+//!
+//! Invariant: leases held, asked for in a request under way, or waiting to be reported never exceed the
+//! concurrency. One request for work and one batch of reports are under way at a time; what ends meanwhile goes
+//! with the next batch, so a busy worker batches by itself and an idle one reports at once. An engine that is away
+//! is waited for without end; an answer that says the request itself is wrong ends the worker.
+//! Absent: how an attempt runs (`attempt`), heartbeats (`held`), repetition of reports (`report`).
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{self, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::attempt::{Attempt, Outcome, RunAttempt, StopReason};
+use super::held::{HeldLeases, heartbeats};
+use super::report::{Ended, Reported, Reporter, Totals, next_batch};
+use super::settings::{LEASE_MS_DEFAULT, WorkerSettings};
+use crate::cli::chance;
+use crate::cli::client::shapes::{AttemptError, Lease, LeaseRequest};
+use crate::cli::client::{Client, ClientError};
+use crate::cli::console::Console;
+use crate::cli::failure::Failure;
+
+/// Waits after a request for work that found no engine: the first, and the longest.
+const WAITS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// Leases asked for at once: the engine's bound.
+const LEASES_MAX: usize = 1_000;
+
+type Flight<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
+
+/// Works until `leave` is raised: then running attempts are stopped, unfinished ones given back, and what the
+/// worker did is returned.
+///
+/// # Errors
+/// When the engine says that the request for work is wrong, or the runner cannot work at all.
+pub(crate) async fn work<R: RunAttempt>(
+    client: Client,
+    settings: WorkerSettings,
+    runner: Arc<R>,
+    console: Console,
+    leave: CancellationToken,
+) -> Result<Totals, Failure> {
+    let held = Arc::new(HeldLeases::default());
+    let _beating = AbortOnDropHandle::new(tokio::spawn(heartbeats(
+        Arc::clone(&held),
+        client.clone(),
+        console.clone(),
+    )));
+    let leaving = CancellationToken::new();
+    let reporter = Reporter { client: client.clone(), console: console.clone(), settings, leaving };
+    let mut worker = LeaseLoop {
+        free: reporter.settings.concurrency.max(1),
+        client,
+        console,
+        reporter,
+        runner,
+        held,
+        running: JoinSet::new(),
+        names: HashMap::new(),
+        ended: Vec::new(),
+        asked: 0,
+        totals: Totals::default(),
+        broken: None,
+    };
+    worker.run(leave).await;
+    worker.broken.map_or(Ok(worker.totals), Err)
+}
+
+struct LeaseLoop<R> {
+    client: Client,
+    console: Console,
+    reporter: Reporter,
+    runner: Arc<R>,
+    held: Arc<HeldLeases>,
+    running: JoinSet<Outcome>,
+    names: HashMap<task::Id, (String, String)>,
+    ended: Vec<Ended>,
+    /// Places that hold nothing and are not asked for.
+    free: usize,
+    /// Places that the request for work under way may fill.
+    asked: usize,
+    totals: Totals,
+    broken: Option<Failure>,
+}
+
+impl<R: RunAttempt> LeaseLoop<R> {
+    async fn run(&mut self, leave: CancellationToken) {
+        let mut poll: Flight<Result<Vec<Lease>, ClientError>> = None;
+        let mut report: Flight<(usize, Reported)> = None;
+        loop {
+            if report.is_none() && !self.ended.is_empty() {
+                let batch = next_batch(&mut self.ended);
+                let (count, reporter) = (batch.len(), self.reporter.clone());
+                report = Some(Box::pin(async move { (count, reporter.report(batch).await) }));
+            }
+            let leaving = self.reporter.leaving.is_cancelled();
+            if leaving && report.is_none() && self.running.is_empty() {
+                return;
+            }
+            if !leaving && poll.is_none() && self.free > 0 {
+                poll = Some(self.ask());
+            }
+            tokio::select! {
+                Some(ended) = self.running.join_next_with_id() => self.note(ended),
+                (count, reported) = landed(&mut report) => {
+                    report = None;
+                    self.reported(count, reported);
+                }
+                answer = landed(&mut poll) => {
+                    poll = None;
+                    self.answered(answer);
+                }
+                () = leave.cancelled(), if !leaving => {
+                    // A request for work that is dropped holds no lease: the engine takes back what it could not say.
+                    poll = None;
+                    self.leave();
+                }
+            }
+        }
+    }
+
+    /// Asks for work for every free place; repeats while the engine is away.
+    fn ask(&mut self) -> Pin<Box<dyn Future<Output = Result<Vec<Lease>, ClientError>> + Send>> {
+        self.asked = self.free.min(LEASES_MAX);
+        self.free -= self.asked;
+        let settings = &self.reporter.settings;
+        let ask = LeaseRequest {
+            worker: settings.name.clone(),
+            max: self.asked,
+            wait_ms: settings.wait_ms,
+            lease_ms: settings.lease_ms,
+            action_types: settings.action_types.clone(),
+            claim: chance::fresh_id(),
+        };
+        let (client, queue, console) =
+            (self.client.clone(), settings.queue.clone(), self.console.clone());
+        Box::pin(async move {
+            let mut tries = 0;
+            loop {
+                match client.lease(&queue, &ask).await {
+                    Ok(answer) => {
+                        if tries > 0 {
+                            console.say("the engine is back");
+                        }
+                        return Ok(answer.leases);
+                    }
+                    Err(error) if error.is_transient() => {
+                        tries += 1;
+                        if tries == 1 {
+                            console.say(&format!("no work to be had, trying again: {error}"));
+                        }
+                        tokio::time::sleep(chance::backoff(tries, WAITS.0, WAITS.1)).await;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        })
+    }
+
+    fn answered(&mut self, answer: Result<Vec<Lease>, ClientError>) {
+        let asked = std::mem::take(&mut self.asked);
+        match answer {
+            Ok(leases) => {
+                self.free += asked.saturating_sub(leases.len());
+                let lease_ms = self.reporter.settings.lease_ms;
+                for lease in leases {
+                    self.start(lease, lease_ms);
+                }
+            }
+            Err(error) => {
+                self.free += asked;
+                self.broken = Some(error.into());
+                self.leave();
+            }
+        }
+    }
+
+    fn reported(&mut self, count: usize, reported: Reported) {
+        self.held.drop_all(reported.settled.iter().map(String::as_str));
+        self.totals.completed += reported.totals.completed;
+        self.totals.failed += reported.totals.failed;
+        self.totals.released += reported.totals.released;
+        self.totals.lost += reported.totals.lost;
+        self.free += count.saturating_sub(reported.leases.len());
+        for lease in reported.leases {
+            self.start(lease, LEASE_MS_DEFAULT);
+        }
+    }
+
+    fn start(&mut self, lease: Lease, lease_ms: u64) {
+        // A third of the period leaves room for two heartbeats that are lost.
+        let pace = Duration::from_millis(lease.heartbeat_ms.unwrap_or(lease_ms / 3));
+        let stop = self.held.take(&lease.id, pace);
+        let attempt = Attempt::from(lease);
+        let what = format!("{}/{}#{}", attempt.job_id, attempt.node, attempt.number);
+        if self.reporter.leaving.is_cancelled() {
+            self.ended.push(Ended { lease: attempt.lease, what, outcome: Outcome::Released });
+            return;
+        }
+        let (runner, lease) = (Arc::clone(&self.runner), attempt.lease.clone());
+        let handle = self.running.spawn(async move { runner.run(attempt, stop).await });
+        self.names.insert(handle.id(), (lease, what));
+    }
+
+    fn note(&mut self, ended: Result<(task::Id, Outcome), JoinError>) {
+        let (id, outcome) = match ended {
+            Ok(ended) => ended,
+            Err(error) => (error.id(), Outcome::Failed(panicked())),
+        };
+        let Some((lease, what)) = self.names.remove(&id) else { return };
+        if let Outcome::CannotWork(why) = &outcome {
+            self.broken = Some(Failure::Failed(why.clone()));
+            self.leave();
+        }
+        self.ended.push(Ended { lease, what, outcome });
+    }
+
+    fn leave(&mut self) {
+        self.reporter.leaving.cancel();
+        self.held.stop_all(StopReason::Leaving);
+    }
+}
+
+/// Waits for what is under way; for ever when nothing is.
+async fn landed<T>(flight: &mut Flight<T>) -> T {
+    match flight {
+        Some(flight) => flight.await,
+        None => std::future::pending().await,
+    }
+}
+
+fn panicked() -> AttemptError {
+    AttemptError {
+        kind: "panic".to_owned(),
+        message: "the worker's own code panicked while it ran the attempt".to_owned(),
+        class: "bug".to_owned(),
+        retryable: None,
+        retry_after_ms: None,
+        details: None,
+    }
+}

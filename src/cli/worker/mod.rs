@@ -1,0 +1,124 @@
+//! `orrery worker`: takes work from a queue and runs a command for each attempt (or sleeps as long as the input
+//! says). The modules beside this are the worker's core, which the demo and the bench use with runners of their own.
+
+pub(crate) mod attempt;
+mod classify;
+mod command;
+mod held;
+mod lease_loop;
+mod report;
+mod settings;
+mod stand_in;
+
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+
+pub(crate) use lease_loop::work;
+pub(crate) use report::Totals;
+pub(crate) use settings::{LEASE_MS_DEFAULT, WorkerSettings};
+
+use super::chance;
+use super::client::{Client, EngineArgs};
+use super::console::Console;
+use super::failure::Failure;
+use super::signals;
+use command::CommandRunner;
+use stand_in::StandIn;
+
+/// How long the engine holds a request for work: below its 30 s, and below what proxies allow.
+const WAIT_MS: u64 = 20_000;
+
+/// Arguments of `orrery worker`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WorkerArgs {
+    #[command(flatten)]
+    engine: EngineArgs,
+    /// The queue to take work from
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    queue: String,
+    /// Attempts at a time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    concurrency: u16,
+    /// The worker's name, shown by the engine [default: host or process id]
+    #[arg(long)]
+    name: Option<String>,
+    /// How long a lease is good without a heartbeat, in ms
+    #[arg(long, value_name = "MS", default_value_t = LEASE_MS_DEFAULT,
+          value_parser = clap::value_parser!(u64).range(5_000..=3_600_000))]
+    lease_ms: u64,
+    /// Take only work of this action type (may be repeated)
+    #[arg(long = "action-type", value_name = "TYPE")]
+    action_types: Vec<String>,
+    /// Time between SIGTERM and SIGKILL when an attempt is stopped, in ms
+    #[arg(long, value_name = "MS", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(..=25_000))]
+    grace_ms: u64,
+    /// Run no command: sleep `input.runtime_s` times this many seconds, then complete
+    #[arg(long, value_name = "X", conflicts_with = "command", value_parser = scale)]
+    sleep_scale: Option<f64>,
+    /// The command to run for each attempt: input JSON on its stdin, output JSON from its stdout
+    #[arg(last = true, value_name = "CMD", required_unless_present = "sleep_scale")]
+    command: Vec<OsString>,
+}
+
+fn scale(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(scale) if scale.is_finite() && scale >= 0.0 => Ok(scale),
+        _ => Err("must be a number, 0 or more".to_owned()),
+    }
+}
+
+/// Works until a signal says to leave.
+///
+/// # Errors
+/// When the engine says that the request for work is wrong, or the command cannot be run.
+pub(crate) async fn run(args: WorkerArgs, console: Console) -> Result<(), Failure> {
+    let client = Client::new(&args.engine)?;
+    let settings = WorkerSettings {
+        name: args.name.unwrap_or_else(own_name),
+        queue: args.queue,
+        concurrency: usize::from(args.concurrency),
+        lease_ms: args.lease_ms,
+        wait_ms: WAIT_MS,
+        action_types: args.action_types,
+    };
+    console.say(&format!(
+        "worker {} takes work from queue {} at {}",
+        settings.name,
+        settings.queue,
+        client.address()
+    ));
+    let leave = signals::leave(&console)?;
+    let mut command = args.command.into_iter();
+    let totals = match (args.sleep_scale, command.next()) {
+        (Some(scale), _) => {
+            work(client, settings, Arc::new(StandIn::new(scale)), console.clone(), leave).await?
+        }
+        (None, Some(program)) => {
+            let grace = Duration::from_millis(args.grace_ms);
+            let runner = CommandRunner::new(program, command.collect(), grace);
+            work(client, settings, Arc::new(runner), console.clone(), leave).await?
+        }
+        (None, None) => {
+            return Err(Failure::Usage("give a command after --, or --sleep-scale".to_owned()));
+        }
+    };
+    let Totals { completed, failed, released, lost } = totals;
+    console.say(&format!(
+        "{completed} completed, {failed} failed, {released} given back, {lost} lost"
+    ));
+    Ok(())
+}
+
+/// A name that tells workers apart: the host's, and a part by chance.
+fn own_name() -> String {
+    let host = std::env::var_os("HOSTNAME").and_then(|name| name.into_string().ok());
+    let id = chance::fresh_id();
+    let chance = id.rsplit('-').next().unwrap_or(&id);
+    format!(
+        "{}-{chance}",
+        host.filter(|name| !name.is_empty()).unwrap_or_else(|| "worker".to_owned())
+    )
+}

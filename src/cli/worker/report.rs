@@ -1,0 +1,305 @@
+//! Brings outcomes to the engine, in batches, until they are recorded, refused, or too old to matter.
+//!
+//! Always: a report is sent again after a broken connection or a 5xx, with growing waits, for at most ten minutes
+//! (ten seconds once the worker is leaving); repeating one is safe, the engine gives the first answer again.
+//! A refusal of a single report is final and said once. With a report goes the wish for the next work.
+//! Absent: any decision about what the outcome was.
+
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::attempt::Outcome;
+use super::settings::WorkerSettings;
+use crate::cli::chance;
+use crate::cli::client::shapes::{
+    AttemptError, CompleteItem, FailItem, Lease, LeaseBatch, LeaseItem, LeaseResults, NextWork,
+};
+use crate::cli::client::{Client, ClientError};
+use crate::cli::console::Console;
+
+/// Reports in one request: far below the engine's 1,000, so that one with large outputs stays below its 8 MiB.
+const BATCH_MAX: usize = 500;
+/// Outputs in one request: half of the engine's bound on a body, which leaves room for all around them.
+const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How long a report is tried: an engine that is away longer has long given the lease to somebody else.
+const TRY_FOR: Duration = Duration::from_mins(10);
+/// How long a report is tried by a worker that was told to go.
+const TRY_FOR_LEAVING: Duration = Duration::from_secs(10);
+/// The first wait before a repetition, and the longest.
+const WAITS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// An attempt that ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) lease: String,
+    /// `job/node#attempt`, for messages.
+    pub(super) what: String,
+    pub(super) outcome: Outcome,
+}
+
+/// What a worker did, counted as the engine recorded it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    /// Attempts recorded as completed.
+    pub(crate) completed: u64,
+    /// Attempts recorded as failed.
+    pub(crate) failed: u64,
+    /// Attempts given back.
+    pub(crate) released: u64,
+    /// Attempts whose report did not count, or was never made.
+    pub(crate) lost: u64,
+}
+
+/// What came of a batch of reports.
+#[derive(Debug, Default)]
+pub(super) struct Reported {
+    pub(super) totals: Totals,
+    /// Work that came with the answers.
+    pub(super) leases: Vec<Lease>,
+    /// The leases that are settled, whatever the answer was.
+    pub(super) settled: Vec<String>,
+}
+
+/// Takes the next batch off the ended attempts.
+pub(super) fn next_batch(ended: &mut Vec<Ended>) -> Vec<Ended> {
+    let mut bytes = 0_usize;
+    let mut take = 0;
+    for one in ended.iter().take(BATCH_MAX) {
+        bytes += match &one.outcome {
+            Outcome::Completed(output) => output.get().len(),
+            Outcome::Failed(error) => error.message.len(),
+            Outcome::Released | Outcome::Abandoned | Outcome::CannotWork(_) => 0,
+        };
+        if take > 0 && bytes > BATCH_BYTES_MAX {
+            break;
+        }
+        take += 1;
+    }
+    ended.drain(..take).collect()
+}
+
+/// Sends outcomes to the engine.
+#[derive(Debug, Clone)]
+pub(super) struct Reporter {
+    pub(super) client: Client,
+    pub(super) console: Console,
+    pub(super) settings: WorkerSettings,
+    pub(super) leaving: CancellationToken,
+}
+
+impl Reporter {
+    /// Reports a batch and asks for as much work as it ended.
+    pub(super) async fn report(self, batch: Vec<Ended>) -> Reported {
+        let mut reported = Reported::default();
+        let (mut completed, mut failed, mut released) = (Vec::new(), Vec::new(), Vec::new());
+        for Ended { lease, what, outcome } in batch {
+            reported.settled.push(lease.clone());
+            match outcome {
+                Outcome::Completed(output) => {
+                    completed.push((what, CompleteItem { lease, output }));
+                }
+                Outcome::Failed(error) => failed.push((what, FailItem { lease, error })),
+                Outcome::Released | Outcome::CannotWork(_) => {
+                    released.push((what, LeaseItem { lease }));
+                }
+                Outcome::Abandoned => reported.totals.lost += 1,
+            }
+        }
+        self.complete(completed, &mut reported).await;
+        self.fail(failed, &mut reported).await;
+        if !released.is_empty() {
+            let (whats, items): (Vec<_>, Vec<_>) = released.into_iter().unzip();
+            let batch = LeaseBatch { items, lease: None };
+            let answer = self.until_heard(|| self.client.release(&batch)).await;
+            reported.totals.released +=
+                self.count(answer.as_ref(), &whats, &mut reported.totals.lost);
+        }
+        reported
+    }
+
+    async fn complete(&self, completed: Vec<(String, CompleteItem)>, reported: &mut Reported) {
+        if completed.is_empty() {
+            return;
+        }
+        let (whats, items): (Vec<_>, Vec<_>) = completed.into_iter().unzip();
+        let mut batch = LeaseBatch { lease: self.next_work(items.len()), items };
+        let answer = self.until_heard(|| self.client.complete(&batch)).await;
+        if let Err(ClientError::Refused(problem)) = &answer
+            && batch.items.len() > 1
+        {
+            // One report that the engine cannot accept must not take the others with it.
+            self.console.say(&format!(
+                "a batch of reports was refused, sending them singly: {}",
+                problem.message()
+            ));
+            for (what, item) in whats.into_iter().zip(batch.items.drain(..)) {
+                let batch = LeaseBatch { items: vec![item], lease: None };
+                let answer = self.until_heard(|| self.client.complete(&batch)).await;
+                self.completed(answer, &[what], &batch.items, reported).await;
+            }
+            return;
+        }
+        self.completed(answer, &whats, &batch.items, reported).await;
+    }
+
+    /// Counts the answers; an output that the engine does not accept becomes a failure of the attempt.
+    async fn completed(
+        &self,
+        answer: Result<LeaseResults, ClientError>,
+        whats: &[String],
+        items: &[CompleteItem],
+        reported: &mut Reported,
+    ) {
+        let mut unacceptable = Vec::new();
+        match (&answer, items) {
+            (Err(ClientError::Refused(problem)), [item]) => {
+                unacceptable.push((whats[0].clone(), failed_by_output(item, &problem.message())));
+            }
+            (Ok(results), _) => {
+                for (result, (what, item)) in results.results.iter().zip(whats.iter().zip(items)) {
+                    if let Some(problem) = &result.error
+                        && matches!(problem.status, 400 | 413 | 422)
+                    {
+                        unacceptable
+                            .push((what.clone(), failed_by_output(item, &problem.message())));
+                    }
+                }
+            }
+            (Err(_), _) => {}
+        }
+        let counted = self.count(answer.as_ref(), whats, &mut reported.totals.lost);
+        reported.totals.completed += counted;
+        if let Ok(results) = answer {
+            reported.leases.extend(results.leases);
+        }
+        reported.totals.lost = reported.totals.lost.saturating_sub(unacceptable.len() as u64);
+        self.fail_plainly(unacceptable, reported).await;
+    }
+
+    async fn fail(&self, failed: Vec<(String, FailItem)>, reported: &mut Reported) {
+        if failed.is_empty() {
+            return;
+        }
+        let (whats, items): (Vec<_>, Vec<_>) = failed.into_iter().unzip();
+        let batch = LeaseBatch { lease: self.next_work(items.len()), items };
+        let answer = self.until_heard(|| self.client.fail(&batch)).await;
+        reported.totals.failed += self.count(answer.as_ref(), &whats, &mut reported.totals.lost);
+        if let Ok(results) = answer {
+            reported.leases.extend(results.leases);
+        }
+    }
+
+    async fn fail_plainly(&self, failed: Vec<(String, FailItem)>, reported: &mut Reported) {
+        if failed.is_empty() {
+            return;
+        }
+        let (whats, items): (Vec<_>, Vec<_>) = failed.into_iter().unzip();
+        let batch = LeaseBatch { lease: None, items };
+        let answer = self.until_heard(|| self.client.fail(&batch)).await;
+        reported.totals.failed += self.count(answer.as_ref(), &whats, &mut reported.totals.lost);
+    }
+
+    fn next_work(&self, max: usize) -> Option<NextWork> {
+        let ask = !self.leaving.is_cancelled() && self.settings.can_ask_with_a_report();
+        ask.then(|| NextWork { queue: self.settings.queue.clone(), max, wait_ms: 0 })
+    }
+
+    /// Counts the reports that count, and says which do not.
+    fn count(
+        &self,
+        answer: Result<&LeaseResults, &ClientError>,
+        whats: &[String],
+        lost: &mut u64,
+    ) -> u64 {
+        let mut recorded = 0;
+        match answer {
+            Ok(results) => {
+                for (result, what) in results.results.iter().zip(whats) {
+                    if let Some(problem) = &result.error {
+                        *lost += 1;
+                        self.console.say(&format!(
+                            "{what}: the report does not count: {}",
+                            problem.message()
+                        ));
+                    } else {
+                        recorded += 1;
+                    }
+                }
+            }
+            Err(error) => {
+                *lost += whats.len() as u64;
+                self.console.say(&format!("{} not reported: {error}", whats.join(", ")));
+            }
+        }
+        recorded
+    }
+
+    /// Calls until there is an answer that a repetition would not change.
+    async fn until_heard<F>(&self, call: impl Fn() -> F) -> Result<LeaseResults, ClientError>
+    where
+        F: Future<Output = Result<LeaseResults, ClientError>>,
+    {
+        let started = Instant::now();
+        let mut tries = 0;
+        loop {
+            let error = match call().await {
+                Err(error) if error.is_transient() => error,
+                answer => return answer,
+            };
+            tries += 1;
+            if tries == 1 {
+                self.console.say(&format!("a report is not heard, trying again: {error}"));
+            }
+            let limit = if self.leaving.is_cancelled() { TRY_FOR_LEAVING } else { TRY_FOR };
+            if started.elapsed() >= limit {
+                return Err(error);
+            }
+            tokio::time::sleep(chance::backoff(tries, WAITS.0, WAITS.1)).await;
+        }
+    }
+}
+
+fn failed_by_output(item: &CompleteItem, why: &str) -> FailItem {
+    let error = AttemptError {
+        kind: "output_refused".to_owned(),
+        message: format!("the engine does not accept the output: {why}"),
+        class: "validation".to_owned(),
+        retryable: None,
+        retry_after_ms: None,
+        details: None,
+    };
+    FailItem { lease: item.lease.clone(), error }
+}
+
+/// An output from text that is known to be JSON.
+pub(crate) fn raw(value: &serde_json::Value) -> Box<RawValue> {
+    RawValue::from_string(value.to_string()).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(bytes: usize) -> Ended {
+        let text = serde_json::Value::String("x".repeat(bytes));
+        Ended {
+            lease: "l".to_owned(),
+            what: "w".to_owned(),
+            outcome: Outcome::Completed(raw(&text)),
+        }
+    }
+
+    #[test]
+    fn a_batch_of_reports_stays_within_its_count_and_its_bytes() {
+        let mut many: Vec<Ended> = (0..BATCH_MAX + 7).map(|_| ended(1)).collect();
+        assert_eq!(next_batch(&mut many).len(), BATCH_MAX);
+        assert_eq!(next_batch(&mut many).len(), 7);
+        let mut large: Vec<Ended> = (0..20).map(|_| ended(256 * 1024)).collect();
+        assert_eq!(next_batch(&mut large).len(), 15);
+        let mut huge = vec![ended(BATCH_BYTES_MAX * 2), ended(1)];
+        assert_eq!(next_batch(&mut huge).len(), 1, "one report always goes, however large");
+    }
+}

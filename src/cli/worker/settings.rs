@@ -1,0 +1,29 @@
+//! What a worker is told: who it is, where its work comes from, how much of it at a time.
+
+/// How a worker asks for work.
+#[derive(Debug, Clone)]
+pub(crate) struct WorkerSettings {
+    /// The name shown for it by `GET /workers`.
+    pub(crate) name: String,
+    /// The queue it takes work from.
+    pub(crate) queue: String,
+    /// Attempts at a time, at least 1.
+    pub(crate) concurrency: usize,
+    /// How long a lease is good without a heartbeat, 5,000 to 3,600,000 ms.
+    pub(crate) lease_ms: u64,
+    /// How long the engine holds a request for work that is not there yet, at most 30,000 ms.
+    pub(crate) wait_ms: u64,
+    /// Only work of these kinds; all when empty.
+    pub(crate) action_types: Vec<String>,
+}
+
+/// The engine's own period for a lease that names none, which is what comes with a report.
+pub(crate) const LEASE_MS_DEFAULT: u64 = 30_000;
+
+impl WorkerSettings {
+    /// Whether the next work may be asked for in a report: that form names neither a lease period nor kinds of
+    /// work, so a worker that wants its own asks for itself.
+    pub(super) fn can_ask_with_a_report(&self) -> bool {
+        self.action_types.is_empty() && self.lease_ms == LEASE_MS_DEFAULT
+    }
+}
