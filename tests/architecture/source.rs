@@ -104,7 +104,9 @@ pub(crate) fn read_tree(root: &Path, folders: &[&str]) -> std::io::Result<Vec<So
 /// Files that hold tests and nothing else: they may name what they like.
 fn is_test_file(path: &str) -> bool {
     let in_src = path.strip_prefix("domain/").unwrap_or(path).strip_prefix("src/");
-    in_src.is_none_or(|inside| inside.split('/').any(|part| part == "tests" || part == "tests.rs"))
+    in_src.is_none_or(|inside| {
+        inside.split('/').any(|part| part == "tests" || part.ends_with("tests.rs"))
+    })
 }
 
 /// Splits a text into code and comments, each as long as the text. String and character contents are spaces in both.
