@@ -6,5 +6,6 @@ pub mod bounds;
 pub mod ids;
 pub mod job;
 pub mod node;
+pub mod payload;
 pub mod refusal;
 pub mod retry;

@@ -1,4 +1,13 @@
-//! The job: what a caller asks (`spec`), its 12 states (`status`), its state, the commands and events that change it.
+//! The job: what a caller asks (`spec`), what is kept of it (`plan`), its 12 states (`status`), its state, the commands
+//! that ask for changes, the events that record them, and the rules between (`decide`, `apply`).
 
+pub mod apply;
+pub mod check;
+pub mod command;
+pub mod decide;
+pub mod due;
+pub mod event;
+pub mod plan;
 pub mod spec;
+pub mod state;
 pub mod status;

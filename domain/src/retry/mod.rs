@@ -1,3 +1,4 @@
 //! When a failed attempt is followed by another, and after which wait (binding: `retry-and-failures.md`).
 
 pub mod policy;
+pub mod verdict;

@@ -1,0 +1,180 @@
+//! What can be asked of a job. A command is decided on the newest state, as often as it takes, and answered once.
+
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use crate::ids::{Claim, CorrelationId, Epoch, JobId, Millis, Namespace, WorkerName};
+use crate::job::event::{AttemptError, AttemptRef, CommandMark, Patch, ReportKind};
+use crate::job::plan::CheckedSpec;
+use crate::payload::Hash;
+use crate::refusal::Refusal;
+
+/// A command to one job.
+#[derive(Debug, Clone)]
+pub enum JobCommand {
+    /// Make the job. Refused when the stream exists and this command did not make it.
+    Submit(Arc<Submission>),
+    /// Let a pending job start.
+    Start,
+    /// Start nothing new.
+    Pause {
+        /// For the history.
+        reason: Option<String>,
+    },
+    /// Go on.
+    Resume {
+        /// For the history.
+        reason: Option<String>,
+    },
+    /// End it.
+    Cancel {
+        /// For the history.
+        reason: Option<String>,
+    },
+    /// Change what people may change.
+    Patch(Box<Patch>),
+    /// Take the environment's grant.
+    TakeGrant {
+        /// The grant's number.
+        number: u64,
+    },
+    /// Lease ready nodes to a worker; those that are not ready any more are left out.
+    Lease(Arc<LeaseOrder>),
+    /// A worker's report on one attempt.
+    Report(Box<Report>),
+    /// A lease ran out.
+    ExpireLease {
+        /// Node position.
+        node: u32,
+        /// Only if it is still this one.
+        epoch: Epoch,
+    },
+    /// Something became due: look which of these nodes, and the job itself.
+    Wake {
+        /// Node positions, ascending.
+        nodes: Vec<u32>,
+    },
+}
+
+/// A checked submission with its identity.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// Whose.
+    pub namespace: Namespace,
+    /// Which.
+    pub id: JobId,
+    /// What.
+    pub spec: CheckedSpec,
+    /// W3C trace id, 32 hexadecimal digits.
+    pub trace_id: String,
+}
+
+/// Which nodes a worker is to get.
+#[derive(Debug, Clone)]
+pub struct LeaseOrder {
+    /// Who.
+    pub worker: WorkerName,
+    /// The worker's name for the request.
+    pub claim: Option<Claim>,
+    /// Length in milliseconds.
+    pub lease_ms: u64,
+    /// Positions.
+    pub nodes: Vec<u32>,
+}
+
+/// A worker's report on one attempt.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Node position.
+    pub node: u32,
+    /// The lease's token.
+    pub epoch: Epoch,
+    /// Of the canonical report, to know it again.
+    pub hash: Hash,
+    /// What it says.
+    pub outcome: Outcome,
+}
+
+/// What a report says.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// The attempt completed.
+    Complete {
+        /// Raw JSON.
+        output: Option<Box<RawValue>>,
+        /// For people.
+        warnings: Vec<String>,
+        /// What the worker left elsewhere.
+        artifacts: Vec<serde_json::Value>,
+    },
+    /// The attempt failed.
+    Fail {
+        /// Without its details.
+        error: AttemptError,
+        /// Raw JSON.
+        details: Option<Box<RawValue>>,
+    },
+    /// The attempt is given back, not counted.
+    Release {
+        /// By the engine itself, because the answer with the lease could not be written.
+        undelivered: bool,
+    },
+}
+
+impl Outcome {
+    /// Its kind.
+    pub fn kind(&self) -> ReportKind {
+        match self {
+            Self::Complete { .. } => ReportKind::Complete,
+            Self::Fail { .. } => ReportKind::Fail,
+            Self::Release { .. } => ReportKind::Release,
+        }
+    }
+}
+
+/// What a decision may look at beside the state. Time and chance come in here and nowhere else.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The engine's clock.
+    pub now: Millis,
+    /// Drawn for this decision, in [0, 1).
+    pub draw: f64,
+    /// Of the store.
+    pub incarnation: u32,
+    /// How long running attempts may go on after an ending is decided, milliseconds.
+    pub grace_ms: Millis,
+    /// Who asks: `client`, `worker/<name>`, `engine`.
+    pub actor: Arc<str>,
+    /// The command's identity, when it can come again.
+    pub command: Option<CommandMark>,
+    /// Of the request.
+    pub correlation: Option<CorrelationId>,
+    /// If-Match.
+    pub expected_version: Option<u64>,
+}
+
+/// What a command's sender is told.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// It is so; the state after this seq shows it.
+    Done {
+        /// Event number.
+        seq: u64,
+    },
+    /// This command was answered before; the state after this seq is the first answer.
+    Replayed {
+        /// Event number.
+        seq: u64,
+    },
+    /// These attempts are leased.
+    Leased(Vec<AttemptRef>),
+    /// The report counts.
+    Recorded,
+    /// The report counted before.
+    RecordedBefore,
+    /// No, although something was written (evidence).
+    Refused(Refusal),
+    /// There was nothing to do.
+    Nothing,
+}

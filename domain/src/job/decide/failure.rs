@@ -1,0 +1,167 @@
+//! Failed attempts, however they were noticed: by report, by a lease that ran out, by a time-out. One rule decides
+//! whether there is another execution; an `at_most_once` attempt with an unknown outcome never gets one by itself.
+
+use crate::ids::{Epoch, Millis};
+use crate::job::command::{Answer, Context};
+use crate::job::decide::Decision;
+use crate::job::decide::draft::Draft;
+use crate::job::event::{AttemptError, AttemptFailure, AttemptRef, JobError, JobFact, RetryDue};
+use crate::job::state::JobState;
+use crate::job::status::JobStatus;
+use crate::node::status::NodeStatus;
+use crate::payload::Hash;
+use crate::retry::verdict::{ErrorFacts, Verdict, verdict};
+
+/// How a failure was noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Noticed {
+    /// The worker said so.
+    Reported(Hash),
+    /// The lease ran out: the outcome is unknown.
+    LeaseExpired,
+    /// It ran longer than it may: the outcome is unknown.
+    AttemptTimeout,
+}
+
+pub(super) fn expire_lease(
+    state: &JobState,
+    node: u32,
+    epoch: Epoch,
+    context: &Context,
+) -> Decision {
+    let Some(found) = state.nodes.get(node as usize) else {
+        return Decision::unchanged(Answer::Nothing);
+    };
+    if found.status != NodeStatus::Running || found.epoch != epoch {
+        return Decision::unchanged(Answer::Nothing);
+    }
+    let error = AttemptError {
+        error_type: "LeaseExpired".to_owned(),
+        message: "the worker's heartbeats stopped".to_owned(),
+        class: "heartbeat.missed".to_owned(),
+        ..AttemptError::default()
+    };
+    fail(
+        state,
+        AttemptRef { node, attempt: found.attempt, epoch },
+        error,
+        Noticed::LeaseExpired,
+        context,
+    )
+}
+
+pub(super) fn fail(
+    state: &JobState,
+    attempt: AttemptRef,
+    error: AttemptError,
+    noticed: Noticed,
+    context: &Context,
+) -> Decision {
+    let node = &state.plan.nodes[attempt.node as usize];
+    let unknown = !matches!(noticed, Noticed::Reported(_));
+    let mut draft = Draft::new(state, context.now);
+    let hold = unknown && node.at_most_once && state.head.ending.is_none();
+    let (retry, why) = if state.head.ending.is_some() {
+        (None, "the job is ending".to_owned())
+    } else if hold {
+        (None, "the outcome is unknown and the node runs at most once".to_owned())
+    } else {
+        judge(state, attempt, &error, context)
+    };
+    let to = match (retry, hold) {
+        (Some(_), _) => NodeStatus::Retrying,
+        (None, true) => NodeStatus::Waiting,
+        (None, false) => ended_as(state, &error, noticed),
+    };
+    let failure = Box::new(AttemptFailure {
+        attempt,
+        error,
+        retry,
+        verdict: why,
+        report: if let Noticed::Reported(hash) = noticed { Some(hash) } else { None },
+        outcome_unknown: hold,
+    });
+    if retry.is_none() && !hold && state.is_required(attempt.node) {
+        draft.new_error = Some(std::sync::Arc::new(JobError {
+            node: Some(node.key.to_string()),
+            class: failure.error.class.clone(),
+            error_type: failure.error.error_type.clone(),
+            message: failure.error.message.clone(),
+        }));
+    }
+    draft.move_node(attempt.node, to);
+    if hold && state.head.status != JobStatus::Paused {
+        draft.move_job(JobStatus::Paused);
+    }
+    if to != NodeStatus::Cancelled {
+        fail_fast(&mut draft, attempt.node, to, context.grace_ms);
+    }
+    let fact = match noticed {
+        Noticed::Reported(_) => JobFact::Failed(failure),
+        Noticed::LeaseExpired => JobFact::LeaseExpired(failure),
+        Noticed::AttemptTimeout => JobFact::AttemptTimedOut(failure),
+    };
+    let (event, payloads) = draft.into_event(fact, context, None);
+    Decision { event: Some(event), payloads, answer: Answer::Recorded }
+}
+
+/// The first final failure of a required node ends a `fail_fast` job.
+pub(super) fn fail_fast(draft: &mut Draft<'_>, node: u32, to: NodeStatus, grace_ms: Millis) {
+    let failed = matches!(to, NodeStatus::Failed | NodeStatus::Timeout);
+    if failed
+        && draft.state.plan.fail_fast
+        && draft.state.is_required(node)
+        && draft.ending_to().is_none()
+    {
+        draft.decide_ending(JobStatus::Failed, grace_ms);
+    }
+}
+
+fn ended_as(state: &JobState, error: &AttemptError, noticed: Noticed) -> NodeStatus {
+    let ending = state.head.ending.is_some();
+    match noticed {
+        Noticed::Reported(_) if ending && error.class == "cancelled" => NodeStatus::Cancelled,
+        Noticed::LeaseExpired if ending => NodeStatus::Cancelled,
+        Noticed::AttemptTimeout => NodeStatus::Timeout,
+        Noticed::Reported(_) | Noticed::LeaseExpired => NodeStatus::Failed,
+    }
+}
+
+/// Whether there is another execution, when, and why.
+fn judge(
+    state: &JobState,
+    attempt: AttemptRef,
+    error: &AttemptError,
+    context: &Context,
+) -> (Option<RetryDue>, String) {
+    let spec = &state.plan.nodes[attempt.node as usize];
+    let node = &state.nodes[attempt.node as usize];
+    let policy = state.plan.retry_of(spec);
+    let facts = ErrorFacts {
+        error_type: &error.error_type,
+        class: &error.class,
+        retryable: error.retryable,
+        retry_after_ms: error.retry_after_ms,
+    };
+    let deadline = deadline_of(state, attempt.node);
+    let previous = u64::from(node.last_wait_ms);
+    match verdict(&policy, &facts, attempt.attempt, previous, context.draw, context.now, deadline) {
+        Verdict::Retry { wait_ms, due, why } => (Some(RetryDue { due, wait_ms }), why),
+        Verdict::Final { why } => (None, why),
+    }
+}
+
+/// When nothing of this node may start any more: its total time or the job's deadline.
+fn deadline_of(state: &JobState, node: u32) -> Option<Millis> {
+    let spec = &state.plan.nodes[node as usize];
+    let total = state.plan.timeouts_of(spec).total_ms.map(|total| {
+        state.nodes[node as usize]
+            .first_ready
+            .saturating_add(i64::try_from(total).unwrap_or(i64::MAX))
+    });
+    let job = crate::job::due::deadline(state);
+    match (total, job) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}

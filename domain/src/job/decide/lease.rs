@@ -1,0 +1,41 @@
+//! Leasing ready nodes to a worker. Attempts are counted here, not at their failure: a worker that dies four times has
+//! used four.
+
+use crate::job::command::{Answer, Context, LeaseOrder};
+use crate::job::decide::Decision;
+use crate::job::decide::draft::Draft;
+use crate::job::event::{AttemptRef, JobFact};
+use crate::job::state::JobState;
+use crate::job::status::JobStatus;
+use crate::node::status::NodeStatus;
+
+pub(super) fn lease(state: &JobState, order: &LeaseOrder, context: &Context) -> Decision {
+    if !state.offers_work() {
+        return Decision::unchanged(Answer::Leased(Vec::new()));
+    }
+    let mut draft = Draft::new(state, context.now);
+    let mut attempts = Vec::with_capacity(order.nodes.len());
+    for ix in &order.nodes {
+        let Some(node) = state.nodes.get(*ix as usize) else { continue };
+        if draft.node_status(*ix) != NodeStatus::Ready {
+            continue;
+        }
+        draft.move_node_alone(*ix, NodeStatus::Running);
+        let epoch = node.epoch.next(context.incarnation);
+        attempts.push(AttemptRef { node: *ix, attempt: node.attempt.saturating_add(1), epoch });
+    }
+    if attempts.is_empty() {
+        return Decision::unchanged(Answer::Leased(attempts));
+    }
+    if draft.job_status() == JobStatus::Scheduled {
+        draft.move_job(JobStatus::Running);
+    }
+    let fact = JobFact::Leased {
+        worker: order.worker.clone(),
+        claim: order.claim.clone(),
+        lease_ms: order.lease_ms,
+        attempts: attempts.clone(),
+    };
+    let (event, payloads) = draft.into_event(fact, context, None);
+    Decision { event: Some(event), payloads, answer: Answer::Leased(attempts) }
+}

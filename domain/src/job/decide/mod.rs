@@ -1,0 +1,106 @@
+//! The rules of a job: a state and a command give an event and an answer, or a refusal. One file a verb; `draft`
+//! collects the transitions and what follows from them. Nothing here reads a clock, draws or changes a state.
+
+mod admission;
+mod draft;
+mod ending;
+mod failure;
+mod lease;
+mod patch;
+mod pause;
+mod report;
+mod submit;
+mod wake;
+
+use crate::job::command::{Answer, Context, JobCommand};
+use crate::job::event::JobEvent;
+use crate::job::state::JobState;
+use crate::payload::PayloadBytes;
+use crate::refusal::Refusal;
+
+/// What a command comes to.
+#[derive(Debug)]
+pub struct Decision {
+    /// What happened, if anything did.
+    pub event: Option<JobEvent>,
+    /// Durable no later than the event.
+    pub payloads: Vec<PayloadBytes>,
+    /// Leaves after the append.
+    pub answer: Answer,
+}
+
+impl Decision {
+    fn unchanged(answer: Answer) -> Self {
+        Self { event: None, payloads: Vec::new(), answer }
+    }
+
+    fn done(state: &JobState, event: JobEvent) -> Self {
+        Self {
+            event: Some(event),
+            payloads: Vec::new(),
+            answer: Answer::Done { seq: state.head.seq + 1 },
+        }
+    }
+}
+
+/// Decides the first command of a stream that does not exist.
+pub fn create(command: &JobCommand, context: &Context) -> Result<Decision, Refusal> {
+    match command {
+        JobCommand::Submit(submission) => Ok(submit::submit(submission, context)),
+        JobCommand::Lease(_) | JobCommand::ExpireLease { .. } | JobCommand::Wake { .. } => {
+            Ok(Decision::unchanged(Answer::Nothing))
+        }
+        JobCommand::Report(_) => Err(Refusal::LeaseLost),
+        JobCommand::Start
+        | JobCommand::Pause { .. }
+        | JobCommand::Resume { .. }
+        | JobCommand::Cancel { .. }
+        | JobCommand::Patch(_)
+        | JobCommand::TakeGrant { .. } => Err(Refusal::JobNotFound),
+    }
+}
+
+/// Decides a command on a job.
+pub fn decide(
+    state: &JobState,
+    command: &JobCommand,
+    context: &Context,
+) -> Result<Decision, Refusal> {
+    if let Some(decision) = answered_before(state, context)? {
+        return Ok(decision);
+    }
+    match (command, context.expected_version) {
+        (JobCommand::Submit(_), _) | (_, None) => {}
+        (_, Some(expected)) if expected != state.head.seq => {
+            return Err(Refusal::VersionMismatch { expected, current: state.head.seq });
+        }
+        _ => {}
+    }
+    match command {
+        JobCommand::Submit(_) => submit::repeated(state, context),
+        JobCommand::Start => admission::start(state, context),
+        JobCommand::Pause { reason } => pause::pause(state, reason.as_deref(), context),
+        JobCommand::Resume { reason } => pause::resume(state, reason.as_deref(), context),
+        JobCommand::Cancel { reason } => ending::cancel(state, reason.as_deref(), context),
+        JobCommand::Patch(patch) => patch::patch(state, patch, context),
+        JobCommand::TakeGrant { number } => Ok(admission::take_grant(state, *number, context)),
+        JobCommand::Lease(order) => Ok(lease::lease(state, order, context)),
+        JobCommand::Report(report) => report::report(state, report, context),
+        JobCommand::ExpireLease { node, epoch } => {
+            Ok(failure::expire_lease(state, *node, *epoch, context))
+        }
+        JobCommand::Wake { nodes } => Ok(wake::wake(state, nodes, context)),
+    }
+}
+
+/// A command whose id the subject holds gets its first answer, or a refusal when its body differs.
+fn answered_before(state: &JobState, context: &Context) -> Result<Option<Decision>, Refusal> {
+    let Some(mark) = &context.command else { return Ok(None) };
+    match state.commands.get(&mark.id) {
+        None => Ok(None),
+        Some(answered) if answered.body == mark.body => {
+            Ok(Some(Decision::unchanged(Answer::Replayed { seq: answered.seq })))
+        }
+        Some(_) => Err(Refusal::IdempotencyKeyReused),
+    }
+}

@@ -1,0 +1,36 @@
+//! Changing what people may change. A patch that changes nothing writes nothing.
+
+use crate::job::command::{Answer, Context};
+use crate::job::decide::Decision;
+use crate::job::decide::draft::Draft;
+use crate::job::event::{JobFact, Patch};
+use crate::job::state::JobState;
+use crate::refusal::Refusal;
+
+pub(super) fn patch(
+    state: &JobState,
+    patch: &Patch,
+    context: &Context,
+) -> Result<Decision, Refusal> {
+    let started = state.head.started_at.is_some() || state.head.status.is_over();
+    if started && patch.scheduled_at.is_some() {
+        return Err(Refusal::AlreadyStarted { field: "scheduled_at" });
+    }
+    if started && patch.timeout_ms.is_some() {
+        return Err(Refusal::AlreadyStarted { field: "timeout_ms" });
+    }
+    let about = &state.head.about;
+    let changes = patch.name.as_ref().is_some_and(|name| *name != about.name)
+        || patch.description.as_ref().is_some_and(|description| *description != about.description)
+        || patch.tags.as_ref().is_some_and(|tags| *tags != about.tags)
+        || patch.priority.is_some_and(|priority| priority != about.priority)
+        || patch.metadata.as_ref().is_some_and(|metadata| *metadata != about.metadata)
+        || patch.scheduled_at.is_some_and(|at| at != state.head.scheduled_at)
+        || patch.timeout_ms.is_some_and(|ms| ms != state.head.timeout_ms);
+    if !changes && context.command.is_none() {
+        return Ok(Decision::unchanged(Answer::Done { seq: state.head.seq }));
+    }
+    let draft = Draft::new(state, context.now);
+    let (event, _) = draft.into_event(JobFact::Patched(Box::new(patch.clone())), context, None);
+    Ok(Decision::done(state, event))
+}

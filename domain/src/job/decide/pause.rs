@@ -1,0 +1,57 @@
+//! Pausing and resuming. A paused job starts nothing new; what runs may finish and is recorded. Resuming lets nodes
+//! whose outcome is unknown run again: whoever resumes says that they may.
+
+use crate::job::command::{Answer, Context};
+use crate::job::decide::Decision;
+use crate::job::decide::admission::wrong_state;
+use crate::job::decide::draft::Draft;
+use crate::job::event::{JobFact, PauseCause};
+use crate::job::state::JobState;
+use crate::job::status::JobStatus;
+use crate::node::status::NodeStatus;
+use crate::refusal::Refusal;
+
+pub(super) fn pause(
+    state: &JobState,
+    reason: Option<&str>,
+    context: &Context,
+) -> Result<Decision, Refusal> {
+    if state.head.ending.is_some()
+        || !(state.head.status.may_become(JobStatus::Paused) || is_paused(state))
+    {
+        return Err(wrong_state(state, "paused", JobStatus::sources_of(JobStatus::Paused)));
+    }
+    if is_paused(state) {
+        return Ok(Decision::unchanged(Answer::Done { seq: state.head.seq }));
+    }
+    let mut draft = Draft::new(state, context.now);
+    draft.move_job(JobStatus::Paused);
+    let fact = JobFact::Paused { why: PauseCause::Requested };
+    let (event, _) = draft.into_event(fact, context, reason);
+    Ok(Decision::done(state, event))
+}
+
+pub(super) fn resume(
+    state: &JobState,
+    reason: Option<&str>,
+    context: &Context,
+) -> Result<Decision, Refusal> {
+    let (true, None, Some(back)) = (is_paused(state), state.head.ending, state.head.paused_from)
+    else {
+        return Err(wrong_state(state, "resumed", vec![JobStatus::Paused]));
+    };
+    let mut draft = Draft::new(state, context.now);
+    draft.move_job(back);
+    for ix in (0u32..).take(state.nodes.len()) {
+        if state.nodes[ix as usize].outcome_unknown && draft.node_status(ix) == NodeStatus::Waiting
+        {
+            draft.hold(ix);
+        }
+    }
+    let (event, _) = draft.into_event(JobFact::Resumed, context, reason);
+    Ok(Decision::done(state, event))
+}
+
+fn is_paused(state: &JobState) -> bool {
+    state.head.status == JobStatus::Paused
+}

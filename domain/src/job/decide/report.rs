@@ -1,0 +1,137 @@
+//! Reports of workers. A report counts only with the newest epoch of a running node; the same report again gets the
+//! first answer again; the first stale one of an attempt is kept as evidence and changes nothing else.
+
+use crate::bounds;
+use crate::ids::Epoch;
+use crate::job::apply::may_release_undelivered;
+use crate::job::command::{Answer, Context, Outcome, Report};
+use crate::job::decide::Decision;
+use crate::job::decide::draft::{Draft, envelope};
+use crate::job::decide::failure::{self, Noticed};
+use crate::job::event::{AttemptRef, JobEvent, JobFact, Ranges};
+use crate::job::state::{JobState, NodeState, ReportMark};
+use crate::node::status::NodeStatus;
+use crate::payload::{Payload, PayloadBytes};
+use crate::refusal::Refusal;
+
+pub(super) fn report(
+    state: &JobState,
+    report: &Report,
+    context: &Context,
+) -> Result<Decision, Refusal> {
+    let Some(node) = state.nodes.get(report.node as usize) else { return Err(Refusal::LeaseLost) };
+    if node.status == NodeStatus::Running
+        && node.epoch == report.epoch
+        && report.epoch != Epoch::default()
+    {
+        return Ok(count(state, node, report, context));
+    }
+    let mark = ReportMark { kind: report.outcome.kind(), hash: report.hash.short() };
+    match earlier_report(state, node, report) {
+        Some(earlier) if earlier == mark => Ok(Decision::unchanged(Answer::RecordedBefore)),
+        Some(_) => Err(Refusal::ReportedDifferently),
+        None => stale(state, node, report, context),
+    }
+}
+
+fn earlier_report(state: &JobState, node: &NodeState, report: &Report) -> Option<ReportMark> {
+    if node.epoch == report.epoch {
+        return node.report;
+    }
+    state.reports.get(&(report.node, report.epoch.0)).copied()
+}
+
+/// The first stale report of an attempt that was granted is written down; further ones are only refused.
+fn stale(
+    state: &JobState,
+    node: &NodeState,
+    report: &Report,
+    context: &Context,
+) -> Result<Decision, Refusal> {
+    let granted = report.epoch != Epoch::default() && report.epoch <= node.epoch;
+    if !granted
+        || state.head.status.is_over()
+        || state.late.contains(&(report.node, report.epoch.0))
+    {
+        return Err(Refusal::LeaseLost);
+    }
+    let fact = JobFact::LateReport {
+        node: report.node,
+        epoch: report.epoch,
+        report: report.outcome.kind(),
+        hash: report.hash,
+    };
+    let event = JobEvent {
+        by: envelope(context, context.now, None),
+        job: Vec::new(),
+        nodes: Vec::new(),
+        held: Ranges::default(),
+        ending: None,
+        end: None,
+        fact,
+    };
+    Ok(Decision {
+        event: Some(event),
+        payloads: Vec::new(),
+        answer: Answer::Refused(Refusal::LeaseLost),
+    })
+}
+
+fn count(state: &JobState, node: &NodeState, report: &Report, context: &Context) -> Decision {
+    let attempt = AttemptRef { node: report.node, attempt: node.attempt, epoch: node.epoch };
+    match &report.outcome {
+        Outcome::Complete { output, warnings, artifacts } => {
+            let mut draft = Draft::new(state, context.now);
+            let output = output.clone().map(|raw| Payload::new(raw, &mut draft.payloads));
+            if let Some(output) = &output
+                && state.plan.graph.children(report.node).is_empty()
+            {
+                draft.new_sink = Some((report.node, output.clone()));
+            }
+            draft.move_node(report.node, NodeStatus::Completed);
+            let fact = JobFact::Completed {
+                attempt,
+                output,
+                warnings: warnings.clone(),
+                artifacts: artifacts.clone(),
+                report: report.hash,
+            };
+            let (event, payloads) = draft.into_event(fact, context, None);
+            Decision { event: Some(event), payloads, answer: Answer::Recorded }
+        }
+        Outcome::Fail { error, details } => {
+            let mut payloads: Vec<PayloadBytes> = Vec::new();
+            let mut error = error.clone();
+            error.message = error.message.chars().take(bounds::ERROR_MESSAGE_CHARS_MAX).collect();
+            error.details = details.clone().map(|raw| Payload::new(raw, &mut payloads));
+            let mut decision =
+                failure::fail(state, attempt, error, Noticed::Reported(report.hash), context);
+            decision.payloads.append(&mut payloads);
+            decision
+        }
+        Outcome::Release { undelivered } => {
+            release(state, node, attempt, report, *undelivered, context)
+        }
+    }
+}
+
+/// Gives the attempt back. One that the engine gives back because its answer could not be written is given back a few
+/// times only; after that the lease runs out and counts.
+fn release(
+    state: &JobState,
+    node: &NodeState,
+    attempt: AttemptRef,
+    report: &Report,
+    undelivered: bool,
+    context: &Context,
+) -> Decision {
+    if undelivered && !may_release_undelivered(node) {
+        return Decision::unchanged(Answer::Nothing);
+    }
+    let mut draft = Draft::new(state, context.now);
+    let to = if state.head.ending.is_some() { NodeStatus::Cancelled } else { NodeStatus::Ready };
+    draft.move_node_alone(attempt.node, to);
+    let fact = JobFact::Released { attempt, report: report.hash, undelivered };
+    let (event, payloads) = draft.into_event(fact, context, None);
+    Decision { event: Some(event), payloads, answer: Answer::Recorded }
+}

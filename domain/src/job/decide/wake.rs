@@ -1,0 +1,87 @@
+//! What is due: one kind of thing a decision, the most important first; the caller asks again until nothing is.
+//! Reports and heartbeats were heard before: an engine expires nothing that a message at hand would have saved.
+
+use crate::ids::Millis;
+use crate::job::command::{Answer, Context};
+use crate::job::decide::draft::Draft;
+use crate::job::decide::failure::{self, Noticed};
+use crate::job::decide::{Decision, admission, ending};
+use crate::job::due::{self, NodeDue};
+use crate::job::event::{AttemptError, AttemptRef, JobFact};
+use crate::job::state::JobState;
+use crate::job::status::JobStatus;
+use crate::node::status::NodeStatus;
+
+pub(super) fn wake(state: &JobState, nodes: &[u32], context: &Context) -> Decision {
+    let now = context.now;
+    match due::job_due(state) {
+        Some((due::JobDue::Revocation, at)) if at <= now => return ending::revoke(state, context),
+        Some((due::JobDue::Deadline, at)) if at <= now => {
+            return ending::deadline_passed(state, context);
+        }
+        Some((due::JobDue::Start, at)) if at <= now => return admission::started(state, context),
+        _ => {}
+    }
+    if state.head.ending.is_some() {
+        return Decision::unchanged(Answer::Nothing);
+    }
+    if let Some(node) = nodes.iter().find(|ix| is_due(state, **ix, NodeDue::Attempt, now)) {
+        return attempt_timed_out(state, *node, context);
+    }
+    for (kind, class) in [(NodeDue::Total, "timeout.total"), (NodeDue::Queue, "timeout.queue")] {
+        let late: Vec<u32> =
+            nodes.iter().copied().filter(|ix| is_due(state, *ix, kind, now)).collect();
+        if !late.is_empty() {
+            return timed_out(state, &late, class, context);
+        }
+    }
+    let due: Vec<u32> =
+        nodes.iter().copied().filter(|ix| is_due(state, *ix, NodeDue::Retry, now)).collect();
+    if due.is_empty() {
+        Decision::unchanged(Answer::Nothing)
+    } else {
+        retries_due(state, &due, context)
+    }
+}
+
+fn is_due(state: &JobState, ix: u32, kind: NodeDue, now: Millis) -> bool {
+    due::node_dues(state, ix).into_iter().flatten().any(|(found, at)| found == kind && at <= now)
+}
+
+fn attempt_timed_out(state: &JobState, ix: u32, context: &Context) -> Decision {
+    let node = &state.nodes[ix as usize];
+    let error = AttemptError {
+        error_type: "AttemptTimeout".to_owned(),
+        message: "the attempt ran longer than it may".to_owned(),
+        class: "timeout.attempt".to_owned(),
+        ..AttemptError::default()
+    };
+    let attempt = AttemptRef { node: ix, attempt: node.attempt, epoch: node.epoch };
+    failure::fail(state, attempt, error, Noticed::AttemptTimeout, context)
+}
+
+/// Queue and total time-outs are final for the node.
+fn timed_out(state: &JobState, nodes: &[u32], class: &str, context: &Context) -> Decision {
+    let mut draft = Draft::new(state, context.now);
+    for ix in nodes {
+        // A skip that cascades, or a fail-fast, may have ended it within this very event.
+        if draft.node_status(*ix).may_become(NodeStatus::Timeout) && draft.ending_to().is_none() {
+            draft.move_node(*ix, NodeStatus::Timeout);
+            failure::fail_fast(&mut draft, *ix, NodeStatus::Timeout, context.grace_ms);
+        }
+    }
+    draft.note_time_out(nodes, class);
+    let fact = JobFact::NodesTimedOut { class: class.to_owned() };
+    let (event, _) = draft.into_event(fact, context, None);
+    Decision::done(state, event)
+}
+
+fn retries_due(state: &JobState, nodes: &[u32], context: &Context) -> Decision {
+    let mut draft = Draft::new(state, context.now);
+    for ix in nodes {
+        draft.hold(*ix);
+    }
+    debug_assert!(state.head.status != JobStatus::Pending, "nothing retries before it started");
+    let (event, _) = draft.into_event(JobFact::RetriesDue, context, None);
+    Decision::done(state, event)
+}

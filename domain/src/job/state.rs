@@ -1,0 +1,272 @@
+//! What is known of a job: the fold of its events, and nothing else. A node costs about 100 bytes beside its plan.
+//! Invariants: counters equal a recount over the nodes, `unsettled` and `completed` equal a recount over the parents
+//! (`counters_equal_a_recount`). Absent on purpose: outputs of nodes (but of those without children), attempts'
+//! stories, heartbeats.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{CommandId, CorrelationId, Epoch, JobId, Millis, Namespace, SubjectId};
+use crate::job::event::{JobEnd, JobError, PauseCause, ReportKind};
+use crate::job::plan::{About, Plan};
+use crate::job::status::JobStatus;
+use crate::node::spec::DependencyCondition;
+use crate::node::status::NodeStatus;
+use crate::payload::{Hash, Payload};
+
+/// One node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeState {
+    /// Where it stands.
+    pub status: NodeStatus,
+    /// Since when, in milliseconds.
+    pub since: Millis,
+    /// The newest lease's token; 0 before the first.
+    pub epoch: Epoch,
+    /// Counted attempts, the running one included.
+    pub attempt: u32,
+    /// Parents that have not settled.
+    pub unsettled: u32,
+    /// Parents that count as completed.
+    pub completed: u32,
+    /// First time it was ready, 0 before.
+    pub first_ready: Millis,
+    /// Start of the newest attempt, 0 before.
+    pub started: Millis,
+    /// When the next execution is due, while retrying.
+    pub due: Millis,
+    /// Length of the newest lease, in milliseconds.
+    pub lease_ms: u32,
+    /// The last retry wait, for decorrelated jitter, in milliseconds (saturated).
+    pub last_wait_ms: u32,
+    /// Releases of this attempt for undelivered answers.
+    pub undelivered: u8,
+    /// Waits because an `at_most_once` outcome is unknown.
+    pub outcome_unknown: bool,
+    /// The newest attempt's report.
+    pub report: Option<ReportMark>,
+}
+
+/// Knows a report again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportMark {
+    /// What it said.
+    pub kind: ReportKind,
+    /// The first eight bytes of its hash.
+    pub hash: u64,
+}
+
+/// A command that was answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answered {
+    /// Of the canonical body.
+    pub body: Hash,
+    /// The event that answered it: the state after it is the first answer.
+    pub seq: u64,
+    /// When.
+    pub at: Millis,
+    /// From a caller's key.
+    pub keyed: bool,
+}
+
+/// What is said of a job as a whole. Small, so that an undo keeps it whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobHead {
+    /// Events applied; the ETag.
+    pub seq: u64,
+    /// Where it stands.
+    pub status: JobStatus,
+    /// The state to come, while running attempts end.
+    pub ending: Option<JobStatus>,
+    /// When running attempts are revoked.
+    pub ending_until: Millis,
+    /// Where it returns to when resumed.
+    pub paused_from: Option<JobStatus>,
+    /// Why it is paused.
+    pub pause_cause: Option<PauseCause>,
+    /// What people may change.
+    pub about: Arc<About>,
+    /// Not before.
+    pub scheduled_at: Option<Millis>,
+    /// From entering queued, milliseconds.
+    pub timeout_ms: Option<u64>,
+    /// When it was submitted.
+    pub created_at: Millis,
+    /// When it changed last.
+    pub updated_at: Millis,
+    /// When it entered queued.
+    pub queued_at: Option<Millis>,
+    /// When it was admitted.
+    pub scheduled_since: Option<Millis>,
+    /// When its first attempt started.
+    pub started_at: Option<Millis>,
+    /// When it was over.
+    pub completed_at: Option<Millis>,
+    /// When it was resumed last: queue time-outs count from there.
+    pub resumed_at: Millis,
+    /// Runs, the first included.
+    pub runs: u32,
+    /// Retries of nodes so far.
+    pub retries: u64,
+    /// The grant it runs on.
+    pub grant: Option<u64>,
+    /// Bytes of outputs of nodes without children so far.
+    pub sink_bytes: u64,
+    /// Nodes by state, in the order of [`NodeStatus::ALL`].
+    pub counts: [u32; 12],
+    /// Required nodes that failed or timed out.
+    pub failed_required: u32,
+    /// The first such failure.
+    pub first_error: Option<Arc<JobError>>,
+    /// How it ended.
+    pub output: Option<Payload>,
+    /// Why it did not complete.
+    pub error: Option<Arc<JobError>>,
+}
+
+/// A job.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct JobState {
+    /// Which.
+    pub id: JobId,
+    /// Whose.
+    pub namespace: Namespace,
+    /// What never changes.
+    pub plan: Arc<Plan>,
+    /// W3C trace id.
+    pub trace_id: Arc<str>,
+    /// Of the request that submitted it.
+    pub correlation: Option<CorrelationId>,
+    /// The job as a whole.
+    pub head: JobHead,
+    /// By position.
+    pub nodes: Vec<NodeState>,
+    /// Could start, held by `max_parallel`.
+    pub held: BTreeSet<u32>,
+    /// Reports of earlier attempts, by node and epoch.
+    #[serde(with = "pairs")]
+    pub reports: BTreeMap<(u32, u64), ReportMark>,
+    /// Stale reports kept as evidence.
+    pub late: BTreeSet<(u32, u64)>,
+    /// Commands that may come again.
+    pub commands: BTreeMap<CommandId, Answered>,
+    /// Outputs of nodes without children, for the job's own output.
+    pub sinks: BTreeMap<u32, Payload>,
+}
+
+/// JSON keys are texts: maps with other keys are written as lists of pairs.
+mod pairs {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::collections::BTreeMap;
+
+    pub(super) fn serialize<K: Serialize, V: Serialize, S: Serializer>(
+        map: &BTreeMap<K, V>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(map)
+    }
+
+    pub(super) fn deserialize<'de, K, V, D>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
+    where
+        K: Deserialize<'de> + Ord,
+        V: Deserialize<'de>,
+        D: Deserializer<'de>,
+    {
+        Ok(Vec::<(K, V)>::deserialize(deserializer)?.into_iter().collect())
+    }
+}
+
+impl JobState {
+    /// The stream it is the fold of.
+    pub fn subject(&self) -> SubjectId {
+        SubjectId::job(self.namespace.clone(), self.id)
+    }
+
+    /// How many nodes are in this state.
+    pub fn count(&self, status: NodeStatus) -> u32 {
+        self.head.counts[status.index()]
+    }
+
+    /// Nodes that take a place under `max_parallel`.
+    pub fn places_taken(&self) -> u32 {
+        self.count(NodeStatus::Ready) + self.count(NodeStatus::Running)
+    }
+
+    /// Whether ready nodes may be leased.
+    pub fn offers_work(&self) -> bool {
+        self.head.ending.is_none()
+            && matches!(self.head.status, JobStatus::Scheduled | JobStatus::Running)
+    }
+
+    /// Whether the outcome of this node is required for the job's.
+    pub fn is_required(&self, node: u32) -> bool {
+        !self.plan.nodes[node as usize].optional
+    }
+
+    /// The priority a node is offered with.
+    pub fn priority_of(&self, node: u32) -> u8 {
+        let own = self.plan.nodes[node as usize].more.as_ref().and_then(|more| more.priority);
+        own.unwrap_or(self.head.about.priority)
+    }
+
+    /// A sha-256 over everything: equal states have equal digests.
+    pub fn digest(&self) -> Hash {
+        Hash::of(serde_json::to_string(self).unwrap_or_default().as_bytes())
+    }
+}
+
+/// Whether a settled parent counts as completed for its children.
+pub fn counts_as_completed(status: NodeStatus, optional: bool) -> bool {
+    match status {
+        NodeStatus::Completed => true,
+        NodeStatus::Failed | NodeStatus::Timeout => optional,
+        NodeStatus::Pending
+        | NodeStatus::Ready
+        | NodeStatus::Running
+        | NodeStatus::Waiting
+        | NodeStatus::Retrying
+        | NodeStatus::Skipped
+        | NodeStatus::Cancelled
+        | NodeStatus::Compensating
+        | NodeStatus::Compensated => false,
+    }
+}
+
+/// What a node's parents say about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    /// Not decided yet.
+    Undecided,
+    /// It may start.
+    Fulfilled,
+    /// It can never start.
+    Impossible,
+}
+
+/// Readiness from the two counters: a join is never a re-read of its parents.
+pub fn readiness(
+    condition: DependencyCondition,
+    parents: u32,
+    unsettled: u32,
+    completed: u32,
+) -> Readiness {
+    let settled_badly = parents - unsettled - completed;
+    match condition {
+        DependencyCondition::All if completed == parents => Readiness::Fulfilled,
+        DependencyCondition::All if settled_badly > 0 => Readiness::Impossible,
+        DependencyCondition::Any if parents == 0 || completed > 0 => Readiness::Fulfilled,
+        DependencyCondition::Any if unsettled == 0 => Readiness::Impossible,
+        DependencyCondition::All | DependencyCondition::Any => Readiness::Undecided,
+    }
+}
+
+/// A clean end.
+impl JobHead {
+    pub(crate) fn end(&mut self, end: &JobEnd, at: Millis) {
+        self.completed_at = Some(at);
+        self.output.clone_from(&end.output);
+        self.error.clone_from(&end.error);
+    }
+}
