@@ -7,10 +7,14 @@
 mod chance;
 mod client;
 mod console;
+mod demo;
+mod engine;
 mod failure;
 mod healthcheck;
 mod import;
 mod jobs;
+mod serve;
+mod settings;
 mod signals;
 mod submit;
 mod watch;
@@ -27,14 +31,20 @@ use failure::Failure;
 
 /// Runs jobs made of steps, retries what fails, recovers what is stuck, and can prove what it did.
 #[derive(Debug, Parser)]
-#[command(name = "orrery", version, arg_required_else_help = true)]
+#[command(name = "orrery", version, args_conflicts_with_subcommands = true)]
 struct CommandLine {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::ServeArgs,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run an engine (what happens when no command is named)
+    Serve(serve::ServeArgs),
+    /// Run an engine on a temporary folder, two workers, and a job that fails once and is retried
+    Demo(demo::DemoArgs),
     /// Submit a job document
     Submit(submit::SubmitArgs),
     /// Show a job until it ends
@@ -45,6 +55,10 @@ enum Command {
     Worker(worker::WorkerArgs),
     /// Make a job document of a recorded workflow
     Import(import::ImportArgs),
+    /// Print the API's OpenAPI document
+    Openapi,
+    /// Check or show the configuration
+    Config(settings::ConfigArgs),
     /// Exit 0 if the engine is ready, 1 if not
     Healthcheck(healthcheck::HealthcheckArgs),
     /// Print the completions for a shell
@@ -81,12 +95,16 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(line: CommandLine, console: &Console) -> Result<(), Failure> {
-    match line.command {
+    match line.command.unwrap_or(Command::Serve(line.serve)) {
+        Command::Serve(args) => serve::run(args, console).await,
+        Command::Demo(args) => demo::run(args, console).await,
         Command::Submit(args) => submit::run(args, console).await,
         Command::Watch(args) => watch::run(args, console).await,
         Command::Jobs(args) => jobs::run(args, console).await,
         Command::Worker(args) => worker::run(args, console.clone()).await,
         Command::Import(args) => import::run(&args, console),
+        Command::Openapi => console.data(&engine::openapi_document()?),
+        Command::Config(args) => settings::run(args, console),
         Command::Healthcheck(args) => healthcheck::run(args, console).await,
         Command::Completions { shell } => completions(shell, console),
     }
@@ -114,6 +132,13 @@ mod tests {
     #[test]
     fn usual_lines_are_understood() {
         for line in [
+            "orrery",
+            "orrery --listen 127.0.0.1:9000 --data folder",
+            "orrery serve --listen 127.0.0.1:9000 --data folder --storage-uri sqlite:x --config f --insecure-public",
+            "orrery demo --exit",
+            "orrery openapi",
+            "orrery config check --config f",
+            "orrery config show -o json",
             "orrery submit job.json --watch --idempotency-key k --namespace team --url http://h:1",
             "orrery submit - -o json",
             "orrery watch 0192 --timeout-s 5",
@@ -121,7 +146,7 @@ mod tests {
             "orrery worker --sleep-scale 0.001",
             "orrery import wfformat run.json.gz",
             "orrery jobs list --status running --status queued -o json",
-            "orrery jobs cancel 0192",
+            "orrery jobs cancel 0192 --url http://h:1",
             "orrery healthcheck --url http://h:1",
             "orrery completions bash",
         ] {
@@ -140,6 +165,7 @@ mod tests {
             "orrery import wfformat",
             "orrery completions tcsh",
             "orrery nonsense",
+            "orrery --data x demo",
             "orrery submit",
         ] {
             assert_eq!(parsed(line).map(drop).map_err(|error| error.exit_code()), Err(2), "{line}");

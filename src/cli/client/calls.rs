@@ -7,7 +7,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::shapes::{
-    CompleteItem, FailItem, Job, JobPage, LeaseBatch, LeaseItem, LeaseRequest, LeaseResults, Leases,
+    CompleteItem, FailItem, Job, JobPage, LeaseBatch, LeaseItem, LeaseRequest, LeaseResults,
+    Leases, NodePage,
 };
 use super::{ANSWER_TIMEOUT, Client, ClientError, with_bytes, with_json};
 
@@ -55,6 +56,13 @@ impl Client {
             ClientError::Unreadable { url: self.address().to_owned(), cause: cause.to_string() }
         })?;
         Ok((page, document))
+    }
+
+    /// The first page of a job's nodes.
+    pub(crate) async fn nodes(&self, id: &str) -> Result<NodePage, ClientError> {
+        let answer =
+            self.send(self.request(Method::GET, &[API[0], API[1], "jobs", id, "nodes"])).await?;
+        self.read(answer).await
     }
 
     /// Asks for a job's cancellation.

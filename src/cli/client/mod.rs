@@ -24,10 +24,22 @@ use problem::Problem;
 #[derive(Debug, Clone, Args)]
 pub(crate) struct EngineArgs {
     /// The engine's address
-    #[arg(long, value_name = "URL", env = "ORRERY_URL", default_value = "http://127.0.0.1:8080")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "ORRERY_URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
     pub(crate) url: String,
     /// The namespace that jobs live in
-    #[arg(long, value_name = "NAME", env = "ORRERY_NAMESPACE", default_value = "default")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        env = "ORRERY_NAMESPACE",
+        default_value = "default"
+    )]
     pub(crate) namespace: String,
 }
 

@@ -79,6 +79,24 @@ pub(crate) struct JobPage {
     pub(crate) has_next: bool,
 }
 
+/// A node, as far as a command shows it.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Node {
+    pub(crate) key: String,
+    pub(crate) status: String,
+    #[serde(default)]
+    pub(crate) attempt: Option<u64>,
+    #[serde(default)]
+    pub(crate) error: Option<JobError>,
+}
+
+/// A page of nodes.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct NodePage {
+    #[serde(default)]
+    pub(crate) nodes: Vec<Node>,
+}
+
 /// Asks a queue for work.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct LeaseRequest {

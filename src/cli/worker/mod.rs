@@ -17,7 +17,7 @@ use std::time::Duration;
 use clap::Args;
 
 pub(crate) use lease_loop::work;
-pub(crate) use report::Totals;
+pub(crate) use report::{Totals, raw};
 pub(crate) use settings::{LEASE_MS_DEFAULT, WorkerSettings};
 
 use super::chance;
