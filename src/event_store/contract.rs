@@ -66,6 +66,9 @@ pub struct AppendItem {
     pub may_use_reserve: bool,
 }
 
+/// What each asked hash stands for; none where there is no such payload.
+pub type Payloads = Vec<Option<Arc<[u8]>>>;
+
 /// What became of one item. One item's outcome never changes another's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Appended {
@@ -223,7 +226,7 @@ pub trait EventStore: Send + Sync + Debug {
         &'a self,
         subject: &'a SubjectId,
         hashes: &'a [PayloadHash],
-    ) -> BoxFuture<'a, StoreResult<Vec<Option<Arc<[u8]>>>>>;
+    ) -> BoxFuture<'a, StoreResult<Payloads>>;
 
     /// Keeps a snapshot, replacing an older one.
     fn save_snapshot<'a>(

@@ -2,3 +2,4 @@
 //! never name each other.
 
 pub mod contract;
+pub mod memory;

@@ -2,3 +2,4 @@
 //! implementations never name each other.
 
 pub mod contract;
+pub mod memory;
