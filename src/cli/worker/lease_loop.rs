@@ -12,6 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::task::{self, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -106,6 +107,15 @@ impl<R: RunAttempt> LeaseLoop<R> {
                 poll = Some(self.ask());
             }
             tokio::select! {
+                biased;
+                () = leave.cancelled(), if !leaving => {
+                    self.leave();
+                    // An answer that is here already is given back now; a request that is dropped holds no lease,
+                    // for the engine takes back what it could not say.
+                    if let Some(answer) = poll.take().and_then(FutureExt::now_or_never) {
+                        self.answered(answer);
+                    }
+                }
                 Some(ended) = self.running.join_next_with_id() => self.note(ended),
                 (count, reported) = landed(&mut report) => {
                     report = None;
@@ -114,11 +124,6 @@ impl<R: RunAttempt> LeaseLoop<R> {
                 answer = landed(&mut poll) => {
                     poll = None;
                     self.answered(answer);
-                }
-                () = leave.cancelled(), if !leaving => {
-                    // A request for work that is dropped holds no lease: the engine takes back what it could not say.
-                    poll = None;
-                    self.leave();
                 }
             }
         }
@@ -244,3 +249,8 @@ fn panicked() -> AttemptError {
         details: None,
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test says what it expects")]
+#[path = "lease_loop_tests.rs"]
+mod tests;
