@@ -5,6 +5,7 @@
 //! knows better writes `{"error": {"type", "message", "class", "retryable", "retry_after_ms", "details"}}` to its
 //! standard output and exits with something else than 0. Absent: any guess from the words of standard error.
 
+use domain::bounds::{ERROR_MESSAGE_CHARS_MAX, RETRY_AFTER_MS_MAX};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -40,6 +41,11 @@ const CLASSES: [&str; 24] = [
 
 /// Letters of standard error that become the message; the last ones, for there the reason stands.
 const MESSAGE_CHARS_MAX: usize = 2_000;
+
+/// Letters of an error's type.
+const KIND_CHARS_MAX: usize = 255;
+/// Details of a child's own that are kept; larger ones belong into a file of the child's.
+const DETAILS_BYTES_MAX: usize = 16 * 1024;
 
 /// What a process said when it failed, in its own words.
 #[derive(Debug, Default, Deserialize)]
@@ -81,7 +87,8 @@ pub(super) fn error_of(ending: Ending, stdout: &[u8], stderr_tail: &str) -> Atte
     let own = serde_json::from_slice::<Envelope>(stdout)
         .map(|envelope| envelope.error)
         .unwrap_or_default();
-    let mut details = match own.details {
+    let small = |details: &Value| details.to_string().len() <= DETAILS_BYTES_MAX;
+    let mut details = match own.details.filter(small) {
         Some(Value::Object(map)) => map,
         Some(other) => serde_json::Map::from_iter([("own".to_owned(), other)]),
         None => serde_json::Map::new(),
@@ -103,11 +110,11 @@ pub(super) fn error_of(ending: Ending, stdout: &[u8], stderr_tail: &str) -> Atte
         tail => format!("{said}: {}", last_chars(tail, MESSAGE_CHARS_MAX)),
     });
     AttemptError {
-        kind: own.kind.unwrap_or(kind),
-        message: last_chars(&message, MESSAGE_CHARS_MAX * 2).to_owned(),
+        kind: own.kind.map_or(kind, |own| own.chars().take(KIND_CHARS_MAX).collect()),
+        message: last_chars(&message, ERROR_MESSAGE_CHARS_MAX).to_owned(),
         class,
         retryable: own.retryable,
-        retry_after_ms: own.retry_after_ms,
+        retry_after_ms: own.retry_after_ms.map(|asked| asked.min(RETRY_AFTER_MS_MAX)),
         details: Some(Value::Object(details)),
     }
 }
@@ -189,6 +196,17 @@ mod tests {
         assert_eq!(error.message, "slow down");
         assert_eq!(error.retry_after_ms, Some(1500));
         assert_eq!(error.details, Some(json!({"target": "x", "exit_code": 3})));
+    }
+
+    #[test]
+    fn what_a_child_says_stays_within_the_engines_bounds() {
+        let said = json!({ "error": { "type": "T".repeat(1_000), "message": "m".repeat(100_000),
+                                      "retry_after_ms": u64::MAX, "details": "d".repeat(100_000) } });
+        let error = error_of(Ending::Exit(3), said.to_string().as_bytes(), "");
+        assert_eq!(error.kind.len(), KIND_CHARS_MAX);
+        assert_eq!(error.message.len(), ERROR_MESSAGE_CHARS_MAX);
+        assert_eq!(error.retry_after_ms, Some(RETRY_AFTER_MS_MAX));
+        assert_eq!(error.details, Some(json!({"exit_code": 3})));
     }
 
     #[test]
