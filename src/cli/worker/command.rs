@@ -9,12 +9,14 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::value::RawValue;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::attempt::{Attempt, Outcome, RunAttempt, StopReason, StopSignal};
 use super::classify::{Ending, error_of};
@@ -67,23 +69,25 @@ impl RunAttempt for CommandRunner {
             Err(error) => return not_started(&self.program, &error),
         };
         let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        let mut pipes = tokio::spawn(talk(
+        let heard = Arc::new(Mutex::new(Heard::default()));
+        let pipes = talk(
             child.stdin.take(),
             attempt.input.get().to_owned(),
             child.stdout.take(),
             child.stderr.take(),
-        ));
+            Arc::clone(&heard),
+        );
+        let mut pipes = AbortOnDropHandle::new(tokio::spawn(pipes));
         let (status, stopped) = tokio::select! {
             status = child.wait() => (status, None),
             reason = stop.requested() => (self.end(&mut child, group).await, Some(reason)),
         };
-        let Ok(heard) = tokio::time::timeout(PIPES_AFTER_END, &mut pipes).await else {
-            pipes.abort();
+        if tokio::time::timeout(PIPES_AFTER_END, &mut pipes).await.is_err() {
             // What was started and outlives the child holds its pipes; it belongs to the attempt and ends with it.
             signal(group, Signal::KILL);
-            return concluded(status, stopped, &Heard::default());
-        };
-        concluded(status, stopped, &heard.unwrap_or_default())
+        }
+        let heard = std::mem::take(&mut *heard.lock().unwrap_or_else(PoisonError::into_inner));
+        concluded(status, stopped, &heard)
     }
 }
 
@@ -117,13 +121,31 @@ struct Heard {
     stderr_tail: Vec<u8>,
 }
 
-/// Writes the input and reads both outputs at the same time, so that no full pipe blocks the other ones.
+impl Heard {
+    /// Keeps the beginning of standard output, as long as an output may be.
+    fn stdout(&mut self, chunk: &[u8]) {
+        let room = OUTPUT_BYTES_MAX.saturating_sub(self.stdout.len()).min(chunk.len());
+        self.stdout.extend_from_slice(&chunk[..room]);
+        self.too_long |= room < chunk.len();
+    }
+
+    /// Keeps the end of standard error.
+    fn stderr(&mut self, chunk: &[u8]) {
+        self.stderr_tail.extend_from_slice(chunk);
+        let surplus = self.stderr_tail.len().saturating_sub(STDERR_BYTES_KEPT);
+        self.stderr_tail.drain(..surplus);
+    }
+}
+
+/// Writes the input and reads both outputs at the same time, so that no full pipe blocks the other ones. What was
+/// read is in `heard` at once, for a grandchild may keep a pipe open for ever.
 async fn talk(
     stdin: Option<impl AsyncWriteExt + Unpin>,
     input: String,
     stdout: Option<impl AsyncRead + Unpin>,
     stderr: Option<impl AsyncRead + Unpin>,
-) -> Heard {
+    heard: Arc<Mutex<Heard>>,
+) {
     let write = async {
         if let Some(mut stdin) = stdin {
             // A child that does not read its input closes the pipe; that is its own affair.
@@ -131,35 +153,23 @@ async fn talk(
             let _ = stdin.shutdown().await;
         }
     };
-    let ((), (stdout, too_long), stderr_tail) = tokio::join!(write, head(stdout), tail(stderr));
-    Heard { stdout, too_long, stderr_tail }
+    tokio::join!(
+        write,
+        listen(stdout, &heard, Heard::stdout),
+        listen(stderr, &heard, Heard::stderr)
+    );
 }
 
-/// The beginning of a stream, as long as an output may be, and whether there was more.
-async fn head(stream: Option<impl AsyncRead + Unpin>) -> (Vec<u8>, bool) {
-    let (mut kept, mut too_long) = (Vec::new(), false);
-    let Some(mut stream) = stream else { return (kept, false) };
+async fn listen(
+    stream: Option<impl AsyncRead + Unpin>,
+    heard: &Mutex<Heard>,
+    keep: fn(&mut Heard, &[u8]),
+) {
+    let Some(mut stream) = stream else { return };
     let mut chunk = vec![0; 8 * 1024];
     while let Ok(count @ 1..) = stream.read(&mut chunk).await {
-        let room = OUTPUT_BYTES_MAX.saturating_sub(kept.len()).min(count);
-        kept.extend_from_slice(&chunk[..room]);
-        too_long |= room < count;
+        keep(&mut heard.lock().unwrap_or_else(PoisonError::into_inner), &chunk[..count]);
     }
-    (kept, too_long)
-}
-
-/// The end of a stream.
-async fn tail(stream: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
-    let mut kept = Vec::new();
-    let Some(mut stream) = stream else { return kept };
-    let mut chunk = vec![0; 8 * 1024];
-    while let Ok(count @ 1..) = stream.read(&mut chunk).await {
-        kept.extend_from_slice(&chunk[..count]);
-        if let Some(surplus) = kept.len().checked_sub(STDERR_BYTES_KEPT) {
-            kept.drain(..surplus);
-        }
-    }
-    kept
 }
 
 fn concluded(
@@ -288,6 +298,11 @@ mod tests {
     async fn a_large_input_that_nobody_reads_blocks_nothing() {
         let input = format!("\"{}\"", "x".repeat(300_000));
         assert_eq!(output(shell("echo 7", &input).await), "7");
+    }
+
+    #[tokio::test]
+    async fn an_output_is_kept_when_a_grandchild_holds_the_pipe() {
+        assert_eq!(output(shell("echo 7; sleep 600 &", "{}").await), "7");
     }
 
     #[tokio::test]
