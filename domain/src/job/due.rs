@@ -78,7 +78,7 @@ pub fn node_dues(state: &JobState, ix: u32) -> [Option<(NodeDue, Millis)>; 2] {
             let attempt = timeouts.attempt_ms.map(|ms| after(node.started, ms));
             let sooner = match (attempt, total) {
                 (Some(a), Some((_, t))) => Some(a.min(t)),
-                (a, t) => a.or(t.map(|(_, at)| at)),
+                (a, t) => a.or_else(|| t.map(|(_, at)| at)),
             };
             [sooner.map(|at| (NodeDue::Attempt, at)), None]
         }

@@ -2,6 +2,7 @@
 //! Invariant: a `Graph` has no cycle, no self edge and no edge twice (`a_built_graph_is_what_its_edges_say`).
 //! Everything is O(V + E) and iterative: a chain of 20,000 nodes needs no more stack than one of two.
 //! Absent on purpose: node states (readiness and skips are the job's), and edges by key (they are positions here).
+//! Hashed maps, lookups only: a key's position while edges are resolved.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

@@ -116,9 +116,3 @@ impl Default for RetryPolicy {
         }
     }
 }
-impl RetryPolicy {
-    /// Checks every bound; the full checks land next.
-    pub fn check(&self, _at: &str) -> Vec<crate::refusal::FieldError> {
-        Vec::new()
-    }
-}

@@ -142,12 +142,13 @@ fn judge(
         class: &error.class,
         retryable: error.retryable,
         retry_after_ms: error.retry_after_ms,
+        idempotent: !spec.at_most_once,
     };
     let deadline = deadline_of(state, attempt.node);
     let previous = u64::from(node.last_wait_ms);
     match verdict(&policy, &facts, attempt.attempt, previous, context.draw, context.now, deadline) {
-        Verdict::Retry { wait_ms, due, why } => (Some(RetryDue { due, wait_ms }), why),
-        Verdict::Final { why } => (None, why),
+        Verdict::Retry { wait_ms, due, why } => (Some(RetryDue { due, wait_ms }), why.to_string()),
+        Verdict::Final { why } => (None, why.to_string()),
     }
 }
 
