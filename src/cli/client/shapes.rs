@@ -114,8 +114,14 @@ pub(crate) struct LeaseRequest {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct NextWork {
     pub(crate) queue: String,
+    pub(crate) worker: String,
     pub(crate) max: usize,
     pub(crate) wait_ms: u64,
+    pub(crate) lease_ms: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) action_types: Vec<String>,
+    /// As in [`LeaseRequest`]: a report that is sent again gets the same next work.
+    pub(crate) claim: String,
 }
 
 /// One attempt that the engine trusts this worker with.

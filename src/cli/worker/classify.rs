@@ -42,8 +42,8 @@ const CLASSES: [&str; 24] = [
 /// Letters of standard error that become the message; the last ones, for there the reason stands.
 const MESSAGE_CHARS_MAX: usize = 2_000;
 
-/// Letters of an error's type.
-const KIND_CHARS_MAX: usize = 255;
+/// Letters of an error's type: the engine refuses longer ones, and none at all.
+const KIND_CHARS_MAX: usize = 100;
 /// Details of a child's own that are kept; larger ones belong into a file of the child's.
 const DETAILS_BYTES_MAX: usize = 16 * 1024;
 
@@ -110,13 +110,18 @@ pub(super) fn error_of(ending: Ending, stdout: &[u8], stderr_tail: &str) -> Atte
         tail => format!("{said}: {}", last_chars(tail, MESSAGE_CHARS_MAX)),
     });
     AttemptError {
-        kind: own.kind.map_or(kind, |own| own.chars().take(KIND_CHARS_MAX).collect()),
+        kind: own.kind.map(|own| one_word(&own)).filter(|own| !own.is_empty()).unwrap_or(kind),
         message: last_chars(&message, ERROR_MESSAGE_CHARS_MAX).to_owned(),
         class,
         retryable: own.retryable,
         retry_after_ms: own.retry_after_ms.map(|asked| asked.min(RETRY_AFTER_MS_MAX)),
         details: Some(Value::Object(details)),
     }
+}
+
+/// A child's own name for its error, as the engine takes it.
+fn one_word(text: &str) -> String {
+    text.trim().chars().filter(|letter| !letter.is_control()).take(KIND_CHARS_MAX).collect()
 }
 
 /// What a signal means that this worker did not send.
@@ -204,6 +209,7 @@ mod tests {
                                       "retry_after_ms": u64::MAX, "details": "d".repeat(100_000) } });
         let error = error_of(Ending::Exit(3), said.to_string().as_bytes(), "");
         assert_eq!(error.kind.len(), KIND_CHARS_MAX);
+        assert_eq!(error_of(Ending::Exit(3), br#"{"error": {"type": " \n"}}"#, "").kind, "exit_3");
         assert_eq!(error.message.len(), ERROR_MESSAGE_CHARS_MAX);
         assert_eq!(error.retry_after_ms, Some(RETRY_AFTER_MS_MAX));
         assert_eq!(error.details, Some(json!({"exit_code": 3})));

@@ -20,7 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::attempt::{Attempt, Outcome, RunAttempt, StopReason};
 use super::held::{HeldLeases, heartbeats};
 use super::report::{Ended, Reported, Reporter, Totals, next_batch};
-use super::settings::{LEASE_MS_DEFAULT, WorkerSettings};
+use super::settings::WorkerSettings;
 use crate::cli::chance;
 use crate::cli::client::shapes::{AttemptError, Lease, LeaseRequest};
 use crate::cli::client::{Client, ClientError};
@@ -172,9 +172,8 @@ impl<R: RunAttempt> LeaseLoop<R> {
         match answer {
             Ok(leases) => {
                 self.free += asked.saturating_sub(leases.len());
-                let lease_ms = self.reporter.settings.lease_ms;
                 for lease in leases {
-                    self.start(lease, lease_ms);
+                    self.start(lease);
                 }
             }
             Err(error) => {
@@ -193,13 +192,15 @@ impl<R: RunAttempt> LeaseLoop<R> {
         self.totals.lost += reported.totals.lost;
         self.free += count.saturating_sub(reported.leases.len());
         for lease in reported.leases {
-            self.start(lease, LEASE_MS_DEFAULT);
+            self.start(lease);
         }
     }
 
-    fn start(&mut self, lease: Lease, lease_ms: u64) {
+    fn start(&mut self, lease: Lease) {
         // A third of the period leaves room for two heartbeats that are lost.
-        let pace = Duration::from_millis(lease.heartbeat_ms.unwrap_or(lease_ms / 3));
+        let pace = Duration::from_millis(
+            lease.heartbeat_ms.unwrap_or(self.reporter.settings.lease_ms / 3),
+        );
         let stop = self.held.take(&lease.id, pace);
         let attempt = Attempt::from(lease);
         let what = format!("{}/{}#{}", attempt.job_id, attempt.node, attempt.number);

@@ -161,7 +161,7 @@ async fn play(script: Script, concurrency: usize) -> (Totals, Engine) {
         name: "w".to_owned(),
         queue: "q".to_owned(),
         concurrency,
-        lease_ms: LEASE_MS_DEFAULT,
+        lease_ms: 30_000,
         wait_ms: 30_000,
         action_types: Vec::new(),
     };

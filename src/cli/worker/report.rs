@@ -203,8 +203,16 @@ impl Reporter {
     }
 
     fn next_work(&self, max: usize) -> Option<NextWork> {
-        let ask = !self.leaving.is_cancelled() && self.settings.can_ask_with_a_report();
-        ask.then(|| NextWork { queue: self.settings.queue.clone(), max, wait_ms: 0 })
+        let settings = &self.settings;
+        (!self.leaving.is_cancelled()).then(|| NextWork {
+            queue: settings.queue.clone(),
+            worker: settings.name.clone(),
+            max,
+            wait_ms: 0,
+            lease_ms: settings.lease_ms,
+            action_types: settings.action_types.clone(),
+            claim: chance::fresh_id(),
+        })
     }
 
     /// Counts the reports that count, and says which do not.

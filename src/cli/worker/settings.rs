@@ -17,13 +17,5 @@ pub(crate) struct WorkerSettings {
     pub(crate) action_types: Vec<String>,
 }
 
-/// The engine's own period for a lease that names none, which is what comes with a report.
+/// The engine's own period for a lease that names none.
 pub(crate) const LEASE_MS_DEFAULT: u64 = 30_000;
-
-impl WorkerSettings {
-    /// Whether the next work may be asked for in a report: that form names neither a lease period nor kinds of
-    /// work, so a worker that wants its own asks for itself.
-    pub(super) fn can_ask_with_a_report(&self) -> bool {
-        self.action_types.is_empty() && self.lease_ms == LEASE_MS_DEFAULT
-    }
-}
