@@ -9,9 +9,9 @@
 
 use super::policy::{JitterMode, RetryPolicy, Strategy};
 
-/// Products that should be whole (1,000 * 1.2^3) come out of binary fractions a hair too low; this much is forgiven
-/// before the cut. A 64-bit float is exact to about one part in 10^16, and powers lose some of that.
-const CUT_TOLERANCE: f64 = 1e-12;
+/// Products that should be whole (1,000 * 1.2^3) come out of binary fractions a hair too low: so many milliseconds are
+/// forgiven before the cut. Far above the error of a 64-bit float at 30 days, far below anything that can be waited.
+const CUT_TOLERANCE_MS: f64 = 1e-6;
 /// Growth of decorrelated jitter: up to three times the wait before.
 const DECORRELATED_GROWTH: u64 = 3;
 
@@ -116,7 +116,8 @@ fn float(ms: u64) -> f64 {
     reason = "cutting is what this is for; the cast saturates, and no wait is negative"
 )]
 fn cut(ms: f64) -> u64 {
-    (ms + ms * CUT_TOLERANCE) as u64
+    let whole = ms.round();
+    if whole - ms <= CUT_TOLERANCE_MS { whole as u64 } else { ms as u64 }
 }
 
 #[cfg(test)]
