@@ -34,10 +34,13 @@ const LAYERS: &[&[&str]] = &[
 /// modules of its own stage or an earlier one. `mod.rs` only declares and re-exports, and is looked through.
 const DOMAIN_STAGES: &[&[&str]] = &[
     &["ids", "bounds", "payload"],
-    &["spec", "status", "policy"],
+    &["status"],
     &["refusal", "history"],
+    &["policy"],
+    &["spec"],
     &["graph", "plan", "retry", "expression"],
     &["event", "command", "effect", "state"],
+    &["check", "due"],
     &["apply"],
     &["decide"],
     &["progress", "explain"],

@@ -2,14 +2,15 @@
 //! state can be taken back to the committed one when an append does not commit.
 //! Invariant: apply then undo gives the same digest (`undo_restores_the_committed_state`).
 
-use std::collections::{BTreeMap, BTreeSet};
+mod first;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::bounds;
 use crate::ids::Millis;
 use crate::job::event::{
     AttemptFailure, AttemptRef, JobError, JobEvent, JobFact, Patch, PauseCause, ReportKind,
-    Submitted,
 };
 use crate::job::state::{Answered, JobHead, JobState, NodeState, ReportMark, counts_as_completed};
 use crate::job::status::JobStatus;
@@ -34,39 +35,6 @@ pub struct Undo {
 }
 
 impl JobState {
-    /// The state after the first event, which must be a submission.
-    pub fn create(event: &JobEvent) -> Option<Self> {
-        let JobFact::Submitted(submitted) = &event.fact else { return None };
-        let mut state = Self::blank(submitted, event.by.at);
-        state.correlation.clone_from(&event.by.correlation);
-        state.apply(event, &mut Undo::default());
-        Some(state)
-    }
-
-    fn blank(submitted: &Submitted, at: Millis) -> Self {
-        let graph = &submitted.plan.graph;
-        let nodes: Vec<NodeState> = (0u32..)
-            .take(submitted.plan.nodes.len())
-            .map(|ix| blank_node(u32::try_from(graph.parents(ix).len()).unwrap_or(u32::MAX), at))
-            .collect();
-        let mut counts = [0; 12];
-        counts[NodeStatus::Pending.index()] = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
-        Self {
-            id: submitted.id,
-            namespace: submitted.namespace.clone(),
-            plan: Arc::clone(&submitted.plan),
-            trace_id: Arc::from(submitted.trace_id.as_str()),
-            correlation: None,
-            head: blank_head(submitted, at, counts),
-            nodes,
-            held: BTreeSet::new(),
-            reports: BTreeMap::new(),
-            late: BTreeSet::new(),
-            commands: BTreeMap::new(),
-            sinks: BTreeMap::new(),
-        }
-    }
-
     /// Applies one event, remembering in `undo` what was there before.
     pub fn apply(&mut self, event: &JobEvent, undo: &mut Undo) {
         if undo.head.is_none() {
@@ -367,55 +335,6 @@ impl JobState {
             }
             _ => {}
         }
-    }
-}
-
-fn blank_node(parents: u32, at: Millis) -> NodeState {
-    NodeState {
-        status: NodeStatus::Pending,
-        since: at,
-        epoch: crate::ids::Epoch::default(),
-        attempt: 0,
-        unsettled: parents,
-        completed: 0,
-        first_ready: 0,
-        started: 0,
-        due: 0,
-        lease_ms: 0,
-        last_wait_ms: 0,
-        undelivered: 0,
-        outcome_unknown: false,
-        report: None,
-    }
-}
-
-fn blank_head(submitted: &Submitted, at: Millis, counts: [u32; 12]) -> JobHead {
-    JobHead {
-        seq: 0,
-        status: JobStatus::Pending,
-        ending: None,
-        ending_until: 0,
-        paused_from: None,
-        pause_cause: None,
-        about: Arc::new(submitted.about.clone()),
-        scheduled_at: submitted.scheduled_at,
-        timeout_ms: submitted.timeout_ms,
-        created_at: at,
-        updated_at: at,
-        queued_at: None,
-        scheduled_since: None,
-        started_at: None,
-        completed_at: None,
-        resumed_at: 0,
-        runs: 1,
-        retries: 0,
-        grant: None,
-        sink_bytes: 0,
-        counts,
-        failed_required: 0,
-        first_error: None,
-        output: None,
-        error: None,
     }
 }
 

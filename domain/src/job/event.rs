@@ -2,6 +2,9 @@
 //! causes (nodes as ranges of positions), due times and drawn waits. Replay assigns; it never evaluates.
 //! Invariant: the meaning of version 1 never changes; a new meaning is a new fact or a new version.
 
+mod patch;
+mod ranges;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +16,9 @@ use crate::job::plan::{About, Plan};
 use crate::job::status::JobStatus;
 use crate::node::status::NodeStatus;
 use crate::payload::{Hash, Payload};
+
+pub use self::patch::Patch;
+pub use self::ranges::Ranges;
 
 /// The version of events that this engine writes.
 pub const EVENT_VERSION: u8 = 1;
@@ -81,40 +87,6 @@ pub struct NodeChange {
     pub to: NodeStatus,
     /// Which.
     pub at: Ranges,
-}
-
-/// Positions as inclusive ranges, ascending.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Ranges(Vec<(u32, u32)>);
-
-impl Ranges {
-    /// Of ascending positions.
-    pub fn of(positions: impl IntoIterator<Item = u32>) -> Self {
-        let mut ranges: Vec<(u32, u32)> = Vec::new();
-        for position in positions {
-            match ranges.last_mut() {
-                Some((_, last)) if *last + 1 == position => *last = position,
-                _ => ranges.push((position, position)),
-            }
-        }
-        Self(ranges)
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The positions, ascending.
-    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        self.0.iter().flat_map(|(first, last)| *first..=*last)
-    }
-
-    /// How many positions.
-    pub fn len(&self) -> usize {
-        self.0.iter().map(|(first, last)| (last - first + 1) as usize).sum()
-    }
 }
 
 /// A decided ending.
@@ -378,56 +350,6 @@ pub struct Submitted {
     pub timeout_ms: Option<u64>,
     /// W3C trace id, 32 hexadecimal digits.
     pub trace_id: String,
-}
-
-/// What a PATCH changes; absent fields stay.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Patch {
-    /// The new name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// The new description; an inner none removes it.
-    #[serde(default, with = "double_option", skip_serializing_if = "Option::is_none")]
-    pub description: Option<Option<String>>,
-    /// All tags anew.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tags: Option<Vec<String>>,
-    /// 1 (highest) to 10.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub priority: Option<u8>,
-    /// All metadata anew.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<std::collections::BTreeMap<String, serde_json::Value>>,
-    /// Only while not started; an inner none starts it at once.
-    #[serde(default, with = "double_option", skip_serializing_if = "Option::is_none")]
-    pub scheduled_at: Option<Option<Millis>>,
-    /// Only while not started; an inner none removes it.
-    #[serde(default, with = "double_option", skip_serializing_if = "Option::is_none")]
-    pub timeout_ms: Option<Option<u64>>,
-}
-
-/// Tells an absent field from a null.
-mod double_option {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    #[expect(
-        clippy::ref_option,
-        clippy::option_option,
-        reason = "serde's signature; absent, null and value differ"
-    )]
-    pub(super) fn serialize<T: Serialize, S: Serializer>(
-        value: &Option<Option<T>>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        value.as_ref().and_then(Option::as_ref).serialize(serializer)
-    }
-
-    #[expect(clippy::option_option, reason = "absent, null and value differ")]
-    pub(super) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Option<T>>, D::Error> {
-        Option::<T>::deserialize(deserializer).map(Some)
-    }
 }
 
 impl JobFact {
