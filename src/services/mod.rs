@@ -1,1 +1,4 @@
-//! services
+//! The services: what the engine does by itself and on request, each with the shared life of `lifecycle`.
+//! Always holds: services never call one another; what one wants of another's subjects it sends as a command.
+
+pub mod lifecycle;

@@ -1,0 +1,327 @@
+//! The host: starts the services in order, keeps a pump running for each, and drains them in reverse.
+//! Always holds: a service is prepared only after what it needs eagerly runs, or its time is over; it is drained
+//! before anything it needs; a drain ends within its deadline and leaves no tick running. A host lives once.
+//! Absent: knowing any service; `app` builds them and hands them in.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::cell::{Cell, TickRecord};
+use super::heartbeat::judge;
+use super::launch::{Launch, START_TIMEOUT};
+use super::order::start_order;
+use super::pump::Pump;
+use super::service::{HostedService, Need};
+use super::snapshot::{DependencySnapshot, ServiceSnapshot, TickSnapshot};
+use super::tasks::panic_text;
+use super::{Operations, Service, ServiceState};
+use crate::config::ServicesSettings;
+use crate::environment::Surroundings;
+
+/// The services cannot be hosted together.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HostError {
+    /// Two services have one name.
+    #[error("there are two services named {name}")]
+    Twice {
+        /// The name.
+        name: &'static str,
+    },
+    /// A required service is not there.
+    #[error("{name} needs {needs}, which is not there")]
+    Missing {
+        /// Who needs it.
+        name: &'static str,
+        /// What is missing.
+        needs: &'static str,
+    },
+    /// Nobody could start first.
+    #[error("services need each other in a circle: {path}")]
+    Cycle {
+        /// The way round, by names.
+        path: String,
+    },
+}
+
+/// A service that did not start; its pump keeps trying.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedStart {
+    /// Its name.
+    pub service: &'static str,
+    /// Why.
+    pub reason: String,
+}
+
+/// Services before they are hosted.
+#[derive(Default)]
+pub struct HostBuilder {
+    services: Vec<Box<dyn HostedService>>,
+}
+
+impl std::fmt::Debug for HostBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.services.iter().map(|service| service.name())).finish()
+    }
+}
+
+impl HostBuilder {
+    /// One more service.
+    #[must_use]
+    pub fn with<S: Service>(mut self, service: &Arc<S>) -> Self {
+        self.services.push(Box::new(Arc::clone(service)));
+        self
+    }
+
+    /// Puts them in order. Nothing runs yet.
+    pub fn build(
+        self,
+        settings: ServicesSettings,
+        outside: Surroundings,
+    ) -> Result<Host, HostError> {
+        let named: Vec<(&'static str, Vec<Need>)> =
+            self.services.iter().map(|service| (service.name(), service.needs())).collect();
+        let order = start_order(&named)?;
+        let cells: Vec<Arc<Cell>> = named
+            .iter()
+            .map(|(name, _)| Arc::new(Cell::new(name, Arc::clone(&outside.clock))))
+            .collect();
+        let cell_of = |name: &str| cells.iter().find(|cell| cell.name() == name).map(Arc::clone);
+        let stop = CancellationToken::new();
+        let launches: Vec<Arc<Launch>> = self
+            .services
+            .into_iter()
+            .zip(&cells)
+            .zip(&named)
+            .map(|((service, cell), (name, needs))| {
+                let needs =
+                    needs.iter().map(|need| (need.clone(), cell_of(need.service))).collect();
+                let (cell, clock) = (Arc::clone(cell), Arc::clone(&outside.clock));
+                // Each service has a token of its own: the drain ends their pumps one after the other.
+                Arc::new(Launch {
+                    cell,
+                    service,
+                    needs,
+                    timeout: longest_wait(name, &named),
+                    clock,
+                    stop: stop.child_token(),
+                })
+            })
+            .collect();
+        let launches =
+            order.iter().filter_map(|index| launches.get(*index).map(Arc::clone)).collect();
+        Ok(Host { launches, settings, outside, phase: Mutex::new(Phase::Built) })
+    }
+}
+
+fn longest_wait(name: &str, named: &[(&'static str, Vec<Need>)]) -> Duration {
+    let waits = named.iter().flat_map(|(_, needs)| needs).filter(|need| need.service == name);
+    waits.map(|need| need.start_timeout).max().unwrap_or(START_TIMEOUT)
+}
+
+/// The hosted services.
+pub struct Host {
+    /// In the order of their start.
+    launches: Vec<Arc<Launch>>,
+    settings: ServicesSettings,
+    outside: Surroundings,
+    phase: Mutex<Phase>,
+}
+
+/// A pump's task; not itself a future, so that nobody waits for its end by accident.
+struct Pumping(JoinHandle<()>);
+
+enum Phase {
+    Built,
+    Started { pumps: Vec<Pumping>, failed: Vec<FailedStart> },
+    Drained,
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list()
+            .entries(self.launches.iter().map(|launch| (launch.cell.name(), launch.cell.state())))
+            .finish()
+    }
+}
+
+impl Host {
+    /// A host to put services into.
+    pub fn builder() -> HostBuilder {
+        HostBuilder::default()
+    }
+
+    /// Starts every service, each when what it needs runs, and comes back when each is running or has failed. Those
+    /// that failed are tried again by their pumps; whether the engine goes on without them is the caller's choice.
+    /// Called again, it gives the same answer; called after a drain, it starts nothing.
+    pub async fn start(&self) -> Vec<FailedStart> {
+        let mut phase = self.phase.lock().await;
+        match &*phase {
+            Phase::Built => {}
+            Phase::Started { failed, .. } => return failed.clone(),
+            Phase::Drained => return Vec::new(),
+        }
+        let started = self.launches.iter().map(|launch| async move {
+            let up = launch.bring_up().await;
+            // The pump makes it running, for which those who need it wait.
+            Pumping(self.spawn_pump(launch, up))
+        });
+        let pumps = join_all(started).await;
+        for launch in &self.launches {
+            launch
+                .cell
+                .reaches(|state| !matches!(state, ServiceState::Initializing | ServiceState::Ready))
+                .await;
+        }
+        let failed: Vec<FailedStart> =
+            self.launches.iter().filter_map(|launch| failed_start(&launch.cell)).collect();
+        *phase = Phase::Started { pumps, failed: failed.clone() };
+        failed
+    }
+
+    fn spawn_pump(&self, launch: &Arc<Launch>, up: bool) -> JoinHandle<()> {
+        let settings = self.settings.of(launch.cell.name());
+        let pump = Pump::new(Arc::clone(launch), settings, Arc::clone(&self.outside.clock));
+        tokio::spawn(pump.run(up, Arc::clone(&self.outside.dice)))
+    }
+
+    /// Ends the ticks of every service and lets it give back what it holds, those started last first, all within
+    /// `deadline`. Afterwards nothing of theirs runs. Called again, or while a start is under way, it is the same.
+    pub async fn drain(&self, deadline: Duration) {
+        let end = self.outside.clock.monotonic().saturating_add(deadline);
+        // A start under way ends at once; those already running end in their turn below.
+        for launch in &self.launches {
+            if launch.cell.state() == ServiceState::Initializing {
+                launch.stop.cancel();
+            }
+        }
+        let mut phase = self.phase.lock().await;
+        let mut pumps = match std::mem::replace(&mut *phase, Phase::Drained) {
+            Phase::Drained => return,
+            Phase::Built => Vec::new(),
+            Phase::Started { pumps, .. } => pumps,
+        };
+        for launch in self.launches.iter().rev() {
+            self.drain_one(launch, pumps.pop(), end).await;
+        }
+    }
+
+    async fn drain_one(&self, launch: &Launch, pump: Option<Pumping>, end: Duration) {
+        let left = || end.saturating_sub(self.outside.clock.monotonic());
+        let cell = &launch.cell;
+        launch.stop.cancel();
+        if cell.state() == ServiceState::Initializing {
+            cell.fail("the engine stopped before it had started");
+        }
+        cell.enter(ServiceState::Stopping);
+        let mut trouble = None;
+        if let Some(Pumping(mut pump)) = pump {
+            tokio::select! {
+                biased;
+                ended = &mut pump => if ended.is_err() {
+                    trouble = Some("its pump panicked".to_owned());
+                },
+                () = self.outside.clock.sleep(left()) => {
+                    // Nothing may be half done at an await of a tick, so it is cut off there.
+                    pump.abort();
+                    let _ = pump.await;
+                    trouble = Some("a tick did not end within the deadline".to_owned());
+                }
+            }
+        }
+        let drained = AssertUnwindSafe(launch.service.drain(left())).catch_unwind();
+        let drained = tokio::select! {
+            biased;
+            drained = drained => match drained {
+                Ok(outcome) => outcome.err().map(|error| error.to_string()),
+                Err(panic) => {
+                    cell.count_panic();
+                    Some(format!("drain panicked: {}", panic_text(panic.as_ref())))
+                }
+            },
+            () = self.outside.clock.sleep(left()) => Some("did not drain within the deadline".to_owned()),
+        };
+        match (cell.state(), drained.or(trouble)) {
+            (ServiceState::Stopping, Some(reason)) => {
+                cell.fail(&reason);
+            }
+            (_, reason) => {
+                if let Some(reason) = reason {
+                    tracing::error!(
+                        service = cell.name(),
+                        reason,
+                        "a service in error did not drain"
+                    );
+                }
+                cell.enter(ServiceState::Stopped);
+            }
+        }
+    }
+
+    /// Whether every service is running.
+    pub fn all_running(&self) -> bool {
+        self.launches.iter().all(|launch| launch.cell.state() == ServiceState::Running)
+    }
+
+    /// Every service at this moment, in the order of their start.
+    pub fn snapshot(&self) -> Vec<ServiceSnapshot> {
+        self.launches.iter().map(|launch| self.snapshot_of(launch)).collect()
+    }
+
+    fn snapshot_of(&self, launch: &Launch) -> ServiceSnapshot {
+        let name = launch.cell.name();
+        let operations = launch.service.operations();
+        let now = self.outside.clock.now_ms();
+        let judgement = judge(launch, operations.as_ref(), self.settings.of(name).heartbeat, now);
+        let record = launch.cell.record();
+        let dependency = |(need, cell): &(Need, Option<Arc<Cell>>)| DependencySnapshot {
+            service: need.service,
+            required: need.required,
+            eager: need.eager,
+            state: cell.as_ref().map(|cell| cell.state()),
+        };
+        ServiceSnapshot {
+            name,
+            state: launch.cell.state(),
+            health: judgement.health,
+            reasons: judgement.reasons,
+            degraded: judgement.degraded,
+            since: record.since,
+            last_heartbeat_at: record.last_heartbeat_at,
+            restarts: record.restarts,
+            panics: record.panics,
+            dependencies: launch.needs.iter().map(dependency).collect(),
+            operations: operations.as_ref().map(Operations::kinds).unwrap_or_default(),
+            running_operations: operations.as_ref().map(Operations::running).unwrap_or_default(),
+            breakers: operations.as_ref().map(Operations::breakers).unwrap_or_default(),
+            ticks: record.ticks.into_iter().map(tick_snapshot).collect(),
+        }
+    }
+}
+
+fn failed_start(cell: &Cell) -> Option<FailedStart> {
+    (cell.state() == ServiceState::Error).then(|| FailedStart {
+        service: cell.name(),
+        reason: cell.record().failure.unwrap_or_else(|| "in error".to_owned()),
+    })
+}
+
+fn tick_snapshot((name, tick): (&'static str, TickRecord)) -> TickSnapshot {
+    TickSnapshot {
+        name,
+        last_run_at: tick.last_run_at,
+        last_did: tick.last_did,
+        next_due: tick.next_due,
+        runs: tick.runs,
+        failures: tick.failures,
+        failures_in_a_row: tick.failures_in_a_row,
+        last_failure: tick.last_failure,
+        duration: tick.durations.snapshot(),
+    }
+}

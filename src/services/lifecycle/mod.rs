@@ -1,0 +1,32 @@
+//! What all services share: six states, ordered start, drain in reverse, ticks run by one pump, tracked operations,
+//! heartbeats, metrics. A service is written by implementing `Service` and, for each loop it would have had, `Tick`;
+//! it never waits, spawns or counts by itself.
+//! Always holds: the only `loop` and the only tasks of the services are here, so a drain knows of everything that
+//! runs. Absent: what any service does, and services calling one another (they send commands to subjects).
+
+mod breaker;
+mod cell;
+mod durations;
+mod heartbeat;
+mod host;
+mod launch;
+mod operations;
+mod order;
+mod pump;
+mod service;
+mod snapshot;
+mod state;
+pub mod stress;
+mod tasks;
+#[cfg(test)]
+mod tests;
+
+pub use self::host::{FailedStart, Host, HostBuilder, HostError};
+pub use self::operations::{OperationError, Operations, Verdict};
+pub use self::service::{Need, Service, ServiceError, Tick, TickReport, Ticks, Wake};
+pub use self::snapshot::{
+    BreakerSnapshot, DependencySnapshot, DurationSnapshot, Health, OperationKindSnapshot,
+    RunningOperationSnapshot, ServiceSnapshot, TickSnapshot,
+};
+pub use self::state::ServiceState;
+pub use self::tasks::Tasks;

@@ -1,0 +1,103 @@
+//! The start/stop stress that every service must pass: started and drained from many sides at once, over and over.
+//! Part of the library, not of its tests, because the integration tests call it for each service with its real
+//! surroundings. Uses the clock it is given; nothing here sleeps.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::{Host, HostError, Service, ServiceState};
+use crate::config::ServicesSettings;
+use crate::environment::Surroundings;
+
+/// Callers that start or drain at once, as many as ten hands on one switch.
+const CALLERS: usize = 10;
+
+/// What the stress found.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StressError {
+    /// The services cannot be hosted at all.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// After a drain a service was neither stopped nor anything near it.
+    #[error("round {round}: {service} was {state} after its drain ({reasons})")]
+    NotStopped {
+        /// Which round, from 0.
+        round: usize,
+        /// Whose.
+        service: &'static str,
+        /// Where it was.
+        state: ServiceState,
+        /// What it said.
+        reasons: String,
+    },
+    /// A tick ran after the drain had returned.
+    #[error("round {round}: tick {tick} of {service} ran after the drain")]
+    TickAfterDrain {
+        /// Which round, from 0.
+        round: usize,
+        /// Whose.
+        service: &'static str,
+        /// Which.
+        tick: &'static str,
+    },
+}
+
+/// Hosts the service that `make` gives, `rounds` times. In each round ten callers start and drain the host at once,
+/// beginning with another one each time; in every second round the host is up before they begin. `make` may give
+/// the same service each time: then it also shows that the service can be started again after its drain.
+pub async fn start_and_stop<S: Service>(
+    rounds: usize,
+    settings: &ServicesSettings,
+    outside: &Surroundings,
+    make: impl Fn() -> Arc<S>,
+) -> Result<(), StressError> {
+    for round in 0..rounds {
+        let host = Host::builder().with(&make()).build(settings.clone(), outside.clone())?;
+        if round % 2 == 1 {
+            host.start().await;
+        }
+        join_all((0..CALLERS).map(|caller| {
+            let host = &host;
+            async move {
+                if (caller + round).is_multiple_of(2) {
+                    host.start().await;
+                } else {
+                    host.drain(Duration::from_secs(5)).await;
+                }
+            }
+        }))
+        .await;
+        host.drain(Duration::from_secs(5)).await;
+        check(round, &host).await?;
+    }
+    Ok(())
+}
+
+async fn check(round: usize, host: &Host) -> Result<(), StressError> {
+    let drained = host.snapshot();
+    for service in &drained {
+        if service.state != ServiceState::Stopped {
+            let (service, state, reasons) =
+                (service.name, service.state, service.reasons.join("; "));
+            return Err(StressError::NotStopped { round, service, state, reasons });
+        }
+    }
+    // Whatever might still run gets its turn now.
+    for _ in 0..CALLERS {
+        tokio::task::yield_now().await;
+    }
+    for (before, after) in drained.iter().zip(host.snapshot()) {
+        for (tick, later) in before.ticks.iter().zip(after.ticks) {
+            if tick.runs != later.runs {
+                return Err(StressError::TickAfterDrain {
+                    round,
+                    service: before.name,
+                    tick: tick.name,
+                });
+            }
+        }
+    }
+    Ok(())
+}
