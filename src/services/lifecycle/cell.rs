@@ -3,6 +3,7 @@
 //! Written by the service's own launch and pump, read by everybody.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ pub(super) struct Cell {
     clock: Arc<dyn Clock>,
     state: watch::Sender<ServiceState>,
     record: Mutex<Record>,
+    drained: AtomicBool,
 }
 
 /// What is known of a service beside its state.
@@ -70,6 +72,7 @@ impl Cell {
             clock,
             state: watch::Sender::new(ServiceState::Initializing),
             record: Mutex::new(record),
+            drained: AtomicBool::new(false),
         }
     }
 
@@ -133,6 +136,15 @@ impl Cell {
     pub(super) fn count_panic(&self) {
         self.lock().panics += 1;
         metrics::counter!(SERVICE_PANICS, "service" => self.name).increment(1);
+    }
+
+    /// Whether the drain is done with it, stopped or not.
+    pub(super) fn drained(&self) -> bool {
+        self.drained.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_drained(&self) {
+        self.drained.store(true, Ordering::Release);
     }
 
     /// When a tick will next run, before it has.

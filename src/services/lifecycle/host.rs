@@ -4,12 +4,10 @@
 //! Absent: knowing any service; `app` builds them and hands them in.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use futures_util::future::join_all;
-use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -116,7 +114,13 @@ impl HostBuilder {
             .collect();
         let launches =
             order.iter().filter_map(|index| launches.get(*index).map(Arc::clone)).collect();
-        Ok(Host { launches, settings, outside, phase: Mutex::new(Phase::Built) })
+        Ok(Host {
+            launches,
+            settings,
+            outside,
+            phase: std::sync::Mutex::new(Phase::Built),
+            draining: tokio::sync::Mutex::default(),
+        })
     }
 }
 
@@ -131,16 +135,18 @@ pub struct Host {
     launches: Vec<Arc<Launch>>,
     settings: ServicesSettings,
     outside: Surroundings,
-    phase: Mutex<Phase>,
+    phase: std::sync::Mutex<Phase>,
+    /// Held while draining: a second drain waits for the first, or goes on where a dropped one was.
+    draining: tokio::sync::Mutex<()>,
 }
 
-/// A pump's task; not itself a future, so that nobody waits for its end by accident.
-struct Pumping(JoinHandle<()>);
-
+/// How far the host's one life has come.
 enum Phase {
     Built,
-    Started { pumps: Vec<Pumping>, failed: Vec<FailedStart> },
-    Drained,
+    /// A pump a launch, in the same order.
+    Started(Vec<Option<JoinHandle<()>>>),
+    /// Nothing starts any more; the drain takes pump after pump.
+    Draining(Vec<Option<JoinHandle<()>>>),
 }
 
 impl std::fmt::Debug for Host {
@@ -159,60 +165,62 @@ impl Host {
 
     /// Starts every service, each when what it needs runs, and comes back when each is running or has failed. Those
     /// that failed are tried again by their pumps; whether the engine goes on without them is the caller's choice.
-    /// Called again, it gives the same answer; called after a drain, it starts nothing.
+    /// Called again, it starts nothing more; called after a drain, nothing at all. Dropped, the start goes on.
     pub async fn start(&self) -> Vec<FailedStart> {
-        let mut phase = self.phase.lock().await;
-        match &*phase {
-            Phase::Built => {}
-            Phase::Started { failed, .. } => return failed.clone(),
-            Phase::Drained => return Vec::new(),
-        }
-        let started = self.launches.iter().map(|launch| async move {
-            let up = launch.bring_up().await;
-            // The pump makes it running, for which those who need it wait.
-            Pumping(self.spawn_pump(launch, up))
-        });
-        let pumps = join_all(started).await;
+        self.spawn_pumps();
         for launch in &self.launches {
             launch
                 .cell
                 .reaches(|state| !matches!(state, ServiceState::Initializing | ServiceState::Ready))
                 .await;
         }
-        let failed: Vec<FailedStart> =
-            self.launches.iter().filter_map(|launch| failed_start(&launch.cell)).collect();
-        *phase = Phase::Started { pumps, failed: failed.clone() };
-        failed
+        self.launches.iter().filter_map(|launch| failed_start(&launch.cell)).collect()
     }
 
-    fn spawn_pump(&self, launch: &Arc<Launch>, up: bool) -> JoinHandle<()> {
-        let settings = self.settings.of(launch.cell.name());
-        let pump = Pump::new(Arc::clone(launch), settings, Arc::clone(&self.outside.clock));
-        tokio::spawn(pump.run(up, Arc::clone(&self.outside.dice)))
+    /// One pump a service, once; a pump brings its service up before it pumps.
+    fn spawn_pumps(&self) {
+        let mut phase = self.phase();
+        if matches!(*phase, Phase::Built) {
+            let spawn = |launch: &Arc<Launch>| {
+                let settings = self.settings.of(launch.cell.name());
+                let pump = Pump::new(Arc::clone(launch), settings, self.outside.clone());
+                Some(tokio::spawn(pump.run()))
+            };
+            *phase = Phase::Started(self.launches.iter().map(spawn).collect());
+        }
     }
 
     /// Ends the ticks of every service and lets it give back what it holds, those started last first, all within
-    /// `deadline`. Afterwards nothing of theirs runs. Called again, or while a start is under way, it is the same.
+    /// `deadline`. Afterwards nothing of theirs runs. Called again it waits for the first call; called while a start
+    /// is under way it ends that too.
     pub async fn drain(&self, deadline: Duration) {
         let end = self.outside.clock.monotonic().saturating_add(deadline);
-        // A start under way ends at once; those already running end in their turn below.
-        for launch in &self.launches {
-            if launch.cell.state() == ServiceState::Initializing {
-                launch.stop.cancel();
-            }
+        let _one_at_a_time = self.draining.lock().await;
+        {
+            let mut phase = self.phase();
+            *phase = Phase::Draining(match std::mem::replace(&mut *phase, Phase::Built) {
+                Phase::Built => Vec::new(),
+                Phase::Started(pumps) | Phase::Draining(pumps) => pumps,
+            });
         }
-        let mut phase = self.phase.lock().await;
-        let mut pumps = match std::mem::replace(&mut *phase, Phase::Drained) {
-            Phase::Drained => return,
-            Phase::Built => Vec::new(),
-            Phase::Started { pumps, .. } => pumps,
-        };
-        for launch in self.launches.iter().rev() {
-            self.drain_one(launch, pumps.pop(), end).await;
+        for (index, launch) in self.launches.iter().enumerate().rev() {
+            if launch.cell.drained() {
+                continue;
+            }
+            let pump = match &mut *self.phase() {
+                Phase::Draining(pumps) => pumps.get_mut(index).and_then(Option::take),
+                Phase::Built | Phase::Started(_) => None,
+            };
+            self.drain_one(launch, pump, end).await;
+            launch.cell.set_drained();
         }
     }
 
-    async fn drain_one(&self, launch: &Launch, pump: Option<Pumping>, end: Duration) {
+    fn phase(&self) -> std::sync::MutexGuard<'_, Phase> {
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn drain_one(&self, launch: &Launch, pump: Option<JoinHandle<()>>, end: Duration) {
         let left = || end.saturating_sub(self.outside.clock.monotonic());
         let cell = &launch.cell;
         launch.stop.cancel();
@@ -221,7 +229,7 @@ impl Host {
         }
         cell.enter(ServiceState::Stopping);
         let mut trouble = None;
-        if let Some(Pumping(mut pump)) = pump {
+        if let Some(mut pump) = pump {
             tokio::select! {
                 biased;
                 ended = &mut pump => if ended.is_err() {

@@ -21,7 +21,7 @@ use super::launch::Launch;
 use super::service::{HostedTick, Ticks, Wake};
 use super::tasks::panic_text;
 use crate::config::ServiceSettings;
-use crate::environment::{Clock, Dice};
+use crate::environment::{Clock, Dice, Surroundings};
 use crate::telemetry;
 
 /// Ticks first run within this time of the start, at drawn moments, so that engines started together do not pulse.
@@ -36,6 +36,7 @@ pub(super) struct Pump {
     launch: Arc<Launch>,
     settings: ServiceSettings,
     clock: Arc<dyn Clock>,
+    dice: Arc<dyn Dice>,
     slots: Vec<Slot>,
     heartbeat_due: i64,
     /// When to start again, while the service is in error.
@@ -62,13 +63,15 @@ impl Pump {
     pub(super) fn new(
         launch: Arc<Launch>,
         settings: ServiceSettings,
-        clock: Arc<dyn Clock>,
+        outside: Surroundings,
     ) -> Self {
-        let heartbeat_due = clock.now_ms();
+        let heartbeat_due = outside.clock.now_ms();
+        let (clock, dice) = (outside.clock, outside.dice);
         Self {
             launch,
             settings,
             clock,
+            dice,
             slots: Vec::new(),
             heartbeat_due,
             restart_due: None,
@@ -76,13 +79,9 @@ impl Pump {
         }
     }
 
-    /// Until the host stops. The service was brought up once before (`up` says whether it is ready).
-    pub(super) async fn run(mut self, up: bool, dice: Arc<dyn Dice>) {
-        if up {
-            self.set_running(&*dice);
-        } else {
-            self.schedule_restart();
-        }
+    /// Brings the service up, and runs its ticks until the host stops.
+    pub(super) async fn run(mut self) {
+        self.bring_up().await;
         let stop = self.launch.stop.clone();
         loop {
             let wakes: Vec<_> = self
@@ -92,7 +91,7 @@ impl Pump {
                 .map(Wake::registered)
                 .collect();
             self.beat_when_due();
-            self.restart_when_due(&*dice).await;
+            self.restart_when_due().await;
             let ran = self.run_due().await;
             if stop.is_cancelled() {
                 break;
@@ -162,7 +161,7 @@ impl Pump {
     }
 
     /// After an error the service is brought up again; its other ticks have gone on meanwhile.
-    async fn restart_when_due(&mut self, dice: &dyn Dice) {
+    async fn restart_when_due(&mut self) {
         if self.restart_due.is_none_or(|due| self.clock.now_ms() < due)
             || self.launch.stop.is_cancelled()
         {
@@ -170,11 +169,15 @@ impl Pump {
         }
         self.restart_due = None;
         if self.launch.cell.enter(ServiceState::Initializing) {
-            if self.launch.bring_up().await {
-                self.set_running(dice);
-            } else {
-                self.schedule_restart();
-            }
+            self.bring_up().await;
+        }
+    }
+
+    async fn bring_up(&mut self) {
+        if self.launch.bring_up().await {
+            self.set_running();
+        } else {
+            self.schedule_restart();
         }
     }
 
@@ -184,7 +187,7 @@ impl Pump {
             Some(self.clock.now_ms().saturating_add(ms(backoff(self.errors_in_a_row))));
     }
 
-    fn set_running(&mut self, dice: &dyn Dice) {
+    fn set_running(&mut self) {
         self.launch.cell.beat();
         self.heartbeat_due = self.clock.now_ms().saturating_add(ms(self.settings.heartbeat));
         if !self.launch.cell.enter(ServiceState::Running) {
@@ -192,16 +195,16 @@ impl Pump {
         }
         if self.slots.is_empty() {
             let Ticks(ticks) = self.launch.service.ticks();
-            self.slots = ticks.into_iter().map(|tick| self.slot(tick, dice)).collect();
+            self.slots = ticks.into_iter().map(|tick| self.slot(tick)).collect();
         }
     }
 
-    fn slot(&self, tick: Box<dyn HostedTick>, dice: &dyn Dice) -> Slot {
+    fn slot(&self, tick: Box<dyn HostedTick>) -> Slot {
         #[expect(
             clippy::cast_possible_truncation,
             reason = "a unit times a constant far below 2^63"
         )]
-        let stagger = (dice.unit() * STAGGER_MAX_MS) as i64;
+        let stagger = (self.dice.unit() * STAGGER_MAX_MS) as i64;
         let due = Some(self.clock.now_ms().saturating_add(stagger));
         self.launch.cell.announce(tick.name(), due);
         // Firings before the first run are answered by it.

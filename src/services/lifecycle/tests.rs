@@ -316,6 +316,41 @@ async fn a_lazy_need_is_not_waited_for_and_missed_only_after_its_time() -> Outco
 }
 
 #[tokio::test]
+async fn a_start_or_drain_that_is_dropped_leaves_nothing_behind() -> Outcome {
+    let stage = Stage::new()?;
+    let (slow, plain) = (
+        stage.service("slow", &[], Script::NeverStarts),
+        stage.service("plain", &[], Script::Plain),
+    );
+    let stuck = stage.service("stuck", &[], Script::NeverDrains);
+    let host = stage.host(&[&plain, &slow, &stuck])?;
+    {
+        let mut start = std::pin::pin!(host.start());
+        assert!(futures_util::poll!(start.as_mut()).is_pending());
+    }
+    settle().await;
+    let states: Vec<_> = host.snapshot().iter().map(|service| service.state).collect();
+    assert_eq!(states, [ServiceState::Running, ServiceState::Initializing, ServiceState::Running]);
+    {
+        let mut drain = std::pin::pin!(host.drain(SECOND));
+        assert!(futures_util::poll!(drain.as_mut()).is_pending());
+        settle().await;
+        assert!(futures_util::poll!(drain.as_mut()).is_pending());
+    }
+    stage.while_time_passes(host.drain(SECOND)).await;
+    let states: Vec<_> = host.snapshot().iter().map(|service| service.state).collect();
+    assert_eq!(
+        states,
+        [ServiceState::Stopped, ServiceState::Stopped, ServiceState::Error],
+        "stuck did not drain"
+    );
+    let runs = plain.runs();
+    stage.pass(SECOND * 60).await;
+    assert_eq!(plain.runs(), runs);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_tick_runs_when_it_is_due_and_at_once_when_it_is_woken() -> Outcome {
     let stage = Stage::new()?;
     let service = stage.service("job_scheduler", &[], Script::Plain);
