@@ -3,6 +3,7 @@
 //! This crate may never contain: IO, a clock, randomness, async, iteration over a hashed map.
 
 pub mod bounds;
+pub mod environment;
 pub mod ids;
 pub mod job;
 pub mod node;

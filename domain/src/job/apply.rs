@@ -18,7 +18,7 @@ use crate::node::status::NodeStatus;
 use crate::payload::{Hash, Payload};
 
 /// How long a minted command id is remembered, in milliseconds: longer than any forward or retry of one.
-const MINTED_KEPT_MS: Millis = 10 * 60 * 1_000;
+pub(crate) const MINTED_KEPT_MS: Millis = 10 * 60 * 1_000;
 /// Bytes of sink outputs kept for the job's own output; beyond it the job's output is absent.
 pub const SINK_BYTES_MAX: u64 = 256 * 1_024;
 

@@ -1,0 +1,160 @@
+//! The rules of an environment: a state, or its absence, and a command give an event and an answer, or a refusal.
+//! A grant is numbered; the same job's run never holds two, and asking again gives the one it holds.
+//! Invariant: nothing is granted beyond the capacity as it is at that moment.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::environment::command::{Decision, Definition, EnvironmentCommand};
+use crate::environment::event::{EnvironmentEvent, EnvironmentFact};
+use crate::environment::state::EnvironmentState;
+use crate::ids::{EnvironmentName, JobId};
+use crate::job::command::{Answer, Context};
+use crate::job::event::{EVENT_VERSION, Envelope};
+use crate::refusal::Refusal;
+
+/// Decides a command on an environment; `state` is none when the stream does not exist.
+pub fn decide(
+    state: Option<&EnvironmentState>,
+    command: &EnvironmentCommand,
+    context: &Context,
+) -> Result<Decision, Refusal> {
+    if let Some(decision) = answered_before(state, context)? {
+        return Ok(decision);
+    }
+    if let EnvironmentCommand::Define { namespace, name, definition } = command {
+        if *name == EnvironmentName::default_environment() {
+            return Err(Refusal::EnvironmentFixed);
+        }
+        if state.is_some_and(|state| !state.deleted) {
+            return Err(Refusal::EnvironmentExists);
+        }
+        let fact = EnvironmentFact::Defined {
+            namespace: namespace.clone(),
+            name: name.clone(),
+            description: definition.description().map(str::to_owned),
+            capacity: definition.capacity().clone(),
+        };
+        return Ok(done(state, fact, context));
+    }
+    let Some(state) = state else {
+        return absent(command);
+    };
+    if let EnvironmentCommand::Release { job, run, number, .. } = command
+        && state.grant_of(*job, *run).is_none_or(|grant| grant.number != *number)
+    {
+        return Ok(unchanged(Answer::Nothing));
+    }
+    if state.deleted {
+        return absent(command);
+    }
+    match context.expected_version {
+        Some(expected) if expected != state.seq => {
+            return Err(Refusal::VersionMismatch { expected, current: state.seq });
+        }
+        _ => {}
+    }
+    match command {
+        EnvironmentCommand::Define { .. } => Err(Refusal::EnvironmentExists),
+        EnvironmentCommand::Update(definition) => Ok(update(state, definition, context)),
+        EnvironmentCommand::Delete { waiting } => delete(state, *waiting, context),
+        EnvironmentCommand::Grant { job, run, resources } => {
+            Ok(grant(state, (*job, *run), resources, context))
+        }
+        EnvironmentCommand::Release { job, run, number, why } => {
+            let fact =
+                EnvironmentFact::Released { job: *job, run: *run, number: *number, why: *why };
+            Ok(done(Some(state), fact, context))
+        }
+    }
+}
+
+/// A command whose id the subject holds gets its first answer, or a refusal when its body differs.
+fn answered_before(
+    state: Option<&EnvironmentState>,
+    context: &Context,
+) -> Result<Option<Decision>, Refusal> {
+    let known = match (state, &context.command) {
+        (Some(state), Some(mark)) => state.commands.get(&mark.id).map(|answered| (mark, answered)),
+        _ => None,
+    };
+    match known {
+        None => Ok(None),
+        Some((mark, answered)) if answered.body == mark.body => {
+            Ok(Some(unchanged(Answer::Replayed { seq: answered.seq })))
+        }
+        Some(_) => Err(Refusal::IdempotencyKeyReused),
+    }
+}
+
+/// What is not there holds nothing to give back; everything else needs it.
+fn absent(command: &EnvironmentCommand) -> Result<Decision, Refusal> {
+    match command {
+        EnvironmentCommand::Release { .. } => Ok(unchanged(Answer::Nothing)),
+        EnvironmentCommand::Define { .. }
+        | EnvironmentCommand::Update(_)
+        | EnvironmentCommand::Delete { .. }
+        | EnvironmentCommand::Grant { .. } => Err(Refusal::EnvironmentNotFound),
+    }
+}
+
+fn update(state: &EnvironmentState, definition: &Definition, context: &Context) -> Decision {
+    let same = state.description.as_deref() == definition.description()
+        && state.capacity == *definition.capacity();
+    if same && context.command.is_none() {
+        return unchanged(Answer::Done { seq: state.seq });
+    }
+    let fact = EnvironmentFact::Updated {
+        description: definition.description().map(str::to_owned),
+        capacity: definition.capacity().clone(),
+    };
+    done(Some(state), fact, context)
+}
+
+fn delete(
+    state: &EnvironmentState,
+    waiting: usize,
+    context: &Context,
+) -> Result<Decision, Refusal> {
+    let jobs = state.grants.len().saturating_add(waiting);
+    if jobs > 0 {
+        return Err(Refusal::EnvironmentInUse { jobs });
+    }
+    Ok(done(Some(state), EnvironmentFact::Deleted, context))
+}
+
+fn grant(
+    state: &EnvironmentState,
+    (job, run): (JobId, u32),
+    resources: &BTreeMap<String, u64>,
+    context: &Context,
+) -> Decision {
+    if state.grant_of(job, run).is_some() {
+        return unchanged(Answer::Done { seq: state.seq });
+    }
+    if state.shortage(resources).is_some() {
+        return unchanged(Answer::Nothing);
+    }
+    let number = state.granted.saturating_add(1);
+    let fact = EnvironmentFact::Granted { job, run, number, resources: resources.clone() };
+    done(Some(state), fact, context)
+}
+
+fn unchanged(answer: Answer) -> Decision {
+    Decision { event: None, answer }
+}
+
+fn done(state: Option<&EnvironmentState>, fact: EnvironmentFact, context: &Context) -> Decision {
+    let (seq, newest_at) = state.map_or((0, context.now), |state| (state.seq, state.newest_at));
+    let by = Envelope {
+        v: EVENT_VERSION,
+        // An event is never older than the one before it.
+        at: context.now.max(newest_at),
+        actor: Arc::clone(&context.actor),
+        command: context.command.clone(),
+        correlation: context.correlation.clone(),
+        reason: None,
+    };
+    let answer = Answer::Done { seq: seq.saturating_add(1) };
+    Decision { event: Some(EnvironmentEvent { by, fact }), answer }
+}
