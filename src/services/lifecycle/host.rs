@@ -211,7 +211,10 @@ impl Host {
                 Phase::Draining(pumps) => pumps.get_mut(index).and_then(Option::take),
                 Phase::Built | Phase::Started(_) => None,
             };
-            self.drain_one(launch, pump, end).await;
+            // An equal share of what is left, so that one that hangs does not rob those it needs of their end.
+            let now = self.outside.clock.monotonic();
+            let share = end.saturating_sub(now) / u32::try_from(index + 1).unwrap_or(u32::MAX);
+            self.drain_one(launch, pump, now.saturating_add(share)).await;
             launch.cell.set_drained();
         }
     }

@@ -337,7 +337,9 @@ async fn a_start_or_drain_that_is_dropped_leaves_nothing_behind() -> Outcome {
         settle().await;
         assert!(futures_util::poll!(drain.as_mut()).is_pending());
     }
-    stage.while_time_passes(host.drain(SECOND)).await;
+    let began = stage.clock.monotonic();
+    stage.while_time_passes(host.drain(SECOND * 3)).await;
+    assert_eq!(stage.clock.monotonic(), began + SECOND, "only the stuck one used up its share");
     let states: Vec<_> = host.snapshot().iter().map(|service| service.state).collect();
     assert_eq!(
         states,
