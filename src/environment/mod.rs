@@ -9,6 +9,7 @@ mod dice;
 mod discipline;
 mod ids;
 mod simulated;
+mod threads;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ pub use self::dice::{Dice, SeededDice, SystemDice};
 pub use self::discipline::SLEW_DIVISOR;
 pub use self::ids::Ids;
 pub use self::simulated::SimulatedClock;
+pub use self::threads::{NotRun, Threads};
 
 /// Clock, dice and ids that belong together; cheap to clone, handed to whatever needs the outside.
 #[derive(Clone, Debug)]

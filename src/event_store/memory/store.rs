@@ -145,7 +145,8 @@ impl Inner {
 
     fn append_item(&mut self, item: AppendItem, fault: AppendFault) -> Appended {
         if fault == AppendFault::Full && !item.may_use_reserve {
-            return Appended::Full;
+            let held = self.streams.holds(&item);
+            return if held { Appended::Committed } else { Appended::Full };
         }
         if fault == AppendFault::LandsInPart && !self.faults.lands() {
             return Appended::Unknown;

@@ -77,6 +77,12 @@ impl Streams {
         if same == Some(item.record.nonce) { Appended::Committed } else { Appended::Conflict }
     }
 
+    /// Whether this very record is in its stream.
+    pub fn holds(&self, item: &AppendItem) -> bool {
+        let there = self.stream(&item.subject).and_then(|s| s.records.get(&item.record.first));
+        there.is_some_and(|there| there.nonce == item.record.nonce)
+    }
+
     /// The part of a stream from the record that contains `from`.
     pub fn read(&self, subject: &SubjectId, from: u64, bytes_max: usize) -> StreamPart {
         let whole = StreamPart { complete: true, ..StreamPart::default() };

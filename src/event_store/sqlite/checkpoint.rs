@@ -1,0 +1,128 @@
+//! When finished pages are copied from the WAL into the file: by a thread of its own, beside the writer, so that
+//! appends do not wait for it; the writer adds only what came in the meantime, so that the WAL starts over.
+//! Always holds: a failed write or fsync of a checkpoint ends the store. Absent: SQLite's own checkpoints, which
+//! forget such an error.
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+
+use super::failure::{self, Failure};
+
+/// Commits after which the WAL's length is looked up: the look costs a tenth of a commit.
+const COMMITS_BETWEEN_LOOKS: u32 = 32;
+/// Bytes after which it is looked up however few the commits were.
+const BYTES_BETWEEN_LOOKS: usize = 4 * 1_024 * 1_024;
+/// Pages not yet copied after which a checkpoint starts: 16 MiB, read back in well under a second after a crash.
+const PAGES_PENDING_MAX: i64 = 4_096;
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// The thread has finished a round that the writer has not followed up.
+    finished: bool,
+    failed: Option<String>,
+}
+
+#[derive(Debug)]
+pub(super) struct Checkpoints {
+    wake: Option<SyncSender<()>>,
+    thread: Option<JoinHandle<()>>,
+    shared: Arc<Mutex<Shared>>,
+    commits: u32,
+    bytes: usize,
+}
+
+impl Checkpoints {
+    pub(super) fn start(file: &Path) -> Result<Self, String> {
+        let connection =
+            super::schema::open_checkpointer(file).map_err(|error| error.to_string())?;
+        let shared = Arc::new(Mutex::new(Shared::default()));
+        let (wake, woken) = sync_channel(1);
+        let told = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("event-checkpoint".to_owned())
+            .spawn(move || copy_when_woken(&connection, &woken, &told))
+            .map_err(|error| error.to_string())?;
+        Ok(Self { wake: Some(wake), thread: Some(thread), shared, commits: 0, bytes: 0 })
+    }
+
+    /// Why a checkpoint failed, if one did.
+    pub(super) fn failed(&self) -> Option<String> {
+        lock(&self.shared).failed.clone()
+    }
+
+    /// Called by the writer between transactions; an error is the reason why the store has ended.
+    pub(super) fn after_commit(&mut self, file: &Connection, bytes: usize) -> Result<(), String> {
+        self.commits += 1;
+        self.bytes += bytes;
+        if std::mem::take(&mut lock(&self.shared).finished) {
+            return checkpoint(file);
+        }
+        if self.commits < COMMITS_BETWEEN_LOOKS && self.bytes < BYTES_BETWEEN_LOOKS {
+            return Ok(());
+        }
+        (self.commits, self.bytes) = (0, 0);
+        if pending(file)? < PAGES_PENDING_MAX {
+            return Ok(());
+        }
+        match self.wake.as_ref().map(|wake| wake.try_send(())) {
+            Some(Ok(()) | Err(TrySendError::Full(()))) => Ok(()),
+            Some(Err(TrySendError::Disconnected(()))) | None => {
+                Err("the checkpoint thread has ended".to_owned())
+            }
+        }
+    }
+
+    /// Frees what the WAL holds, when the disk is full. It is an attempt: without room it changes nothing.
+    pub(super) fn make_room(&self, file: &Connection) {
+        if let Err(reason) = checkpoint(file) {
+            lock(&self.shared).failed = Some(reason);
+        }
+    }
+}
+
+impl Drop for Checkpoints {
+    fn drop(&mut self) {
+        drop(self.wake.take());
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has reported that itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn copy_when_woken(file: &Connection, woken: &Receiver<()>, shared: &Mutex<Shared>) {
+    while woken.recv().is_ok() {
+        match checkpoint(file) {
+            Ok(()) => lock(shared).finished = true,
+            Err(reason) => lock(shared).failed = Some(reason),
+        }
+    }
+}
+
+/// Copies what no reader still needs from the WAL. An error is one after which the store must end.
+fn checkpoint(file: &Connection) -> Result<(), String> {
+    match file.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+        Ok(()) => Ok(()),
+        Err(error) => match failure::of_write(&error) {
+            Failure::Fatal => Err(error.to_string()),
+            // Busy, full, damaged: nothing is lost by trying again later.
+            Failure::Full | Failure::Damaged | Failure::Refused => Ok(()),
+        },
+    }
+}
+
+/// Pages in the WAL that are not in the file yet.
+fn pending(file: &Connection) -> Result<i64, String> {
+    let look = file.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| {
+        Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?)
+    });
+    look.map_err(|error| error.to_string())
+}
+
+fn lock(shared: &Mutex<Shared>) -> std::sync::MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}

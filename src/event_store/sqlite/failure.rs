@@ -1,0 +1,55 @@
+//! What SQLite's errors mean to the engine.
+//! Always holds: a failed write or fsync is `Fatal` (after it nobody can say what is on the disk), a full disk is
+//! not. Absent: retries; the caller decides.
+
+use rusqlite::{Error, ErrorCode};
+
+use crate::event_store::contract::EventStoreError;
+
+/// What a failure says of the transaction it happened in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// No room; nothing was written.
+    Full,
+    /// Stored bytes make no sense.
+    Damaged,
+    /// The process must stop.
+    Fatal,
+    /// Anything else; nothing was written.
+    Refused,
+}
+
+/// What a failure inside a write transaction, or of its commit, means.
+pub(super) fn of_write(error: &Error) -> Failure {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => Failure::Full,
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) | None => Failure::Damaged,
+        Some(ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
+            Failure::Fatal
+        }
+        Some(_) => Failure::Refused,
+    }
+}
+
+/// The answer to a read that failed.
+pub(super) fn of_read(error: &Error, subject: &str) -> EventStoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) | None => {
+            EventStoreError::Damaged { subject: subject.to_owned(), reason: error.to_string() }
+        }
+        Some(_) => EventStoreError::Unavailable(error.to_string()),
+    }
+}
+
+/// The answer to a write that failed and is not answered an item.
+pub(super) fn to_store_error(failure: Failure, error: &Error) -> EventStoreError {
+    match failure {
+        Failure::Full => EventStoreError::Full,
+        Failure::Damaged => EventStoreError::Damaged {
+            subject: "the event store".to_owned(),
+            reason: error.to_string(),
+        },
+        Failure::Fatal => EventStoreError::Fatal(error.to_string()),
+        Failure::Refused => EventStoreError::Unavailable(error.to_string()),
+    }
+}

@@ -1,0 +1,171 @@
+//! The data folder: made when it is missing, held by one engine at a time, readable by its owner only.
+//! Always holds: whoever has a `DataFolder` holds the lock on it until the last clone of it is dropped.
+//! Absent: any look at files that it does not know; they are left alone.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+/// Where an engine keeps its data when it is told nothing else.
+pub const FOLDER_DEFAULT: &str = "./orrery-data";
+
+const LOCK_FILE: &str = "engine.lock";
+const EVENTS_FILE: &str = "events.db";
+const VIEW_FILE: &str = "view.db";
+
+/// Why a data folder cannot be used. Each message names the folder.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// Somebody else holds the lock.
+    #[error(
+        "the data folder {folder} is in use by another engine{holder}; stop it, or choose another folder with --data"
+    )]
+    InUse {
+        /// Which folder.
+        folder: String,
+        /// ` (process N)` when it is known, else empty.
+        holder: String,
+    },
+    /// The operating system refused.
+    #[error("the data folder {folder} cannot be used: {action}: {cause}")]
+    Refused {
+        /// Which folder.
+        folder: String,
+        /// What was tried.
+        action: &'static str,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The file was written by a later version.
+    #[error(
+        "{file} has format {found}, this version of orrery knows formats up to {known}; use a newer version"
+    )]
+    NewerFormat {
+        /// Which file.
+        file: String,
+        /// Its format.
+        found: u32,
+        /// The newest format that is known here.
+        known: u32,
+    },
+    /// Not one of ours.
+    #[error("{file} is not an event store of orrery: {reason}")]
+    Foreign {
+        /// Which file.
+        file: String,
+        /// How that shows.
+        reason: String,
+    },
+    /// The store in it cannot be opened.
+    #[error("{file} cannot be opened: {reason}")]
+    Unreadable {
+        /// Which file.
+        file: String,
+        /// What the store said.
+        reason: String,
+    },
+}
+
+/// A data folder that this process holds.
+#[derive(Debug)]
+pub struct DataFolder {
+    path: PathBuf,
+    /// Released by the system when it is closed, also after kill -9.
+    _lock: File,
+}
+
+impl DataFolder {
+    /// Takes the folder, making it when it is missing.
+    pub fn open(path: &Path) -> Result<Self, FolderError> {
+        let refused = |action| {
+            move |cause| FolderError::Refused { folder: path.display().to_string(), action, cause }
+        };
+        let missing = !path.exists();
+        if missing {
+            create(path).map_err(refused("it cannot be made"))?;
+        }
+        if !path.is_dir() {
+            let cause = io::Error::from(io::ErrorKind::NotADirectory);
+            return Err(refused("it is not a folder")(cause));
+        }
+        let mut lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path.join(LOCK_FILE))
+            .map_err(refused("its lock file cannot be opened for writing"))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(FolderError::InUse {
+                    folder: path.display().to_string(),
+                    holder: holder(&mut lock),
+                });
+            }
+            Err(TryLockError::Error(cause)) => return Err(refused("it cannot be locked")(cause)),
+        }
+        record_holder(&mut lock).map_err(refused("its lock file cannot be written"))?;
+        sync_folder(path).map_err(refused("it cannot be synced"))?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file with the streams.
+    pub fn events_file(&self) -> PathBuf {
+        self.path.join(EVENTS_FILE)
+    }
+
+    /// The file with the documents for looking; it may be deleted while no engine runs.
+    pub fn view_file(&self) -> PathBuf {
+        self.path.join(VIEW_FILE)
+    }
+
+    /// Makes the names of files that were created in the folder durable.
+    pub fn sync(&self) -> Result<(), FolderError> {
+        sync_folder(&self.path).map_err(|cause| FolderError::Refused {
+            folder: self.path.display().to_string(),
+            action: "it cannot be synced",
+            cause,
+        })
+    }
+}
+
+#[cfg(unix)]
+fn create(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    // Inputs and outputs of jobs may be secrets: the owner only.
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+#[cfg(not(unix))]
+fn create(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).create(path)
+}
+
+/// A folder is synced through a handle on it; systems where that is no such thing need none.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
+}
+
+fn record_holder(lock: &mut File) -> io::Result<()> {
+    lock.set_len(0)?;
+    lock.rewind()?;
+    write!(lock, "{}", std::process::id())?;
+    lock.sync_data()
+}
+
+/// The recorded process, as a part of a message. What the file says is checked before it is shown.
+fn holder(lock: &mut File) -> String {
+    let mut text = String::new();
+    match lock.take(20).read_to_string(&mut text) {
+        Ok(_) => {
+            text.trim().parse::<u32>().map_or(String::new(), |pid| format!(" (process {pid})"))
+        }
+        Err(_) => String::new(),
+    }
+}

@@ -1,0 +1,17 @@
+//! The embedded event store: one SQLite file in the data folder, WAL with synchronous FULL, one writer thread.
+//! Always holds: what was answered `Committed` is fsynced; appends that queue up while a commit runs share the next
+//! one; one item's conflict never touches another; a failed fsync or write ends the store for good.
+//! Absent: other processes. The folder's lock keeps a second engine away (`folder`).
+
+mod checkpoint;
+mod failure;
+mod folder;
+mod heads;
+mod reads;
+mod schema;
+mod store;
+mod transaction;
+mod writer;
+
+pub use self::folder::{DataFolder, FOLDER_DEFAULT, FolderError};
+pub use self::store::{Settings, SqliteEventStore};

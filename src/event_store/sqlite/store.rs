@@ -1,0 +1,286 @@
+//! The embedded event store behind the contract: requests go to the writer thread, reads to the readers' threads.
+//! Always holds: nothing here blocks the caller's thread, after `open`; dropping the store finishes what was
+//! accepted, closes the file and then lets the folder go.
+//! Absent: SQL.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use domain::ids::{GroupId, Millis, SubjectId};
+use futures_util::future::BoxFuture;
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::checkpoint::Checkpoints;
+use super::folder::{DataFolder, FolderError};
+use super::transaction::Session;
+use super::writer::{Done, Request, Room, Work, Writer};
+use super::{failure, reads, schema};
+use crate::environment::{NotRun, Threads};
+use crate::event_store::contract::{
+    AppendItem, Appended, EventStore, EventStoreError, MarkMove, Nudge, PayloadHash, Payloads,
+    Snapshot, StoreInfo, StoreResult, StreamPart, Tombstone, WakeMark,
+};
+
+/// Writes that wait for the writer: more than the engine has in flight, so that a full queue is a fault.
+const WRITES_WAITING_MAX: usize = 4_096;
+/// Reads that wait for a reader.
+const READS_WAITING_MAX: usize = 4_096;
+/// Connections that read: loading after a restart uses them all, serving hardly any.
+const READERS: usize = 2;
+
+/// How large the store may become.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Settings {
+    /// Bytes that the file of the streams may take; none: as much as the disk has.
+    pub file_bytes_max: Option<u64>,
+    /// Bytes of these kept for what finishes work (`AppendItem::may_use_reserve`).
+    pub reserve_bytes: u64,
+}
+
+/// The event store in a data folder.
+pub struct SqliteEventStore {
+    store_id: String,
+    incarnation: u32,
+    newest_at: Arc<AtomicI64>,
+    readers: Threads<Connection>,
+    writes: Option<SyncSender<Request>>,
+    writer: Option<JoinHandle<()>>,
+    /// Let go last.
+    folder: Arc<DataFolder>,
+}
+
+impl fmt::Debug for SqliteEventStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteEventStore").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+impl SqliteEventStore {
+    /// Opens the streams in the folder, making them (with this id) when there are none. Blocks while it reads.
+    pub fn open(
+        folder: Arc<DataFolder>,
+        new_store_id: &str,
+        settings: Settings,
+    ) -> Result<Self, FolderError> {
+        let file = folder.events_file();
+        let unreadable =
+            |reason: String| FolderError::Unreadable { file: file.display().to_string(), reason };
+        let (connection, identity) = schema::open_writer(&file, new_store_id)?;
+        let room =
+            limit_size(&connection, settings).map_err(|error| unreadable(error.to_string()))?;
+        folder.sync()?;
+        let newest_at = Arc::new(AtomicI64::new(identity.newest_at));
+        let readers = (0..READERS)
+            .map(|_| schema::open_reader(&file))
+            .collect::<rusqlite::Result<Vec<_>>>()
+            .map_err(|error| unreadable(error.to_string()))?;
+        let readers = Threads::start("event-reader", readers, READS_WAITING_MAX)
+            .map_err(|error| unreadable(error.to_string()))?;
+        let writer = Writer {
+            file: connection,
+            session: Session::new(identity.streams, identity.newest_at),
+            newest_at: Arc::clone(&newest_at),
+            checkpoints: Checkpoints::start(&file).map_err(unreadable)?,
+            room,
+        };
+        let (writes, requests) = sync_channel(WRITES_WAITING_MAX);
+        let writer = std::thread::Builder::new()
+            .name("event-writer".to_owned())
+            .spawn(move || writer.run(&requests))
+            .map_err(|error| unreadable(error.to_string()))?;
+        Ok(Self {
+            store_id: identity.store_id,
+            incarnation: identity.incarnation,
+            newest_at,
+            readers,
+            writes: Some(writes),
+            writer: Some(writer),
+            folder,
+        })
+    }
+
+    async fn write(&self, work: Work) -> StoreResult<Done> {
+        let ended = || EventStoreError::Fatal("the writer has ended".to_owned());
+        let (reply, answer) = oneshot::channel();
+        let writes = self.writes.as_ref().ok_or_else(ended)?;
+        writes.try_send(Request { work, reply }).map_err(|error| match error {
+            TrySendError::Full(_) => {
+                EventStoreError::Unavailable("too many writes are waiting".to_owned())
+            }
+            TrySendError::Disconnected(_) => ended(),
+        })?;
+        answer.await.map_err(|_| ended())?
+    }
+
+    async fn read_with<T: Send + 'static>(
+        &self,
+        of: String,
+        act: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> StoreResult<T> {
+        match self.readers.run(act).await {
+            Ok(read) => read.map_err(|error| failure::of_read(&error, &of)),
+            Err(NotRun::QueueFull) => {
+                Err(EventStoreError::Unavailable("too many reads are waiting".to_owned()))
+            }
+            Err(NotRun::Ended) => Err(EventStoreError::Fatal("a reader has ended".to_owned())),
+        }
+    }
+}
+
+impl Drop for SqliteEventStore {
+    fn drop(&mut self) {
+        drop(self.writes.take());
+        if let Some(writer) = self.writer.take() {
+            // A thread that panicked has reported that itself.
+            let _ = writer.join();
+        }
+    }
+}
+
+fn limit_size(file: &Connection, settings: Settings) -> rusqlite::Result<Option<Room>> {
+    let Some(bytes) = settings.file_bytes_max else { return Ok(None) };
+    let page: u64 = file.query_row("PRAGMA page_size", [], |row| row.get::<_, u32>(0))?.into();
+    let pages = |bytes: u64| i64::try_from(bytes / page).unwrap_or(i64::MAX);
+    // SQLite answers with the limit it took; it never goes below what the file has.
+    file.query_row(&format!("PRAGMA max_page_count = {}", pages(bytes).max(1)), [], |_| Ok(()))?;
+    let ordinary = bytes.saturating_sub(settings.reserve_bytes);
+    Ok(Some(Room { ordinary_pages_max: pages(ordinary) }))
+}
+
+fn group_name(group: GroupId) -> String {
+    format!("group {}", group.index())
+}
+
+fn mismatch<T>() -> StoreResult<T> {
+    Err(EventStoreError::Fatal("the writer answered another question".to_owned()))
+}
+
+impl EventStore for SqliteEventStore {
+    fn info(&self) -> BoxFuture<'_, StoreResult<StoreInfo>> {
+        Box::pin(async {
+            Ok(StoreInfo {
+                store_id: self.store_id.clone(),
+                incarnation: self.incarnation,
+                newest_at: self.newest_at.load(Ordering::Acquire),
+            })
+        })
+    }
+
+    fn append(&self, batch: Vec<AppendItem>) -> BoxFuture<'_, StoreResult<Vec<Appended>>> {
+        Box::pin(async move {
+            match self.write(Work::Append(batch)).await? {
+                Done::Appended(appended) => Ok(appended),
+                Done::Moved(_) | Done::Written | Done::Deleted(_) => mismatch(),
+            }
+        })
+    }
+
+    fn read<'a>(
+        &'a self,
+        subject: &'a SubjectId,
+        from: u64,
+        bytes_max: usize,
+    ) -> BoxFuture<'a, StoreResult<StreamPart>> {
+        let (of, newest_at) = (subject.clone(), self.newest_at.load(Ordering::Acquire));
+        Box::pin(self.read_with(subject.to_string(), move |file| {
+            reads::read(file, &of, from, bytes_max, newest_at)
+        }))
+    }
+
+    fn live(
+        &self,
+        group: GroupId,
+        until: Millis,
+        after: Option<SubjectId>,
+        max: usize,
+    ) -> BoxFuture<'_, StoreResult<Vec<WakeMark>>> {
+        Box::pin(self.read_with(group_name(group), move |file| {
+            reads::live(file, group, until, after.as_ref(), max)
+        }))
+    }
+
+    fn subjects(
+        &self,
+        group: GroupId,
+        after: Option<SubjectId>,
+        max: usize,
+    ) -> BoxFuture<'_, StoreResult<Vec<SubjectId>>> {
+        Box::pin(self.read_with(group_name(group), move |file| {
+            reads::subjects(file, group, after.as_ref(), max)
+        }))
+    }
+
+    fn move_marks(&self, moves: Vec<MarkMove>) -> BoxFuture<'_, StoreResult<Vec<bool>>> {
+        Box::pin(async move {
+            match self.write(Work::MoveMarks(moves)).await? {
+                Done::Moved(moved) => Ok(moved),
+                Done::Appended(_) | Done::Written | Done::Deleted(_) => mismatch(),
+            }
+        })
+    }
+
+    fn mark<'a>(&'a self, subject: &'a SubjectId) -> BoxFuture<'a, StoreResult<Option<WakeMark>>> {
+        let of = subject.clone();
+        Box::pin(self.read_with(subject.to_string(), move |file| reads::mark(file, &of)))
+    }
+
+    fn nudge(&self, nudges: Vec<Nudge>) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(async move { self.write(Work::Nudge(nudges)).await.map(|_| ()) })
+    }
+
+    fn nudges(&self, group: GroupId) -> BoxFuture<'_, StoreResult<Vec<Nudge>>> {
+        Box::pin(self.read_with(group_name(group), move |file| reads::nudges(file, group)))
+    }
+
+    fn clear_nudges(&self, nudges: Vec<Nudge>) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(async move { self.write(Work::ClearNudges(nudges)).await.map(|_| ()) })
+    }
+
+    fn payloads<'a>(
+        &'a self,
+        subject: &'a SubjectId,
+        hashes: &'a [PayloadHash],
+    ) -> BoxFuture<'a, StoreResult<Payloads>> {
+        let (of, hashes) = (subject.clone(), hashes.to_vec());
+        Box::pin(
+            self.read_with(subject.to_string(), move |file| reads::payloads(file, &of, &hashes)),
+        )
+    }
+
+    fn save_snapshot<'a>(
+        &'a self,
+        subject: &'a SubjectId,
+        snapshot: Snapshot,
+    ) -> BoxFuture<'a, StoreResult<()>> {
+        let work = Work::SaveSnapshot(subject.clone(), snapshot);
+        Box::pin(async move { self.write(work).await.map(|_| ()) })
+    }
+
+    fn snapshot<'a>(
+        &'a self,
+        subject: &'a SubjectId,
+    ) -> BoxFuture<'a, StoreResult<Option<Snapshot>>> {
+        let of = subject.clone();
+        Box::pin(self.read_with(subject.to_string(), move |file| reads::snapshot(file, &of)))
+    }
+
+    fn delete<'a>(
+        &'a self,
+        subject: &'a SubjectId,
+        expected: u64,
+        tombstone: Tombstone,
+        keep_until: Millis,
+    ) -> BoxFuture<'a, StoreResult<bool>> {
+        let work = Work::Delete { subject: subject.clone(), expected, tombstone, keep_until };
+        Box::pin(async move {
+            match self.write(work).await? {
+                Done::Deleted(deleted) => Ok(deleted),
+                Done::Appended(_) | Done::Moved(_) | Done::Written => mismatch(),
+            }
+        })
+    }
+}

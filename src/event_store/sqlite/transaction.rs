@@ -1,0 +1,304 @@
+//! What each write does inside the writer's open transaction.
+//! Always holds: an item is checked before anything of it is written, so a conflict leaves nothing to undo.
+//! Absent: begin, commit and rollback (`writer`), and the meaning of errors (`failure`).
+
+use domain::ids::{Millis, SubjectId, SubjectKind};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::heads::{Head, Heads};
+use crate::event_store::contract::{AppendItem, Appended, MarkMove, Nudge, Snapshot, Tombstone};
+
+/// Tombstones whose time is over that one deletion clears away, so that none costs much.
+const TOMBSTONES_CLEARED_MAX: u32 = 16;
+
+/// The number a kind has in the file.
+pub(super) fn kind_number(kind: SubjectKind) -> i64 {
+    match kind {
+        SubjectKind::Job => 0,
+        SubjectKind::Environment => 1,
+    }
+}
+
+/// A seq as SQLite stores it. Seqs stay far below 2^63.
+pub(super) fn stored(seq: u64) -> i64 {
+    i64::try_from(seq).unwrap_or(i64::MAX)
+}
+
+/// Binds a subject to the parameters 1 to 4 and the rest behind them.
+macro_rules! with_subject {
+    ($subject:expr $(, $rest:expr)* $(,)?) => {
+        params![
+            $subject.group().index(),
+            $crate::event_store::sqlite::transaction::kind_number($subject.kind),
+            $subject.namespace.as_str(),
+            &$subject.id.as_bytes()[..]
+            $(, $rest)*
+        ]
+    };
+}
+pub(super) use with_subject;
+
+/// The state that goes with the writer's connection.
+#[derive(Debug)]
+pub(super) struct Session {
+    heads: Heads,
+    last_stream: i64,
+    newest_at: Millis,
+    committed_newest_at: Millis,
+}
+
+impl Session {
+    pub(super) fn new(last_stream: i64, newest_at: Millis) -> Self {
+        Self { heads: Heads::default(), last_stream, newest_at, committed_newest_at: newest_at }
+    }
+
+    /// The newest time of all committed records.
+    pub(super) fn committed(&mut self) -> Millis {
+        self.committed_newest_at = self.newest_at;
+        self.newest_at
+    }
+
+    pub(super) fn rolled_back(&mut self) {
+        self.heads.clear();
+        self.newest_at = self.committed_newest_at;
+    }
+
+    pub(super) fn append(
+        &mut self,
+        file: &Connection,
+        item: &AppendItem,
+    ) -> rusqlite::Result<Appended> {
+        let first = item.record.first;
+        let head = match self.head(file, &item.subject)? {
+            Some(head) if head.seq + 1 == first => head,
+            Some(head) => return same_record(file, head.stream, item),
+            None if first == 1 && self.may_begin(file, item)? => self.begin(file, item)?,
+            None => return Ok(Appended::Conflict),
+        };
+        self.write(file, head.stream, item)?;
+        let seq = first + u64::from(item.record.count) - 1;
+        self.heads.set(&item.subject, Head { stream: head.stream, seq });
+        Ok(Appended::Committed)
+    }
+
+    /// Whether this very record is in its stream.
+    pub(super) fn holds(&mut self, file: &Connection, item: &AppendItem) -> rusqlite::Result<bool> {
+        let Some(head) = self.head(file, &item.subject)? else { return Ok(false) };
+        Ok(same_record(file, head.stream, item)? == Appended::Committed)
+    }
+
+    pub(super) fn save_snapshot(
+        &mut self,
+        file: &Connection,
+        subject: &SubjectId,
+        snapshot: &Snapshot,
+    ) -> rusqlite::Result<()> {
+        let Some(head) = self.head(file, subject)? else { return Ok(()) };
+        file.prepare_cached(
+            "INSERT INTO snapshots (stream, seq, hash, body) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (stream) DO UPDATE SET seq = excluded.seq, hash = excluded.hash, body = excluded.body
+             WHERE excluded.seq >= seq",
+        )?
+        .execute(params![head.stream, stored(snapshot.seq), &snapshot.hash[..], &snapshot.body[..]])?;
+        Ok(())
+    }
+
+    pub(super) fn delete(
+        &mut self,
+        file: &Connection,
+        subject: &SubjectId,
+        expected: u64,
+        tombstone: &Tombstone,
+        keep_until: Millis,
+    ) -> rusqlite::Result<bool> {
+        let Some(head) = self.head(file, subject)? else {
+            // A repeated deletion gets its first answer.
+            let count = tombstone_count(file, subject)?;
+            return Ok(count == Some(stored(expected)));
+        };
+        if head.seq != expected {
+            return Ok(false);
+        }
+        self.heads.forget(subject);
+        for table in ["records", "payloads", "snapshots"] {
+            file.prepare_cached(&format!("DELETE FROM {table} WHERE stream = ?1"))?
+                .execute([head.stream])?;
+        }
+        file.prepare_cached(
+            "DELETE FROM streams WHERE grp = ?1 AND kind = ?2 AND namespace = ?3 AND id = ?4",
+        )?
+        .execute(with_subject!(subject))?;
+        file.prepare_cached(
+            "INSERT OR REPLACE INTO tombstones
+             (grp, kind, namespace, id, count, hash, first_answer, keep_until)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(with_subject!(
+            subject,
+            stored(tombstone.count),
+            &tombstone.hash[..],
+            &tombstone.first_answer[..],
+            keep_until,
+        ))?;
+        // The last row may be gone now, and with it what knew the newest time.
+        file.prepare_cached("UPDATE meta SET value = ?1 WHERE key = 'newest_at'")?
+            .execute([self.newest_at])?;
+        file.prepare_cached(
+            "DELETE FROM tombstones WHERE (grp, kind, namespace, id) IN
+             (SELECT grp, kind, namespace, id FROM tombstones WHERE keep_until <= ?1 LIMIT ?2)",
+        )?
+        .execute(params![self.newest_at, TOMBSTONES_CLEARED_MAX])?;
+        Ok(true)
+    }
+
+    fn head(&mut self, file: &Connection, subject: &SubjectId) -> rusqlite::Result<Option<Head>> {
+        if let Some(head) = self.heads.get(subject) {
+            return Ok(Some(head));
+        }
+        let Some(stream) = stream_number(file, subject)? else { return Ok(None) };
+        let seq = stream_head(file, stream)?;
+        let head = Head { stream, seq };
+        self.heads.set(subject, head);
+        Ok(Some(head))
+    }
+
+    /// Whether no tombstone stands in the way of a new stream.
+    fn may_begin(&self, file: &Connection, item: &AppendItem) -> rusqlite::Result<bool> {
+        let subject = &item.subject;
+        let kept: Option<Millis> = file
+            .prepare_cached(
+                "SELECT keep_until FROM tombstones
+                 WHERE grp = ?1 AND kind = ?2 AND namespace = ?3 AND id = ?4",
+            )?
+            .query_row(with_subject!(subject), |row| row.get(0))
+            .optional()?;
+        let Some(keep_until) = kept else { return Ok(true) };
+        if keep_until > self.newest_at.max(item.record.at) {
+            return Ok(false);
+        }
+        file.prepare_cached(
+            "DELETE FROM tombstones WHERE grp = ?1 AND kind = ?2 AND namespace = ?3 AND id = ?4",
+        )?
+        .execute(with_subject!(subject))?;
+        Ok(true)
+    }
+
+    fn begin(&mut self, file: &Connection, item: &AppendItem) -> rusqlite::Result<Head> {
+        let subject = &item.subject;
+        self.last_stream += 1;
+        file.prepare_cached(
+            "INSERT INTO streams (grp, kind, namespace, id, stream, due, mark)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(with_subject!(
+            subject,
+            self.last_stream,
+            item.wake,
+            item.wake.map(|_| 1)
+        ))?;
+        Ok(Head { stream: self.last_stream, seq: 0 })
+    }
+
+    fn write(&mut self, file: &Connection, stream: i64, item: &AppendItem) -> rusqlite::Result<()> {
+        for payload in &item.payloads {
+            file.prepare_cached(
+                "INSERT OR IGNORE INTO payloads (stream, hash, body) VALUES (?1, ?2, ?3)",
+            )?
+            .execute(params![stream, &payload.hash[..], &payload.bytes[..]])?;
+        }
+        let record = &item.record;
+        let newest = (self.newest_at > record.at).then_some(self.newest_at);
+        self.newest_at = self.newest_at.max(record.at);
+        file.prepare_cached(
+            "INSERT INTO records (stream, first, count, at, newest, nonce, hash, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![
+            stream,
+            stored(record.first),
+            record.count,
+            record.at,
+            newest,
+            &record.nonce.to_be_bytes()[..],
+            &record.hash[..],
+            &record.body[..],
+        ])?;
+        Ok(())
+    }
+}
+
+/// Moves a mark when its number is the expected one.
+pub(super) fn move_mark(file: &Connection, wanted: &MarkMove) -> rusqlite::Result<bool> {
+    let number = wanted.due.map(|_| stored(wanted.expected + 1));
+    // IS compares a missing mark like a value.
+    let expected = (wanted.expected > 0).then(|| stored(wanted.expected));
+    let moved = file
+        .prepare_cached(
+            "UPDATE streams SET due = ?5, mark = ?6
+             WHERE grp = ?1 AND kind = ?2 AND namespace = ?3 AND id = ?4 AND mark IS ?7",
+        )?
+        .execute(with_subject!(wanted.subject, wanted.due, number, expected))?;
+    Ok(moved == 1)
+}
+
+/// Keeps the higher seq.
+pub(super) fn nudge(file: &Connection, nudge: &Nudge) -> rusqlite::Result<()> {
+    let subject = &nudge.subject;
+    file.prepare_cached(
+        "INSERT INTO nudges (grp, kind, namespace, id, seq) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (grp, kind, namespace, id) DO UPDATE SET seq = excluded.seq WHERE excluded.seq > seq",
+    )?
+    .execute(with_subject!(subject, stored(nudge.seq)))?;
+    Ok(())
+}
+
+/// Deletes a nudge unless a newer one has come.
+pub(super) fn clear_nudge(file: &Connection, nudge: &Nudge) -> rusqlite::Result<()> {
+    let subject = &nudge.subject;
+    file.prepare_cached(
+        "DELETE FROM nudges
+         WHERE grp = ?1 AND kind = ?2 AND namespace = ?3 AND id = ?4 AND seq <= ?5",
+    )?
+    .execute(with_subject!(subject, stored(nudge.seq)))?;
+    Ok(())
+}
+
+/// A stream's internal number, if there is such a stream.
+pub(super) fn stream_number(
+    file: &Connection,
+    subject: &SubjectId,
+) -> rusqlite::Result<Option<i64>> {
+    file.prepare_cached(
+        "SELECT stream FROM streams WHERE grp = ?1 AND kind = ?2 AND namespace = ?3 AND id = ?4",
+    )?
+    .query_row(with_subject!(subject), |row| row.get(0))
+    .optional()
+}
+
+/// The seq of a stream's last event.
+pub(super) fn stream_head(file: &Connection, stream: i64) -> rusqlite::Result<u64> {
+    let head: Option<i64> = file
+        .prepare_cached(
+            "SELECT first + count - 1 FROM records WHERE stream = ?1 ORDER BY first DESC LIMIT 1",
+        )?
+        .query_row([stream], |row| row.get(0))
+        .optional()?;
+    Ok(head.and_then(|head| u64::try_from(head).ok()).unwrap_or(0))
+}
+
+fn same_record(file: &Connection, stream: i64, item: &AppendItem) -> rusqlite::Result<Appended> {
+    let nonce: Option<Vec<u8>> = file
+        .prepare_cached("SELECT nonce FROM records WHERE stream = ?1 AND first = ?2")?
+        .query_row(params![stream, stored(item.record.first)], |row| row.get(0))
+        .optional()?;
+    let same = nonce.is_some_and(|nonce| nonce == item.record.nonce.to_be_bytes());
+    Ok(if same { Appended::Committed } else { Appended::Conflict })
+}
+
+fn tombstone_count(file: &Connection, subject: &SubjectId) -> rusqlite::Result<Option<i64>> {
+    file.prepare_cached(
+        "SELECT count FROM tombstones WHERE grp = ?1 AND kind = ?2 AND namespace = ?3 AND id = ?4",
+    )?
+    .query_row(with_subject!(subject), |row| row.get(0))
+    .optional()
+}

@@ -1,0 +1,270 @@
+//! The one thread that writes: requests that come while a commit runs share the next one.
+//! Always holds: an answer leaves after the commit it rests on; when a shared transaction fails, each request (and
+//! each item of an append) is tried in one of its own, so that what one of them suffers is its own; after a failed
+//! write or fsync nothing is written any more and every answer is `Fatal`.
+//! Absent: a linger timer. The queue that forms during an fsync is the batch.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::mpsc::Receiver;
+
+use domain::ids::{Millis, SubjectId};
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::checkpoint::Checkpoints;
+use super::failure::{self, Failure};
+use super::transaction::{self, Session};
+use crate::event_store::contract::{
+    AppendItem, Appended, EventStoreError, MarkMove, Nudge, Snapshot, StoreResult, Tombstone,
+};
+
+/// Requests that share a transaction at most: keeps one commit, and the wait of the next, short.
+const REQUESTS_MAX: usize = 256;
+/// Bytes of records and payloads after which a transaction takes no further request.
+const BYTES_MAX: usize = 8 * 1_024 * 1_024;
+
+/// What somebody wants written.
+#[derive(Debug)]
+pub(super) enum Work {
+    Append(Vec<AppendItem>),
+    MoveMarks(Vec<MarkMove>),
+    Nudge(Vec<Nudge>),
+    ClearNudges(Vec<Nudge>),
+    SaveSnapshot(SubjectId, Snapshot),
+    Delete { subject: SubjectId, expected: u64, tombstone: Tombstone, keep_until: Millis },
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub(super) enum Done {
+    Appended(Vec<Appended>),
+    Moved(Vec<bool>),
+    Written,
+    Deleted(bool),
+}
+
+/// One request with the way back.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) work: Work,
+    pub(super) reply: oneshot::Sender<StoreResult<Done>>,
+}
+
+/// How far the file may grow.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    /// From here on only what may use the reserve is appended. In pages.
+    pub(super) ordinary_pages_max: i64,
+}
+
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) file: Connection,
+    pub(super) session: Session,
+    pub(super) newest_at: Arc<AtomicI64>,
+    pub(super) checkpoints: Checkpoints,
+    pub(super) room: Option<Room>,
+}
+
+impl Writer {
+    /// Serves until all senders are gone.
+    pub(super) fn run(mut self, requests: &Receiver<Request>) {
+        let mut ended: Option<String> = None;
+        while let Ok(first) = requests.recv() {
+            let batch = gather(first, requests);
+            if ended.is_none()
+                && let Some(reason) = self.checkpoints.failed()
+            {
+                ended = Some(reason);
+            }
+            if let Some(reason) = &ended {
+                for request in batch {
+                    reply(request, Err(EventStoreError::Fatal(reason.clone())));
+                }
+                continue;
+            }
+            let bytes = batch.iter().map(|request| bytes_of(&request.work)).sum();
+            match self.serve(batch) {
+                Ok(()) => ended = self.checkpoints.after_commit(&self.file, bytes).err(),
+                Err(reason) => ended = Some(reason),
+            }
+        }
+    }
+
+    /// Answers each of `batch`; an error is the reason why the store has ended.
+    fn serve(&mut self, batch: Vec<Request>) -> Result<(), String> {
+        let together = self.transact(|writer| {
+            batch.iter().map(|request| writer.perform(&request.work)).collect::<Result<Vec<_>, _>>()
+        });
+        match together {
+            Ok(done) => {
+                for (request, done) in batch.into_iter().zip(done) {
+                    reply(request, Ok(done));
+                }
+                Ok(())
+            }
+            Err((Failure::Fatal, error)) => {
+                let reason = error.to_string();
+                for request in batch {
+                    reply(request, Err(EventStoreError::Fatal(reason.clone())));
+                }
+                Err(reason)
+            }
+            Err((Failure::Full | Failure::Damaged | Failure::Refused, _)) => {
+                self.checkpoints.make_room(&self.file);
+                let mut batch = batch.into_iter();
+                while let Some(request) = batch.next() {
+                    let done = self.alone(&request.work);
+                    let ended = match &done {
+                        Err(EventStoreError::Fatal(reason)) => Some(reason.clone()),
+                        Ok(_) | Err(_) => None,
+                    };
+                    reply(request, done);
+                    if let Some(reason) = ended {
+                        for request in batch {
+                            reply(request, Err(EventStoreError::Fatal(reason.clone())));
+                        }
+                        return Err(reason);
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// One request whose shared transaction failed.
+    fn alone(&mut self, work: &Work) -> StoreResult<Done> {
+        let Work::Append(items) = work else {
+            return self
+                .transact(|writer| writer.perform(work))
+                .map_err(|(failure, error)| failure::to_store_error(failure, &error));
+        };
+        let mut answers = Vec::with_capacity(items.len());
+        for item in items {
+            let appended = self.transact(|writer| {
+                let ordinary = writer.room_for_ordinary()?;
+                writer.append(item, ordinary)
+            });
+            answers.push(match appended {
+                Ok(appended) => appended,
+                Err((Failure::Full, _)) => Appended::Full,
+                // Whoever is told of a conflict reads the stream, and then hears which one is damaged.
+                Err((Failure::Damaged, _)) => Appended::Conflict,
+                Err((Failure::Refused, _)) => Appended::Unknown,
+                Err((Failure::Fatal, error)) => {
+                    return Err(EventStoreError::Fatal(error.to_string()));
+                }
+            });
+        }
+        Ok(Done::Appended(answers))
+    }
+
+    /// Runs `act` in a transaction and commits it; afterwards either all of it is durable or none of it is there.
+    fn transact<T>(
+        &mut self,
+        act: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
+    ) -> Result<T, (Failure, rusqlite::Error)> {
+        let done =
+            self.file.execute_batch("BEGIN IMMEDIATE").and_then(|()| act(self)).and_then(|done| {
+                self.file.execute_batch("COMMIT")?;
+                Ok(done)
+            });
+        match done {
+            Ok(done) => {
+                self.newest_at.store(self.session.committed(), Ordering::Release);
+                Ok(done)
+            }
+            Err(error) => {
+                self.session.rolled_back();
+                // A full disk may have rolled back by itself.
+                let undone =
+                    self.file.is_autocommit() || self.file.execute_batch("ROLLBACK").is_ok();
+                let failure = if undone { failure::of_write(&error) } else { Failure::Fatal };
+                Err((failure, error))
+            }
+        }
+    }
+
+    fn perform(&mut self, work: &Work) -> rusqlite::Result<Done> {
+        Ok(match work {
+            Work::Append(items) => {
+                let ordinary = self.room_for_ordinary()?;
+                let appended = items.iter().map(|item| self.append(item, ordinary));
+                Done::Appended(appended.collect::<rusqlite::Result<_>>()?)
+            }
+            Work::MoveMarks(moves) => {
+                let moved = moves.iter().map(|wanted| transaction::move_mark(&self.file, wanted));
+                Done::Moved(moved.collect::<rusqlite::Result<_>>()?)
+            }
+            Work::Nudge(nudges) => {
+                nudges.iter().try_for_each(|nudge| transaction::nudge(&self.file, nudge))?;
+                Done::Written
+            }
+            Work::ClearNudges(nudges) => {
+                nudges.iter().try_for_each(|nudge| transaction::clear_nudge(&self.file, nudge))?;
+                Done::Written
+            }
+            Work::SaveSnapshot(subject, snapshot) => {
+                self.session.save_snapshot(&self.file, subject, snapshot)?;
+                Done::Written
+            }
+            Work::Delete { subject, expected, tombstone, keep_until } => {
+                let session = &mut self.session;
+                Done::Deleted(session.delete(
+                    &self.file,
+                    subject,
+                    *expected,
+                    tombstone,
+                    *keep_until,
+                )?)
+            }
+        })
+    }
+
+    fn append(&mut self, item: &AppendItem, ordinary: bool) -> rusqlite::Result<Appended> {
+        if !ordinary && !item.may_use_reserve {
+            // What was written before is never refused: that would call a durable record absent.
+            let held = self.session.holds(&self.file, item)?;
+            return Ok(if held { Appended::Committed } else { Appended::Full });
+        }
+        self.session.append(&self.file, item)
+    }
+
+    /// Whether an append that may not use the reserve has room.
+    fn room_for_ordinary(&self) -> rusqlite::Result<bool> {
+        let Some(room) = self.room else { return Ok(true) };
+        let pages = |sql| self.file.prepare_cached(sql)?.query_row([], |row| row.get::<_, i64>(0));
+        let used = pages("PRAGMA page_count")? - pages("PRAGMA freelist_count")?;
+        Ok(used < room.ordinary_pages_max)
+    }
+}
+
+/// What is waiting already joins `first`, up to the bounds of one transaction.
+fn gather(first: Request, requests: &Receiver<Request>) -> Vec<Request> {
+    let mut bytes = bytes_of(&first.work);
+    let mut batch = vec![first];
+    while batch.len() < REQUESTS_MAX && bytes < BYTES_MAX {
+        let Ok(next) = requests.try_recv() else { break };
+        bytes += bytes_of(&next.work);
+        batch.push(next);
+    }
+    batch
+}
+
+fn bytes_of(work: &Work) -> usize {
+    let item = |item: &AppendItem| {
+        item.record.body.len()
+            + item.payloads.iter().map(|payload| payload.bytes.len()).sum::<usize>()
+    };
+    match work {
+        Work::Append(items) => items.iter().map(item).sum(),
+        Work::SaveSnapshot(_, snapshot) => snapshot.body.len(),
+        Work::MoveMarks(_) | Work::Nudge(_) | Work::ClearNudges(_) | Work::Delete { .. } => 0,
+    }
+}
+
+fn reply(request: Request, done: StoreResult<Done>) {
+    // Who asked may be gone; what was written stays written.
+    let _ = request.reply.send(done);
+}

@@ -1,0 +1,5 @@
+//! The one integration binary: the engine with real storage, one module an area.
+
+#![expect(clippy::expect_used, reason = "a test that cannot go on says why")]
+
+mod storage;
