@@ -1,1 +1,6 @@
-//! http
+//! The REST service: `router` is its contents page, `extract` reads requests, `schemas` are the shapes on the
+//! wire, `routes` extract, send and map, `problem` is the only place that gives errors their status.
+
+pub mod extract;
+pub mod problem;
+pub mod schemas;

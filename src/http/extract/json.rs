@@ -1,0 +1,136 @@
+//! JSON bodies. Refused, in this order: a wrong media type (415), more than the bound (413), nesting that no parser
+//! should see (422), text that is not JSON (400), and wrong types, unknown or missing fields and broken field rules
+//! (422, with pointers). Absent: rules that need the domain; `schemas` converts and `domain` checks.
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, header};
+use domain::bounds;
+use domain::refusal::FieldError;
+use serde::de::DeserializeOwned;
+
+pub(crate) use super::depth::is_deeper_than;
+use super::pointer;
+use crate::http::problem::{Code, Problem};
+
+/// A whole body: jobs with all their inputs.
+pub const BODY_BYTES_MAX: usize = 8 * 1_024 * 1_024;
+/// What stands around the deepest input: batch, job, nodes, node, and room for the envelope to grow.
+const ENVELOPE_DEPTH_MAX: usize = 8;
+
+/// A request body with the rules of its own fields, where serde's types do not say them already.
+pub trait RequestBody: DeserializeOwned {
+    /// Adds what is wrong to `errors`.
+    fn check(&self, errors: &mut Vec<FieldError>) {
+        let _ = errors;
+    }
+}
+
+/// A JSON body that has been read and checked.
+#[derive(Debug)]
+pub struct ValidJson<T> {
+    /// What was asked.
+    pub value: T,
+    /// The body as it came, for the hash that an Idempotency-Key is bound to.
+    pub text: Bytes,
+}
+
+/// As [`ValidJson`], but an empty body stands for `T::default()`.
+#[derive(Debug)]
+pub struct OptionalJson<T> {
+    /// What was asked.
+    pub value: T,
+    /// The body as it came.
+    pub text: Bytes,
+}
+
+impl<S: Send + Sync, T: RequestBody> FromRequest<S> for ValidJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        must_be_json(request.headers())?;
+        let text = read_body(request, state).await?;
+        Ok(Self { value: parse(&text)?, text })
+    }
+}
+
+impl<S: Send + Sync, T: RequestBody + Default> FromRequest<S> for OptionalJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let json = must_be_json(request.headers());
+        let text = read_body(request, state).await?;
+        if text.is_empty() {
+            return Ok(Self { value: T::default(), text });
+        }
+        json?;
+        Ok(Self { value: parse(&text)?, text })
+    }
+}
+
+/// Only a declared JSON body is read: a form of another site cannot send one without being asked first.
+fn must_be_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let declared = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = declared.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
+    let essence = essence.to_ascii_lowercase();
+    let is_json = essence == "application/json"
+        || (essence.starts_with("application/") && essence.ends_with("+json"));
+    if is_json {
+        Ok(())
+    } else {
+        Err(Problem::new(Code::UnsupportedMediaType, "send Content-Type: application/json"))
+    }
+}
+
+fn too_large() -> Problem {
+    Problem::new(
+        Code::BodyTooLarge,
+        format!("the body is larger than {BODY_BYTES_MAX} bytes ({} MiB)", BODY_BYTES_MAX >> 20),
+    )
+}
+
+async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    // What is announced too large is not read at all.
+    let announced = request.headers().get(header::CONTENT_LENGTH);
+    let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|bytes| bytes > BODY_BYTES_MAX as u64) {
+        return Err(too_large());
+    }
+    Bytes::from_request(request, state).await.map_err(|rejection| body_problem(&rejection))
+}
+
+fn body_problem(rejection: &BytesRejection) -> Problem {
+    // The only other way to fail is a body that broke off; nobody is left to read the answer.
+    if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
+        too_large()
+    } else {
+        Problem::new(Code::MalformedJson, "the body broke off")
+    }
+}
+
+/// Reads a body that is known to be declared as JSON.
+pub fn parse<T: RequestBody>(text: &[u8]) -> Result<T, Problem> {
+    if is_deeper_than(text, bounds::JSON_DEPTH_MAX + ENVELOPE_DEPTH_MAX) {
+        let message = format!("is nested deeper than {}", bounds::JSON_DEPTH_MAX);
+        return Err(Problem::field("", "too_deep", message));
+    }
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let inner = error.inner();
+        if inner.is_data() {
+            let message = inner.to_string();
+            return Problem::invalid(vec![pointer::field_error(error.path(), &message)]);
+        }
+        malformed(inner)
+    })?;
+    reader.end().map_err(|error| malformed(&error))?;
+    let mut errors = Vec::new();
+    value.check(&mut errors);
+    if errors.is_empty() { Ok(value) } else { Err(Problem::invalid(errors)) }
+}
+
+/// serde_json's messages of this kind name a line and a column and never repeat the text.
+fn malformed(error: &serde_json::Error) -> Problem {
+    Problem::new(Code::MalformedJson, error.to_string())
+}

@@ -1,0 +1,86 @@
+//! Turns what the deserializer says about wrong JSON into a field error: an RFC 6901 pointer, a stable code, and a
+//! message that tells what is allowed without repeating the value, which may be a secret.
+//! Hazard: it reads serde's English; a wording it does not know becomes `invalid_value`, never a wrong pointer.
+
+use domain::refusal::FieldError;
+use serde_path_to_error::{Path, Segment};
+
+/// The field error for `message`, met at `path`.
+pub(super) fn field_error(path: &Path, message: &str) -> FieldError {
+    let at = pointer(path);
+    let message = without_position(message);
+    if let Some(rest) = message.strip_prefix("unknown field `") {
+        let (field, known) = rest.split_once('`').unwrap_or((rest, ""));
+        let known = known.trim_start_matches(", expected").trim_start_matches(" one of").trim();
+        let message = if known.is_empty() {
+            "there is no such field".to_owned()
+        } else {
+            format!("there is no such field; known are {known}")
+        };
+        return FieldError::new(child(&at, field), "unknown_field", message);
+    }
+    if let Some(field) = quoted_after(message, "missing field `") {
+        return FieldError::new(child(&at, field), "required", "is required");
+    }
+    if let Some(field) = quoted_after(message, "duplicate field `") {
+        return FieldError::new(child(&at, field), "duplicate_field", "is given more than once");
+    }
+    for (prefix, code) in [
+        ("invalid type: ", "wrong_type"),
+        ("invalid value: ", "out_of_range"),
+        ("invalid length", "out_of_range"),
+        ("unknown variant ", "invalid_value"),
+    ] {
+        if message.starts_with(prefix) {
+            return FieldError::new(at, code, expectation(message));
+        }
+    }
+    FieldError::new(at, "invalid_value", message)
+}
+
+fn pointer(path: &Path) -> String {
+    let mut text = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => text = child(&text, &index.to_string()),
+            Segment::Map { key } => text = child(&text, key),
+            Segment::Enum { .. } | Segment::Unknown => break,
+        }
+    }
+    text
+}
+
+/// `parent` and one more step, escaped as RFC 6901 wants it.
+pub(crate) fn child(parent: &str, key: &str) -> String {
+    format!("{parent}/{}", key.replace('~', "~0").replace('/', "~1"))
+}
+
+fn quoted_after<'a>(message: &'a str, prefix: &str) -> Option<&'a str> {
+    message.strip_prefix(prefix)?.split('`').next()
+}
+
+/// Cuts serde_json's ` at line 3 column 7`.
+fn without_position(message: &str) -> &str {
+    message.rfind(" at line ").map_or(message, |end| &message[..end])
+}
+
+/// What was expected, in words of JSON and not of Rust.
+fn expectation(message: &str) -> String {
+    let Some(start) = message.rfind(", expected ") else {
+        return "has a value that is not allowed".to_owned();
+    };
+    let expected = &message[start + ", expected ".len()..];
+    let words = match expected {
+        "u8" => "an integer from 0 to 255",
+        "u16" => "an integer from 0 to 65535",
+        "u32" => "an integer from 0 to 4294967295",
+        "u64" | "usize" => "an integer of at least 0",
+        "i64" => "an integer",
+        "f32" | "f64" => "a number",
+        "a sequence" => "an array",
+        "a map" => "an object",
+        _ if expected.starts_with("struct ") => "an object",
+        _ => expected,
+    };
+    format!("must be {words}")
+}

@@ -1,0 +1,270 @@
+//! The only mapping of errors to HTTP status and code, and the one shape of every error answer: RFC 9457
+//! `application/problem+json`. Always holds: causes, stack traces and rejected values never leave; the request id
+//! does. Absent: pages and statuses (`problem/code.rs`), and logging (`layers` logs once, where it is answered).
+
+mod code;
+
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use domain::ids::CorrelationId;
+use domain::refusal::{FieldError, Refusal};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+pub use self::code::Code;
+
+/// The media type of every error.
+pub const PROBLEM_JSON: &str = "application/problem+json";
+/// Listed field errors: more help nobody, and a body of 8 MiB could earn 100,000.
+const ERRORS_MAX: usize = 100;
+
+/// Why a request was not done. Rendered as problem+json; the layers add request id and path.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    code: Code,
+    detail: String,
+    errors: Vec<FieldError>,
+    change: Option<Box<RefusedChange>>,
+}
+
+/// What stood in the way of a change.
+#[derive(Debug, Clone)]
+struct RefusedChange {
+    job_id: String,
+    node: Option<String>,
+    current: &'static str,
+    attempted: &'static str,
+    allowed: Option<Vec<&'static str>>,
+}
+
+/// An error, as RFC 9457 describes it, with a stable `code` to match on.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemBody<'a> {
+    /// Address of the page that explains the code, relative to this server.
+    #[serde(rename = "type")]
+    #[schema(format = "uri-reference", examples("/docs/errors/job_not_found"))]
+    kind: String,
+    /// The same for every occurrence of the code.
+    title: &'static str,
+    /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599)]
+    status: u16,
+    /// What is wrong this time.
+    detail: &'a str,
+    /// The stable word to match on.
+    #[schema(value_type = String, examples("job_not_found"))]
+    code: &'static str,
+    /// The path that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    instance: Option<&'a str>,
+    /// Also in the header X-Request-Id; name it when reporting a problem.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    request_id: Option<&'a str>,
+    /// For bad input: what is wrong where, at most 100.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldErrorBody<'a>>,
+    /// For a refused change: the job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    job_id: Option<&'a str>,
+    /// For a refused change: the node's key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    node: Option<&'a str>,
+    /// For a refused change: the state it is in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    current: Option<&'static str>,
+    /// For a refused change: what was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    attempted: Option<&'static str>,
+    /// For a refused change: the states in which it would have been allowed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    allowed: Option<&'a [&'static str]>,
+}
+
+/// One thing that is wrong with the request.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FieldError)]
+pub struct FieldErrorBody<'a> {
+    /// RFC 6901 pointer into the body, or the plain name of a query parameter or header.
+    #[schema(examples("/nodes/0/key", "page_size"))]
+    pointer: &'a str,
+    /// A stable word.
+    #[schema(examples("out_of_range"))]
+    code: &'static str,
+    /// What is allowed.
+    message: &'a str,
+}
+
+impl Problem {
+    /// A problem of this kind; `detail` says what is wrong this time and never repeats a secret.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), errors: Vec::new(), change: None }
+    }
+
+    /// The request is well formed and wrong.
+    pub fn invalid(mut errors: Vec<FieldError>) -> Self {
+        let code = code_of(&errors);
+        let detail = match errors.as_slice() {
+            [] => "the request is not valid".to_owned(),
+            [one] if one.pointer.is_empty() => one.message.clone(),
+            [one] => format!("{}: {}", one.pointer, one.message),
+            [first, ..] => {
+                format!("{} errors; the first: {}: {}", errors.len(), first.pointer, first.message)
+            }
+        };
+        errors.truncate(ERRORS_MAX);
+        Self { code, detail, errors, change: None }
+    }
+
+    /// One thing is wrong with the request.
+    pub fn field(pointer: &str, code: &'static str, message: impl Into<String>) -> Self {
+        Self::invalid(vec![FieldError::new(pointer, code, message)])
+    }
+
+    /// The kind.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The body, for an answer of its own or inside a batch.
+    pub fn body<'a>(
+        &'a self,
+        request_id: Option<&'a CorrelationId>,
+        instance: Option<&'a str>,
+    ) -> ProblemBody<'a> {
+        let change = self.change.as_deref();
+        let errors = self.errors.iter().map(|error| FieldErrorBody {
+            pointer: &error.pointer,
+            code: error.code,
+            message: &error.message,
+        });
+        ProblemBody {
+            kind: format!("/docs/errors/{}", self.code.as_str()),
+            title: self.code.title(),
+            status: self.code.status().as_u16(),
+            detail: &self.detail,
+            code: self.code.as_str(),
+            instance,
+            request_id: request_id.map(CorrelationId::as_str),
+            errors: errors.collect(),
+            job_id: change.map(|change| change.job_id.as_str()),
+            node: change.and_then(|change| change.node.as_deref()),
+            current: change.map(|change| change.current),
+            attempted: change.map(|change| change.attempted),
+            allowed: change.and_then(|change| change.allowed.as_deref()),
+        }
+    }
+
+    /// The whole answer.
+    pub fn render(
+        &self,
+        request_id: Option<&CorrelationId>,
+        instance: Option<&str>,
+    ) -> Response {
+        let body = serde_json::to_vec(&self.body(request_id, instance)).unwrap_or_default();
+        let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON))];
+        let mut response = (self.code.status(), content_type, body).into_response();
+        if let Some(seconds) = self.code.retry_after_s() {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+/// What is not available yet is said in the code itself, when nothing else is wrong.
+fn code_of(errors: &[FieldError]) -> Code {
+    let special = |error: &FieldError| match Code::parse(error.code) {
+        Some(
+            code @ (Code::NotAvailable | Code::NodeTypeNotAvailable | Code::ExpressionNotAvailable),
+        ) => Some(code),
+        Some(_) | None => None,
+    };
+    match errors.first().and_then(special) {
+        Some(code) if errors.iter().all(|error| special(error) == Some(code)) => code,
+        Some(_) | None => Code::ValidationFailed,
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.render(None, None);
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let detail = refusal.to_string();
+        let mut problem = Self::new(code_of_refusal(&refusal), detail);
+        match refusal {
+            Refusal::Invalid(errors) => return Self::invalid(errors),
+            Refusal::JobState { job, current, ending, attempted, allowed } => {
+                if let Some(ending) = ending {
+                    problem.detail = format!("{}: it is ending as {ending}", problem.detail);
+                }
+                problem.change = Some(Box::new(RefusedChange {
+                    job_id: job.to_string(),
+                    node: None,
+                    current: current.as_str(),
+                    attempted,
+                    allowed: Some(allowed.into_iter().map(|status| status.as_str()).collect()),
+                }));
+            }
+            Refusal::NodeState { job, node, current, attempted } => {
+                problem.change = Some(Box::new(RefusedChange {
+                    job_id: job.to_string(),
+                    node: Some(node),
+                    current: current.as_str(),
+                    attempted,
+                    allowed: None,
+                }));
+            }
+            Refusal::AlreadyStarted { field } => {
+                problem.errors = vec![FieldError::new(
+                    format!("/{field}"),
+                    "already_started",
+                    "can only be changed before the job has started",
+                )];
+            }
+            Refusal::JobNotFound
+            | Refusal::NodeNotFound
+            | Refusal::EnvironmentNotFound
+            | Refusal::EnvironmentExists
+            | Refusal::EnvironmentInUse { .. }
+            | Refusal::EnvironmentFixed
+            | Refusal::LeaseLost
+            | Refusal::ReportedDifferently
+            | Refusal::IdempotencyKeyReused
+            | Refusal::VersionMismatch { .. } => {}
+        }
+        problem
+    }
+}
+
+/// The table: every refusal with its code, and by `Code::status` its status.
+fn code_of_refusal(refusal: &Refusal) -> Code {
+    match refusal {
+        Refusal::JobNotFound => Code::JobNotFound,
+        Refusal::NodeNotFound => Code::NodeNotFound,
+        Refusal::EnvironmentNotFound => Code::EnvironmentNotFound,
+        Refusal::EnvironmentExists => Code::EnvironmentExists,
+        Refusal::EnvironmentInUse { .. } => Code::EnvironmentInUse,
+        Refusal::EnvironmentFixed => Code::EnvironmentFixed,
+        Refusal::LeaseLost => Code::LeaseLost,
+        Refusal::ReportedDifferently => Code::ReportedDifferently,
+        Refusal::IdempotencyKeyReused => Code::IdempotencyKeyReused,
+        Refusal::VersionMismatch { .. } => Code::VersionMismatch,
+        Refusal::JobState { .. } => Code::InvalidJobState,
+        Refusal::NodeState { .. } => Code::InvalidNodeState,
+        Refusal::Invalid(_) => Code::ValidationFailed,
+        Refusal::AlreadyStarted { .. } => Code::AlreadyStarted,
+    }
+}

@@ -1,0 +1,167 @@
+//! Every error code the API can answer with: its word, status, title and page, in one table.
+//! Always holds: a word is stable for ever, its status never changes, and its page is in the binary
+//! (`docs/errors/<code>.md`, served below `/docs/errors/`). Absent: which error gives which code (`problem.rs`).
+
+use axum::http::StatusCode;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident $word:literal $status:ident $title:literal;)*) => {
+        /// What went wrong, as clients match on it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Code { $($(#[$doc])* $variant,)* }
+
+        impl Code {
+            /// Every code, by status.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The word on the wire.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+
+            /// The HTTP status it is answered with.
+            pub fn status(self) -> StatusCode {
+                match self { $(Self::$variant => StatusCode::$status,)* }
+            }
+
+            /// A short sentence that is the same for every occurrence.
+            pub fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title,)* }
+            }
+
+            /// The page that explains it, in Markdown.
+            pub fn page(self) -> &'static str {
+                match self {
+                    $(Self::$variant => include_str!(concat!("../../../docs/errors/", $word, ".md")),)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// Not JSON at all.
+    MalformedJson "malformed_json" BAD_REQUEST "The body is not well-formed JSON";
+    /// A browser sent it on behalf of another site.
+    CrossSite "cross_site" FORBIDDEN "Requests from other sites change nothing";
+    /// No such path.
+    UnknownRoute "unknown_route" NOT_FOUND "There is nothing at this path";
+    /// No such job in this namespace.
+    JobNotFound "job_not_found" NOT_FOUND "There is no such job";
+    /// No such node in the job.
+    NodeNotFound "node_not_found" NOT_FOUND "The job has no such node";
+    /// No such environment in this namespace.
+    EnvironmentNotFound "environment_not_found" NOT_FOUND "There is no such environment";
+    /// The path exists, the method does not.
+    MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "The method is not allowed here";
+    /// The name is taken.
+    EnvironmentExists "environment_exists" CONFLICT "An environment of this name exists";
+    /// It has grants or requests.
+    EnvironmentInUse "environment_in_use" CONFLICT "The environment is in use";
+    /// `default` never changes.
+    EnvironmentFixed "environment_fixed" CONFLICT "The environment cannot be changed";
+    /// The job's state forbids it.
+    InvalidJobState "invalid_job_state" CONFLICT "The job's state does not allow this";
+    /// The node's state forbids it.
+    InvalidNodeState "invalid_node_state" CONFLICT "The node's state does not allow this";
+    /// Only possible before the start.
+    AlreadyStarted "already_started" CONFLICT "The job has started";
+    /// Not the newest lease of a running attempt.
+    LeaseLost "lease_lost" CONFLICT "The lease is lost";
+    /// One attempt, two results.
+    ReportedDifferently "reported_differently" CONFLICT "The attempt has another result already";
+    /// If-Match named another version.
+    VersionMismatch "version_mismatch" PRECONDITION_FAILED "The version is another one";
+    /// More than the bound.
+    BodyTooLarge "body_too_large" PAYLOAD_TOO_LARGE "The body is too large";
+    /// Not JSON by its own account.
+    UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE "The body must be application/json";
+    /// Well formed and wrong.
+    ValidationFailed "validation_failed" UNPROCESSABLE_ENTITY "The request is not valid";
+    /// Known to the design, not to this version.
+    NotAvailable "not_available" UNPROCESSABLE_ENTITY "This is not available yet";
+    /// One of the seven later node types.
+    NodeTypeNotAvailable "node_type_not_available" UNPROCESSABLE_ENTITY "This node type is not available yet";
+    /// `${{ }}` in an input or output.
+    ExpressionNotAvailable "expression_not_available" UNPROCESSABLE_ENTITY "Expressions are not available yet";
+    /// Same key, another body.
+    IdempotencyKeyReused "idempotency_key_reused" UNPROCESSABLE_ENTITY "The Idempotency-Key was used with another body";
+    /// A bug of ours.
+    InternalError "internal_error" INTERNAL_SERVER_ERROR "The engine made a mistake";
+    /// Written or not: not known yet.
+    OutcomeUnknown "outcome_unknown" SERVICE_UNAVAILABLE "It is not known whether this was done";
+    /// The store does not answer.
+    StoreUnavailable "store_unavailable" SERVICE_UNAVAILABLE "The store is not available";
+    /// Lists would be too old.
+    ViewBehind "view_behind" SERVICE_UNAVAILABLE "The view is too far behind";
+    /// More than can be done now.
+    Overloaded "overloaded" SERVICE_UNAVAILABLE "The engine has too much to do";
+    /// Took too long.
+    DeadlineExceeded "deadline_exceeded" SERVICE_UNAVAILABLE "The request took too long";
+    /// On its way down.
+    Stopping "stopping" SERVICE_UNAVAILABLE "The engine is stopping";
+    /// No room for new work.
+    StorageFull "storage_full" INSUFFICIENT_STORAGE "The storage is full";
+}
+
+impl Code {
+    /// The code with this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.as_str() == word)
+    }
+
+    /// Whole seconds after which asking again makes sense. Writes that may have been done are repeated with their
+    /// Idempotency-Key.
+    pub fn retry_after_s(self) -> Option<u32> {
+        match self {
+            // One append settles it, or the view has caught up.
+            Self::OutcomeUnknown | Self::ViewBehind | Self::Overloaded | Self::DeadlineExceeded => {
+                Some(1)
+            }
+            Self::StoreUnavailable => Some(2),
+            // A restart, or another engine behind the same address.
+            Self::Stopping => Some(5),
+            // Somebody has to make room.
+            Self::StorageFull => Some(30),
+            Self::MalformedJson
+            | Self::CrossSite
+            | Self::UnknownRoute
+            | Self::JobNotFound
+            | Self::NodeNotFound
+            | Self::EnvironmentNotFound
+            | Self::MethodNotAllowed
+            | Self::EnvironmentExists
+            | Self::EnvironmentInUse
+            | Self::EnvironmentFixed
+            | Self::InvalidJobState
+            | Self::InvalidNodeState
+            | Self::AlreadyStarted
+            | Self::LeaseLost
+            | Self::ReportedDifferently
+            | Self::VersionMismatch
+            | Self::BodyTooLarge
+            | Self::UnsupportedMediaType
+            | Self::ValidationFailed
+            | Self::NotAvailable
+            | Self::NodeTypeNotAvailable
+            | Self::ExpressionNotAvailable
+            | Self::IdempotencyKeyReused
+            | Self::InternalError => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_one_word_and_a_page_that_starts_with_it() {
+        for code in Code::ALL {
+            assert_eq!(Code::parse(code.as_str()), Some(*code));
+            let status = code.status().as_u16();
+            let head = format!("# {}\n\nStatus {status}. ", code.as_str());
+            assert!(code.page().starts_with(&head), "{} needs {head:?}", code.as_str());
+        }
+    }
+}

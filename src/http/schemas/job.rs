@@ -1,0 +1,243 @@
+//! A job as it is submitted and patched, and the way into the domain's unchecked spec. Absent: the rules of the
+//! graph and the bounds, which the domain checks; what a job answers (`job_answer.rs`).
+
+use std::collections::BTreeMap;
+
+use domain::job::spec::{CompleteWhen, JobSpec, Start};
+use domain::refusal::FieldError;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::later::{self, Later};
+use super::node::NodeBody;
+use super::retry::RetryBody;
+use super::{payload, time};
+use crate::http::extract::json::RequestBody;
+
+/// A job to run.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SubmitJob)]
+pub struct JobBody {
+    /// For people.
+    #[schema(min_length = 1, max_length = 255, examples("nightly build"))]
+    name: String,
+    /// For people.
+    #[schema(max_length = 1_000)]
+    description: Option<String>,
+    /// What kind of job it is.
+    #[schema(min_length = 1, max_length = 100)]
+    job_type: Option<String>,
+    /// 1 (highest) to 10; absent: 5.
+    #[schema(minimum = 1, maximum = 10)]
+    priority: Option<u8>,
+    /// For people and filters; each 1-50 characters, all different.
+    #[serde(default)]
+    #[schema(max_items = 20)]
+    tags: Vec<String>,
+    /// Any JSON, at most 256 KiB and 64 levels deep.
+    #[serde(default, deserialize_with = "super::given")]
+    #[schema(value_type = Option<serde_json::Value>)]
+    input: Option<Box<RawValue>>,
+    /// Who or what asked for it.
+    #[schema(max_length = 255)]
+    triggered_by: Option<String>,
+    /// Not before this time.
+    #[schema(format = "date-time")]
+    scheduled_at: Option<String>,
+    /// What lets it start.
+    #[serde(default)]
+    #[schema(value_type = StartWord, default = "auto")]
+    start: Start,
+    /// From entering `queued`, in milliseconds.
+    #[schema(minimum = 1_000, maximum = 2_592_000_000_i64)]
+    timeout_ms: Option<u64>,
+    /// For people, in milliseconds.
+    #[schema(minimum = 0)]
+    estimated_duration_ms: Option<u64>,
+    /// The pool it is admitted into; absent: `default`.
+    #[schema(pattern = "^[A-Za-z0-9_.-]{1,64}$")]
+    environment: Option<String>,
+    /// What it takes of its environment; empty: one slot.
+    #[serde(default)]
+    resources: BTreeMap<String, u64>,
+    /// Nodes ready or running at once.
+    #[schema(minimum = 1)]
+    max_parallel: Option<u32>,
+    /// The first failure of a node that is not optional cancels the rest.
+    #[serde(default)]
+    fail_fast: bool,
+    /// When the settled job counts as completed; absent: when no node failed unless it is optional.
+    complete_when: Option<CompleteWhenBody>,
+    /// For nodes that have none of their own.
+    retry: Option<RetryBody>,
+    /// A literal output; absent: the outputs of the nodes that have no children.
+    #[serde(default, deserialize_with = "super::given")]
+    #[schema(value_type = Option<serde_json::Value>)]
+    output: Option<Box<RawValue>>,
+    /// Small facts; keys `[a-z0-9._/-]{1,63}`.
+    #[serde(default)]
+    metadata: BTreeMap<String, serde_json::Value>,
+    /// The steps, at most 20,000.
+    #[schema(min_items = 1, max_items = 20_000)]
+    nodes: Vec<NodeBody>,
+    #[schema(ignore)]
+    job_retry: Later,
+    #[schema(ignore)]
+    recovery: Later,
+    #[schema(ignore)]
+    concurrency_key: Later,
+}
+
+/// What lets a job leave `pending`, for the document only.
+#[derive(Debug, ToSchema)]
+#[schema(as = Start, rename_all = "snake_case")]
+pub enum StartWord {
+    /// At once, or at `scheduled_at`.
+    Auto,
+    /// When somebody asks.
+    Manual,
+}
+
+/// The success condition: exactly one of the four.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CompleteWhen)]
+pub struct CompleteWhenBody {
+    /// `true`: no node failed or timed out unless it is optional.
+    all: Option<bool>,
+    /// `true`: at least one node completed.
+    any: Option<bool>,
+    /// At least so many nodes completed.
+    #[schema(minimum = 1)]
+    at_least: Option<u32>,
+    /// At most so many failed or timed out.
+    tolerate: Option<TolerateBody>,
+}
+
+/// Failures that are tolerated: exactly one of the two.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Tolerate)]
+pub struct TolerateBody {
+    /// So many nodes.
+    #[schema(minimum = 0)]
+    count: Option<u32>,
+    /// This share of all nodes.
+    #[schema(minimum = 0, maximum = 100)]
+    percent: Option<u8>,
+}
+
+/// Many jobs; each is accepted or refused by itself.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SubmitJobs)]
+pub struct JobBatchBody {
+    /// At most 1,000.
+    #[schema(value_type = Vec<JobBody>, min_items = 1, max_items = 1_000)]
+    pub jobs: Vec<Box<RawValue>>,
+}
+
+impl RequestBody for JobBody {}
+
+impl RequestBody for JobBatchBody {
+    fn check(&self, errors: &mut Vec<FieldError>) {
+        super::check_batch("/jobs", self.jobs.len(), domain::bounds::JOB_BATCH_MAX, errors);
+    }
+}
+
+impl JobBody {
+    /// The domain's unchecked spec, or what this layer alone can tell is wrong.
+    pub fn into_spec(self) -> Result<JobSpec, Vec<FieldError>> {
+        let mut errors = Vec::new();
+        later::refuse(
+            "",
+            &[
+                ("job_retry", &self.job_retry),
+                ("recovery", &self.recovery),
+                ("concurrency_key", &self.concurrency_key),
+            ],
+            &mut errors,
+        );
+        payload::check(self.input.as_deref(), "/input", &mut errors);
+        payload::check(self.output.as_deref(), "/output", &mut errors);
+        let scheduled_at = self.scheduled_at.and_then(|text| {
+            let ms = time::parse(&text);
+            if ms.is_none() {
+                let message = format!("must be {}", time::ALLOWED);
+                errors.push(FieldError::new("/scheduled_at", "invalid_format", message));
+            }
+            ms
+        });
+        let complete_when = self.complete_when.map(|body| body.into_rule(&mut errors));
+        let retry = self.retry.map(|retry| retry.into_policy("/retry", &mut errors));
+        let nodes = self.nodes.into_iter().enumerate();
+        let nodes = nodes
+            .map(|(position, node)| node.into_spec(&format!("/nodes/{position}"), &mut errors))
+            .collect();
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(JobSpec {
+            name: self.name,
+            description: self.description,
+            job_type: self.job_type,
+            priority: self.priority,
+            tags: self.tags,
+            input: self.input,
+            triggered_by: self.triggered_by,
+            scheduled_at,
+            start: self.start,
+            timeout_ms: self.timeout_ms,
+            estimated_duration_ms: self.estimated_duration_ms,
+            environment: self.environment,
+            resources: self.resources,
+            max_parallel: self.max_parallel,
+            fail_fast: self.fail_fast,
+            complete_when: complete_when.unwrap_or_default(),
+            retry,
+            output: self.output,
+            metadata: self.metadata,
+            nodes,
+        })
+    }
+}
+
+impl CompleteWhenBody {
+    fn into_rule(self, errors: &mut Vec<FieldError>) -> CompleteWhen {
+        match self {
+            Self { all: Some(true), any: None, at_least: None, tolerate: None } => {
+                CompleteWhen::All
+            }
+            Self { all: None, any: Some(true), at_least: None, tolerate: None } => {
+                CompleteWhen::Any
+            }
+            Self { all: None, any: None, at_least: Some(nodes), tolerate: None } => {
+                CompleteWhen::AtLeast(nodes)
+            }
+            Self { all: None, any: None, at_least: None, tolerate: Some(tolerate) } => {
+                match (tolerate.count, tolerate.percent) {
+                    (Some(count), None) => CompleteWhen::TolerateCount(count),
+                    (None, Some(percent)) => CompleteWhen::TolerateAtMostPercent(percent),
+                    (Some(_), Some(_)) | (None, None) => {
+                        errors.push(FieldError::new(
+                            "/complete_when/tolerate",
+                            "invalid_value",
+                            "must have either count or percent",
+                        ));
+                        CompleteWhen::All
+                    }
+                }
+            }
+            Self { .. } => {
+                errors.push(FieldError::new(
+                    "/complete_when",
+                    "invalid_value",
+                    "must be one of {\"all\": true}, {\"any\": true}, {\"at_least\": n}, {\"tolerate\": {...}}",
+                ));
+                CompleteWhen::All
+            }
+        }
+    }
+}

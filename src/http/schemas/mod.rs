@@ -1,0 +1,27 @@
+//! The shapes on the wire, one file a resource: requests with the way into the domain's words, answers with the
+//! way out. Always holds: requests refuse unknown fields, times are RFC 3339 UTC with milliseconds, durations are
+//! integers in `_ms`, what is absent in an answer is null.
+
+pub mod job;
+pub mod later;
+pub mod node;
+pub mod payload;
+pub mod retry;
+pub mod time;
+
+use domain::refusal::FieldError;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+/// Reads a payload that is given, also as null: only an absent one is absent.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::<RawValue>::deserialize(deserializer).map(Some)
+}
+
+/// A batch has at least one item and at most `max`.
+fn check_batch(pointer: &str, items: usize, max: usize, errors: &mut Vec<FieldError>) {
+    if !(1..=max).contains(&items) {
+        let message = format!("must have 1 to {max} items");
+        errors.push(FieldError::new(pointer, "out_of_range", message));
+    }
+}

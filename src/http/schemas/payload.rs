@@ -1,0 +1,91 @@
+//! Inputs and outputs: raw JSON from end to end, looked at only for what would hurt later (nesting, escapes that
+//! are no text, expressions that this version would pass on as text). Absent: their size (a rule of the domain).
+
+use domain::bounds;
+use domain::refusal::FieldError;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::http::extract::json::is_deeper_than;
+use crate::http::extract::pointer::child;
+
+/// What opens an expression.
+const EXPRESSION: &str = "${{";
+
+/// Adds what is wrong with the payload at `pointer`.
+pub fn check(payload: Option<&RawValue>, pointer: &str, errors: &mut Vec<FieldError>) {
+    let Some(payload) = payload else { return };
+    let text = payload.get();
+    if is_deeper_than(text.as_bytes(), bounds::JSON_DEPTH_MAX) {
+        let message = format!("is nested deeper than {}", bounds::JSON_DEPTH_MAX);
+        errors.push(FieldError::new(pointer, "too_deep", message));
+        return;
+    }
+    // Only an escape can hide an expression or break the text; nearly all payloads are not parsed at all.
+    if !text.contains(EXPRESSION) && !text.contains("\\u") {
+        return;
+    }
+    match serde_json::from_str::<Value>(text) {
+        Ok(value) => find_expressions(&value, pointer, errors),
+        Err(_) => errors.push(FieldError::new(
+            pointer,
+            "invalid_value",
+            "holds an escape or a number that stands for nothing",
+        )),
+    }
+}
+
+/// Recursion is bounded by the nesting that `check` allows.
+fn find_expressions(value: &Value, pointer: &str, errors: &mut Vec<FieldError>) {
+    match value {
+        Value::String(text) if text.contains(EXPRESSION) => errors.push(FieldError::new(
+            pointer,
+            "expression_not_available",
+            "expressions are not available yet",
+        )),
+        Value::Array(items) => {
+            for (position, item) in items.iter().enumerate() {
+                find_expressions(item, &child(pointer, &position.to_string()), errors);
+            }
+        }
+        Value::Object(fields) => {
+            for (key, field) in fields {
+                find_expressions(field, &child(pointer, key), errors);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn errors(text: &str) -> Vec<(String, &'static str)> {
+        let Ok(payload) = serde_json::from_str::<Box<RawValue>>(text) else { panic!("raw JSON") };
+        let mut errors = Vec::new();
+        check(Some(&payload), "/input", &mut errors);
+        errors.into_iter().map(|error| (error.pointer, error.code)).collect()
+    }
+
+    #[test]
+    fn an_expression_is_found_wherever_it_hides() {
+        let at = |pointer: &str| vec![(pointer.to_owned(), "expression_not_available")];
+        assert_eq!(errors(r#"{"a": ["x", "${{ 1 }}"]}"#), at("/input/a/1"));
+        assert_eq!(errors(r#"{"a/b": "\u0024{{ 1 }}"}"#), at("/input/a~1b"));
+        assert_eq!(errors(r#""${{""#), at("/input"));
+        assert_eq!(errors(r#"{"a": "${ {", "b": "\u00e4"}"#), []);
+    }
+
+    #[test]
+    fn an_escape_that_is_no_text_is_refused() {
+        assert_eq!(errors(r#"{"a": "\ud800"}"#), [("/input".to_owned(), "invalid_value")]);
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(errors(&nested(64)), []);
+        assert_eq!(errors(&nested(65)), [("/input".to_owned(), "too_deep")]);
+    }
+}
