@@ -2,5 +2,7 @@
 //! wire, `routes` extract, send and map, `problem` is the only place that gives errors their status.
 
 pub mod extract;
+pub mod layers;
+pub mod page;
 pub mod problem;
 pub mod schemas;

@@ -1,6 +1,7 @@
 //! Headers that carry meaning: namespace, request id, trace, Idempotency-Key, If-Match and If-None-Match.
 //! Always holds: a header that is given and wrong is refused with its name, except the two that only follow a
-//! request around (X-Request-Id, traceparent), which are replaced. Absent: credentials; they come with users.
+//! request around (X-Request-Id, traceparent), which are replaced (`telemetry::correlation` says when). Absent:
+//! credentials; they come with users.
 
 use std::convert::Infallible;
 
@@ -10,6 +11,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use domain::ids::{CorrelationId, Namespace};
 
 use crate::http::problem::{Code, Problem};
+use crate::telemetry::correlation::TraceContext;
 
 /// Whose things are meant.
 pub const NAMESPACE: HeaderName = HeaderName::from_static("orrery-namespace");
@@ -32,23 +34,12 @@ pub struct Caller {
     /// X-Request-Id, or one made here.
     pub correlation: CorrelationId,
     /// The caller's trace, when it has one.
-    pub trace: Option<TraceParent>,
+    pub trace: Option<TraceContext>,
 }
 
-/// What the request id layer puts into every request.
+/// What the outermost layer puts into every request: X-Request-Id, or an id minted in its place.
 #[derive(Debug, Clone)]
-pub struct RequestId(pub CorrelationId);
-
-/// A valid `traceparent` of version 00.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TraceParent {
-    /// 32 lower-case hex digits, not all zero.
-    pub trace_id: String,
-    /// 16 lower-case hex digits, not all zero.
-    pub parent_id: String,
-    /// Whether the caller records this trace.
-    pub sampled: bool,
-}
+pub struct Correlation(pub CorrelationId);
 
 /// The Idempotency-Key, if there is one: 1-255 visible characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,27 +91,6 @@ pub fn entity_tag(version: u64) -> HeaderValue {
     HeaderValue::try_from(format!("\"{version}\"")).unwrap_or(HeaderValue::from_static("\"0\""))
 }
 
-/// 1-128 visible ASCII characters, or nothing.
-pub fn request_id(headers: &HeaderMap) -> Option<CorrelationId> {
-    CorrelationId::parse(headers.get(REQUEST_ID)?.to_str().ok()?).ok()
-}
-
-/// The trace the caller is in. What is not a valid version 00 is as good as absent (W3C Trace Context 3.2).
-pub fn trace_parent(headers: &HeaderMap) -> Option<TraceParent> {
-    let text = headers.get(TRACE_PARENT)?.to_str().ok()?;
-    let parts: Vec<&str> = text.split('-').collect();
-    let &["00", trace_id, parent_id, flags] = parts.as_slice() else { return None };
-    let is_hex = |text: &str, digits: usize| {
-        text.len() == digits && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-    };
-    let is_id = |text: &str, digits| is_hex(text, digits) && text.bytes().any(|b| b != b'0');
-    if !is_id(trace_id, 32) || !is_id(parent_id, 16) || !is_hex(flags, 2) {
-        return None;
-    }
-    let sampled = u8::from_str_radix(flags, 16).is_ok_and(|flags| flags & 1 == 1);
-    Some(TraceParent { trace_id: trace_id.to_owned(), parent_id: parent_id.to_owned(), sampled })
-}
-
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
@@ -131,11 +101,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
                 Problem::field("Orrery-Namespace", "invalid_format", error.to_string())
             })?,
         };
-        let correlation = parts.extensions.get::<RequestId>().map(|id| id.0.clone());
+        let correlation = parts.extensions.get::<Correlation>().map(|id| id.0.clone());
         let correlation = correlation.ok_or_else(|| {
             Problem::new(Code::InternalError, "the request has no id: a layer is missing")
         })?;
-        Ok(Self { namespace, correlation, trace: trace_parent(&parts.headers) })
+        let trace = parts.headers.get(TRACE_PARENT).and_then(|value| value.to_str().ok());
+        Ok(Self { namespace, correlation, trace: trace.and_then(TraceContext::parse) })
     }
 }
 
@@ -240,27 +211,5 @@ mod tests {
         for wrong in ["7", "\"7", "\"7\" \"8\"", ""] {
             assert!(if_match(wrong).is_err(), "{wrong:?}");
         }
-    }
-
-    #[test]
-    fn a_trace_parent_is_whole_or_nothing() {
-        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        assert!(trace_parent(&with(TRACE_PARENT, good)).is_some_and(|trace| trace.sampled));
-        for wrong in [
-            "",
-            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
-            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
-            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
-        ] {
-            assert_eq!(trace_parent(&with(TRACE_PARENT, wrong)), None, "{wrong:?}");
-        }
-    }
-
-    #[test]
-    fn a_request_id_is_visible_ascii_or_replaced() {
-        assert!(request_id(&with(REQUEST_ID, "abc-1")).is_some());
-        assert!(request_id(&with(REQUEST_ID, "a b")).is_none());
-        assert!(request_id(&with(REQUEST_ID, "")).is_none());
     }
 }
