@@ -25,10 +25,11 @@ use crate::telemetry::metrics::{HTTP_ACTIVE_REQUESTS, HTTP_REQUEST_DURATION};
 /// For every request but long polls: reading 8 MiB over a slow line, an append, a settled unknown outcome.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// For long polls: their longest wait (30 s) and the same again.
-const POLL_DEADLINE: Duration = Duration::from_secs(60);
+const POLL_DEADLINE: Duration = Duration::from_mins(1);
 
 /// Nothing but our own files, and no frames.
-const POLICY: &str = "default-src 'self'; object-src 'none'; frame-ancestors 'none'; base-uri 'none'";
+const POLICY: &str =
+    "default-src 'self'; object-src 'none'; frame-ancestors 'none'; base-uri 'none'";
 /// As above; the vendored documentation page styles itself inline.
 const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                            object-src 'none'; frame-ancestors 'none'; base-uri 'none'";
@@ -125,7 +126,7 @@ async fn around(State(outside): State<Surroundings>, mut request: Request, next:
     drop(active);
     let took = outside.clock.monotonic().saturating_sub(started);
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        response = complete(response, &problem, &id, &path);
+        response = complete(&response, &problem, &id, &path);
     }
     span.in_scope(|| log(&response, took));
     metrics::histogram!(
@@ -157,7 +158,7 @@ impl Drop for Active {
 }
 
 /// Renders the problem again with what only this layer knows; headers such as Allow stay.
-fn complete(plain: Response, problem: &Problem, id: &CorrelationId, path: &str) -> Response {
+fn complete(plain: &Response, problem: &Problem, id: &CorrelationId, path: &str) -> Response {
     let mut response = problem.render(Some(id), Some(path));
     for (name, value) in plain.headers() {
         if name != header::CONTENT_LENGTH && !response.headers().contains_key(name) {

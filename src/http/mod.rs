@@ -3,6 +3,10 @@
 
 pub mod extract;
 pub mod layers;
+pub mod openapi;
 pub mod page;
 pub mod problem;
+pub mod router;
+pub mod routes;
 pub mod schemas;
+pub mod state;

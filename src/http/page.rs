@@ -94,17 +94,15 @@ impl Cursor {
 
 /// FNV-1a: it tells a cursor that was cut or changed, and is no secret.
 fn checksum(text: &str) -> u32 {
-    text.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    })
+    text.bytes()
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 impl PageRequest {
     /// Takes `page`, `page_size` and `cursor`; a cursor must be of this `kind`.
     pub fn take(query: &mut Query, kind: char, page_size_max: u32) -> Self {
         let page = query.number("page", &(1..=u32::MAX)).unwrap_or(1);
-        let page_size =
-            query.number("page_size", &(1..=page_size_max)).unwrap_or(PAGE_SIZE_USUAL);
+        let page_size = query.number("page_size", &(1..=page_size_max)).unwrap_or(PAGE_SIZE_USUAL);
         let after = query.one("cursor", "a next_cursor of the same list and order", |text| {
             Cursor::parse(text).filter(|cursor| cursor.kind == kind)
         });
@@ -147,8 +145,8 @@ impl PageRequest {
         let total = items.len();
         let skipped = self.skipped();
         let end = skipped.saturating_add(self.page_size as usize);
-        let next = (end < total)
-            .then(|| Cursor::position(kind, i64::try_from(end).unwrap_or(i64::MAX)));
+        let next =
+            (end < total).then(|| Cursor::position(kind, i64::try_from(end).unwrap_or(i64::MAX)));
         let page = items.into_iter().skip(skipped).take(self.page_size as usize).collect();
         (page, self.info(TotalCount::of(total as u64), next, as_of))
     }

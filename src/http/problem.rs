@@ -7,6 +7,7 @@ mod code;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use domain::ids::CorrelationId;
+use domain::job::status::JobStatus;
 use domain::refusal::{FieldError, Refusal};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -163,11 +164,7 @@ impl Problem {
     }
 
     /// The whole answer.
-    pub fn render(
-        &self,
-        request_id: Option<&CorrelationId>,
-        instance: Option<&str>,
-    ) -> Response {
+    pub fn render(&self, request_id: Option<&CorrelationId>, instance: Option<&str>) -> Response {
         let body = serde_json::to_vec(&self.body(request_id, instance)).unwrap_or_default();
         let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON))];
         let mut response = (self.code.status(), content_type, body).into_response();
@@ -215,7 +212,7 @@ impl From<Refusal> for Problem {
                     node: None,
                     current: current.as_str(),
                     attempted,
-                    allowed: Some(allowed.into_iter().map(|status| status.as_str()).collect()),
+                    allowed: Some(allowed.into_iter().map(JobStatus::as_str).collect()),
                 }));
             }
             Refusal::NodeState { job, node, current, attempted } => {
@@ -268,3 +265,6 @@ fn code_of_refusal(refusal: &Refusal) -> Code {
         Refusal::AlreadyStarted { .. } => Code::AlreadyStarted,
     }
 }
+
+#[cfg(test)]
+mod tests;

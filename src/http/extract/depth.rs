@@ -41,6 +41,6 @@ mod tests {
         assert!(is_deeper_than(b"[[1],[[2]]]", 2));
         assert!(!is_deeper_than(br#"["[[[[\"[[["]"#, 1));
         assert!(!is_deeper_than(b"]]]][", 1));
-        assert!(is_deeper_than(&[b'['; 1_000_000], 64));
+        assert!(is_deeper_than(&vec![b'['; 1_000_000], 64));
     }
 }

@@ -115,6 +115,10 @@ pub fn parse<T: RequestBody>(text: &[u8]) -> Result<T, Problem> {
         let message = format!("is nested deeper than {}", bounds::JSON_DEPTH_MAX);
         return Err(Problem::field("", "too_deep", message));
     }
+    // serde would also take an array for a struct, field by field; nobody means that.
+    if text.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        return Err(Problem::field("", "wrong_type", "must be an object"));
+    }
     let mut reader = serde_json::Deserializer::from_slice(text);
     let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let inner = error.inner();
@@ -134,3 +138,6 @@ pub fn parse<T: RequestBody>(text: &[u8]) -> Result<T, Problem> {
 fn malformed(error: &serde_json::Error) -> Problem {
     Problem::new(Code::MalformedJson, error.to_string())
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,9 +37,10 @@ impl<S: Send + Sync> FromRequestParts<S> for JobPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let Path(id) = parts.extract::<Path<String>>().await.map_err(|_| {
-            Problem::new(Code::JobNotFound, "the job id in the path is not UTF-8")
-        })?;
+        let Path(id) = parts
+            .extract::<Path<String>>()
+            .await
+            .map_err(|_| Problem::new(Code::JobNotFound, "the job id in the path is not UTF-8"))?;
         job_id(&id).map(Self)
     }
 }
@@ -48,9 +49,10 @@ impl<S: Send + Sync> FromRequestParts<S> for NodePath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let Path((id, key)) = parts.extract::<Path<(String, String)>>().await.map_err(|_| {
-            Problem::new(Code::NodeNotFound, "the path is not UTF-8")
-        })?;
+        let Path((id, key)) = parts
+            .extract::<Path<(String, String)>>()
+            .await
+            .map_err(|_| Problem::new(Code::NodeNotFound, "the path is not UTF-8"))?;
         Ok(Self { job: job_id(&id)?, key })
     }
 }
@@ -61,10 +63,8 @@ impl<S: Send + Sync> FromRequestParts<S> for QueuePath {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         // A queue exists as soon as it is named, so a wrong name is a wrong request and not a missing thing.
         let wrong = |message: String| Problem::field("queue", "invalid_format", message);
-        let Path(name) = parts
-            .extract::<Path<String>>()
-            .await
-            .map_err(|_| wrong("must be UTF-8".to_owned()))?;
+        let Path(name) =
+            parts.extract::<Path<String>>().await.map_err(|_| wrong("must be UTF-8".to_owned()))?;
         QueueName::parse(&name).map(Self).map_err(|error| wrong(error.to_string()))
     }
 }

@@ -17,13 +17,13 @@ pub(super) fn field_error(path: &Path, message: &str) -> FieldError {
         } else {
             format!("there is no such field; known are {known}")
         };
-        return FieldError::new(child(&at, field), "unknown_field", message);
+        return FieldError::new(field_at(&at, field), "unknown_field", message);
     }
     if let Some(field) = quoted_after(message, "missing field `") {
         return FieldError::new(child(&at, field), "required", "is required");
     }
     if let Some(field) = quoted_after(message, "duplicate field `") {
-        return FieldError::new(child(&at, field), "duplicate_field", "is given more than once");
+        return FieldError::new(field_at(&at, field), "duplicate_field", "is given more than once");
     }
     for (prefix, code) in [
         ("invalid type: ", "wrong_type"),
@@ -53,6 +53,12 @@ fn pointer(path: &Path) -> String {
 /// `parent` and one more step, escaped as RFC 6901 wants it.
 pub(crate) fn child(parent: &str, key: &str) -> String {
     format!("{parent}/{}", key.replace('~', "~0").replace('/', "~1"))
+}
+
+/// The path ends with the field or with what holds it, depending on when the field was found to be wrong.
+fn field_at(path: &str, field: &str) -> String {
+    let step = child("", field);
+    if path.ends_with(&step) { path.to_owned() } else { format!("{path}{step}") }
 }
 
 fn quoted_after<'a>(message: &'a str, prefix: &str) -> Option<&'a str> {

@@ -40,10 +40,7 @@ impl Query {
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let wrong = || Problem::field(name, "invalid_format", "is not percent-encoded UTF-8");
-            left.push((
-                decoded(name).ok_or_else(wrong)?,
-                decoded(value).ok_or_else(wrong)?,
-            ));
+            left.push((decoded(name).ok_or_else(wrong)?, decoded(value).ok_or_else(wrong)?));
             if left.len() > PARAMETERS_MAX {
                 let message = format!("has more than {PARAMETERS_MAX} parameters");
                 return Err(Problem::field("query", "too_many", message));

@@ -2,11 +2,16 @@
 //! way out. Always holds: requests refuse unknown fields, times are RFC 3339 UTC with milliseconds, durations are
 //! integers in `_ms`, what is absent in an answer is null.
 
+pub mod environment;
 pub mod job;
 pub mod later;
+pub mod lease;
 pub mod node;
+pub mod patch;
 pub mod payload;
+pub mod report;
 pub mod retry;
+mod rules;
 pub mod time;
 
 use domain::refusal::FieldError;

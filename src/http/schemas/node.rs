@@ -149,6 +149,7 @@ pub enum Executor {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Timeouts)]
+#[expect(clippy::struct_field_names, reason = "the names on the wire carry their unit")]
 pub struct TimeoutsBody {
     /// From ready to leased.
     #[schema(minimum = 1_000, maximum = 2_592_000_000_i64)]

@@ -12,8 +12,32 @@ use crate::http::extract::pointer::child;
 /// What opens an expression.
 const EXPRESSION: &str = "${{";
 
-/// Adds what is wrong with the payload at `pointer`.
+/// Adds what is wrong with a payload of a submission, where expressions would be meant.
 pub fn check(payload: Option<&RawValue>, pointer: &str, errors: &mut Vec<FieldError>) {
+    look(payload, pointer, true, errors);
+}
+
+/// Adds what is wrong with a payload that a worker reports: its text is data, whatever it looks like.
+pub fn check_reported(
+    payload: Option<&RawValue>,
+    pointer: &str,
+    bytes_max: usize,
+    errors: &mut Vec<FieldError>,
+) {
+    if payload.is_some_and(|payload| payload.get().len() > bytes_max) {
+        let message = format!("must be at most {bytes_max} bytes of JSON");
+        errors.push(FieldError::new(pointer, "too_large", message));
+        return;
+    }
+    look(payload, pointer, false, errors);
+}
+
+fn look(
+    payload: Option<&RawValue>,
+    pointer: &str,
+    expressions: bool,
+    errors: &mut Vec<FieldError>,
+) {
     let Some(payload) = payload else { return };
     let text = payload.get();
     if is_deeper_than(text.as_bytes(), bounds::JSON_DEPTH_MAX) {
@@ -22,11 +46,13 @@ pub fn check(payload: Option<&RawValue>, pointer: &str, errors: &mut Vec<FieldEr
         return;
     }
     // Only an escape can hide an expression or break the text; nearly all payloads are not parsed at all.
-    if !text.contains(EXPRESSION) && !text.contains("\\u") {
+    let may_hide = text.contains("\\u") || (expressions && text.contains(EXPRESSION));
+    if !may_hide {
         return;
     }
     match serde_json::from_str::<Value>(text) {
-        Ok(value) => find_expressions(&value, pointer, errors),
+        Ok(value) if expressions => find_expressions(&value, pointer, errors),
+        Ok(_) => {}
         Err(_) => errors.push(FieldError::new(
             pointer,
             "invalid_value",

@@ -161,9 +161,8 @@ impl RetryBody {
             }
             None => default.strategy,
         };
-        let (jitter, range) = self
-            .jitter
-            .map_or((default.jitter, None), |jitter| (jitter.mode, jitter.range));
+        let (jitter, range) =
+            self.jitter.map_or((default.jitter, None), |jitter| (jitter.mode, jitter.range));
         RetryPolicy {
             strategy,
             max_attempts: self.max_attempts.unwrap_or(default.max_attempts),

@@ -1,0 +1,52 @@
+//! The OpenAPI document: what the handlers declare, completed by what holds for all of them (headers, problems).
+//! Always holds (tests below): every operation has a unique camelCase id, one tag and a summary, every response a
+//! description, every error the one problem component, every reference a target. Absent: the docs page.
+
+mod every_operation;
+
+use utoipa::OpenApi;
+
+use self::every_operation::Completed;
+use super::problem::{FieldErrorBody, ProblemBody};
+use super::routes::health;
+
+/// The document of this version.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Orrery",
+        description = "Runs jobs made of DAG nodes, retries what fails, recovers what is stuck, and proves it.\n\n\
+                       Every error is problem+json with a stable `code`; `/docs/errors/<code>` explains it. Lists \
+                       page with `page` and `page_size`, deeper with `cursor`. Values of enums may be added.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    tags(
+        (name = "jobs", description = "Submitting, watching and steering jobs"),
+        (name = "nodes", description = "The steps of a job"),
+        (name = "leases", description = "Work for workers"),
+        (name = "queues", description = "What waits for workers, and who they are"),
+        (name = "environments", description = "Pools of resources that jobs are admitted into"),
+        (name = "services", description = "The parts of the engine"),
+        (name = "health", description = "For whoever keeps the engine running"),
+    ),
+    paths(health::livez, health::readyz, health::metrics),
+    components(schemas(ProblemBody<'static>, FieldErrorBody<'static>)),
+    modifiers(&Completed),
+)]
+struct Document;
+
+/// The document.
+pub fn document() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}
+
+/// The document as JSON text, as it is served and checked in.
+pub fn text() -> String {
+    // Serializing plain data into a string has no way to fail.
+    let mut text = document().to_pretty_json().unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+//! Asking for work: alone on a queue, or together with a report. Absent: reports (`report.rs`), and who gets what.
+
+use domain::ids::{ActionType, Claim, IdError, QueueName, WorkerName};
+use domain::refusal::FieldError;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use validator::Validate;
+
+use super::rules;
+use crate::http::extract::json::RequestBody;
+use crate::http::problem::Problem;
+
+/// Length of a lease when none is asked for, in milliseconds.
+const LEASE_MS_USUAL: u64 = 30_000;
+/// Action types that one request filters by.
+const ACTION_TYPES_MAX: usize = 100;
+/// Asks a queue for work.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = LeaseWork)]
+pub struct LeaseBody {
+    /// Who asks.
+    #[schema(min_length = 1, max_length = 128, examples("host-7"))]
+    worker: String,
+    /// At most so many leases.
+    #[serde(default = "one")]
+    #[validate(range(min = 1, max = 1_000))]
+    #[schema(minimum = 1, maximum = 1_000, default = 1)]
+    max: u32,
+    /// How long to wait for the first one, in milliseconds.
+    #[serde(default)]
+    #[validate(range(max = 30_000))]
+    #[schema(minimum = 0, maximum = 30_000, default = 0)]
+    wait_ms: u64,
+    /// Length of each lease, in milliseconds; heartbeats renew it.
+    #[serde(default = "usual_lease")]
+    #[validate(range(min = 5_000, max = 3_600_000))]
+    #[schema(minimum = 5_000, maximum = 3_600_000, default = 30_000)]
+    lease_ms: u64,
+    /// Only these action types; empty: all.
+    #[serde(default)]
+    #[schema(max_items = 100)]
+    action_types: Vec<String>,
+    /// The worker's name for this request: the same claim gives the same leases.
+    #[schema(min_length = 1, max_length = 128)]
+    claim: Option<String>,
+}
+
+/// Asks for the next work together with a report.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NextWork)]
+pub struct NextWorkBody {
+    /// From this queue.
+    #[schema(pattern = "^[A-Za-z0-9_.-]{1,64}$")]
+    queue: String,
+    /// Who asks; absent: whoever held the first reported lease.
+    #[schema(min_length = 1, max_length = 128)]
+    worker: Option<String>,
+    /// At most so many leases.
+    #[serde(default = "one")]
+    #[validate(range(min = 1, max = 1_000))]
+    #[schema(minimum = 1, maximum = 1_000, default = 1)]
+    max: u32,
+    /// How long to wait for the first one, in milliseconds.
+    #[serde(default)]
+    #[validate(range(max = 30_000))]
+    #[schema(minimum = 0, maximum = 30_000, default = 0)]
+    wait_ms: u64,
+    /// Length of each lease, in milliseconds.
+    #[serde(default = "usual_lease")]
+    #[validate(range(min = 5_000, max = 3_600_000))]
+    #[schema(minimum = 5_000, maximum = 3_600_000, default = 30_000)]
+    lease_ms: u64,
+    /// Only these action types; empty: all.
+    #[serde(default)]
+    #[schema(max_items = 100)]
+    action_types: Vec<String>,
+    /// The worker's name for this request.
+    #[schema(min_length = 1, max_length = 128)]
+    claim: Option<String>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn usual_lease() -> u64 {
+    LEASE_MS_USUAL
+}
+
+/// What is asked for, in the domain's words.
+#[derive(Debug, Clone)]
+pub struct WorkWanted {
+    /// From where.
+    pub queue: QueueName,
+    /// Who; none: the holder of what is reported.
+    pub worker: Option<WorkerName>,
+    /// 1 to 1,000.
+    pub max: u32,
+    /// 0 to 30,000.
+    pub wait_ms: u64,
+    /// 5,000 to 3,600,000.
+    pub lease_ms: u64,
+    /// Empty: all.
+    pub action_types: Vec<ActionType>,
+    /// Names the request.
+    pub claim: Option<Claim>,
+}
+
+impl RequestBody for LeaseBody {
+    fn check(&self, errors: &mut Vec<FieldError>) {
+        rules::apply("", self, errors);
+    }
+}
+
+impl LeaseBody {
+    /// What is asked for, of this queue.
+    pub fn into_wanted(self, queue: QueueName) -> Result<WorkWanted, Problem> {
+        let mut names = Names::at("");
+        let wanted = WorkWanted {
+            queue,
+            worker: names.read("worker", Some(&self.worker), WorkerName::parse),
+            max: self.max,
+            wait_ms: self.wait_ms,
+            lease_ms: self.lease_ms,
+            action_types: names.action_types(&self.action_types),
+            claim: names.read("claim", self.claim.as_deref(), Claim::parse),
+        };
+        names.finish(wanted)
+    }
+}
+
+impl NextWorkBody {
+    /// What is asked for.
+    pub fn into_wanted(self) -> Result<WorkWanted, Problem> {
+        let mut names = Names::at("/lease");
+        let queue = names.read("queue", Some(&self.queue), QueueName::parse);
+        let wanted = WorkWanted {
+            queue: queue.unwrap_or_else(QueueName::default_queue),
+            worker: names.read("worker", self.worker.as_deref(), WorkerName::parse),
+            max: self.max,
+            wait_ms: self.wait_ms,
+            lease_ms: self.lease_ms,
+            action_types: names.action_types(&self.action_types),
+            claim: names.read("claim", self.claim.as_deref(), Claim::parse),
+        };
+        names.finish(wanted)
+    }
+}
+
+/// Reads names and notes those that are none.
+struct Names {
+    at: &'static str,
+    errors: Vec<FieldError>,
+}
+
+impl Names {
+    fn at(at: &'static str) -> Self {
+        Self { at, errors: Vec::new() }
+    }
+
+    fn read<T>(
+        &mut self,
+        field: &str,
+        text: Option<&str>,
+        parse: impl Fn(&str) -> Result<T, IdError>,
+    ) -> Option<T> {
+        let error = match parse(text?) {
+            Ok(name) => return Some(name),
+            Err(error) => error,
+        };
+        self.errors.push(FieldError::id(format!("{}/{field}", self.at), &error));
+        None
+    }
+
+    fn action_types(&mut self, texts: &[String]) -> Vec<ActionType> {
+        if texts.len() > ACTION_TYPES_MAX {
+            let message = format!("must have at most {ACTION_TYPES_MAX} items");
+            let pointer = format!("{}/action_types", self.at);
+            self.errors.push(FieldError::new(pointer, "out_of_range", message));
+            return Vec::new();
+        }
+        let read = |(position, text): (usize, &String)| {
+            self.read(&format!("action_types/{position}"), Some(text), ActionType::parse)
+        };
+        texts.iter().enumerate().filter_map(read).collect()
+    }
+
+    fn finish<T>(self, value: T) -> Result<T, Problem> {
+        if self.errors.is_empty() { Ok(value) } else { Err(Problem::invalid(self.errors)) }
+    }
+}
