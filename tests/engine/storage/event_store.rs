@@ -222,8 +222,17 @@ async fn live_shows_what_is_due_in_subject_order_page_by_page(store: &dyn EventS
         first.wake = Some(NOW - i64::try_from(place).expect("small"));
         append(store, first).await;
     }
-    append(store, item(&(1_000..9_000).map(job).find(|s| s.group() != group).expect("one"), 1))
-        .await;
+    append(
+        store,
+        item(
+            &(1_u128..100)
+                .map(|number| job(number << 80))
+                .find(|s| s.group() != group)
+                .expect("one"),
+            1,
+        ),
+    )
+    .await;
     let (mut seen, mut after) = (Vec::new(), None);
     loop {
         let page = store.live(group, NOW - 1, after.clone(), 4).await.expect("marks");
