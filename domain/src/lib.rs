@@ -4,6 +4,7 @@
 
 pub mod bounds;
 pub mod environment;
+pub mod history;
 pub mod ids;
 pub mod job;
 pub mod node;
