@@ -8,6 +8,7 @@ pub mod decide;
 pub mod due;
 pub mod event;
 pub mod plan;
+pub mod progress;
 pub mod spec;
 pub mod state;
 pub mod status;
