@@ -1,1 +1,7 @@
-//! engine
+//! The engine: `core` decides without IO; `executor` runs it with stores, clock and tasks; `handle` is what everything
+//! above asks.
+
+pub mod core;
+pub mod executor;
+pub mod handle;
+pub mod loader;

@@ -7,6 +7,7 @@ pub mod command;
 pub mod decide;
 pub mod event;
 pub mod state;
+pub mod summary;
 
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,9 @@ use crate::ids::Millis;
 use crate::job::event::{
     AttemptFailure, AttemptRef, JobError, JobEvent, JobFact, Patch, PauseCause, ReportKind,
 };
-use crate::job::state::{Answered, JobHead, JobState, NodeState, ReportMark, counts_as_completed};
+use crate::job::state::{
+    Answered, ClaimMark, JobHead, JobState, NodeState, ReportMark, counts_as_completed,
+};
 use crate::job::status::JobStatus;
 use crate::node::status::NodeStatus;
 use crate::payload::{Hash, Payload};
@@ -32,6 +34,7 @@ pub struct Undo {
     late: Vec<(u32, u64)>,
     commands: Option<BTreeMap<crate::ids::CommandId, Answered>>,
     sinks: Vec<(u32, Option<Payload>)>,
+    claims: Vec<(u32, Option<ClaimMark>)>,
 }
 
 impl JobState {
@@ -92,6 +95,12 @@ impl JobState {
         if let Some(commands) = undo.commands {
             self.commands = commands;
         }
+        for (node, before) in undo.claims.into_iter().rev() {
+            match before {
+                Some(claim) => self.claims.insert(node, claim),
+                None => self.claims.remove(&node),
+            };
+        }
         for (node, before) in undo.sinks.into_iter().rev() {
             match before {
                 Some(output) => self.sinks.insert(node, output),
@@ -119,9 +128,13 @@ impl JobState {
             | JobFact::EndingDecided { .. }
             | JobFact::Revoked => {}
             JobFact::Granted { number, .. } => self.head.grant = Some(*number),
-            JobFact::Leased { lease_ms, attempts, .. } => {
+            JobFact::Leased { worker, claim, lease_ms, attempts } => {
                 for attempt in attempts {
                     self.lease(*attempt, *lease_ms, at, undo);
+                    let claim = claim
+                        .as_ref()
+                        .map(|claim| ClaimMark { worker: worker.clone(), claim: claim.clone() });
+                    self.set_claim(attempt.node, claim, undo);
                 }
             }
             JobFact::Completed { attempt, output, report, .. } => {
@@ -169,6 +182,14 @@ impl JobState {
             self.reports.insert((attempt.node, epoch), mark);
             undo.reports.push((attempt.node, epoch));
         }
+    }
+
+    fn set_claim(&mut self, node: u32, claim: Option<ClaimMark>, undo: &mut Undo) {
+        let before = match claim {
+            Some(claim) => self.claims.insert(node, claim),
+            None => self.claims.remove(&node),
+        };
+        undo.claims.push((node, before));
     }
 
     fn mark_report(
@@ -283,6 +304,9 @@ impl JobState {
         }
         node.outcome_unknown = to == NodeStatus::Waiting && from == NodeStatus::Running;
         self.hold(ix, false, undo);
+        if from == NodeStatus::Running && self.claims.contains_key(&ix) {
+            self.set_claim(ix, None, undo);
+        }
         self.head.counts[from.index()] -= 1;
         self.head.counts[to.index()] += 1;
         let failed =

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{CommandId, CorrelationId, Epoch, JobId, Millis, Namespace, SubjectId};
+use crate::ids::{
+    Claim, CommandId, CorrelationId, Epoch, JobId, Millis, Namespace, SubjectId, WorkerName,
+};
 use crate::job::event::{JobEnd, JobError, PauseCause, ReportKind};
 use crate::job::plan::{About, Plan};
 use crate::job::status::JobStatus;
@@ -56,6 +58,15 @@ pub struct ReportMark {
     pub kind: ReportKind,
     /// The first eight bytes of its hash.
     pub hash: u64,
+}
+
+/// Under which claim a running attempt was leased.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimMark {
+    /// By whom.
+    pub worker: WorkerName,
+    /// The worker's name for the request.
+    pub claim: Claim,
 }
 
 /// A command that was answered.
@@ -152,6 +163,8 @@ pub struct JobState {
     pub late: BTreeSet<(u32, u64)>,
     /// Commands that may come again.
     pub commands: BTreeMap<CommandId, Answered>,
+    /// Claims of running attempts, by node: the same claim gives the same leases.
+    pub claims: BTreeMap<u32, ClaimMark>,
     /// Outputs of nodes without children, for the job's own output.
     pub sinks: BTreeMap<u32, Payload>,
 }

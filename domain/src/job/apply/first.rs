@@ -41,6 +41,7 @@ impl JobState {
             reports: BTreeMap::new(),
             late: BTreeSet::new(),
             commands: BTreeMap::new(),
+            claims: BTreeMap::new(),
             sinks: BTreeMap::new(),
         }
     }

@@ -1,0 +1,179 @@
+//! Jobs and their environments. A queued job asks, volatile; the environment grants by priority and age, by event; the
+//! grant is owed to its job until the job takes or declines it, and is freed only by what the job's stream says: never
+//! by silence. Use is the set of grants, never a number.
+
+use domain::environment::command::EnvironmentCommand;
+use domain::environment::event::ReleaseCause;
+use domain::ids::{EnvironmentName, Millis, SubjectId};
+use domain::job::command::{Answer, JobCommand};
+use domain::refusal::Refusal;
+
+use crate::engine::core::Core;
+use crate::engine::core::dispatch::score;
+use crate::engine::core::entity::Entity;
+use crate::engine::core::message::{Caller, Command, GrantRequest, Request, Response};
+use crate::engine::core::slot::{Origin, Phase, RECONCILE_TIMER, Slot, Waiting};
+
+/// How often an environment asks the jobs that hold its grants whether they still do.
+const RECONCILE_MS: Millis = 10_000;
+/// Asks kept at one environment; the jobs ask again every few seconds.
+const ASKS_MAX: usize = 100_000;
+
+impl Core {
+    /// A queued job asks its environment.
+    pub(super) fn ask_environment(&mut self, slot: &Slot) {
+        let Some(job) = slot.entity.as_ref().and_then(Entity::job) else { return };
+        if job.plan.environment == EnvironmentName::default_environment() {
+            return;
+        }
+        let environment = SubjectId::environment(job.namespace.clone(), &job.plan.environment);
+        let grant = GrantRequest {
+            job: job.id,
+            run: job.head.runs,
+            resources: job.plan.resources.clone(),
+            priority: job.head.about.priority,
+            since: job.head.queued_at.unwrap_or(self.now),
+        };
+        if self.drives(&environment) || self.drivers.iter().all(Option::is_none) {
+            self.ask_grant(&environment, grant);
+        } else {
+            self.route(0, Request::AskGrant { environment, grant }, false);
+        }
+    }
+
+    /// Notes what a job asks for; one ask a run.
+    pub(super) fn ask_grant(&mut self, environment: &SubjectId, grant: GrantRequest) {
+        let ix = self.slots.find(environment).unwrap_or_else(|| self.open(environment, false));
+        let Some(mut slot) = self.slots.take(ix) else { return };
+        slot.asks.retain(|ask| (ask.job, ask.run) != (grant.job, grant.run));
+        if slot.asks.len() < ASKS_MAX {
+            slot.asks.push(grant);
+        }
+        self.grant_next(ix, &mut slot);
+        self.resume(ix, slot);
+    }
+
+    /// After a commit, a load or an ask: the next grant that fits, by priority and age. Nothing overtakes: the first in
+    /// order that does not fit holds the others up, so that a large job does not starve.
+    pub(super) fn grant_next(&mut self, ix: u32, slot: &mut Slot) {
+        if slot.phase != Phase::Ready || !slot.is_settled() || slot.guest || !slot.queue.is_empty()
+        {
+            return;
+        }
+        let Some(Entity::Environment(environment)) = &slot.entity else { return };
+        if self.now < slot.grants_from {
+            let at = slot.grants_from;
+            self.arm(ix, slot, at, RECONCILE_TIMER);
+            return;
+        }
+        let order = |ask: &GrantRequest| (score(ask.since, ask.priority), ask.job);
+        let Some(position) = (0..slot.asks.len()).min_by_key(|at| order(&slot.asks[*at])) else {
+            return;
+        };
+        let ask = &slot.asks[position];
+        if environment.shortage(&ask.resources).is_some()
+            && !environment.grants.contains_key(&(ask.job, ask.run))
+        {
+            return;
+        }
+        let ask = slot.asks.swap_remove(position);
+        let command = EnvironmentCommand::Grant {
+            job: ask.job,
+            run: ask.run,
+            resources: ask.resources.clone(),
+        };
+        slot.queue.push_back(Waiting::Command {
+            origin: Origin::Admission { ask },
+            command: Command::Environment(command),
+            caller: Caller::engine(),
+            tries: 0,
+        });
+        self.queued += 1;
+    }
+
+    /// A grant is an event now: it is offered to its job.
+    pub(super) fn admitted(
+        &mut self,
+        _ix: u32,
+        slot: &mut Slot,
+        ask: GrantRequest,
+        response: &Response,
+    ) {
+        let Some(Entity::Environment(environment)) = &slot.entity else { return };
+        match environment.grants.get(&(ask.job, ask.run)) {
+            Some(grant) => {
+                let number = grant.number;
+                self.offer_grant(slot, ask.job, ask.run, number);
+            }
+            None if matches!(response, Response::Command { .. }) => slot.asks.push(ask),
+            None => {}
+        }
+    }
+
+    fn offer_grant(&mut self, slot: &Slot, job: domain::ids::JobId, run: u32, number: u64) {
+        let subject = SubjectId::job(slot.subject.namespace.clone(), job);
+        let origin = Origin::Grant { environment: slot.subject.clone(), run, number };
+        self.send(&subject, Command::Job(JobCommand::TakeGrant { number }), origin);
+    }
+
+    /// The job's word on a grant: what it does not take is freed.
+    pub(super) fn grant_answered(
+        &mut self,
+        slot: &Slot,
+        environment: &SubjectId,
+        run: u32,
+        number: u64,
+        response: &Response,
+    ) {
+        let declined = match response {
+            Response::Command { answer: Answer::Nothing, .. } => true,
+            Response::Refused(refusal) => matches!(refusal, Refusal::JobNotFound),
+            _ => false,
+        };
+        if declined {
+            let command = EnvironmentCommand::Release {
+                job: domain::ids::JobId(slot.subject.id),
+                run,
+                number,
+                why: ReleaseCause::Declined,
+            };
+            self.send(environment, Command::Environment(command), Origin::Message);
+        }
+    }
+
+    /// A job that is over frees its grant. Should this be lost, the environment asks.
+    pub(super) fn give_back_grant(&mut self, slot: &Slot, run: u32, number: u64) {
+        let Some(job) = slot.entity.as_ref().and_then(Entity::job) else { return };
+        let environment = SubjectId::environment(job.namespace.clone(), &job.plan.environment);
+        let command =
+            EnvironmentCommand::Release { job: job.id, run, number, why: ReleaseCause::RunOver };
+        self.send(&environment, Command::Environment(command), Origin::Message);
+    }
+
+    /// Asks every job that holds a grant whether it still does.
+    pub(super) fn reconcile_grants(&mut self, ix: u32, slot: &mut Slot) {
+        let Some(Entity::Environment(environment)) = &slot.entity else { return };
+        let held: Vec<_> = environment
+            .grants
+            .iter()
+            .map(|((job, run), grant)| (*job, *run, grant.number))
+            .collect();
+        for (job, run, number) in &held {
+            self.offer_grant(slot, *job, *run, *number);
+        }
+        self.grant_next(ix, slot);
+        if !held.is_empty() || !slot.asks.is_empty() {
+            let at = self.now.saturating_add(RECONCILE_MS);
+            self.arm(ix, slot, at, RECONCILE_TIMER);
+        }
+    }
+
+    /// After a commit: something may fit now.
+    pub(super) fn environment_changed(&mut self, ix: u32, slot: &mut Slot) {
+        self.grant_next(ix, slot);
+        if slot.timers.is_empty() {
+            let at = self.now.saturating_add(RECONCILE_MS);
+            self.arm(ix, slot, at, RECONCILE_TIMER);
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Subjects coming into memory and leaving it. A driven subject comes when its wake mark is due, when somebody asks or
+//! when somebody else appended to it; it leaves when it is over and the view durably shows it, or when all it waits
+//! for is far away. Its wake mark is right before it goes.
+
+use domain::ids::{Millis, SubjectId};
+use domain::job::due;
+use domain::job::state::JobState;
+use domain::job::status::JobStatus;
+use domain::node::status::NodeStatus;
+
+use crate::engine::core::Core;
+use crate::engine::core::entity::{Entity, EntityEvent};
+use crate::engine::core::message::{Failure, LoadedStream, LoadedTail, Output};
+use crate::engine::core::slot::{Phase, Slot};
+use crate::event_store::contract::{EventStoreError, MarkMove, Nudge, WakeMark};
+
+/// A loaded environment grants nothing for so long: those who hold grants are heard first (design, fine print 8).
+const GRANTS_AFTER_LOAD_MS: Millis = 2_000;
+/// A wake mark for what only a person wakes.
+pub(super) const NEVER: Millis = Millis::MAX;
+/// Subjects looked at for leaving in one turn.
+const LEAVES_MAX: usize = 2_000;
+
+impl Core {
+    pub(super) fn due(&mut self, marks: Vec<WakeMark>) {
+        for mark in marks {
+            if self.slots.find(&mark.subject).is_none() && self.drives(&mark.subject) {
+                self.open(&mark.subject, false);
+            }
+        }
+    }
+
+    pub(super) fn nudged(&mut self, nudges: Vec<Nudge>) {
+        for nudge in nudges {
+            let known = self.slots.find(&nudge.subject);
+            let ix = known.unwrap_or_else(|| self.open(&nudge.subject, false));
+            let Some(mut slot) = self.slots.take(ix) else { continue };
+            slot.nudged = Some(slot.nudged.unwrap_or(0).max(nudge.seq));
+            if slot.phase == Phase::Ready && slot.is_settled() {
+                if slot.seq < nudge.seq {
+                    self.catch_up(&mut slot);
+                } else {
+                    self.clear_nudge(&mut slot);
+                }
+            }
+            self.slots.put(ix, slot);
+        }
+    }
+
+    fn clear_nudge(&mut self, slot: &mut Slot) {
+        if let Some(seq) = slot.nudged.filter(|seq| *seq <= slot.seq) {
+            slot.nudged = None;
+            let nudges = vec![Nudge { subject: slot.subject.clone(), seq }];
+            self.outputs.push_back(Output::ClearNudges { nudges });
+        }
+    }
+
+    pub(super) fn loaded(
+        &mut self,
+        subject: &SubjectId,
+        result: Result<Box<LoadedStream>, EventStoreError>,
+    ) {
+        let Some(ix) = self.slots.find(subject) else { return };
+        let Some(mut slot) = self.slots.take(ix) else { return };
+        match result {
+            Ok(stream) => self.take_in(ix, &mut slot, *stream),
+            Err(EventStoreError::Damaged { reason, .. }) => {
+                tracing::error!(subject = %subject, %reason, "a stream cannot be read: the subject is parked");
+                slot.phase = Phase::Ready;
+                slot.damaged = Some(reason);
+            }
+            Err(error) => {
+                tracing::warn!(subject = %subject, %error, "a stream could not be read");
+                self.drop_waiting(&mut slot);
+            }
+        }
+        self.resume(ix, slot);
+    }
+
+    /// The store did not answer: who waits is told, and the subject is read when it is asked for or due again.
+    fn drop_waiting(&mut self, slot: &mut Slot) {
+        slot.phase = Phase::Ready;
+        slot.guest = true;
+        for waiting in std::mem::take(&mut slot.queue) {
+            self.queued -= 1;
+            self.refuse(waiting, &Failure::Unavailable);
+        }
+    }
+
+    fn take_in(&mut self, ix: u32, slot: &mut Slot, stream: LoadedStream) {
+        self.forget(ix, slot);
+        slot.phase = Phase::Ready;
+        slot.guest = !self.drives(&slot.subject);
+        slot.entity = stream.entity;
+        slot.seq = stream.seq;
+        slot.chain = stream.chain;
+        slot.mark = stream.mark.map_or((0, None), |mark| (mark.number, Some(mark.due)));
+        if slot.guest || slot.entity.is_none() {
+            return;
+        }
+        let retired = slot.mark.1.is_none() && is_over(slot);
+        if retired {
+            slot.shown = slot.seq;
+        } else {
+            slot.dirty_since = Some(self.now);
+            self.projection.dirty(ix, self.now);
+            self.refresh_job(ix, slot);
+        }
+        if matches!(slot.entity, Some(Entity::Environment(_))) {
+            slot.grants_from = self.now.saturating_add(GRANTS_AFTER_LOAD_MS);
+            self.reconcile_grants(ix, slot);
+        }
+        self.clear_nudge(slot);
+    }
+
+    pub(super) fn tail(
+        &mut self,
+        subject: &SubjectId,
+        after: u64,
+        result: Result<LoadedTail, EventStoreError>,
+    ) {
+        let Some(ix) = self.slots.find(subject) else { return };
+        let Some(mut slot) = self.slots.take(ix) else { return };
+        if slot.phase == Phase::Catching && slot.seq == after {
+            match result {
+                Ok(tail) => self.take_in_tail(ix, &mut slot, &tail),
+                Err(error) => {
+                    tracing::warn!(subject = %subject, %error, "a stream's tail could not be read: it is read whole");
+                    slot.phase = Phase::Loading;
+                    self.outputs.push_back(Output::Load { subject: subject.clone() });
+                }
+            }
+        }
+        self.resume(ix, slot);
+    }
+
+    fn take_in_tail(&mut self, ix: u32, slot: &mut Slot, tail: &LoadedTail) {
+        slot.phase = Phase::Ready;
+        let applied = tail.events.iter().all(|event| match slot.entity.as_mut() {
+            Some(entity) => entity.apply(event),
+            None => false,
+        });
+        if !applied {
+            slot.damaged = Some("events of another kind in the stream".to_owned());
+            return;
+        }
+        slot.seq += tail.events.len() as u64;
+        slot.chain = tail.chain;
+        let events: Vec<EntityEvent> = tail.events.clone();
+        self.effects(ix, slot, &events);
+        self.clear_nudge(slot);
+    }
+
+    pub(super) fn marks_moved(
+        &mut self,
+        moves: &[MarkMove],
+        result: Result<Vec<bool>, EventStoreError>,
+    ) {
+        let unreachable = result.is_err();
+        let held = result.unwrap_or_else(|_| vec![false; moves.len()]);
+        for (moved, held) in moves.iter().zip(held) {
+            let Some(ix) = self.slots.find(&moved.subject) else { continue };
+            let Some(mut slot) = self.slots.take(ix) else { continue };
+            let leaving = slot.phase == Phase::Leaving;
+            if !leaving && slot.phase != Phase::Waking {
+                self.slots.put(ix, slot);
+                continue;
+            }
+            slot.phase = Phase::Ready;
+            if held {
+                slot.mark = match moved.due {
+                    Some(due) => (moved.expected + 1, Some(due)),
+                    None => (0, None),
+                };
+            } else if unreachable && leaving {
+                slot.touched_at = self.now;
+            } else if unreachable {
+                self.drop_waiting(&mut slot);
+            } else {
+                // Somebody else moved it: read everything again.
+                self.catch_up_whole(&mut slot);
+            }
+            let goes = leaving && held && slot.queue.is_empty();
+            if goes {
+                self.forget(ix, &mut slot);
+                self.slots.put(ix, slot);
+                self.slots.remove(ix);
+            } else {
+                self.resume(ix, slot);
+            }
+        }
+    }
+
+    fn catch_up_whole(&mut self, slot: &mut Slot) {
+        slot.phase = Phase::Loading;
+        self.outputs.push_back(Output::Load { subject: slot.subject.clone() });
+    }
+
+    /// Looks which idle subjects may leave memory, and sends the mark moves that have gathered.
+    pub(super) fn leave(&mut self) {
+        for _ in 0..LEAVES_MAX {
+            let Some(ix) = self.leave_checks.pop_first() else { break };
+            let Some(mut slot) = self.slots.take(ix) else { continue };
+            let gone = self.may_leave(&mut slot);
+            if gone {
+                self.forget(ix, &mut slot);
+            }
+            self.slots.put(ix, slot);
+            if gone {
+                self.slots.remove(ix);
+            }
+        }
+        if !self.mark_moves.is_empty() {
+            let moves = std::mem::take(&mut self.mark_moves);
+            self.outputs.push_back(Output::MoveMarks { moves });
+        }
+    }
+
+    /// Answers whether the slot goes at once; where its mark must be moved first, that is asked for.
+    fn may_leave(&mut self, slot: &mut Slot) -> bool {
+        if !slot.is_idle() || slot.flushing.is_some() || slot.nudged.is_some() {
+            return false;
+        }
+        let shown = slot.dirty_since.is_none() && slot.shown == slot.seq;
+        let Some(entity) = slot.entity.as_ref() else { return slot.damaged.is_none() };
+        if slot.guest {
+            return true;
+        }
+        let Some(job) = entity.job() else { return false };
+        if !shown || slot.damaged.is_some() {
+            return false;
+        }
+        let due = if job.head.status.is_over() {
+            None
+        } else {
+            parked_until(job, self.now, self.settings.park_after_ms)
+        };
+        if job.head.status.is_over() || due.is_some() {
+            if slot.mark.1 == due {
+                return true;
+            }
+            slot.phase = Phase::Leaving;
+            self.mark_moves.push(MarkMove {
+                subject: slot.subject.clone(),
+                expected: slot.mark.0,
+                due,
+            });
+        }
+        false
+    }
+
+    /// This engine does not drive it any more.
+    pub(super) fn become_guest(&mut self, ix: u32) {
+        let Some(mut slot) = self.slots.take(ix) else { return };
+        self.forget(ix, &mut slot);
+        slot.guest = true;
+        slot.dirty_since = None;
+        self.resume(ix, slot);
+    }
+}
+
+fn is_over(slot: &Slot) -> bool {
+    slot.entity.as_ref().and_then(Entity::job).is_some_and(|job| job.head.status.is_over())
+}
+
+/// Until when a job has nothing to do, when that is far enough away to leave memory. A queued job waits for a grant
+/// that may come any time; offered nodes and running attempts keep a job here.
+fn parked_until(job: &JobState, now: Millis, park_after_ms: Millis) -> Option<Millis> {
+    let busy = job.count(NodeStatus::Running) > 0
+        || (job.offers_work() && job.count(NodeStatus::Ready) > 0);
+    if busy || job.head.ending.is_some() || job.head.status == JobStatus::Queued {
+        return None;
+    }
+    let of_nodes = (0u32..)
+        .take(job.nodes.len())
+        .flat_map(|node| due::node_dues(job, node))
+        .flatten()
+        .map(|(_, at)| at);
+    let of_job = due::job_due(job).map(|(_, at)| at);
+    let next = of_nodes.chain(of_job).min().unwrap_or(NEVER);
+    (next >= now.saturating_add(park_after_ms)).then_some(next)
+}

@@ -1,0 +1,178 @@
+//! What follows from committed events, all derived from the state after them: offers, timers, lease expiries, what the
+//! view must show, what other subjects must hear.
+
+use std::collections::BTreeSet;
+
+use domain::ids::Millis;
+use domain::job::due;
+use domain::job::event::{JobEvent, JobFact};
+use domain::job::state::JobState;
+use domain::job::status::JobStatus;
+use domain::node::status::NodeStatus;
+
+use crate::engine::core::Core;
+use crate::engine::core::dispatch::{Entry, QueueKey, score};
+use crate::engine::core::entity::{Entity, EntityEvent};
+use crate::engine::core::slot::{ASK_TIMER, JOB_TIMER, LeaseTime, Slot};
+
+/// A queued job asks its environment again after so long: asks are volatile.
+const ASK_AGAIN_MS: Millis = 5_000;
+
+impl Core {
+    /// After a commit.
+    pub(super) fn effects(&mut self, ix: u32, slot: &mut Slot, events: &[EntityEvent]) {
+        slot.dirty_since.get_or_insert(self.now);
+        if slot.guest {
+            return;
+        }
+        self.projection.dirty(ix, self.now);
+        let mut nodes = BTreeSet::new();
+        let mut whole_job = false;
+        for event in events {
+            let EntityEvent::Job(event) = event else { continue };
+            touched(event, &mut nodes);
+            whole_job |= concerns_whole_job(event);
+        }
+        if whole_job {
+            self.refresh_job(ix, slot);
+        } else {
+            for node in nodes {
+                self.refresh_node(ix, slot, node);
+            }
+        }
+        if matches!(slot.entity, Some(Entity::Environment(_))) {
+            self.environment_changed(ix, slot);
+        }
+        self.view_if_waited(ix, slot);
+    }
+
+    /// Everything volatile of a subject, made anew from its state: after a load, and when the job as a whole changed.
+    pub(super) fn refresh_job(&mut self, ix: u32, slot: &mut Slot) {
+        let Some(job) = slot.entity.as_ref().and_then(Entity::job) else { return };
+        let nodes = u32::try_from(job.nodes.len()).unwrap_or(u32::MAX);
+        let (status, over) = (job.head.status, job.head.status.is_over());
+        let (run, grant) = (job.head.runs, job.head.grant);
+        let due = due::job_due(job);
+        for node in 0..nodes {
+            self.refresh_node(ix, slot, node);
+        }
+        if let Some((_, at)) = due {
+            self.arm(ix, slot, at, JOB_TIMER);
+        }
+        if status == JobStatus::Queued {
+            self.ask_environment(slot);
+            self.arm(ix, slot, self.now.saturating_add(ASK_AGAIN_MS), ASK_TIMER);
+        }
+        if let (true, Some(number)) = (over, grant) {
+            self.give_back_grant(slot, run, number);
+        }
+    }
+
+    /// Offer, expiry and timers of one node.
+    pub(super) fn refresh_node(&mut self, ix: u32, slot: &mut Slot, node: u32) {
+        let Some(job) = slot.entity.as_ref().and_then(Entity::job) else { return };
+        let Some(state) = job.nodes.get(node as usize) else { return };
+        let spec = &job.plan.nodes[node as usize];
+        let key: QueueKey = (job.namespace.clone(), spec.queue.clone());
+        let action = spec.action_type.clone();
+        let ready = state.status == NodeStatus::Ready
+            && job.offers_work()
+            && !slot.reserved.contains(&node);
+        let wanted = ready.then(|| score(state.since, job.priority_of(node)));
+        let running = (state.status == NodeStatus::Running)
+            .then_some((state.epoch, u64::from(state.lease_ms)));
+        let dues = due::node_dues(job, node);
+        let claim = job
+            .claims
+            .get(&node)
+            .map(|claim| (key.0.clone(), claim.worker.clone(), claim.claim.clone()));
+
+        let offered = slot.offered.get(&node).copied();
+        if offered != wanted {
+            if let Some(score) = offered {
+                slot.offered.remove(&node);
+                self.dispatch.withdraw(&key, action.as_ref(), Entry { score, slot: ix, node });
+            }
+            if let Some(score) = wanted {
+                slot.offered.insert(node, score);
+                self.dispatch.offer(&key, action.as_ref(), Entry { score, slot: ix, node });
+            }
+        }
+        self.refresh_lease(ix, slot, node, running, &key);
+        self.refresh_claim(ix, node, running.is_some(), claim);
+        for (_, at) in dues.into_iter().flatten() {
+            self.arm(ix, slot, at, node);
+        }
+    }
+
+    fn refresh_lease(
+        &mut self,
+        ix: u32,
+        slot: &mut Slot,
+        node: u32,
+        running: Option<(domain::ids::Epoch, u64)>,
+        key: &QueueKey,
+    ) {
+        let known = slot.leases.get(&node).map(|lease| lease.epoch);
+        match running {
+            Some((epoch, lease_ms)) if known != Some(epoch) => {
+                let length = Millis::try_from(lease_ms).unwrap_or(Millis::MAX);
+                let expires_at = self.now.saturating_add(length);
+                slot.leases.insert(node, LeaseTime { epoch, expires_at, lease_ms });
+                if known.is_none() {
+                    self.dispatch.count_running(key, true);
+                }
+                self.arm(ix, slot, expires_at, node);
+            }
+            None if known.is_some() => {
+                slot.leases.remove(&node);
+                self.dispatch.count_running(key, false);
+            }
+            Some(_) | None => {}
+        }
+    }
+
+    /// Lets go of everything volatile: the subject leaves memory, or is not driven here any more.
+    pub(super) fn forget(&mut self, ix: u32, slot: &mut Slot) {
+        if let Some(job) = slot.entity.as_ref().and_then(Entity::job) {
+            for (node, score) in std::mem::take(&mut slot.offered) {
+                let (key, action) = queue_of(job, node);
+                self.dispatch.withdraw(&key, action.as_ref(), Entry { score, slot: ix, node });
+            }
+            for node in std::mem::take(&mut slot.leases).into_keys() {
+                let (key, _) = queue_of(job, node);
+                self.dispatch.count_running(&key, false);
+            }
+            for claim in job.claims.values() {
+                let key = (job.namespace.clone(), claim.worker.clone(), claim.claim.clone());
+                self.claims.remove(&key);
+            }
+        }
+        if let Some(at) = slot.armed.take() {
+            self.armed.remove(&(at, ix));
+        }
+        slot.timers.clear();
+        self.projection.forget(ix);
+        self.leave_checks.remove(&ix);
+    }
+}
+
+fn queue_of(job: &JobState, node: u32) -> (QueueKey, Option<domain::ids::ActionType>) {
+    let spec = &job.plan.nodes[node as usize];
+    ((job.namespace.clone(), spec.queue.clone()), spec.action_type.clone())
+}
+
+/// The nodes an event is about.
+fn touched(event: &JobEvent, nodes: &mut BTreeSet<u32>) {
+    for change in &event.nodes {
+        nodes.extend(change.at.iter());
+    }
+}
+
+/// Whether offers of all nodes may have changed.
+fn concerns_whole_job(event: &JobEvent) -> bool {
+    let started = |(_, to): &(JobStatus, JobStatus)| *to != JobStatus::Running;
+    event.ending.is_some()
+        || event.job.iter().any(started)
+        || matches!(event.fact, JobFact::Patched(_) | JobFact::Resumed)
+}

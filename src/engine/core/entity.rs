@@ -1,0 +1,207 @@
+//! A subject of any kind behind one face: created, decided, applied, undone, encoded. A new kind of subject is a new
+//! variant here and nothing else in the core.
+
+use domain::environment;
+use domain::environment::event::EnvironmentEvent;
+use domain::environment::state::EnvironmentState;
+use domain::ids::{Millis, SubjectKind};
+use domain::job;
+use domain::job::apply::Undo;
+use domain::job::command::{Answer, Context};
+use domain::job::event::JobEvent;
+use domain::job::state::JobState;
+use domain::job::summary::JobSnapshot;
+use domain::payload::PayloadBytes;
+use domain::refusal::Refusal;
+
+use crate::engine::core::message::{Command, Shown};
+
+/// A subject's state.
+#[derive(Debug, Clone)]
+pub enum Entity {
+    /// A job.
+    Job(Box<JobState>),
+    /// An environment.
+    Environment(Box<EnvironmentState>),
+}
+
+/// A subject's event.
+#[derive(Debug, Clone)]
+pub enum EntityEvent {
+    /// Of a job.
+    Job(Box<JobEvent>),
+    /// Of an environment.
+    Environment(Box<EnvironmentEvent>),
+}
+
+/// A decision about a subject of any kind.
+#[derive(Debug)]
+pub(super) struct EntityDecision {
+    pub(super) event: Option<EntityEvent>,
+    pub(super) payloads: Vec<PayloadBytes>,
+    pub(super) answer: Answer,
+}
+
+/// What a subject was before some events.
+#[derive(Debug)]
+pub(super) enum EntityUndo {
+    /// It did not exist.
+    Absent,
+    Job(Undo),
+    Environment(Box<EnvironmentState>),
+}
+
+impl EntityEvent {
+    /// Its canonical JSON, one line.
+    pub fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
+        match self {
+            Self::Job(event) => serde_json::to_vec(event),
+            Self::Environment(event) => serde_json::to_vec(event),
+        }
+    }
+
+    /// Reads what `encode` wrote.
+    pub fn decode(kind: SubjectKind, line: &[u8]) -> Result<Self, serde_json::Error> {
+        match kind {
+            SubjectKind::Job => serde_json::from_slice(line).map(Self::Job),
+            SubjectKind::Environment => serde_json::from_slice(line).map(Self::Environment),
+        }
+    }
+
+    /// When it was decided.
+    pub fn at(&self) -> Millis {
+        match self {
+            Self::Job(event) => event.by.at,
+            Self::Environment(event) => event.by.at,
+        }
+    }
+}
+
+impl Entity {
+    /// The state after a first event; none where that event cannot be one.
+    pub fn create(event: &EntityEvent) -> Option<Self> {
+        match event {
+            EntityEvent::Job(event) => JobState::create(event).map(|job| Self::Job(Box::new(job))),
+            EntityEvent::Environment(event) => EnvironmentState::create(event)
+                .map(|environment| Self::Environment(Box::new(environment))),
+        }
+    }
+
+    /// Applies a committed event. Answers whether it is of this kind.
+    pub fn apply(&mut self, event: &EntityEvent) -> bool {
+        match (self, event) {
+            (Self::Job(job), EntityEvent::Job(event)) => job.apply(event, &mut Undo::default()),
+            (Self::Environment(environment), EntityEvent::Environment(event)) => {
+                environment.apply(event);
+            }
+            (Self::Job(_) | Self::Environment(_), _) => return false,
+        }
+        true
+    }
+
+    /// When it changed last.
+    pub fn updated_at(&self) -> Millis {
+        match self {
+            Self::Job(job) => job.head.updated_at,
+            Self::Environment(environment) => environment.newest_at,
+        }
+    }
+
+    /// The job, if it is one.
+    pub fn job(&self) -> Option<&JobState> {
+        match self {
+            Self::Job(job) => Some(job),
+            Self::Environment(_) => None,
+        }
+    }
+
+    /// As shown to people.
+    pub fn shown(&self) -> Shown {
+        match self {
+            Self::Job(job) => Shown::Job(Box::new(JobSnapshot::of(job))),
+            Self::Environment(environment) => Shown::Environment(environment.clone()),
+        }
+    }
+}
+
+/// An empty undo for a subject, to be filled by `apply_undoable`.
+pub(super) fn undo_for(entity: Option<&Entity>) -> EntityUndo {
+    match entity {
+        None => EntityUndo::Absent,
+        Some(Entity::Job(_)) => EntityUndo::Job(Undo::default()),
+        Some(Entity::Environment(environment)) => EntityUndo::Environment(environment.clone()),
+    }
+}
+
+/// Applies an event that is not durable yet.
+pub(super) fn apply_undoable(
+    entity: &mut Option<Entity>,
+    event: &EntityEvent,
+    undo: &mut EntityUndo,
+) {
+    match (entity.as_mut(), event, undo) {
+        (None, event, _) => *entity = Entity::create(event),
+        (Some(Entity::Job(job)), EntityEvent::Job(event), EntityUndo::Job(undo)) => {
+            job.apply(event, undo);
+        }
+        (Some(Entity::Job(job)), EntityEvent::Job(event), _) => {
+            job.apply(event, &mut Undo::default());
+        }
+        (Some(Entity::Environment(environment)), EntityEvent::Environment(event), _) => {
+            environment.apply(event);
+        }
+        (Some(_), _, _) => debug_assert!(false, "an event of another kind"),
+    }
+}
+
+/// Takes a subject back to its committed state.
+pub(super) fn undo(entity: &mut Option<Entity>, undo: EntityUndo) {
+    match (entity.as_mut(), undo) {
+        (_, EntityUndo::Absent) => *entity = None,
+        (Some(Entity::Job(job)), EntityUndo::Job(undo)) => job.undo(undo),
+        (_, EntityUndo::Environment(before)) => *entity = Some(Entity::Environment(before)),
+        (_, EntityUndo::Job(_)) => debug_assert!(false, "an undo of another kind"),
+    }
+}
+
+/// Decides a command on a subject, or on its absence.
+pub(super) fn decide(
+    kind: SubjectKind,
+    entity: Option<&Entity>,
+    command: &Command,
+    context: &Context,
+) -> Result<EntityDecision, Refusal> {
+    match (kind, entity, command) {
+        (SubjectKind::Job, None, Command::Job(command)) => {
+            of_job(job::decide::create(command, context)?)
+        }
+        (_, Some(Entity::Job(state)), Command::Job(command)) => {
+            of_job(job::decide::decide(state, command, context)?)
+        }
+        (SubjectKind::Environment, state, Command::Environment(command)) => {
+            let state = match state {
+                Some(Entity::Environment(state)) => Some(state.as_ref()),
+                Some(Entity::Job(_)) | None => None,
+            };
+            let decision = environment::decide::decide(state, command, context)?;
+            Ok(EntityDecision {
+                event: decision.event.map(|event| EntityEvent::Environment(Box::new(event))),
+                payloads: Vec::new(),
+                answer: decision.answer,
+            })
+        }
+        (
+            SubjectKind::Job | SubjectKind::Environment,
+            _,
+            Command::Job(_) | Command::Environment(_),
+        ) => Err(Refusal::JobNotFound),
+    }
+}
+
+fn of_job(decision: job::decide::Decision) -> Result<EntityDecision, Refusal> {
+    Ok(EntityDecision {
+        event: decision.event.map(|event| EntityEvent::Job(Box::new(event))),
+        payloads: decision.payloads,
+        answer: decision.answer,
+    })
+}

@@ -1,0 +1,240 @@
+//! Lease requests and heartbeats. A request takes the best candidates of its queue, asks each subject for its part in
+//! one command, and is answered when all parts are. A client that went away holds nothing: what was granted to it is
+//! given back uncounted.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use domain::ids::{Claim, LeaseId, Millis, Namespace, WorkerName};
+use domain::job::command::{Answer, JobCommand, LeaseOrder, Outcome as Reported, Report};
+use domain::job::event::AttemptRef;
+use domain::payload::Hash;
+
+use crate::engine::core::Core;
+use crate::engine::core::entity::Entity;
+use crate::engine::core::message::{Caller, Command, Granted, LeaseRequest, Response, Ticket};
+use crate::engine::core::slot::{Origin, Slot, Waiting};
+
+/// Ended attempts keep their claim in the index for so long at most; an index entry alone grants nothing.
+const CLAIMS_SWEPT_EVERY_MS: Millis = 10_000;
+
+/// Whose claim.
+pub(super) type ClaimKey = (Namespace, WorkerName, Claim);
+
+/// A lease request whose parts are being decided.
+#[derive(Debug)]
+pub(super) struct PendingLease {
+    ticket: Ticket,
+    request: LeaseRequest,
+    parts: usize,
+    granted: Vec<Granted>,
+}
+
+impl Core {
+    pub(super) fn lease_request(&mut self, ticket: Ticket, request: LeaseRequest) {
+        self.dispatch.polled(&request, self.now);
+        if let Some(granted) = self.claimed_before(&request) {
+            return self.answer(ticket, Response::Leases(granted));
+        }
+        self.serve(ticket, request);
+    }
+
+    /// Gives a parked request its chance. Answers whether there was one.
+    pub(super) fn serve_parked(&mut self) -> bool {
+        match self.retries.pop().or_else(|| self.dispatch.next_served()) {
+            None => false,
+            Some((ticket, request)) => {
+                self.serve(ticket, request);
+                true
+            }
+        }
+    }
+
+    fn serve(&mut self, ticket: Ticket, request: LeaseRequest) {
+        let entries = self.dispatch.take(&request);
+        if entries.is_empty() {
+            let waits = request.wait_until > self.now;
+            if !waits || !self.dispatch.park(ticket, request) {
+                self.answer(ticket, Response::Leases(Vec::new()));
+            }
+            return;
+        }
+        let mut by_slot: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for entry in entries {
+            by_slot.entry(entry.slot).or_default().push(entry.node);
+        }
+        self.next_pending += 1;
+        let number = self.next_pending;
+        let actor: Arc<str> = Arc::from(format!("worker/{}", request.worker));
+        let mut pending = PendingLease { ticket, parts: 0, granted: Vec::new(), request };
+        for (ix, nodes) in by_slot {
+            let Some(slot) = self.slots.get_mut(ix) else { continue };
+            pending.parts += 1;
+            for node in &nodes {
+                slot.offered.remove(node);
+                slot.reserved.insert(*node);
+            }
+            let order = LeaseOrder {
+                worker: pending.request.worker.clone(),
+                claim: pending.request.claim.clone(),
+                lease_ms: pending.request.lease_ms,
+                nodes: nodes.clone(),
+            };
+            slot.queue.push_back(Waiting::Command {
+                origin: Origin::Lease { request: number, nodes },
+                command: Command::Job(JobCommand::Lease(Arc::new(order))),
+                caller: Caller { actor: Arc::clone(&actor), ..Caller::engine() },
+                tries: 0,
+            });
+            self.queued += 1;
+            if slot.is_settled() && slot.phase == crate::engine::core::slot::Phase::Ready {
+                self.runnable.push_back(ix);
+            }
+        }
+        self.pending_leases.insert(number, pending);
+    }
+
+    /// A subject's part of a lease request is known: the reservation ends, whatever came of it.
+    pub(super) fn leased(
+        &mut self,
+        ix: u32,
+        slot: &mut Slot,
+        request: u64,
+        nodes: &[u32],
+        response: Response,
+    ) {
+        for node in nodes {
+            slot.reserved.remove(node);
+            self.refresh_node(ix, slot, *node);
+        }
+        let attempts = match response {
+            Response::Command { answer: Answer::Leased(attempts), .. } => attempts,
+            _ => Vec::new(),
+        };
+        if attempts.is_empty() {
+            return self.lease_part(request, Vec::new());
+        }
+        if !self.pending_leases.contains_key(&request) {
+            return self.give_back(slot, &attempts);
+        }
+        let granted = attempts.iter().filter_map(|attempt| granted(slot, *attempt)).collect();
+        self.lease_part(request, granted);
+    }
+
+    /// Counts one part of a lease request in; the last one answers it.
+    pub(super) fn lease_part(&mut self, request: u64, granted: Vec<Granted>) {
+        let Some(pending) = self.pending_leases.get_mut(&request) else { return };
+        pending.granted.extend(granted);
+        pending.parts = pending.parts.saturating_sub(1);
+        if pending.parts > 0 {
+            return;
+        }
+        let Some(pending) = self.pending_leases.remove(&request) else { return };
+        if pending.granted.is_empty() {
+            // Tried once more in this turn, when no subject is in hands.
+            return self.retries.push((pending.ticket, pending.request));
+        }
+        let wanted = &pending.request;
+        self.dispatch.leased(&wanted.namespace, &wanted.worker, pending.granted.len());
+        self.answer(pending.ticket, Response::Leases(pending.granted));
+    }
+
+    /// Attempts whose asker is gone are given back, not counted.
+    fn give_back(&mut self, slot: &mut Slot, attempts: &[AttemptRef]) {
+        for attempt in attempts {
+            let report = Report {
+                node: attempt.node,
+                epoch: attempt.epoch,
+                hash: Hash::of(b"undelivered"),
+                outcome: Reported::Release { undelivered: true },
+            };
+            slot.queue.push_back(Waiting::Command {
+                origin: Origin::Message,
+                command: Command::Job(JobCommand::Report(Box::new(report))),
+                caller: Caller::engine(),
+                tries: 0,
+            });
+            self.queued += 1;
+        }
+    }
+
+    /// Leases that run under this claim already.
+    fn claimed_before(&self, request: &LeaseRequest) -> Option<Vec<Granted>> {
+        let claim = request.claim.clone()?;
+        let places =
+            self.claims.get(&(request.namespace.clone(), request.worker.clone(), claim))?;
+        let granted: Vec<Granted> = places
+            .iter()
+            .filter_map(|(ix, node)| {
+                let slot = self.slots.get(*ix)?;
+                let lease = slot.leases.get(node)?;
+                let job = slot.entity.as_ref()?.job()?;
+                let attempt = job.nodes.get(*node as usize)?.attempt;
+                granted(slot, AttemptRef { node: *node, attempt, epoch: lease.epoch })
+            })
+            .collect();
+        (!granted.is_empty()).then_some(granted)
+    }
+
+    pub(super) fn refresh_claim(
+        &mut self,
+        ix: u32,
+        node: u32,
+        running: bool,
+        claim: Option<ClaimKey>,
+    ) {
+        let Some(key) = claim else { return };
+        if running {
+            self.claims.entry(key).or_default().insert((ix, node));
+        }
+    }
+
+    /// Forgets claims whose attempts ended, now and then.
+    pub(super) fn sweep_claims(&mut self) {
+        if self.now < self.claims_swept.saturating_add(CLAIMS_SWEPT_EVERY_MS) {
+            return;
+        }
+        self.claims_swept = self.now;
+        let slots = &self.slots;
+        self.claims.retain(|_, places| {
+            places.retain(|(ix, node)| {
+                slots.get(*ix).is_some_and(|slot| slot.leases.contains_key(node))
+            });
+            !places.is_empty()
+        });
+    }
+
+    /// Keeps an attempt: no event, only its expiry.
+    pub(super) fn heartbeat(&mut self, slot: &mut Slot, lease: LeaseId) -> Response {
+        let cancel =
+            slot.entity.as_ref().and_then(Entity::job).is_some_and(|job| job.head.ending.is_some());
+        let now = self.now;
+        match slot.leases.get_mut(&lease.node) {
+            Some(time) if time.epoch == lease.epoch => {
+                let length = Millis::try_from(time.lease_ms).unwrap_or(Millis::MAX);
+                time.expires_at = now.saturating_add(length);
+                Response::Heartbeat {
+                    expires_at: time.expires_at,
+                    heartbeat_ms: time.lease_ms / 3,
+                    cancel,
+                }
+            }
+            Some(_) | None => Self::lease_lost(),
+        }
+    }
+}
+
+/// What a worker is told of an attempt.
+fn granted(slot: &Slot, attempt: AttemptRef) -> Option<Granted> {
+    let job = slot.entity.as_ref()?.job()?;
+    let lease = slot.leases.get(&attempt.node).filter(|lease| lease.epoch == attempt.epoch)?;
+    Some(Granted {
+        lease: LeaseId { job: job.id, node: attempt.node, epoch: attempt.epoch },
+        namespace: job.namespace.clone(),
+        plan: Arc::clone(&job.plan),
+        attempt: attempt.attempt,
+        expires_at: lease.expires_at,
+        lease_ms: lease.lease_ms,
+        trace_id: Arc::clone(&job.trace_id),
+    })
+}

@@ -1,0 +1,268 @@
+//! The engine without IO: subjects in memory, what waits for them, what is offered, what is due. Inputs and time come
+//! in, requests go out; the executor of the product and the simulation drive it the same way.
+//! Invariant: an answer leaves only after the append that justifies it (`Outcome` is released by `committed`).
+//! Absent on purpose: async, stores, clocks, and iteration over hashed maps.
+
+mod admission;
+mod committer;
+mod dispatch;
+mod driver;
+mod effects;
+pub mod entity;
+mod leasing;
+pub mod message;
+pub(in crate::engine) mod projection;
+mod routing;
+mod slot;
+mod slots;
+mod timers;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use domain::ids::Millis;
+
+use self::dispatch::Dispatch;
+use self::leasing::PendingLease;
+use self::message::{EngineId, Failure, Input, LeaseRequest, Output, Request, Response, Ticket};
+use self::projection::Projection;
+use self::slots::Slots;
+use crate::event_store::contract::{AppendItem, MarkMove, Nudge};
+
+/// What an operator may set; see `config/default.toml` for the reasons.
+#[derive(Debug, Clone)]
+pub struct CoreSettings {
+    /// How long running attempts may go on after an ending is decided, milliseconds.
+    pub grace_ms: Millis,
+    /// Appends on their way at once.
+    pub appends_in_flight_max: usize,
+    /// Events that close a batch.
+    pub batch_events_max: usize,
+    /// Bytes that close a batch.
+    pub batch_bytes_max: usize,
+    /// Commands that may wait before submissions are refused.
+    pub queue_max: usize,
+    /// A subject that waits for something further away than this leaves memory, milliseconds.
+    pub park_after_ms: Millis,
+    /// How often documents are flushed, milliseconds.
+    pub view_flush_ms: Millis,
+    /// How far the view may be behind before submissions are refused, milliseconds.
+    pub view_lag_max_ms: Millis,
+}
+
+impl Default for CoreSettings {
+    fn default() -> Self {
+        Self {
+            grace_ms: 30_000,
+            appends_in_flight_max: 2,
+            batch_events_max: 2_000,
+            batch_bytes_max: 1_024 * 1_024,
+            queue_max: 50_000,
+            park_after_ms: 60_000,
+            view_flush_ms: 50,
+            view_lag_max_ms: 5_000,
+        }
+    }
+}
+
+/// Numbers for metrics and tests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CoreCounts {
+    /// Subjects in memory.
+    pub subjects: usize,
+    /// Commands that wait.
+    pub queued: usize,
+    /// Appends on their way.
+    pub appends_in_flight: usize,
+    /// Appends answered.
+    pub appends: u64,
+    /// Events committed.
+    pub events: u64,
+    /// Conflicts with other writers.
+    pub conflicts: u64,
+    /// Leases that ran out.
+    pub leases_expired: u64,
+    /// Stale reports refused.
+    pub stale_reports: u64,
+    /// How far the view is behind, milliseconds.
+    pub view_lag_ms: Millis,
+}
+
+/// The engine without IO.
+#[derive(Debug)]
+pub struct Core {
+    settings: CoreSettings,
+    me: EngineId,
+    incarnation: u32,
+    dice: u64,
+    now: Millis,
+    drivers: Vec<Option<EngineId>>,
+    slots: Slots,
+    runnable: VecDeque<u32>,
+    queued: usize,
+    dispatch: Dispatch,
+    pending_leases: BTreeMap<u64, PendingLease>,
+    next_pending: u64,
+    retries: Vec<(Ticket, LeaseRequest)>,
+    claims: BTreeMap<leasing::ClaimKey, BTreeSet<(u32, u32)>>,
+    claims_swept: Millis,
+    armed: BTreeSet<(Millis, u32)>,
+    batch: Vec<AppendItem>,
+    batch_nudges: Vec<Nudge>,
+    batch_events: usize,
+    batch_bytes: usize,
+    in_flight: usize,
+    unknown: BTreeSet<(Millis, u32)>,
+    projection: Projection,
+    leave_checks: BTreeSet<u32>,
+    mark_moves: Vec<MarkMove>,
+    outputs: VecDeque<Output>,
+    counts: CoreCounts,
+}
+
+impl Core {
+    /// An engine that drives nothing yet. `seed` starts its dice.
+    pub fn new(
+        settings: CoreSettings,
+        me: EngineId,
+        incarnation: u32,
+        seed: u64,
+        now: Millis,
+    ) -> Self {
+        Self {
+            settings,
+            me,
+            incarnation,
+            dice: seed,
+            now,
+            drivers: vec![None; usize::from(domain::bounds::GROUPS)],
+            slots: Slots::default(),
+            runnable: VecDeque::new(),
+            queued: 0,
+            dispatch: Dispatch::default(),
+            pending_leases: BTreeMap::new(),
+            next_pending: 0,
+            retries: Vec::new(),
+            claims: BTreeMap::new(),
+            claims_swept: now,
+            armed: BTreeSet::new(),
+            batch: Vec::new(),
+            batch_nudges: Vec::new(),
+            batch_events: 0,
+            batch_bytes: 0,
+            in_flight: 0,
+            unknown: BTreeSet::new(),
+            projection: Projection::default(),
+            leave_checks: BTreeSet::new(),
+            mark_moves: Vec::new(),
+            outputs: VecDeque::new(),
+            counts: CoreCounts::default(),
+        }
+    }
+
+    /// Takes one input. Follow a batch of inputs with one `turn`.
+    pub fn handle(&mut self, now: Millis, input: Input) {
+        self.now = self.now.max(now);
+        match input {
+            Input::Request { ticket, request, forwarded } => {
+                self.request(ticket, request, forwarded);
+            }
+            Input::NotForwarded { ticket, request } => self.request(ticket, request, true),
+            Input::Gone { ticket } => _ = self.dispatch.unpark(ticket),
+            Input::Appended { subjects, outcome } => self.appended(&subjects, outcome),
+            Input::Loaded { subject, result } => self.loaded(&subject, result),
+            Input::Tail { subject, after, result } => self.tail(&subject, after, result),
+            Input::MarksMoved { moves, result } => self.marks_moved(&moves, result),
+            Input::Due { marks } => self.due(marks),
+            Input::Nudged { nudges } => self.nudged(nudges),
+            Input::Flushed { shown, durable } => self.flushed(&shown, durable),
+            Input::Routes { drivers } => self.routes(drivers),
+        }
+    }
+
+    /// Does what time and inputs ask for: timers, decisions, batches, documents, leaving. Outputs follow.
+    pub fn turn(&mut self, now: Millis) {
+        self.now = self.now.max(now);
+        self.fire_timers();
+        self.write_again();
+        self.end_waits();
+        self.decide_runnable();
+        while self.serve_parked() {
+            self.decide_runnable();
+        }
+        self.close_batch();
+        self.flush_documents();
+        self.sweep_claims();
+        self.leave();
+    }
+
+    /// The next request to the outside.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When `turn` has something to do even without input.
+    pub fn next_due(&self) -> Option<Millis> {
+        let timer = self.armed.first().map(|(at, _)| *at);
+        let again = self.unknown.first().map(|(at, _)| *at);
+        let wait = self.dispatch.next_due();
+        let flush = self.projection.next_due(self.settings.view_flush_ms);
+        [timer, again, wait, flush].into_iter().flatten().min()
+    }
+
+    /// Numbers for metrics and tests.
+    pub fn counts(&self) -> CoreCounts {
+        CoreCounts {
+            subjects: self.slots.len(),
+            queued: self.queued,
+            appends_in_flight: self.in_flight,
+            view_lag_ms: self.projection.lag(self.now),
+            ..self.counts
+        }
+    }
+
+    fn answer(&mut self, ticket: Ticket, response: Response) {
+        self.outputs.push_back(Output::Answer { ticket, response });
+    }
+
+    fn fail(&mut self, ticket: Ticket, failure: Failure) {
+        self.answer(ticket, Response::Failed(failure));
+    }
+
+    fn request(&mut self, ticket: Ticket, request: Request, forwarded: bool) {
+        if let Some(refusal) = self.overload(&request) {
+            return self.fail(ticket, refusal);
+        }
+        match request {
+            Request::Lease(request) => self.lease_request(ticket, request),
+            Request::Queues { namespace } => {
+                let facts = self.dispatch.queue_facts(&namespace);
+                self.answer(ticket, Response::Queues(facts));
+            }
+            Request::Workers { namespace } => {
+                let facts = self.dispatch.worker_facts(&namespace);
+                self.answer(ticket, Response::Workers(facts));
+            }
+            Request::Command { .. }
+            | Request::Heartbeat { .. }
+            | Request::Read { .. }
+            | Request::AskGrant { .. } => {
+                self.route(ticket, request, forwarded);
+            }
+        }
+    }
+
+    /// A number that depends only on the seed and the draws before it (splitmix64).
+    fn draw(&mut self) -> u64 {
+        self.dice = self.dice.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.dice;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// In [0, 1).
+    #[expect(clippy::cast_precision_loss, reason = "53 bits fit a f64 exactly")]
+    fn draw_unit(&mut self) -> f64 {
+        (self.draw() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}

@@ -1,0 +1,167 @@
+//! What the view must show: dirty subjects become documents at commit points, folded, one flush at a time. A document
+//! is made only of a committed state.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use domain::ids::{Millis, SubjectId};
+use domain::job::state::JobState;
+use domain::job::summary::JobSnapshot;
+
+use crate::engine::core::Core;
+use crate::engine::core::entity::Entity;
+use crate::engine::core::message::Output;
+use crate::engine::core::slot::Slot;
+use crate::view::contract::{Columns, Document, JobColumns};
+
+/// How long a deleted subject's seq stays in the view, so that no late flush brings it back.
+const TOMBSTONE_KEPT_MS: Millis = 24 * 3_600 * 1_000;
+/// Documents of one flush.
+const FLUSH_MAX: usize = 2_000;
+
+/// What is not shown yet.
+#[derive(Debug, Default)]
+pub(super) struct Projection {
+    dirty: BTreeMap<u32, Millis>,
+    /// Dirty and in the middle of an append: their documents are made at the next commit.
+    waited: BTreeSet<u32>,
+    made: Vec<Document>,
+    under_way: bool,
+    last_flush: Millis,
+    /// When the oldest change that is being flushed was made.
+    flushing_since: Option<Millis>,
+}
+
+impl Projection {
+    pub(super) fn dirty(&mut self, ix: u32, now: Millis) {
+        self.dirty.entry(ix).or_insert(now);
+    }
+
+    pub(super) fn forget(&mut self, ix: u32) {
+        self.dirty.remove(&ix);
+        self.waited.remove(&ix);
+    }
+
+    /// How far the view is behind.
+    pub(super) fn lag(&self, now: Millis) -> Millis {
+        let oldest =
+            self.dirty.values().min().copied().into_iter().chain(self.flushing_since).min();
+        oldest.map_or(0, |since| (now - since).max(0))
+    }
+
+    pub(super) fn next_due(&self, every: Millis) -> Option<Millis> {
+        let waits = (!self.dirty.is_empty() || !self.made.is_empty()) && !self.under_way;
+        waits.then(|| self.last_flush.saturating_add(every))
+    }
+}
+
+impl Core {
+    /// At a commit: makes the document that a flush waits for.
+    pub(super) fn view_if_waited(&mut self, ix: u32, slot: &mut Slot) {
+        if self.projection.waited.remove(&ix) {
+            self.make_document(ix, slot);
+        }
+    }
+
+    fn make_document(&mut self, ix: u32, slot: &mut Slot) {
+        let Some(since) = self.projection.dirty.remove(&ix) else { return };
+        slot.dirty_since = None;
+        let document =
+            slot.entity.as_ref().and_then(|entity| document(&slot.subject, entity, slot.seq));
+        if let Some(document) = document {
+            slot.flushing = Some(slot.seq);
+            let oldest = self.projection.flushing_since.map_or(since, |before| before.min(since));
+            self.projection.flushing_since = Some(oldest);
+            self.projection.made.push(document);
+        }
+    }
+
+    pub(super) fn flush_documents(&mut self) {
+        let due =
+            self.projection.last_flush.saturating_add(self.settings.view_flush_ms) <= self.now;
+        if self.projection.under_way || !due {
+            return;
+        }
+        let dirty: Vec<u32> = self.projection.dirty.keys().copied().take(FLUSH_MAX).collect();
+        for ix in dirty {
+            let Some(mut slot) = self.slots.take(ix) else { continue };
+            if slot.is_settled() {
+                self.make_document(ix, &mut slot);
+            } else {
+                self.projection.waited.insert(ix);
+            }
+            self.slots.put(ix, slot);
+        }
+        if self.projection.made.is_empty() {
+            // What is in the middle of an append is made at its commit and goes with the next flush.
+            self.projection.last_flush = self.now;
+            return;
+        }
+        self.projection.under_way = true;
+        self.projection.last_flush = self.now;
+        let documents = std::mem::take(&mut self.projection.made);
+        self.outputs.push_back(Output::Flush { documents });
+    }
+
+    pub(super) fn flushed(&mut self, shown: &[(SubjectId, u64)], durable: bool) {
+        self.projection.under_way = false;
+        if self.projection.made.is_empty() {
+            self.projection.flushing_since = None;
+        }
+        for (subject, seq) in shown {
+            let Some(ix) = self.slots.find(subject) else { continue };
+            let now = self.now;
+            let Some(slot) = self.slots.get_mut(ix) else { continue };
+            if slot.flushing == Some(*seq) {
+                slot.flushing = None;
+            }
+            if durable {
+                slot.shown = slot.shown.max(*seq);
+            } else {
+                slot.dirty_since.get_or_insert(now);
+                self.projection.dirty(ix, now);
+            }
+            self.leave_checks.insert(ix);
+        }
+    }
+}
+
+/// The document that shows a subject after `seq` events.
+pub(in crate::engine) fn document(
+    subject: &SubjectId,
+    entity: &Entity,
+    seq: u64,
+) -> Option<Document> {
+    let (columns, body) = match entity {
+        Entity::Job(job) => {
+            let summary = JobSnapshot::of(job).summary_as_changed();
+            (Columns::Job(Box::new(columns(job))), serde_json::to_string(&summary))
+        }
+        Entity::Environment(environment) if environment.deleted => {
+            let keep_until = environment.updated_at.saturating_add(TOMBSTONE_KEPT_MS);
+            (Columns::Deleted { keep_until }, Ok(String::new()))
+        }
+        Entity::Environment(environment) => {
+            let name = environment.name.to_string();
+            (Columns::Named { name }, serde_json::to_string(&environment.summary()))
+        }
+    };
+    let body: Arc<str> = Arc::from(body.ok()?);
+    Some(Document { subject: subject.clone(), seq, columns, body })
+}
+
+fn columns(job: &JobState) -> JobColumns {
+    JobColumns {
+        name: job.head.about.name.clone(),
+        status: job.head.status.as_str(),
+        job_type: job.plan.job_type.clone(),
+        environment: job.plan.environment.to_string(),
+        parent_job_id: None,
+        triggered_by: job.plan.triggered_by.clone(),
+        error_class: job.head.error.as_ref().map(|error| error.class.clone()),
+        priority: job.head.about.priority,
+        tags: job.head.about.tags.clone(),
+        created_at: job.head.created_at,
+        updated_at: job.head.updated_at,
+    }
+}

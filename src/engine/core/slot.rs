@@ -1,0 +1,167 @@
+//! One loaded subject with everything volatile about it: commands that wait, the append in flight, timers, lease
+//! expiries, what it offers. All of it can be thrown away and made anew from the stream.
+//! Invariant: at most one append in flight; while there is one, `entity` is ahead of the committed state by it, and
+//! nobody is shown `entity`.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+
+use domain::ids::{Epoch, LeaseId, Millis, SubjectId};
+
+use crate::engine::core::entity::{Entity, EntityEvent, EntityUndo};
+use crate::engine::core::message::{Caller, Command, GrantRequest, Response, Ticket};
+use crate::event_store::contract::{AppendItem, ChainHash};
+
+/// What a subject's timer is about: a node's position, or one of these.
+pub(super) const JOB_TIMER: u32 = u32::MAX;
+/// Ask the environment again.
+pub(super) const ASK_TIMER: u32 = u32::MAX - 1;
+/// Look whether every grant still has its job.
+pub(super) const RECONCILE_TIMER: u32 = u32::MAX - 2;
+
+/// Where a command came from, and so what its answer is for.
+#[derive(Debug, Clone)]
+pub(super) enum Origin {
+    /// Somebody waits for the answer.
+    Asked(Ticket),
+    /// A part of a lease request.
+    Lease { request: u64, nodes: Vec<u32> },
+    /// Timers and expiries: nobody waits.
+    Clock,
+    /// An environment's grant waits for the job's word.
+    Grant { environment: SubjectId, run: u32, number: u64 },
+    /// The environment decides whom to grant; on the outcome the ask is closed or asked again.
+    Admission { ask: GrantRequest },
+    /// A message to another subject.
+    Message,
+}
+
+/// Something that waits for its turn.
+#[derive(Debug)]
+pub(super) enum Waiting {
+    Command { origin: Origin, command: Command, caller: Caller, tries: u8 },
+    Read { ticket: Ticket },
+    Heartbeat { ticket: Ticket, lease: LeaseId },
+}
+
+/// What will be said when the append has committed.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) waiting: Waiting,
+    pub(super) response: Response,
+}
+
+/// An append under way.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    pub(super) item: AppendItem,
+    pub(super) events: Vec<EntityEvent>,
+    pub(super) undo: EntityUndo,
+    pub(super) outcomes: Vec<Outcome>,
+    /// Its outcome is unknown: the same record is written again then.
+    pub(super) again_at: Option<Millis>,
+}
+
+/// How far a slot is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Its stream is being read; commands wait.
+    Loading,
+    /// Its tail is being read after a conflict or a nudge.
+    Catching,
+    /// Its wake mark is being moved to now, before it may append.
+    Waking,
+    /// Its wake mark is being moved away or later; it goes when that is done.
+    Leaving,
+    /// Ready to decide.
+    Ready,
+}
+
+/// A running attempt's volatile expiry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LeaseTime {
+    pub(super) epoch: Epoch,
+    pub(super) expires_at: Millis,
+    pub(super) lease_ms: u64,
+}
+
+/// One subject in memory.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) subject: SubjectId,
+    pub(super) entity: Option<Entity>,
+    pub(super) phase: Phase,
+    pub(super) seq: u64,
+    pub(super) chain: ChainHash,
+    pub(super) queue: VecDeque<Waiting>,
+    pub(super) in_flight: Option<Box<InFlight>>,
+    /// Number and due time of the wake mark; number 0: there is none.
+    pub(super) mark: (u64, Option<Millis>),
+    /// This engine does not drive it: nothing volatile is kept, and it goes when its commands are answered.
+    pub(super) guest: bool,
+    pub(super) timers: BinaryHeap<Reverse<(Millis, u32)>>,
+    pub(super) armed: Option<Millis>,
+    pub(super) leases: BTreeMap<u32, LeaseTime>,
+    /// Score of each node that lies in a heap.
+    pub(super) offered: BTreeMap<u32, Millis>,
+    /// Nodes handed to a lease request whose outcome is open.
+    pub(super) reserved: BTreeSet<u32>,
+    /// Since when the view shows less than the stream.
+    pub(super) dirty_since: Option<Millis>,
+    /// The seq the view shows durably.
+    pub(super) shown: u64,
+    /// The seq of the document that is being flushed or waits for it.
+    pub(super) flushing: Option<u64>,
+    /// Jobs that ask this environment.
+    pub(super) asks: Vec<GrantRequest>,
+    /// An environment that was loaded grants nothing before this: those who hold grants are heard first.
+    pub(super) grants_from: Millis,
+    /// What is stored cannot be read.
+    pub(super) damaged: Option<String>,
+    /// Nudged up to this seq; cleared when the tail was read.
+    pub(super) nudged: Option<u64>,
+    /// When it was touched last, for leaving memory.
+    pub(super) touched_at: Millis,
+}
+
+impl Slot {
+    pub(super) fn new(subject: SubjectId, phase: Phase, chain: ChainHash, now: Millis) -> Self {
+        Self {
+            subject,
+            entity: None,
+            phase,
+            seq: 0,
+            chain,
+            queue: VecDeque::new(),
+            in_flight: None,
+            mark: (0, None),
+            guest: false,
+            timers: BinaryHeap::new(),
+            armed: None,
+            leases: BTreeMap::new(),
+            offered: BTreeMap::new(),
+            reserved: BTreeSet::new(),
+            dirty_since: None,
+            shown: 0,
+            flushing: None,
+            asks: Vec::new(),
+            grants_from: now,
+            damaged: None,
+            nudged: None,
+            touched_at: now,
+        }
+    }
+
+    /// Nothing is under way: what `entity` shows is committed.
+    pub(super) fn is_settled(&self) -> bool {
+        self.in_flight.is_none()
+    }
+
+    /// Nothing waits and nothing is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.is_settled()
+            && self.queue.is_empty()
+            && self.phase == Phase::Ready
+            && self.reserved.is_empty()
+    }
+}

@@ -1,0 +1,64 @@
+//! The subjects in memory, by number and by name. Numbers are used again after a subject has left, so everything that
+//! holds one (heaps, timers) lets go of it when the subject leaves.
+
+use std::collections::BTreeMap;
+
+use domain::ids::SubjectId;
+
+use crate::engine::core::slot::Slot;
+
+/// All slots.
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    all: Vec<Option<Box<Slot>>>,
+    by_subject: BTreeMap<SubjectId, u32>,
+    free: Vec<u32>,
+}
+
+impl Slots {
+    pub(super) fn len(&self) -> usize {
+        self.by_subject.len()
+    }
+
+    pub(super) fn find(&self, subject: &SubjectId) -> Option<u32> {
+        self.by_subject.get(subject).copied()
+    }
+
+    pub(super) fn add(&mut self, slot: Slot) -> u32 {
+        let ix = self.free.pop().unwrap_or_else(|| {
+            self.all.push(None);
+            u32::try_from(self.all.len() - 1).unwrap_or(u32::MAX)
+        });
+        self.by_subject.insert(slot.subject.clone(), ix);
+        self.all[ix as usize] = Some(Box::new(slot));
+        ix
+    }
+
+    pub(super) fn get(&self, ix: u32) -> Option<&Slot> {
+        self.all.get(ix as usize).and_then(Option::as_deref)
+    }
+
+    pub(super) fn get_mut(&mut self, ix: u32) -> Option<&mut Slot> {
+        self.all.get_mut(ix as usize).and_then(Option::as_deref_mut)
+    }
+
+    /// Takes a slot out to work on it beside the rest of the core; `put` brings it back under the same number.
+    pub(super) fn take(&mut self, ix: u32) -> Option<Box<Slot>> {
+        self.all.get_mut(ix as usize).and_then(Option::take)
+    }
+
+    pub(super) fn put(&mut self, ix: u32, slot: Box<Slot>) {
+        self.all[ix as usize] = Some(slot);
+    }
+
+    pub(super) fn remove(&mut self, ix: u32) -> Option<Box<Slot>> {
+        let slot = self.take(ix)?;
+        self.by_subject.remove(&slot.subject);
+        self.free.push(ix);
+        Some(slot)
+    }
+
+    pub(super) fn numbers(&self) -> impl Iterator<Item = u32> + '_ {
+        self.by_subject.values().copied()
+    }
+}

@@ -1,0 +1,497 @@
+//! Runs the core: takes what is asked from a channel, gives it time and randomness, carries its outputs to the stores
+//! and back. Thin on purpose; whatever can be decided is decided in `core`.
+//! Always holds: inputs that are at hand are heard before time is, so that no lease runs out under a heartbeat that has
+//! arrived.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use domain::ids::{GroupId, Millis, SubjectId};
+use domain::job::command::{JobCommand, Outcome, Report};
+use domain::payload::Hash;
+use futures_util::future::BoxFuture;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::engine::core::message::{
+    Caller, Command, EngineId, Failure, Granted, Input, Output, Request, Response, Ticket,
+};
+use crate::engine::core::{Core, CoreSettings};
+use crate::engine::handle::{Engine, Gauges};
+use crate::engine::loader;
+use crate::environment::Surroundings;
+use crate::event_store::contract::{EventStore, EventStoreError, StoreResult};
+use crate::view::contract::{Document, View, ViewResult};
+
+/// Messages that may wait; beyond it askers wait in the channel, which is their backpressure.
+const CHANNEL_MAX: usize = 65_536;
+/// Messages heard before the core gets its turn.
+const HEARD_MAX: usize = 4_096;
+/// Streams read at once.
+const LOADS_MAX: usize = 64;
+/// Marks read at once.
+const MARKS_PAGE: usize = 5_000;
+/// How often parked subjects that become due are looked for; marks due until a little after the next look are taken.
+const LOOK_EVERY_MS: Millis = 5_000;
+
+/// What reaches the executor.
+#[derive(Debug)]
+pub enum Message {
+    /// One request.
+    Ask {
+        /// What.
+        request: Request,
+        /// For the answer.
+        reply: oneshot::Sender<Response>,
+        /// By another engine.
+        forwarded: bool,
+    },
+    /// Many requests at once.
+    AskAll(Vec<(Request, oneshot::Sender<Response>)>),
+    /// Something that was asked of the outside came back.
+    Came(Input),
+    /// Finish what is under way, then end.
+    Stop,
+}
+
+/// Carries requests to other engines. None: no answer came, which says nothing about what was done.
+pub trait Forward: Send + Sync + std::fmt::Debug {
+    /// Asks another engine.
+    fn forward(&self, to: EngineId, request: Request) -> BoxFuture<'static, Option<Response>>;
+}
+
+/// What an engine is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// For the core.
+    pub settings: CoreSettings,
+    /// This engine's number.
+    pub me: EngineId,
+    /// The driver of each group.
+    pub drivers: Vec<Option<EngineId>>,
+    /// The truth.
+    pub store: Arc<dyn EventStore>,
+    /// For looking.
+    pub view: Arc<dyn View>,
+    /// Clock, dice, ids.
+    pub surroundings: Surroundings,
+    /// The way to other engines; none: there are none, and nobody else writes.
+    pub forward: Option<Arc<dyn Forward>>,
+}
+
+/// Starts an engine. It serves at once; subjects of its groups are loaded meanwhile.
+///
+/// # Errors
+/// What the store says when it is asked who it is.
+pub async fn start(parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(), EventStoreError>>)> {
+    let info = parts.store.info().await?;
+    let clock = Arc::clone(&parts.surroundings.clock);
+    clock.raise_floor(info.newest_at);
+    clock.start_serving();
+    let seed = parts.surroundings.dice.next_u64();
+    let mut core = Core::new(parts.settings, parts.me, info.incarnation, seed, clock.now_ms());
+    core.handle(clock.now_ms(), Input::Routes { drivers: parts.drivers.clone() });
+    let (inputs, messages) = mpsc::channel(CHANNEL_MAX);
+    let (returns, came) = mpsc::unbounded_channel();
+    let gauges = Arc::new(Gauges::default());
+    gauges.store_ok.store(true, Ordering::Relaxed);
+    let engine = Engine {
+        inputs,
+        store: Arc::clone(&parts.store),
+        view: Arc::clone(&parts.view),
+        clock: Arc::clone(&clock),
+        ids: parts.surroundings.ids.clone(),
+        gauges: Arc::clone(&gauges),
+    };
+    let executor = Executor {
+        core,
+        store: parts.store,
+        view: parts.view,
+        clock,
+        gauges,
+        forward: parts.forward,
+        groups: driven(&parts.drivers, parts.me),
+        returns,
+        replies: HashMap::new(),
+        next_ticket: 0,
+        loads: Arc::new(Semaphore::new(LOADS_MAX)),
+        stopping: false,
+        under_way: 0,
+        fatal: None,
+    };
+    executor.spawn(adopt_view(engine.clone(), info.store_id));
+    let task = tokio::spawn(executor.run(messages, came));
+    Ok((engine, task))
+}
+
+fn driven(drivers: &[Option<EngineId>], me: EngineId) -> Vec<GroupId> {
+    GroupId::all()
+        .filter(|group| drivers.get(usize::from(group.index())).copied().flatten() == Some(me))
+        .collect()
+}
+
+/// Makes the view this store's, from the streams where it is not.
+async fn adopt_view(engine: Engine, store_id: String) -> Option<Input> {
+    let rebuilt = match engine.view.adopt(&store_id, true).await {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            rebuild_view(engine.store.as_ref(), engine.view.as_ref(), &store_id).await.map(|_| ())
+        }
+        Err(error) => Err(error.to_string()),
+    };
+    match rebuilt {
+        Ok(()) => engine.gauges.view_whole.store(true, Ordering::Relaxed),
+        Err(error) => {
+            tracing::error!(%error, "the view could not be made whole: lists are incomplete");
+        }
+    }
+    None
+}
+
+/// Writes the document of every stream. Answers how many.
+///
+/// # Errors
+/// What keeps a store from answering, in words.
+pub async fn rebuild_view(
+    store: &dyn EventStore,
+    view: &dyn View,
+    store_id: &str,
+) -> Result<u64, String> {
+    view.adopt(store_id, false).await.map_err(|error| error.to_string())?;
+    let mut count = 0;
+    for group in GroupId::all() {
+        let mut after = None;
+        loop {
+            let subjects = store
+                .subjects(group, after.clone(), MARKS_PAGE)
+                .await
+                .map_err(|error| error.to_string())?;
+            let Some(last) = subjects.last().cloned() else { break };
+            let mut documents = Vec::with_capacity(subjects.len());
+            for subject in subjects {
+                match loader::load(store, &subject).await {
+                    Ok(stream) => {
+                        let document = stream.entity.and_then(|entity| {
+                            crate::engine::core::projection::document(&subject, &entity, stream.seq)
+                        });
+                        documents.extend(document);
+                    }
+                    Err(error) => tracing::error!(%subject, %error, "left out of the view"),
+                }
+            }
+            count += documents.len() as u64;
+            view.flush(documents).await.map_err(|error| error.to_string())?;
+            after = Some(last);
+        }
+    }
+    view.sync().await.map_err(|error| error.to_string())?;
+    view.adopt(store_id, true).await.map_err(|error| error.to_string())?;
+    Ok(count)
+}
+
+struct Executor {
+    core: Core,
+    store: Arc<dyn EventStore>,
+    view: Arc<dyn View>,
+    clock: Arc<dyn crate::environment::Clock>,
+    gauges: Arc<Gauges>,
+    forward: Option<Arc<dyn Forward>>,
+    groups: Vec<GroupId>,
+    returns: mpsc::UnboundedSender<Input>,
+    /// Looked up by ticket only.
+    replies: HashMap<Ticket, oneshot::Sender<Response>>,
+    next_ticket: Ticket,
+    loads: Arc<Semaphore>,
+    stopping: bool,
+    /// Writes whose outcome is not back yet.
+    under_way: usize,
+    fatal: Option<EventStoreError>,
+}
+
+impl Executor {
+    async fn run(
+        mut self,
+        mut messages: mpsc::Receiver<Message>,
+        mut came: mpsc::UnboundedReceiver<Input>,
+    ) -> Result<(), EventStoreError> {
+        let mut look_at = self.clock.now_ms();
+        let mut heard = Vec::with_capacity(HEARD_MAX);
+        loop {
+            let now = self.clock.now_ms();
+            if now >= look_at && !self.stopping {
+                look_at = now.saturating_add(LOOK_EVERY_MS);
+                self.look_for_due(now.saturating_add(LOOK_EVERY_MS + 1_000));
+            }
+            self.turn();
+            if let Some(error) = self.fatal.take() {
+                return Err(error);
+            }
+            if self.stopping && self.under_way == 0 {
+                return Ok(());
+            }
+            let next = self.core.next_due().map_or(look_at, |due| due.min(look_at));
+            let wait = u64::try_from(next - self.clock.now_ms()).unwrap_or(0);
+            tokio::select! {
+                count = messages.recv_many(&mut heard, HEARD_MAX), if !self.stopping => {
+                    self.stopping |= count == 0;
+                }
+                input = came.recv() => self.back(input),
+                () = self.clock.sleep(Duration::from_millis(wait)) => {}
+            }
+            while let Ok(input) = came.try_recv() {
+                self.back(Some(input));
+            }
+            while heard.len() < HEARD_MAX
+                && let Ok(message) = messages.try_recv()
+            {
+                heard.push(message);
+            }
+            for message in heard.drain(..) {
+                self.hear(message);
+            }
+        }
+    }
+
+    fn turn(&mut self) {
+        let now = self.clock.now_ms();
+        self.core.turn(now);
+        while let Some(output) = self.core.poll() {
+            self.perform(output);
+        }
+        let counts = self.core.counts();
+        *self.gauges.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = counts;
+        self.gauges.turned_at.store(u64::try_from(now).unwrap_or(0), Ordering::Relaxed);
+    }
+
+    fn back(&mut self, input: Option<Input>) {
+        let Some(input) = input else { return };
+        if matches!(
+            input,
+            Input::Appended { .. } | Input::Flushed { .. } | Input::MarksMoved { .. }
+        ) {
+            self.under_way -= 1;
+        }
+        if let Input::Appended { outcome, .. } = &input {
+            self.gauges.store_ok.store(outcome.is_ok(), Ordering::Relaxed);
+            if let Err(error @ EventStoreError::Fatal(_)) = outcome {
+                tracing::error!(%error, "the engine stops: nothing more can be made durable");
+                self.fatal = Some(error.clone());
+            }
+        }
+        self.core.handle(self.clock.now_ms(), input);
+    }
+
+    fn hear(&mut self, message: Message) {
+        match message {
+            Message::Ask { request, reply, forwarded } => self.ask(request, reply, forwarded),
+            Message::AskAll(all) => {
+                for (request, reply) in all {
+                    self.ask(request, reply, false);
+                }
+            }
+            Message::Came(input) => self.core.handle(self.clock.now_ms(), input),
+            Message::Stop => self.stopping = true,
+        }
+    }
+
+    fn ask(&mut self, request: Request, reply: oneshot::Sender<Response>, forwarded: bool) {
+        self.next_ticket += 1;
+        let ticket = self.next_ticket;
+        if matches!(request, Request::Lease(_)) {
+            self.drop_gone();
+        }
+        self.replies.insert(ticket, reply);
+        self.core.handle(self.clock.now_ms(), Input::Request { ticket, request, forwarded });
+    }
+
+    /// Parked requests of clients that went away are let go of; looked at now and then, as the table grows.
+    fn drop_gone(&mut self) {
+        if !self.next_ticket.is_multiple_of(256) {
+            return;
+        }
+        let gone: Vec<Ticket> = self
+            .replies
+            .iter()
+            .filter(|(_, reply)| reply.is_closed())
+            .map(|(ticket, _)| *ticket)
+            .collect();
+        for ticket in gone {
+            self.replies.remove(&ticket);
+            self.core.handle(self.clock.now_ms(), Input::Gone { ticket });
+        }
+    }
+
+    fn spawn(&self, work: impl Future<Output = Option<Input>> + Send + 'static) {
+        let returns = self.returns.clone();
+        tokio::spawn(async move {
+            if let Some(input) = work.await {
+                // The executor is gone only when the process ends.
+                let _ = returns.send(input);
+            }
+        });
+    }
+
+    fn perform(&mut self, output: Output) {
+        match output {
+            Output::Append { nudges, items } => {
+                let store = Arc::clone(&self.store);
+                self.under_way += 1;
+                self.spawn(async move {
+                    let subjects: Vec<SubjectId> =
+                        items.iter().map(|item| item.subject.clone()).collect();
+                    let outcome = if nudges.is_empty() {
+                        store.append(items).await
+                    } else {
+                        match store.nudge(nudges).await {
+                            Ok(()) => store.append(items).await,
+                            Err(error) => Err(error),
+                        }
+                    };
+                    Some(Input::Appended { subjects, outcome })
+                });
+            }
+            Output::Load { subject } => {
+                let (store, loads) = (Arc::clone(&self.store), Arc::clone(&self.loads));
+                self.spawn(async move {
+                    let _permit = loads.acquire().await;
+                    let result = loader::load(store.as_ref(), &subject).await.map(Box::new);
+                    Some(Input::Loaded { subject, result })
+                });
+            }
+            Output::LoadTail { subject, after, chain } => {
+                let store = Arc::clone(&self.store);
+                self.spawn(async move {
+                    let result = loader::tail(store.as_ref(), &subject, after, chain).await;
+                    Some(Input::Tail { subject, after, result })
+                });
+            }
+            Output::MoveMarks { moves } => {
+                let store = Arc::clone(&self.store);
+                self.under_way += 1;
+                self.spawn(async move {
+                    let result = store.move_marks(moves.clone()).await;
+                    Some(Input::MarksMoved { moves, result })
+                });
+            }
+            Output::ClearNudges { nudges } => {
+                let store = Arc::clone(&self.store);
+                self.spawn(async move {
+                    if let Err(error) = store.clear_nudges(nudges).await {
+                        tracing::warn!(%error, "nudges stay for the next look");
+                    }
+                    None
+                });
+            }
+            Output::Flush { documents } => {
+                let view = Arc::clone(&self.view);
+                self.under_way += 1;
+                self.spawn(async move {
+                    let shown = documents
+                        .iter()
+                        .map(|document| (document.subject.clone(), document.seq))
+                        .collect();
+                    let durable = flush(view.as_ref(), documents).await;
+                    if let Err(error) = &durable {
+                        tracing::warn!(%error, "documents are flushed again");
+                    }
+                    Some(Input::Flushed { shown, durable: durable.is_ok() })
+                });
+            }
+            Output::Answer { ticket, response } => self.reply(ticket, response),
+            Output::Forward { to, ticket, request } => self.forward(to, ticket, request),
+        }
+    }
+
+    fn reply(&mut self, ticket: Ticket, response: Response) {
+        let Some(reply) = self.replies.remove(&ticket) else { return };
+        if let Err(Response::Leases(granted)) = reply.send(response) {
+            for lease in granted {
+                self.give_back(&lease);
+            }
+        }
+    }
+
+    /// The asker is gone: its attempt is given back, not counted.
+    fn give_back(&mut self, granted: &Granted) {
+        let report = Report {
+            node: granted.lease.node,
+            epoch: granted.lease.epoch,
+            hash: Hash::of(b"undelivered"),
+            outcome: Outcome::Release { undelivered: true },
+        };
+        let request = Request::Command {
+            subject: SubjectId::job(granted.namespace.clone(), granted.lease.job),
+            command: Command::Job(JobCommand::Report(Box::new(report))),
+            caller: Caller::engine(),
+        };
+        self.core
+            .handle(self.clock.now_ms(), Input::Request { ticket: 0, request, forwarded: false });
+    }
+
+    fn forward(&mut self, to: EngineId, ticket: Ticket, request: Request) {
+        let Some(forward) = self.forward.clone() else {
+            self.core.handle(self.clock.now_ms(), Input::NotForwarded { ticket, request });
+            return;
+        };
+        let reply = self.replies.remove(&ticket);
+        let returns = self.returns.clone();
+        let (tickets, inputs) = (ticket, returns);
+        tokio::spawn(async move {
+            match (forward.forward(to, request.clone()).await, reply) {
+                (Some(response), Some(reply)) => _ = reply.send(response),
+                (Some(_), None) => {}
+                // Decided here: safe, since the append says who was first.
+                (None, reply) => {
+                    _ = inputs
+                        .send(Input::NotForwarded { ticket: tickets, request })
+                        .map(|()| drop(reply));
+                }
+            }
+        });
+    }
+
+    /// Looks for subjects of driven groups that are due soon, and for what other engines wrote.
+    fn look_for_due(&self, until: Millis) {
+        for group in self.groups.clone() {
+            let (store, returns) = (Arc::clone(&self.store), self.returns.clone());
+            let nudges = self.forward.is_some();
+            self.spawn(async move {
+                let mut after = None;
+                loop {
+                    match store.live(group, until, after.clone(), MARKS_PAGE).await {
+                        Ok(marks) => {
+                            let Some(last) = marks.last().map(|mark| mark.subject.clone()) else { break };
+                            let whole = marks.len() < MARKS_PAGE;
+                            let _ = returns.send(Input::Due { marks });
+                            after = Some(last);
+                            if whole {
+                                break;
+                            }
+                        }
+                        Err(error) => {
+                            tracing::warn!(%error, group = group.index(), "due subjects could not be looked for");
+                            break;
+                        }
+                    }
+                }
+                if !nudges {
+                    return None;
+                }
+                let nudges = store.nudges(group).await.unwrap_or_default();
+                (!nudges.is_empty()).then_some(Input::Nudged { nudges })
+            });
+        }
+    }
+}
+
+async fn flush(view: &dyn View, documents: Vec<Document>) -> ViewResult<()> {
+    view.flush(documents).await?;
+    view.sync().await
+}
+
+/// The answer to a request that cannot be taken any more.
+pub fn stopping() -> Response {
+    Response::Failed(Failure::Unavailable)
+}

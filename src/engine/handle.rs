@@ -1,0 +1,503 @@
+//! What everything above the engine asks it: typed requests to the core, and reads of streams for what the core does
+//! not keep. Cheap to clone.
+//! Always holds: an answer to a change leaves only after its append; a lease whose asker is gone is given back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use domain::environment::command::{Definition, EnvironmentCommand};
+use domain::environment::state::EnvironmentState;
+use domain::ids::{EnvironmentName, JobId, LeaseId, Millis, Namespace, SubjectId};
+use domain::job::command::{Answer, JobCommand, Report, Submission};
+use domain::job::summary::JobSnapshot;
+use domain::payload::{Payload, StoredPayload};
+use domain::refusal::Refusal;
+use serde_json::value::RawValue;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::engine::core::CoreCounts;
+use crate::engine::core::entity::{Entity, EntityEvent};
+use crate::engine::core::message::{
+    Caller, Command, Failure, Granted, LeaseRequest, QueueFacts, Request, Response, Shown,
+    WorkerFacts,
+};
+use crate::engine::executor::Message;
+use crate::engine::loader;
+use crate::environment::{Clock, Ids};
+use crate::event_store::contract::{ChainHash, EventStore, EventStoreError};
+use crate::view::contract::View;
+
+/// Why a request to the engine came to nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// The rules say no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// It is not known whether the change is durable; asking again with the same key tells.
+    #[error("the outcome is not known yet")]
+    OutcomeUnknown,
+    /// The store cannot be reached.
+    #[error("the store cannot be reached")]
+    Unavailable,
+    /// No room.
+    #[error("the store is full")]
+    Full,
+    /// Too much is waiting.
+    #[error("too much is waiting")]
+    Overloaded,
+    /// The view is too far behind for new jobs.
+    #[error("the view is too far behind")]
+    ViewBehind,
+    /// What is stored of this subject cannot be read.
+    #[error("stored data cannot be read: {0}")]
+    Damaged(String),
+    /// The engine is stopping.
+    #[error("the engine is stopping")]
+    Stopping,
+}
+
+impl From<Failure> for EngineError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::OutcomeUnknown => Self::OutcomeUnknown,
+            Failure::Unavailable => Self::Unavailable,
+            Failure::Full => Self::Full,
+            Failure::Overloaded => Self::Overloaded,
+            Failure::ViewBehind => Self::ViewBehind,
+            Failure::Damaged(reason) => Self::Damaged(reason),
+        }
+    }
+}
+
+impl From<EventStoreError> for EngineError {
+    fn from(error: EventStoreError) -> Self {
+        match error {
+            EventStoreError::Damaged { reason, .. } => Self::Damaged(reason),
+            EventStoreError::Full => Self::Full,
+            EventStoreError::Unavailable(_) | EventStoreError::Fatal(_) => Self::Unavailable,
+        }
+    }
+}
+
+/// What a command came to, with the subject as it was right after the command, also when it is asked again.
+#[derive(Debug, Clone)]
+pub struct Changed<T> {
+    /// The subject right after the command.
+    pub subject: T,
+    /// The command was answered before.
+    pub replayed: bool,
+}
+
+/// What became of one report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reported {
+    /// It counts.
+    Recorded,
+    /// It counted before.
+    Replayed,
+    /// It does not count.
+    Refused(EngineError),
+}
+
+/// An attempt is kept until then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// On the engine's clock.
+    pub expires_at: Millis,
+    /// The next heartbeat is due after so many milliseconds.
+    pub heartbeat_ms: u64,
+    /// The worker should stop.
+    pub cancel: bool,
+}
+
+/// The engine as seen from above.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    pub(super) inputs: mpsc::Sender<Message>,
+    pub(super) store: Arc<dyn EventStore>,
+    pub(super) view: Arc<dyn View>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) ids: Ids,
+    pub(super) gauges: Arc<Gauges>,
+}
+
+/// Numbers that the executor publishes after each turn, for metrics and health.
+#[derive(Debug, Default)]
+pub struct Gauges {
+    pub(super) counts: std::sync::Mutex<CoreCounts>,
+    pub(super) turned_at: AtomicU64,
+    pub(super) view_whole: std::sync::atomic::AtomicBool,
+    pub(super) store_ok: std::sync::atomic::AtomicBool,
+}
+
+impl Engine {
+    /// The engine's clock, in milliseconds.
+    pub fn now(&self) -> Millis {
+        self.clock.now_ms()
+    }
+
+    /// Mints ids.
+    pub fn ids(&self) -> &Ids {
+        &self.ids
+    }
+
+    /// The documents people query.
+    pub fn view(&self) -> &dyn View {
+        self.view.as_ref()
+    }
+
+    /// The core's numbers after its last turn.
+    pub fn counts(&self) -> CoreCounts {
+        *self.gauges.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// When the core had its last turn, on the engine's clock.
+    pub fn turned_at(&self) -> Millis {
+        Millis::try_from(self.gauges.turned_at.load(Ordering::Relaxed)).unwrap_or(Millis::MAX)
+    }
+
+    /// Whether the last append was answered by the store.
+    pub fn store_answers(&self) -> bool {
+        self.gauges.store_ok.load(Ordering::Relaxed)
+    }
+
+    /// Whether every stream is in the view; false while it is rebuilt.
+    pub fn view_is_whole(&self) -> bool {
+        self.gauges.view_whole.load(Ordering::Relaxed)
+    }
+
+    /// Asks the core, and waits for the answer.
+    ///
+    /// # Errors
+    /// `Stopping` when the engine is gone.
+    pub async fn ask(&self, request: Request) -> Result<Response, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        let message = Message::Ask { request, reply, forwarded: false };
+        self.inputs.send(message).await.map_err(|_| EngineError::Stopping)?;
+        answer.await.map_err(|_| EngineError::Stopping)
+    }
+
+    /// Asks many things at once: they reach the core together.
+    async fn ask_all(&self, requests: Vec<Request>) -> Vec<Result<Response, EngineError>> {
+        let (mut asked, mut answers) =
+            (Vec::with_capacity(requests.len()), Vec::with_capacity(requests.len()));
+        for request in requests {
+            let (reply, answer) = oneshot::channel();
+            asked.push((request, reply));
+            answers.push(answer);
+        }
+        if self.inputs.send(Message::AskAll(asked)).await.is_err() {
+            return answers.iter().map(|_| Err(EngineError::Stopping)).collect();
+        }
+        let mut responses = Vec::with_capacity(answers.len());
+        for answer in answers {
+            responses.push(answer.await.map_err(|_| EngineError::Stopping));
+        }
+        responses
+    }
+
+    /// Makes a job. The same submission again gives the job as it was made.
+    ///
+    /// # Errors
+    /// Refusals of the rules, and what keeps the engine from answering.
+    pub async fn submit(
+        &self,
+        submission: Submission,
+        caller: Caller,
+    ) -> Result<Changed<JobSnapshot>, EngineError> {
+        let subject = SubjectId::job(submission.namespace.clone(), submission.id);
+        let command = JobCommand::Submit(Arc::new(submission));
+        self.changed_job(&subject, Ok(self.ask(job_request(&subject, command, caller)).await?))
+            .await
+    }
+
+    /// Makes many jobs; an answer each, in order.
+    pub async fn submit_all(
+        &self,
+        submissions: Vec<(Submission, Caller)>,
+    ) -> Vec<Result<Changed<JobSnapshot>, EngineError>> {
+        let mut subjects = Vec::with_capacity(submissions.len());
+        let mut requests = Vec::with_capacity(submissions.len());
+        for (submission, caller) in submissions {
+            let subject = SubjectId::job(submission.namespace.clone(), submission.id);
+            requests.push(job_request(&subject, JobCommand::Submit(Arc::new(submission)), caller));
+            subjects.push(subject);
+        }
+        let responses = self.ask_all(requests).await;
+        let mut changed = Vec::with_capacity(responses.len());
+        for (subject, response) in subjects.iter().zip(responses) {
+            changed.push(self.changed_job(subject, response).await);
+        }
+        changed
+    }
+
+    /// Changes a job: start, pause, resume, cancel, patch.
+    ///
+    /// # Errors
+    /// Refusals of the rules, and what keeps the engine from answering.
+    pub async fn command(
+        &self,
+        namespace: &Namespace,
+        job: JobId,
+        command: JobCommand,
+        caller: Caller,
+    ) -> Result<Changed<JobSnapshot>, EngineError> {
+        let subject = SubjectId::job(namespace.clone(), job);
+        self.changed_job(&subject, Ok(self.ask(job_request(&subject, command, caller)).await?))
+            .await
+    }
+
+    async fn changed_job(
+        &self,
+        subject: &SubjectId,
+        response: Result<Response, EngineError>,
+    ) -> Result<Changed<JobSnapshot>, EngineError> {
+        match response? {
+            Response::Command { answer: Answer::Replayed { seq }, .. } => {
+                match loader::load_at(self.store.as_ref(), subject, seq).await? {
+                    Some(Entity::Job(job)) => {
+                        Ok(Changed { subject: JobSnapshot::of(&job), replayed: true })
+                    }
+                    Some(Entity::Environment(_)) | None => Err(Refusal::JobNotFound.into()),
+                }
+            }
+            Response::Command { shown: Some(Shown::Job(job)), .. } => {
+                Ok(Changed { subject: *job, replayed: false })
+            }
+            Response::Refused(refusal) => Err(refusal.into()),
+            Response::Failed(failure) => Err(failure.into()),
+            Response::Command { .. }
+            | Response::Leases(_)
+            | Response::Heartbeat { .. }
+            | Response::Read(_)
+            | Response::Queues(_)
+            | Response::Workers(_) => Err(Refusal::JobNotFound.into()),
+        }
+    }
+
+    /// One job as its driver has it.
+    ///
+    /// # Errors
+    /// `JobNotFound`, and what keeps the engine from answering.
+    pub async fn job(&self, namespace: &Namespace, job: JobId) -> Result<JobSnapshot, EngineError> {
+        let subject = SubjectId::job(namespace.clone(), job);
+        match self.ask(Request::Read { subject }).await? {
+            Response::Read(Some(Shown::Job(job))) => Ok(*job),
+            Response::Failed(failure) => Err(failure.into()),
+            _ => Err(Refusal::JobNotFound.into()),
+        }
+    }
+
+    /// Work for a worker, perhaps none.
+    ///
+    /// # Errors
+    /// What keeps the engine from answering.
+    pub async fn lease(&self, request: LeaseRequest) -> Result<Vec<Granted>, EngineError> {
+        match self.ask(Request::Lease(request)).await? {
+            Response::Leases(granted) => Ok(granted),
+            Response::Failed(failure) => Err(failure.into()),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Reports on attempts; an answer each, in order.
+    pub async fn report(
+        &self,
+        namespace: &Namespace,
+        reports: Vec<(JobId, Report, Caller)>,
+    ) -> Vec<Reported> {
+        let requests = reports.into_iter().map(|(job, report, caller)| {
+            let subject = SubjectId::job(namespace.clone(), job);
+            job_request(&subject, JobCommand::Report(Box::new(report)), caller)
+        });
+        let responses = self.ask_all(requests.collect()).await;
+        responses
+            .into_iter()
+            .map(|response| match response {
+                Ok(Response::Command { answer: Answer::RecordedBefore, .. }) => Reported::Replayed,
+                Ok(
+                    Response::Command { answer: Answer::Refused(refusal), .. }
+                    | Response::Refused(refusal),
+                ) => Reported::Refused(refusal.into()),
+                Ok(Response::Command { .. }) => Reported::Recorded,
+                Ok(Response::Failed(failure)) => Reported::Refused(failure.into()),
+                Ok(_) => Reported::Refused(EngineError::Unavailable),
+                Err(error) => Reported::Refused(error),
+            })
+            .collect()
+    }
+
+    /// Keeps attempts; an answer each, in order.
+    pub async fn heartbeat(
+        &self,
+        namespace: &Namespace,
+        leases: Vec<LeaseId>,
+    ) -> Vec<Result<Kept, EngineError>> {
+        let requests = leases
+            .into_iter()
+            .map(|lease| Request::Heartbeat { namespace: namespace.clone(), lease });
+        let responses = self.ask_all(requests.collect()).await;
+        responses
+            .into_iter()
+            .map(|response| match response? {
+                Response::Heartbeat { expires_at, heartbeat_ms, cancel } => {
+                    Ok(Kept { expires_at, heartbeat_ms, cancel })
+                }
+                Response::Refused(refusal) => Err(refusal.into()),
+                Response::Failed(failure) => Err(failure.into()),
+                _ => Err(EngineError::Unavailable),
+            })
+            .collect()
+    }
+
+    /// The queues of a namespace that this engine knows.
+    ///
+    /// # Errors
+    /// What keeps the engine from answering.
+    pub async fn queues(&self, namespace: &Namespace) -> Result<Vec<QueueFacts>, EngineError> {
+        match self.ask(Request::Queues { namespace: namespace.clone() }).await? {
+            Response::Queues(facts) => Ok(facts),
+            _ => Err(EngineError::Unavailable),
+        }
+    }
+
+    /// The workers of a namespace that this engine knows.
+    ///
+    /// # Errors
+    /// What keeps the engine from answering.
+    pub async fn workers(&self, namespace: &Namespace) -> Result<Vec<WorkerFacts>, EngineError> {
+        match self.ask(Request::Workers { namespace: namespace.clone() }).await? {
+            Response::Workers(facts) => Ok(facts),
+            _ => Err(EngineError::Unavailable),
+        }
+    }
+
+    /// An environment as its driver has it; none where there is none. `default` has no stream.
+    ///
+    /// # Errors
+    /// What keeps the engine from answering.
+    pub async fn environment(
+        &self,
+        namespace: &Namespace,
+        name: &EnvironmentName,
+    ) -> Result<Option<EnvironmentState>, EngineError> {
+        let subject = SubjectId::environment(namespace.clone(), name);
+        match self.ask(Request::Read { subject }).await? {
+            Response::Read(Some(Shown::Environment(state))) => {
+                Ok(Some(*state).filter(|state| !state.deleted))
+            }
+            Response::Failed(failure) => Err(failure.into()),
+            _ => Ok(None),
+        }
+    }
+
+    /// Makes an environment.
+    ///
+    /// # Errors
+    /// Refusals of the rules, and what keeps the engine from answering.
+    pub async fn define_environment(
+        &self,
+        namespace: &Namespace,
+        name: &EnvironmentName,
+        definition: Definition,
+        caller: Caller,
+    ) -> Result<Changed<EnvironmentState>, EngineError> {
+        let command = EnvironmentCommand::Define {
+            namespace: namespace.clone(),
+            name: name.clone(),
+            definition,
+        };
+        self.change_environment(namespace, name, command, caller).await
+    }
+
+    /// Changes or deletes an environment.
+    ///
+    /// # Errors
+    /// Refusals of the rules, and what keeps the engine from answering.
+    pub async fn change_environment(
+        &self,
+        namespace: &Namespace,
+        name: &EnvironmentName,
+        command: EnvironmentCommand,
+        caller: Caller,
+    ) -> Result<Changed<EnvironmentState>, EngineError> {
+        let subject = SubjectId::environment(namespace.clone(), name);
+        let request = Request::Command {
+            subject: subject.clone(),
+            command: Command::Environment(command),
+            caller,
+        };
+        match self.ask(request).await? {
+            Response::Command { answer: Answer::Replayed { seq }, .. } => {
+                match loader::load_at(self.store.as_ref(), &subject, seq).await? {
+                    Some(Entity::Environment(state)) => {
+                        Ok(Changed { subject: *state, replayed: true })
+                    }
+                    Some(Entity::Job(_)) | None => Err(Refusal::EnvironmentNotFound.into()),
+                }
+            }
+            Response::Command { shown: Some(Shown::Environment(state)), .. } => {
+                Ok(Changed { subject: *state, replayed: false })
+            }
+            Response::Refused(refusal) => Err(refusal.into()),
+            Response::Failed(failure) => Err(failure.into()),
+            _ => Err(Refusal::EnvironmentNotFound.into()),
+        }
+    }
+
+    /// A payload as raw JSON, fetched where it is stored beside the stream.
+    ///
+    /// # Errors
+    /// What keeps the store from answering, and `Damaged` where the bytes are gone or not JSON.
+    pub async fn raw(
+        &self,
+        subject: &SubjectId,
+        payload: &Payload,
+    ) -> Result<Arc<RawValue>, EngineError> {
+        match payload {
+            Payload::Inline(raw) => Ok(Arc::clone(raw)),
+            Payload::Stored(stored) => self.stored(subject, *stored).await,
+        }
+    }
+
+    /// A stored payload as raw JSON.
+    ///
+    /// # Errors
+    /// What keeps the store from answering, and `Damaged` where the bytes are gone or not JSON.
+    pub async fn stored(
+        &self,
+        subject: &SubjectId,
+        payload: StoredPayload,
+    ) -> Result<Arc<RawValue>, EngineError> {
+        let hashes = [payload.sha256.0];
+        let found = self.store.payloads(subject, &hashes).await?.into_iter().next().flatten();
+        let text = found.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
+        let raw = text.and_then(|text| RawValue::from_string(text).ok());
+        raw.map(Arc::from).ok_or_else(|| EngineError::Damaged("a payload is missing".to_owned()))
+    }
+
+    /// Calls `each` with every event after `after`, in order: its seq, its JSON as written, itself, the chain after it.
+    /// Answers the stream's head.
+    ///
+    /// # Errors
+    /// What keeps the store from answering, and `Damaged`.
+    pub async fn fold(
+        &self,
+        subject: &SubjectId,
+        after: u64,
+        chain: ChainHash,
+        each: impl FnMut(u64, &[u8], &EntityEvent, ChainHash) + Send,
+    ) -> Result<u64, EngineError> {
+        let (seq, _, _) = loader::fold(self.store.as_ref(), subject, after, chain, each).await?;
+        Ok(seq)
+    }
+
+    /// Asks the executor to stop: what is under way is finished, new requests get `Stopping`.
+    pub async fn stop(&self) {
+        let _ = self.inputs.send(Message::Stop).await;
+    }
+}
+
+fn job_request(subject: &SubjectId, command: JobCommand, caller: Caller) -> Request {
+    Request::Command { subject: subject.clone(), command: Command::Job(command), caller }
+}

@@ -1,0 +1,136 @@
+//! Reading streams back into states: whole, in parts for a fold, or the tail after some seq. The chain is checked on
+//! the way: bytes that do not fit it make the subject damaged, never a state.
+
+use domain::ids::SubjectId;
+
+use crate::engine::core::entity::{Entity, EntityEvent};
+use crate::engine::core::message::{LoadedStream, LoadedTail};
+use crate::event_store::contract::{
+    ChainHash, EventStore, EventStoreError, Record, StoreResult, Tombstone,
+};
+
+/// Bytes asked for at once.
+const PART_BYTES: usize = 4 * 1_024 * 1_024;
+
+/// Calls `each` with every event after `after`, in order, with its seq and its JSON as written.
+///
+/// # Errors
+/// The store's own, and `Damaged` where records are not dense, events cannot be read or the chain does not hold.
+pub async fn fold(
+    store: &dyn EventStore,
+    subject: &SubjectId,
+    after: u64,
+    chain: ChainHash,
+    mut each: impl FnMut(u64, &[u8], &EntityEvent, ChainHash),
+) -> StoreResult<(u64, ChainHash, Option<Tombstone>)> {
+    let (mut seq, mut chain) = (after, chain);
+    loop {
+        let part = store.read(subject, seq + 1, PART_BYTES).await?;
+        if part.tombstone.is_some() {
+            return Ok((seq, chain, part.tombstone));
+        }
+        for record in &part.records {
+            if record.first != seq + 1 {
+                return Err(damaged(subject, "records are not dense"));
+            }
+            take_record(subject, record, &mut seq, &mut chain, &mut each)?;
+        }
+        if part.complete {
+            return Ok((seq, chain, None));
+        }
+        if part.records.is_empty() {
+            return Err(damaged(subject, "a part without records that is not the last"));
+        }
+    }
+}
+
+fn take_record(
+    subject: &SubjectId,
+    record: &Record,
+    seq: &mut u64,
+    chain: &mut ChainHash,
+    each: &mut impl FnMut(u64, &[u8], &EntityEvent, ChainHash),
+) -> StoreResult<()> {
+    let mut count = 0;
+    for line in record.body.split(|byte| *byte == b'\n') {
+        let event = EntityEvent::decode(subject.kind, line).map_err(|error| {
+            damaged(subject, &format!("event {} cannot be read: {error}", *seq + 1))
+        })?;
+        *chain = domain::history::chain(*chain, line);
+        *seq += 1;
+        count += 1;
+        each(*seq, line, &event, *chain);
+    }
+    if count != record.count {
+        return Err(damaged(subject, "a record has another number of events than it says"));
+    }
+    if *chain != record.hash {
+        return Err(damaged(subject, &format!("the hash chain does not hold at event {seq}")));
+    }
+    Ok(())
+}
+
+fn damaged(subject: &SubjectId, reason: &str) -> EventStoreError {
+    EventStoreError::Damaged { subject: subject.to_string(), reason: reason.to_owned() }
+}
+
+/// Reads a stream whole.
+///
+/// # Errors
+/// As [`fold`], and `Damaged` where events do not make a state.
+pub async fn load(store: &dyn EventStore, subject: &SubjectId) -> StoreResult<LoadedStream> {
+    let mark = store.mark(subject).await?;
+    let mut entity: Option<Entity> = None;
+    let mut fits = true;
+    let genesis = domain::history::genesis(subject);
+    let (seq, chain, tombstone) =
+        fold(store, subject, 0, genesis, |seq, _, event, _| match entity.as_mut() {
+            None if seq == 1 => entity = Entity::create(event),
+            None => fits = false,
+            Some(entity) => fits &= entity.apply(event),
+        })
+        .await?;
+    if !fits || (seq > 0 && entity.is_none()) {
+        return Err(damaged(subject, "its events do not make a state"));
+    }
+    Ok(LoadedStream { entity, seq, chain, mark, tombstone })
+}
+
+/// Reads a subject as it was after `seq` events.
+///
+/// # Errors
+/// As [`load`].
+pub async fn load_at(
+    store: &dyn EventStore,
+    subject: &SubjectId,
+    at: u64,
+) -> StoreResult<Option<Entity>> {
+    let mut entity: Option<Entity> = None;
+    let genesis = domain::history::genesis(subject);
+    fold(store, subject, 0, genesis, |seq, _, event, _| match entity.as_mut() {
+        None if seq == 1 => entity = Entity::create(event),
+        Some(entity) if seq <= at => _ = entity.apply(event),
+        _ => {}
+    })
+    .await?;
+    Ok(entity)
+}
+
+/// Reads what was appended after some seq.
+///
+/// # Errors
+/// As [`fold`].
+pub async fn tail(
+    store: &dyn EventStore,
+    subject: &SubjectId,
+    after: u64,
+    chain: ChainHash,
+) -> StoreResult<LoadedTail> {
+    let mut events = Vec::new();
+    let (_, chain, tombstone) =
+        fold(store, subject, after, chain, |_, _, event, _| events.push(event.clone())).await?;
+    if tombstone.is_some() {
+        return Err(damaged(subject, "it was deleted meanwhile"));
+    }
+    Ok(LoadedTail { events, chain })
+}
