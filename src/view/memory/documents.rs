@@ -19,12 +19,23 @@ pub(super) struct Documents {
     /// What each document changed since the last sync was before.
     unsynced: BTreeMap<SubjectId, Option<Document>>,
     adopted: Option<(String, bool)>,
+    /// The newest `updated_at` written, by which remembered deletions grow old.
+    newest_at: Millis,
 }
 
 impl Documents {
     pub(super) fn put(&mut self, document: Document) {
+        if let Columns::Job(job) = &document.columns {
+            self.newest_at = self.newest_at.max(job.updated_at);
+        }
         let there = self.all.get(&document.subject);
-        if there.is_some_and(|there| there.seq > document.seq) {
+        let guarded = there.is_some_and(|there| match there.columns {
+            Columns::Deleted { keep_until } if keep_until <= self.newest_at => false,
+            Columns::Deleted { .. } | Columns::Job(_) | Columns::Named { .. } => {
+                there.seq > document.seq
+            }
+        });
+        if guarded {
             return;
         }
         self.unsynced.entry(document.subject.clone()).or_insert_with(|| there.cloned());
@@ -127,14 +138,6 @@ impl Documents {
         }
         self.adopted = Some((store_id.to_owned(), stays));
         was
-    }
-
-    /// Forgets the seqs of deleted documents whose time is over.
-    pub(super) fn forget_deleted(&mut self, now: Millis) {
-        self.all.retain(|_, document| match document.columns {
-            Columns::Deleted { keep_until } => keep_until > now,
-            Columns::Job(_) | Columns::Named { .. } => true,
-        });
     }
 }
 

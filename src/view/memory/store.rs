@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
-use domain::ids::{Millis, Namespace, SubjectId, SubjectKind};
+use domain::ids::{Namespace, SubjectId, SubjectKind};
 use futures_util::future::BoxFuture;
 
 use super::documents::Documents;
@@ -74,11 +74,6 @@ impl MemoryView {
     /// As a loss of power does: everything flushed since the last `sync` is gone.
     pub fn lose_unsynced(&self) {
         self.lock().documents.lose_unsynced();
-    }
-
-    /// Forgets the seqs of deleted documents that were to be kept until `now` (milliseconds) or earlier.
-    pub fn forget_deleted(&self, now: Millis) {
-        self.lock().documents.forget_deleted(now);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -1,7 +1,9 @@
 //! What every event store and every view must do: each case is written once and run against each implementation.
 //! A difference between implementations is an argument, never a skip. Files of the embedded pair that only it has
-//! (folder, cuts, formats) are in `embedded`.
+//! (folder, cuts, formats) are in `embedded` and `view_file`.
 
 mod embedded;
 mod event_store;
 mod samples;
+mod view;
+mod view_file;
