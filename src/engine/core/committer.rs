@@ -266,7 +266,7 @@ impl Core {
             for outcome in in_flight.outcomes.into_iter().rev() {
                 match outcome.waiting {
                     Waiting::Command { tries, .. } if tries >= TRIES_MAX => {
-                        self.refuse(outcome.waiting, &Failure::Unavailable);
+                        self.refuse(&outcome.waiting, &Failure::Unavailable);
                     }
                     Waiting::Command { origin, command, caller, tries } => {
                         slot.queue.push_front(Waiting::Command {
@@ -310,7 +310,7 @@ impl Core {
         if let Some(in_flight) = slot.in_flight.take() {
             entity::undo(&mut slot.entity, in_flight.undo);
             for outcome in in_flight.outcomes {
-                self.refuse(outcome.waiting, &Failure::Full);
+                self.refuse(&outcome.waiting, &Failure::Full);
             }
         }
         // What the clock asked for is asked again.
@@ -381,12 +381,9 @@ impl Core {
     /// Tells whoever waits, and does what follows.
     fn release(&mut self, ix: u32, slot: &mut Slot, outcome: Outcome) {
         match outcome.waiting {
-            Waiting::Read { ticket } | Waiting::Heartbeat { ticket, .. } => {
-                if ticket != 0 {
-                    self.answer(ticket, outcome.response);
-                }
-            }
-            Waiting::Command { origin: Origin::Asked(ticket), .. } => {
+            Waiting::Read { ticket }
+            | Waiting::Heartbeat { ticket, .. }
+            | Waiting::Command { origin: Origin::Asked(ticket), .. } => {
                 if ticket != 0 {
                     self.answer(ticket, outcome.response);
                 }

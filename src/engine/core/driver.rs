@@ -83,7 +83,7 @@ impl Core {
         slot.guest = true;
         for waiting in std::mem::take(&mut slot.queue) {
             self.queued -= 1;
-            self.refuse(waiting, &Failure::Unavailable);
+            self.refuse(&waiting, &Failure::Unavailable);
         }
     }
 

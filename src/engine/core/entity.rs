@@ -176,7 +176,7 @@ pub(super) fn decide(
             of_job(job::decide::create(command, context)?)
         }
         (_, Some(Entity::Job(state)), Command::Job(command)) => {
-            of_job(job::decide::decide(state, command, context)?)
+            Ok(of_job(job::decide::decide(state, command, context)?))
         }
         (SubjectKind::Environment, state, Command::Environment(command)) => {
             let state = match state {
@@ -198,10 +198,10 @@ pub(super) fn decide(
     }
 }
 
-fn of_job(decision: job::decide::Decision) -> Result<EntityDecision, Refusal> {
-    Ok(EntityDecision {
+fn of_job(decision: job::decide::Decision) -> EntityDecision {
+    EntityDecision {
         event: decision.event.map(|event| EntityEvent::Job(Box::new(event))),
         payloads: decision.payloads,
         answer: decision.answer,
-    })
+    }
 }

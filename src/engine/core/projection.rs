@@ -23,6 +23,8 @@ const FLUSH_MAX: usize = 2_000;
 #[derive(Debug, Default)]
 pub(super) struct Projection {
     dirty: BTreeMap<u32, Millis>,
+    /// The same, oldest first.
+    by_age: BTreeSet<(Millis, u32)>,
     /// Dirty and in the middle of an append: their documents are made at the next commit.
     waited: BTreeSet<u32>,
     made: Vec<Document>,
@@ -34,11 +36,18 @@ pub(super) struct Projection {
 
 impl Projection {
     pub(super) fn dirty(&mut self, ix: u32, now: Millis) {
-        self.dirty.entry(ix).or_insert(now);
+        let since = *self.dirty.entry(ix).or_insert(now);
+        self.by_age.insert((since, ix));
+    }
+
+    fn take(&mut self, ix: u32) -> Option<Millis> {
+        let since = self.dirty.remove(&ix)?;
+        self.by_age.remove(&(since, ix));
+        Some(since)
     }
 
     pub(super) fn forget(&mut self, ix: u32) {
-        self.dirty.remove(&ix);
+        self.take(ix);
         self.waited.remove(&ix);
     }
 
@@ -64,7 +73,7 @@ impl Core {
     }
 
     fn make_document(&mut self, ix: u32, slot: &mut Slot) {
-        let Some(since) = self.projection.dirty.remove(&ix) else { return };
+        let Some(since) = self.projection.take(ix) else { return };
         slot.dirty_since = None;
         let document =
             slot.entity.as_ref().and_then(|entity| document(&slot.subject, entity, slot.seq));
@@ -82,7 +91,8 @@ impl Core {
         if self.projection.under_way || !due {
             return;
         }
-        let dirty: Vec<u32> = self.projection.dirty.keys().copied().take(FLUSH_MAX).collect();
+        let dirty: Vec<u32> =
+            self.projection.by_age.iter().map(|(_, ix)| *ix).take(FLUSH_MAX).collect();
         for ix in dirty {
             let Some(mut slot) = self.slots.take(ix) else { continue };
             if slot.is_settled() {

@@ -149,20 +149,20 @@ impl Core {
         let waiting: Vec<Waiting> = slot.queue.drain(..).collect();
         self.queued -= waiting.len();
         for one in waiting {
-            self.refuse(one, &Failure::Damaged(reason.to_owned()));
+            self.refuse(&one, &Failure::Damaged(reason.to_owned()));
         }
     }
 
     /// Says no to whoever waits, if anybody does.
-    pub(super) fn refuse(&mut self, waiting: Waiting, failure: &Failure) {
+    pub(super) fn refuse(&mut self, waiting: &Waiting, failure: &Failure) {
         match waiting {
             Waiting::Read { ticket }
             | Waiting::Heartbeat { ticket, .. }
             | Waiting::Command { origin: Origin::Asked(ticket), .. } => {
-                self.fail(ticket, failure.clone());
+                self.fail(*ticket, failure.clone());
             }
             Waiting::Command { origin: Origin::Lease { request, .. }, .. } => {
-                self.lease_part(request, Vec::new());
+                self.lease_part(*request, Vec::new());
             }
             Waiting::Command { .. } => {}
         }

@@ -37,6 +37,10 @@ pub(super) enum Origin {
 }
 
 /// Something that waits for its turn.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are commands, and they are moved a few times only"
+)]
 #[derive(Debug)]
 pub(super) enum Waiting {
     Command { origin: Origin, command: Command, caller: Caller, tries: u8 },
