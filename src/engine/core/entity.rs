@@ -173,7 +173,7 @@ pub(super) fn decide(
 ) -> Result<EntityDecision, Refusal> {
     match (kind, entity, command) {
         (SubjectKind::Job, None, Command::Job(command)) => {
-            of_job(job::decide::create(command, context)?)
+            Ok(of_job(job::decide::create(command, context)?))
         }
         (_, Some(Entity::Job(state)), Command::Job(command)) => {
             Ok(of_job(job::decide::decide(state, command, context)?))
