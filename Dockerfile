@@ -21,8 +21,8 @@ USER 65532:65532
 WORKDIR /data
 VOLUME ["/data"]
 EXPOSE 8080
-# The binary asks its own /livez, so that no curl has to be in the image.
-HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
+# The binary asks the engine's /readyz itself, so that no curl has to be in the image.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 \
   CMD ["/usr/local/bin/orrery", "healthcheck"]
 # SIGTERM drains; the engine needs at most 25 s (server.drain_deadline_ms).
 STOPSIGNAL SIGTERM
