@@ -1,6 +1,6 @@
 //! What surrounds the code fits the code: the compose file parses and publishes nothing, the image runs as nobody
 //! and asks the binary for its health, links between pages lead somewhere, the tables of docs/states.md are the
-//! rules' own, and every error code has its page.
+//! rules' own, the example of docs/history-format.md verifies, and every error code has its page.
 //!
 //! Reads the tree only; starts nothing.
 
@@ -9,9 +9,11 @@ use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use domain::ids::{JobId, Namespace, SubjectId};
 use domain::job::status::JobStatus;
 use domain::node::status::NodeStatus;
 use saphyr::{LoadableYamlNode, Yaml};
+use uuid::Uuid;
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -140,5 +142,31 @@ fn links_between_pages_lead_somewhere() -> Outcome {
         }
     }
     assert!(broken.is_empty(), "{broken:#?}");
+    Ok(())
+}
+
+#[test]
+fn the_example_of_the_history_format_verifies_and_its_list_of_facts_is_whole() -> Outcome {
+    let page = read("docs/history-format.md")?;
+    let after = page.split("<!-- example: ").nth(1).ok_or("no example")?;
+    let (subject, after) = after.split_once(" -->").ok_or("no subject")?;
+    let id = subject.strip_prefix("job/default/").ok_or("another kind of subject")?;
+    let subject = SubjectId::job(Namespace::default_namespace(), JobId(Uuid::parse_str(id)?));
+    let export = after
+        .split("```ndjson\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .ok_or("no export")?;
+    let verified = domain::history::verify(&subject, export.as_bytes())?;
+    assert_eq!(verified.count, 2);
+
+    let facts = read("domain/src/job/event.rs")?;
+    let names = facts.split("pub fn type_name").nth(1).ok_or("no type names")?;
+    let in_code: BTreeSet<&str> = names.split('"').skip(1).step_by(2).collect();
+    let listed = page.split("<!-- facts -->").nth(1).ok_or("no list of facts")?;
+    let on_page: BTreeSet<&str> =
+        listed.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    assert!(in_code.len() > 10, "{in_code:?}");
+    assert_eq!(on_page, in_code);
     Ok(())
 }
