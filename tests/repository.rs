@@ -1,6 +1,6 @@
 //! What surrounds the code fits the code: the compose file parses and publishes nothing, the image runs as nobody
 //! and asks the binary for its health, links between pages lead somewhere, the tables of docs/states.md are the
-//! rules' own, the example of docs/history-format.md verifies, and every error code has its page.
+//! rules' own, the example of docs/history-format.md verifies, and every page of an error has its code.
 //!
 //! Reads the tree only; starts nothing.
 
@@ -168,5 +168,23 @@ fn the_example_of_the_history_format_verifies_and_its_list_of_facts_is_whole() -
         listed.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
     assert!(in_code.len() > 10, "{in_code:?}");
     assert_eq!(on_page, in_code);
+    Ok(())
+}
+
+#[test]
+fn every_error_page_belongs_to_a_code() -> Outcome {
+    // The other way round the compiler sees to it: `code.rs` includes each code's page.
+    let codes = read("src/http/problem/code.rs")?;
+    for page in fs::read_dir(root().join("docs/errors"))? {
+        let path = page?.path();
+        let code = path.file_stem().unwrap_or_default().to_string_lossy();
+        assert!(codes.contains(&format!("\"{code}\"")), "no code `{code}` for {}", path.display());
+        let text = fs::read_to_string(&path)?;
+        assert!(
+            text.starts_with('#') && text.contains(code.as_ref()),
+            "{} does not name its code",
+            path.display()
+        );
+    }
     Ok(())
 }
