@@ -188,3 +188,24 @@ fn every_error_page_belongs_to_a_code() -> Outcome {
     }
     Ok(())
 }
+
+#[test]
+fn files_and_folders_that_pages_name_are_there() -> Outcome {
+    let mut gone = Vec::new();
+    for page in pages()? {
+        let text = fs::read_to_string(&page)?;
+        for named in text.split('`').skip(1).step_by(2) {
+            let path = named.split_whitespace().next().unwrap_or_default();
+            let ours = ["src/", "domain/", "tests/", "docs/", "config/", "scripts/", ".ci/"];
+            let concrete = !path.contains(['<', '*', '{']);
+            if concrete
+                && ours.iter().any(|folder| path.starts_with(folder))
+                && !root().join(path).exists()
+            {
+                gone.push(format!("{}: {path}", page.display()));
+            }
+        }
+    }
+    assert!(gone.is_empty(), "{gone:#?}");
+    Ok(())
+}
