@@ -16,13 +16,15 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::engine::core::message::{
-    Caller, Command, EngineId, Failure, Granted, Input, Output, Request, Response, Ticket,
+    Caller, Command, EngineId, Granted, Input, Output, Request, Response, Ticket,
 };
 use crate::engine::core::{Core, CoreSettings};
 use crate::engine::handle::{Engine, Gauges};
 use crate::engine::loader;
 use crate::environment::Surroundings;
-use crate::event_store::contract::{EventStore, EventStoreError, StoreResult};
+use crate::event_store::contract::{
+    AppendItem, Appended, EventStore, EventStoreError, Nudge, StoreResult,
+};
 use crate::view::contract::{Document, View, ViewResult};
 
 /// Messages that may wait; beyond it askers wait in the channel, which is their backpressure.
@@ -77,6 +79,8 @@ pub struct Parts {
     pub view: Arc<dyn View>,
     /// Clock, dice, ids.
     pub surroundings: Surroundings,
+    /// After so long the outcome of an append counts as unknown; it is settled by writing it again.
+    pub append_deadline: Duration,
     /// The way to other engines; none: there are none, and nobody else writes.
     pub forward: Option<Arc<dyn Forward>>,
 }
@@ -113,6 +117,7 @@ pub async fn start(parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(), E
         gauges,
         forward: parts.forward,
         groups: driven(&parts.drivers, parts.me),
+        append_deadline: parts.append_deadline,
         returns,
         replies: HashMap::new(),
         next_ticket: 0,
@@ -199,6 +204,7 @@ struct Executor {
     gauges: Arc<Gauges>,
     forward: Option<Arc<dyn Forward>>,
     groups: Vec<GroupId>,
+    append_deadline: Duration,
     returns: mpsc::UnboundedSender<Input>,
     /// Looked up by ticket only.
     replies: HashMap<Ticket, oneshot::Sender<Response>>,
@@ -335,23 +341,7 @@ impl Executor {
 
     fn perform(&mut self, output: Output) {
         match output {
-            Output::Append { nudges, items } => {
-                let store = Arc::clone(&self.store);
-                self.under_way += 1;
-                self.spawn(async move {
-                    let subjects: Vec<SubjectId> =
-                        items.iter().map(|item| item.subject.clone()).collect();
-                    let outcome = if nudges.is_empty() {
-                        store.append(items).await
-                    } else {
-                        match store.nudge(nudges).await {
-                            Ok(()) => store.append(items).await,
-                            Err(error) => Err(error),
-                        }
-                    };
-                    Some(Input::Appended { subjects, outcome })
-                });
-            }
+            Output::Append { nudges, items } => self.append(nudges, items),
             Output::Load { subject } => {
                 let (store, loads) = (Arc::clone(&self.store), Arc::clone(&self.loads));
                 self.spawn(async move {
@@ -384,6 +374,15 @@ impl Executor {
                     None
                 });
             }
+            Output::Snapshot { subject, snapshot } => {
+                let store = Arc::clone(&self.store);
+                self.spawn(async move {
+                    if let Err(error) = store.save_snapshot(&subject, snapshot).await {
+                        tracing::warn!(%subject, %error, "a snapshot was not kept");
+                    }
+                    None
+                });
+            }
             Output::Flush { documents } => {
                 let view = Arc::clone(&self.view);
                 self.under_way += 1;
@@ -402,6 +401,21 @@ impl Executor {
             Output::Answer { ticket, response } => self.reply(ticket, response),
             Output::Forward { to, ticket, request } => self.forward(to, ticket, request),
         }
+    }
+
+    fn append(&mut self, nudges: Vec<Nudge>, items: Vec<AppendItem>) {
+        let store = Arc::clone(&self.store);
+        let too_long = self.clock.sleep(self.append_deadline);
+        self.under_way += 1;
+        self.spawn(async move {
+            let subjects: Vec<SubjectId> = items.iter().map(|item| item.subject.clone()).collect();
+            let append = append(store.as_ref(), nudges, items);
+            let outcome = tokio::select! {
+                outcome = append => outcome,
+                () = too_long => Err(EventStoreError::Unavailable("no answer in time".to_owned())),
+            };
+            Some(Input::Appended { subjects, outcome })
+        });
     }
 
     fn reply(&mut self, ticket: Ticket, response: Response) {
@@ -486,12 +500,19 @@ impl Executor {
     }
 }
 
+/// Nudges are durable before what they tell of.
+async fn append(
+    store: &dyn EventStore,
+    nudges: Vec<Nudge>,
+    items: Vec<AppendItem>,
+) -> StoreResult<Vec<Appended>> {
+    if !nudges.is_empty() {
+        store.nudge(nudges).await?;
+    }
+    store.append(items).await
+}
+
 async fn flush(view: &dyn View, documents: Vec<Document>) -> ViewResult<()> {
     view.flush(documents).await?;
     view.sync().await
-}
-
-/// The answer to a request that cannot be taken any more.
-pub fn stopping() -> Response {
-    Response::Failed(Failure::Unavailable)
 }

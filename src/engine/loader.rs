@@ -6,11 +6,11 @@ use domain::ids::SubjectId;
 use crate::engine::core::entity::{Entity, EntityEvent};
 use crate::engine::core::message::{LoadedStream, LoadedTail};
 use crate::event_store::contract::{
-    ChainHash, EventStore, EventStoreError, Record, StoreResult, Tombstone,
+    ChainHash, EventStore, EventStoreError, Record, Snapshot, StoreResult, StreamPart, Tombstone,
 };
 
-/// Bytes asked for at once.
-const PART_BYTES: usize = 4 * 1_024 * 1_024;
+/// Bytes asked for at once; streams that fit are replayed without a look for a snapshot.
+const PART_BYTES: usize = 2 * 1_024 * 1_024;
 
 /// Calls `each` with every event after `after`, in order, with its seq and its JSON as written.
 ///
@@ -21,11 +21,22 @@ pub async fn fold(
     subject: &SubjectId,
     after: u64,
     chain: ChainHash,
+    each: impl FnMut(u64, &[u8], &EntityEvent, ChainHash),
+) -> StoreResult<(u64, ChainHash, Option<Tombstone>)> {
+    let first = store.read(subject, after + 1, PART_BYTES).await?;
+    fold_on(store, subject, (after, chain), first, each).await
+}
+
+/// As [`fold`], with the first part at hand.
+async fn fold_on(
+    store: &dyn EventStore,
+    subject: &SubjectId,
+    (mut seq, mut chain): (u64, ChainHash),
+    first: StreamPart,
     mut each: impl FnMut(u64, &[u8], &EntityEvent, ChainHash),
 ) -> StoreResult<(u64, ChainHash, Option<Tombstone>)> {
-    let (mut seq, mut chain) = (after, chain);
+    let mut part = first;
     loop {
-        let part = store.read(subject, seq + 1, PART_BYTES).await?;
         if part.tombstone.is_some() {
             return Ok((seq, chain, part.tombstone));
         }
@@ -41,6 +52,7 @@ pub async fn fold(
         if part.records.is_empty() {
             return Err(damaged(subject, "a part without records that is not the last"));
         }
+        part = store.read(subject, seq + 1, PART_BYTES).await?;
     }
 }
 
@@ -74,17 +86,23 @@ fn damaged(subject: &SubjectId, reason: &str) -> EventStoreError {
     EventStoreError::Damaged { subject: subject.to_string(), reason: reason.to_owned() }
 }
 
-/// Reads a stream whole.
+/// Reads a stream whole, a long one from its snapshot on.
 ///
 /// # Errors
 /// As [`fold`], and `Damaged` where events do not make a state.
 pub async fn load(store: &dyn EventStore, subject: &SubjectId) -> StoreResult<LoadedStream> {
     let mark = store.mark(subject).await?;
-    let mut entity: Option<Entity> = None;
+    let mut first = store.read(subject, 1, PART_BYTES).await?;
+    let (mut entity, mut seq, mut chain) = (None, 0, domain::history::genesis(subject));
+    if !first.complete
+        && let Some((snapshot, kept)) = kept_state(store, subject).await?
+    {
+        (entity, seq, chain) = (Some(kept), snapshot.seq, snapshot.hash);
+        first = store.read(subject, seq + 1, PART_BYTES).await?;
+    }
     let mut fits = true;
-    let genesis = domain::history::genesis(subject);
     let (seq, chain, tombstone) =
-        fold(store, subject, 0, genesis, |seq, _, event, _| match entity.as_mut() {
+        fold_on(store, subject, (seq, chain), first, |seq, _, event, _| match entity.as_mut() {
             None if seq == 1 => entity = Entity::create(event),
             None => fits = false,
             Some(entity) => fits &= entity.apply(event),
@@ -93,7 +111,20 @@ pub async fn load(store: &dyn EventStore, subject: &SubjectId) -> StoreResult<Lo
     if !fits || (seq > 0 && entity.is_none()) {
         return Err(damaged(subject, "its events do not make a state"));
     }
+    if tombstone.is_some() {
+        entity = None;
+    }
     Ok(LoadedStream { entity, seq, chain, mark, tombstone })
+}
+
+/// The state that is kept beside a stream too long for one read, if it can be read.
+async fn kept_state(
+    store: &dyn EventStore,
+    subject: &SubjectId,
+) -> StoreResult<Option<(Snapshot, Entity)>> {
+    let Some(snapshot) = store.snapshot(subject).await? else { return Ok(None) };
+    let entity = Entity::decode_snapshot(subject.kind, &snapshot.body);
+    Ok(entity.map(|entity| (snapshot, entity)))
 }
 
 /// Reads a subject as it was after `seq` events.

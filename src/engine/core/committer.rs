@@ -13,7 +13,7 @@ use crate::engine::core::entity::{self, Entity, EntityEvent};
 use crate::engine::core::message::{Command, Failure, Output, Response};
 use crate::engine::core::slot::{InFlight, Origin, Outcome, Phase, Slot, Waiting};
 use crate::event_store::contract::{
-    AppendItem, Appended, EventStoreError, MarkMove, Nudge, Payload, Record,
+    AppendItem, Appended, EventStoreError, MarkMove, Nudge, Payload, Record, Snapshot,
 };
 
 /// Decisions again after conflicts; a rival that wins so often is a driver, and the caller may ask it.
@@ -246,12 +246,25 @@ impl Core {
                 slot.mark = (1, in_flight.item.wake);
             }
             self.counts.events += u64::from(in_flight.item.record.count);
+            self.keep_snapshot(&slot, u64::from(in_flight.item.record.count));
             self.effects(ix, &mut slot, &in_flight.events);
             for outcome in in_flight.outcomes {
                 self.release(ix, &mut slot, outcome);
             }
         }
         self.resume(ix, slot);
+    }
+
+    /// Now and then the state of a long stream is kept beside it. An optimisation: replay gives the same.
+    fn keep_snapshot(&mut self, slot: &Slot, new: u64) {
+        let every = self.settings.snapshot_every_events.max(1);
+        if slot.guest || slot.seq / every == slot.seq.saturating_sub(new) / every {
+            return;
+        }
+        if let Some(body) = slot.entity.as_ref().and_then(Entity::encode_snapshot) {
+            let snapshot = Snapshot { seq: slot.seq, hash: slot.chain, body: Arc::from(body) };
+            self.outputs.push_back(Output::Snapshot { subject: slot.subject.clone(), snapshot });
+        }
     }
 
     /// Somebody else wrote: what was decided is thrown away, the tail is read, and everything is decided again.

@@ -16,6 +16,9 @@ use domain::refusal::Refusal;
 
 use crate::engine::core::message::{Command, Shown};
 
+/// Raised whenever a state's stored form changes: older snapshots are then passed over.
+const SNAPSHOT_VERSION: u8 = 1;
+
 /// A subject's state.
 #[derive(Debug, Clone)]
 pub enum Entity {
@@ -97,6 +100,29 @@ impl Entity {
             (Self::Job(_) | Self::Environment(_), _) => return false,
         }
         true
+    }
+
+    /// The state as a snapshot keeps it; none for kinds whose streams stay short enough to replay.
+    pub fn encode_snapshot(&self) -> Option<Vec<u8>> {
+        match self {
+            Self::Job(job) => serde_json::to_vec(&(SNAPSHOT_VERSION, job)).ok(),
+            Self::Environment(environment) => {
+                serde_json::to_vec(&(SNAPSHOT_VERSION, environment)).ok()
+            }
+        }
+    }
+
+    /// Reads what `encode_snapshot` wrote; none where it was another version: replay is always there.
+    pub fn decode_snapshot(kind: SubjectKind, body: &[u8]) -> Option<Self> {
+        let (version, entity) = match kind {
+            SubjectKind::Job => {
+                serde_json::from_slice(body).map(|(v, job): (u8, _)| (v, Self::Job(job))).ok()?
+            }
+            SubjectKind::Environment => serde_json::from_slice(body)
+                .map(|(v, state): (u8, _)| (v, Self::Environment(state)))
+                .ok()?,
+        };
+        (version == SNAPSHOT_VERSION).then_some(entity)
     }
 
     /// When it changed last.

@@ -18,7 +18,8 @@ use domain::refusal::Refusal;
 
 use crate::engine::core::entity::{Entity, EntityEvent};
 use crate::event_store::contract::{
-    AppendItem, Appended, ChainHash, EventStoreError, MarkMove, Nudge, Tombstone, WakeMark,
+    AppendItem, Appended, ChainHash, EventStoreError, MarkMove, Nudge, Snapshot, Tombstone,
+    WakeMark,
 };
 use crate::view::contract::Document;
 
@@ -380,6 +381,13 @@ pub enum Output {
     ClearNudges {
         /// Which.
         nudges: Vec<Nudge>,
+    },
+    /// Keep a state beside a long stream.
+    Snapshot {
+        /// Whose.
+        subject: SubjectId,
+        /// What.
+        snapshot: Snapshot,
     },
     /// Write documents and make them durable.
     Flush {

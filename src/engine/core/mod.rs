@@ -43,6 +43,8 @@ pub struct CoreSettings {
     pub queue_max: usize,
     /// A subject that waits for something further away than this leaves memory, milliseconds.
     pub park_after_ms: Millis,
+    /// A stream's state is kept beside it each time it has grown by so many events.
+    pub snapshot_every_events: u64,
     /// How often documents are flushed, milliseconds.
     pub view_flush_ms: Millis,
     /// How far the view may be behind before submissions are refused, milliseconds.
@@ -58,6 +60,7 @@ impl Default for CoreSettings {
             batch_bytes_max: 1_024 * 1_024,
             queue_max: 50_000,
             park_after_ms: 60_000,
+            snapshot_every_events: 10_000,
             view_flush_ms: 50,
             view_lag_max_ms: 5_000,
         }
