@@ -46,7 +46,7 @@ pub struct SqliteEventStore {
     store_id: String,
     incarnation: u32,
     newest_at: Arc<AtomicI64>,
-    readers: Threads<Connection>,
+    readers: Option<Threads<Connection>>,
     writes: Option<SyncSender<Request>>,
     writer: Option<JoinHandle<()>>,
     /// Let go last.
@@ -96,7 +96,7 @@ impl SqliteEventStore {
             store_id: identity.store_id,
             incarnation: identity.incarnation,
             newest_at,
-            readers,
+            readers: Some(readers),
             writes: Some(writes),
             writer: Some(writer),
             folder,
@@ -121,18 +121,22 @@ impl SqliteEventStore {
         of: String,
         act: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> StoreResult<T> {
-        match self.readers.run(act).await {
+        let ended = || EventStoreError::Fatal("the readers have ended".to_owned());
+        let readers = self.readers.as_ref().ok_or_else(ended)?;
+        match readers.run(act).await {
             Ok(read) => read.map_err(|error| failure::of_read(&error, &of)),
             Err(NotRun::QueueFull) => {
                 Err(EventStoreError::Unavailable("too many reads are waiting".to_owned()))
             }
-            Err(NotRun::Ended) => Err(EventStoreError::Fatal("a reader has ended".to_owned())),
+            Err(NotRun::Ended) => Err(ended()),
         }
     }
 }
 
 impl Drop for SqliteEventStore {
     fn drop(&mut self) {
+        // The writer's connection goes last: it is the one that tidies up.
+        drop(self.readers.take());
         drop(self.writes.take());
         if let Some(writer) = self.writer.take() {
             // A thread that panicked has reported that itself.

@@ -28,7 +28,11 @@ enum Through {
 /// Counts the matching jobs, as far as anybody wants to know.
 pub(super) fn count(query: &JobQuery, ns: i64) -> Statement {
     let through = finder(query).unwrap_or_else(|| walker(JobSort::CreatedAt));
-    let (from, wheres, mut values) = from_where(query, ns, through);
+    let (mut from, wheres, mut values) = from_where(query, ns, through);
+    if through == Through::Tags && !wheres.contains("j.") {
+        // The tag is all that is asked for: the jobs themselves need not be visited.
+        "tags AS t".clone_into(&mut from);
+    }
     values.push(Value::Integer(i64::try_from(TOTAL_COUNTED_MAX).unwrap_or(i64::MAX) + 1));
     let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {from} WHERE {wheres} LIMIT ?)");
     Statement { sql, values }

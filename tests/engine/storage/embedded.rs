@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use orrery::event_store::contract::{Appended, EventStore};
+use orrery::event_store::contract::{Appended, EventStore, EventStoreError};
 use orrery::event_store::sqlite::{DataFolder, FolderError, Settings, SqliteEventStore};
 
 use super::samples::{NOW, append, fill, item, item_of, job, record};
@@ -187,4 +187,49 @@ async fn a_full_store_refuses_what_may_wait_and_serves_on() {
     drop(store);
     let roomy = store_in(folder.path());
     assert_eq!(append(&roomy, submit(accepted + 1)).await, Appended::Committed);
+}
+
+#[tokio::test]
+async fn a_damaged_page_is_named_and_never_a_panic() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = store_in(folder.path());
+    for subject in 1..=20 {
+        append(&store, item_of(&job(subject), record(1, 1, subject, 1_000))).await;
+    }
+    let expected = store.read(&job(7), 1, usize::MAX).await.expect("a part");
+    drop(store);
+    let whole = fs::read(folder.path().join("events.db")).expect("a file");
+    let (mut refused, mut damaged, mut unharmed) = (0, 0, 0);
+    for page in 0..whole.len() / 4_096 {
+        let mut bytes = whole.clone();
+        bytes[page * 4_096..(page + 1) * 4_096].fill(0xA5);
+        let copy = tempfile::tempdir().expect("a folder");
+        fs::write(copy.path().join("events.db"), bytes).expect("written");
+        let store = match try_store_in(copy.path(), Settings::default()) {
+            Ok(store) => store,
+            Err(error) => {
+                assert!(error.to_string().contains("events.db"), "{error}");
+                refused += 1;
+                continue;
+            }
+        };
+        match store.read(&job(7), 1, usize::MAX).await {
+            Ok(part) => {
+                assert!(part == expected, "page {page}");
+                unharmed += 1;
+            }
+            Err(EventStoreError::Damaged { subject, .. }) => {
+                assert_eq!(subject, job(7).to_string());
+                damaged += 1;
+            }
+            Err(other) => panic!("page {page}: {other}"),
+        }
+        // Whatever is broken, an append is answered and the store lives on.
+        let answers = store.append(vec![item(&job(7), 2)]).await;
+        assert!(
+            matches!(answers, Ok(_) | Err(EventStoreError::Damaged { .. })),
+            "page {page}: {answers:?}"
+        );
+    }
+    assert!(refused > 0 && damaged > 0 && unharmed > 0, "{refused} {damaged} {unharmed}");
 }

@@ -4,6 +4,7 @@
 
 mod embedded;
 mod event_store;
+mod faults;
 mod samples;
 mod view;
 mod view_file;
