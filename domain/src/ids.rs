@@ -247,7 +247,9 @@ impl SubjectId {
         let hash = self.id.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
         });
-        GroupId(hash.to_be_bytes()[3] % bounds::GROUPS)
+        // FNV alone leaves the last bytes in its low bits.
+        let mixed = (hash ^ (hash >> 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        GroupId(mixed.to_be_bytes()[0] % bounds::GROUPS)
     }
 }
 
@@ -366,6 +368,15 @@ mod tests {
         assert_eq!(JobId::from_key(&here, "a"), JobId::from_key(&here, "a"));
         assert_ne!(JobId::from_key(&here, "a"), JobId::from_key(&there, "a"));
         assert_ne!(JobId::from_key(&here, "a"), JobId::from_key(&here, "b"));
+    }
+
+    #[test]
+    fn ids_that_differ_only_at_the_end_spread_over_the_groups() {
+        let group = |n: u128| {
+            SubjectId::job(Namespace::default_namespace(), JobId(Uuid::from_u128(n))).group()
+        };
+        let groups: std::collections::BTreeSet<GroupId> = (0..1_000).map(group).collect();
+        assert_eq!(groups.len(), usize::from(bounds::GROUPS));
     }
 
     #[test]
