@@ -3,6 +3,8 @@
 //! Always holds: inputs that are at hand are heard before time is, so that no lease runs out under a heartbeat that has
 //! arrived.
 
+mod outside;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,12 +22,10 @@ use crate::engine::core::message::{
 };
 use crate::engine::core::{Core, CoreSettings};
 use crate::engine::handle::{Engine, Gauges};
-use crate::engine::loader;
+use crate::engine::{loader, rebuild};
 use crate::environment::Surroundings;
-use crate::event_store::contract::{
-    AppendItem, Appended, EventStore, EventStoreError, Nudge, StoreResult,
-};
-use crate::view::contract::{Document, View, ViewResult};
+use crate::event_store::contract::{AppendItem, EventStore, EventStoreError, Nudge, StoreResult};
+use crate::view::contract::View;
 
 /// Messages that may wait; beyond it askers wait in the channel, which is their backpressure.
 const CHANNEL_MAX: usize = 65_536;
@@ -126,7 +126,7 @@ pub async fn start(parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(), E
         under_way: 0,
         fatal: None,
     };
-    executor.spawn(adopt_view(engine.clone(), info.store_id));
+    executor.spawn(rebuild::adopt_view(engine.clone(), info.store_id));
     let task = tokio::spawn(executor.run(messages, came));
     Ok((engine, task))
 }
@@ -135,65 +135,6 @@ fn driven(drivers: &[Option<EngineId>], me: EngineId) -> Vec<GroupId> {
     GroupId::all()
         .filter(|group| drivers.get(usize::from(group.index())).copied().flatten() == Some(me))
         .collect()
-}
-
-/// Makes the view this store's, from the streams where it is not.
-async fn adopt_view(engine: Engine, store_id: String) -> Option<Input> {
-    let rebuilt = match engine.view.adopt(&store_id, true).await {
-        Ok(true) => Ok(()),
-        Ok(false) => {
-            rebuild_view(engine.store.as_ref(), engine.view.as_ref(), &store_id).await.map(|_| ())
-        }
-        Err(error) => Err(error.to_string()),
-    };
-    match rebuilt {
-        Ok(()) => engine.gauges.view_whole.store(true, Ordering::Relaxed),
-        Err(error) => {
-            tracing::error!(%error, "the view could not be made whole: lists are incomplete");
-        }
-    }
-    None
-}
-
-/// Writes the document of every stream. Answers how many.
-///
-/// # Errors
-/// What keeps a store from answering, in words.
-pub async fn rebuild_view(
-    store: &dyn EventStore,
-    view: &dyn View,
-    store_id: &str,
-) -> Result<u64, String> {
-    view.adopt(store_id, false).await.map_err(|error| error.to_string())?;
-    let mut count = 0;
-    for group in GroupId::all() {
-        let mut after = None;
-        loop {
-            let subjects = store
-                .subjects(group, after.clone(), MARKS_PAGE)
-                .await
-                .map_err(|error| error.to_string())?;
-            let Some(last) = subjects.last().cloned() else { break };
-            let mut documents = Vec::with_capacity(subjects.len());
-            for subject in subjects {
-                match loader::load(store, &subject).await {
-                    Ok(stream) => {
-                        let document = stream.entity.and_then(|entity| {
-                            crate::engine::core::projection::document(&subject, &entity, stream.seq)
-                        });
-                        documents.extend(document);
-                    }
-                    Err(error) => tracing::error!(%subject, %error, "left out of the view"),
-                }
-            }
-            count += documents.len() as u64;
-            view.flush(documents).await.map_err(|error| error.to_string())?;
-            after = Some(last);
-        }
-    }
-    view.sync().await.map_err(|error| error.to_string())?;
-    view.adopt(store_id, true).await.map_err(|error| error.to_string())?;
-    Ok(count)
 }
 
 struct Executor {
@@ -391,7 +332,7 @@ impl Executor {
                         .iter()
                         .map(|document| (document.subject.clone(), document.seq))
                         .collect();
-                    let durable = flush(view.as_ref(), documents).await;
+                    let durable = outside::flush(view.as_ref(), documents).await;
                     if let Err(error) = &durable {
                         tracing::warn!(%error, "documents are flushed again");
                     }
@@ -409,7 +350,7 @@ impl Executor {
         self.under_way += 1;
         self.spawn(async move {
             let subjects: Vec<SubjectId> = items.iter().map(|item| item.subject.clone()).collect();
-            let append = append(store.as_ref(), nudges, items);
+            let append = outside::append(store.as_ref(), nudges, items);
             let outcome = tokio::select! {
                 outcome = append => outcome,
                 () = too_long => Err(EventStoreError::Unavailable("no answer in time".to_owned())),
@@ -443,76 +384,4 @@ impl Executor {
         self.core
             .handle(self.clock.now_ms(), Input::Request { ticket: 0, request, forwarded: false });
     }
-
-    fn forward(&mut self, to: EngineId, ticket: Ticket, request: Request) {
-        let Some(forward) = self.forward.clone() else {
-            self.core.handle(self.clock.now_ms(), Input::NotForwarded { ticket, request });
-            return;
-        };
-        let reply = self.replies.remove(&ticket);
-        let returns = self.returns.clone();
-        let (tickets, inputs) = (ticket, returns);
-        tokio::spawn(async move {
-            match (forward.forward(to, request.clone()).await, reply) {
-                (Some(response), Some(reply)) => _ = reply.send(response),
-                (Some(_), None) => {}
-                // Decided here: safe, since the append says who was first.
-                (None, reply) => {
-                    _ = inputs
-                        .send(Input::NotForwarded { ticket: tickets, request })
-                        .map(|()| drop(reply));
-                }
-            }
-        });
-    }
-
-    /// Looks for subjects of driven groups that are due soon, and for what other engines wrote.
-    fn look_for_due(&self, until: Millis) {
-        for group in self.groups.clone() {
-            let (store, returns) = (Arc::clone(&self.store), self.returns.clone());
-            let nudges = self.forward.is_some();
-            self.spawn(async move {
-                let mut after = None;
-                loop {
-                    match store.live(group, until, after.clone(), MARKS_PAGE).await {
-                        Ok(marks) => {
-                            let Some(last) = marks.last().map(|mark| mark.subject.clone()) else { break };
-                            let whole = marks.len() < MARKS_PAGE;
-                            let _ = returns.send(Input::Due { marks });
-                            after = Some(last);
-                            if whole {
-                                break;
-                            }
-                        }
-                        Err(error) => {
-                            tracing::warn!(%error, group = group.index(), "due subjects could not be looked for");
-                            break;
-                        }
-                    }
-                }
-                if !nudges {
-                    return None;
-                }
-                let nudges = store.nudges(group).await.unwrap_or_default();
-                (!nudges.is_empty()).then_some(Input::Nudged { nudges })
-            });
-        }
-    }
-}
-
-/// Nudges are durable before what they tell of.
-async fn append(
-    store: &dyn EventStore,
-    nudges: Vec<Nudge>,
-    items: Vec<AppendItem>,
-) -> StoreResult<Vec<Appended>> {
-    if !nudges.is_empty() {
-        store.nudge(nudges).await?;
-    }
-    store.append(items).await
-}
-
-async fn flush(view: &dyn View, documents: Vec<Document>) -> ViewResult<()> {
-    view.flush(documents).await?;
-    view.sync().await
 }

@@ -5,9 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use domain::environment::command::{Definition, EnvironmentCommand};
-use domain::environment::state::EnvironmentState;
-use domain::ids::{EnvironmentName, JobId, LeaseId, Millis, Namespace, SubjectId};
+use domain::ids::{JobId, LeaseId, Millis, Namespace, SubjectId};
 use domain::job::command::{Answer, JobCommand, Report, Submission};
 use domain::job::summary::JobSnapshot;
 use domain::payload::{Payload, StoredPayload};
@@ -369,79 +367,6 @@ impl Engine {
         match self.ask(Request::Workers { namespace: namespace.clone() }).await? {
             Response::Workers(facts) => Ok(facts),
             _ => Err(EngineError::Unavailable),
-        }
-    }
-
-    /// An environment as its driver has it; none where there is none. `default` has no stream.
-    ///
-    /// # Errors
-    /// What keeps the engine from answering.
-    pub async fn environment(
-        &self,
-        namespace: &Namespace,
-        name: &EnvironmentName,
-    ) -> Result<Option<EnvironmentState>, EngineError> {
-        let subject = SubjectId::environment(namespace.clone(), name);
-        match self.ask(Request::Read { subject }).await? {
-            Response::Read(Some(Shown::Environment(state))) => {
-                Ok(Some(*state).filter(|state| !state.deleted))
-            }
-            Response::Failed(failure) => Err(failure.into()),
-            _ => Ok(None),
-        }
-    }
-
-    /// Makes an environment.
-    ///
-    /// # Errors
-    /// Refusals of the rules, and what keeps the engine from answering.
-    pub async fn define_environment(
-        &self,
-        namespace: &Namespace,
-        name: &EnvironmentName,
-        definition: Definition,
-        caller: Caller,
-    ) -> Result<Changed<EnvironmentState>, EngineError> {
-        let command = EnvironmentCommand::Define {
-            namespace: namespace.clone(),
-            name: name.clone(),
-            definition,
-        };
-        self.change_environment(namespace, name, command, caller).await
-    }
-
-    /// Changes or deletes an environment.
-    ///
-    /// # Errors
-    /// Refusals of the rules, and what keeps the engine from answering.
-    pub async fn change_environment(
-        &self,
-        namespace: &Namespace,
-        name: &EnvironmentName,
-        command: EnvironmentCommand,
-        caller: Caller,
-    ) -> Result<Changed<EnvironmentState>, EngineError> {
-        let subject = SubjectId::environment(namespace.clone(), name);
-        let request = Request::Command {
-            subject: subject.clone(),
-            command: Command::Environment(command),
-            caller,
-        };
-        match self.ask(request).await? {
-            Response::Command { answer: Answer::Replayed { seq }, .. } => {
-                match loader::load_at(self.store.as_ref(), &subject, seq).await? {
-                    Some(Entity::Environment(state)) => {
-                        Ok(Changed { subject: *state, replayed: true })
-                    }
-                    Some(Entity::Job(_)) | None => Err(Refusal::EnvironmentNotFound.into()),
-                }
-            }
-            Response::Command { shown: Some(Shown::Environment(state)), .. } => {
-                Ok(Changed { subject: *state, replayed: false })
-            }
-            Response::Refused(refusal) => Err(refusal.into()),
-            Response::Failed(failure) => Err(failure.into()),
-            _ => Err(Refusal::EnvironmentNotFound.into()),
         }
     }
 

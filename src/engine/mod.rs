@@ -2,6 +2,8 @@
 //! above asks.
 
 pub mod core;
+mod environments;
 pub mod executor;
 pub mod handle;
 pub mod loader;
+pub mod rebuild;

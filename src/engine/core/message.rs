@@ -5,18 +5,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::environment::command::EnvironmentCommand;
-use domain::environment::state::EnvironmentState;
 use domain::ids::{
-    ActionType, Claim, CorrelationId, EnvironmentName, Epoch, JobId, LeaseId, Millis, Namespace,
-    QueueName, SubjectId, WorkerName,
+    ActionType, Claim, CorrelationId, JobId, LeaseId, Millis, Namespace, QueueName, SubjectId,
+    WorkerName,
 };
-use domain::job::command::{Answer, JobCommand};
+use domain::job::command::JobCommand;
 use domain::job::event::CommandMark;
-use domain::job::plan::Plan;
-use domain::job::summary::JobSnapshot;
-use domain::refusal::Refusal;
 
 use crate::engine::core::entity::{Entity, EntityEvent};
+pub use crate::engine::core::response::{
+    Failure, Granted, QueueFacts, Response, Shown, WorkerFacts,
+};
 use crate::event_store::contract::{
     AppendItem, Appended, ChainHash, EventStoreError, MarkMove, Nudge, Snapshot, Tombstone,
     WakeMark,
@@ -136,114 +135,6 @@ pub enum Request {
         /// Whose.
         namespace: Namespace,
     },
-}
-
-/// A subject as its driver shows it.
-#[derive(Debug, Clone)]
-pub enum Shown {
-    /// A job.
-    Job(Box<JobSnapshot>),
-    /// An environment.
-    Environment(Box<EnvironmentState>),
-}
-
-/// A granted lease.
-#[derive(Debug, Clone)]
-pub struct Granted {
-    /// Its name.
-    pub lease: LeaseId,
-    /// Whose.
-    pub namespace: Namespace,
-    /// The job's plan: key, action type and input of the node.
-    pub plan: Arc<Plan>,
-    /// Counted from 1.
-    pub attempt: u32,
-    /// On the engine's clock.
-    pub expires_at: Millis,
-    /// Length in milliseconds.
-    pub lease_ms: u64,
-    /// W3C trace id of the job.
-    pub trace_id: Arc<str>,
-}
-
-/// A queue as its driver sees it. Volatile.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueueFacts {
-    /// Which.
-    pub queue: QueueName,
-    /// Nodes offered.
-    pub ready: u64,
-    /// Attempts leased from it that run.
-    pub running: u64,
-    /// Since when the node that waits longest does.
-    pub oldest_ready_at: Option<Millis>,
-    /// Requests parked at it.
-    pub waiting_polls: u64,
-    /// When a worker asked last.
-    pub last_poll_at: Option<Millis>,
-}
-
-/// A worker as its driver sees it. Volatile.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WorkerFacts {
-    /// Who.
-    pub worker: WorkerName,
-    /// Where it asked.
-    pub queues: Vec<QueueName>,
-    /// When it asked last.
-    pub last_poll_at: Millis,
-    /// Attempts it was given since this engine started.
-    pub leased: u64,
-}
-
-/// Why there is no answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Failure {
-    /// It is not known whether the change is durable; it will be settled.
-    OutcomeUnknown,
-    /// The store cannot be reached.
-    Unavailable,
-    /// No room.
-    Full,
-    /// Too much is waiting.
-    Overloaded,
-    /// The view is too far behind for new jobs.
-    ViewBehind,
-    /// What is stored of this subject cannot be read; it is parked with this reason.
-    Damaged(String),
-}
-
-/// An answer.
-#[derive(Debug, Clone)]
-pub enum Response {
-    /// To a command; with the subject as that command left it, where somebody will show it.
-    Command {
-        /// What it came to.
-        answer: Answer,
-        /// The subject right after.
-        shown: Option<Shown>,
-    },
-    /// The rules say no.
-    Refused(Refusal),
-    /// Attempts, perhaps none.
-    Leases(Vec<Granted>),
-    /// The attempt is kept.
-    Heartbeat {
-        /// New expiry.
-        expires_at: Millis,
-        /// The next heartbeat is due after so many milliseconds.
-        heartbeat_ms: u64,
-        /// The worker should stop.
-        cancel: bool,
-    },
-    /// The subject, if there is one.
-    Read(Option<Shown>),
-    /// Queues.
-    Queues(Vec<QueueFacts>),
-    /// Workers.
-    Workers(Vec<WorkerFacts>),
-    /// No answer.
-    Failed(Failure),
 }
 
 /// A loaded stream, decoded.
@@ -410,14 +301,4 @@ pub enum Output {
         /// What.
         request: Request,
     },
-}
-
-/// The identity of a job's run in its environment.
-pub fn environment_subject(namespace: &Namespace, name: &EnvironmentName) -> SubjectId {
-    SubjectId::environment(namespace.clone(), name)
-}
-
-/// A lease's name.
-pub fn lease_id(job: JobId, node: u32, epoch: Epoch) -> LeaseId {
-    LeaseId { job, node, epoch }
 }

@@ -1,0 +1,235 @@
+//! What becomes of appends, and who is told: committed, a rival was first, no room, or not known.
+//! Invariant: an outcome is released only by `committed`, or by a decision that nothing uncommitted lies under.
+
+use std::sync::Arc;
+
+use domain::ids::{Millis, SubjectId};
+use domain::job::command::{Answer, JobCommand};
+
+use crate::engine::core::Core;
+use crate::engine::core::entity::{self, Entity};
+use crate::engine::core::message::{Caller, Command, Failure, Output, Response};
+use crate::engine::core::slot::{JOB_TIMER, Origin, Outcome, Phase, Slot, Waiting};
+use crate::event_store::contract::{Appended, EventStoreError, Snapshot};
+
+/// Decisions again after conflicts; a rival that wins so often is a driver, and the caller may ask it.
+const TRIES_MAX: u8 = 16;
+/// An append of unknown outcome is written again after so long.
+const AGAIN_MS: Millis = 250;
+
+impl Core {
+    pub(super) fn appended(
+        &mut self,
+        subjects: &[SubjectId],
+        outcome: Result<Vec<Appended>, EventStoreError>,
+    ) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.counts.appends += 1;
+        let outcomes = outcome.unwrap_or_else(|_| vec![Appended::Unknown; subjects.len()]);
+        for (subject, appended) in subjects.iter().zip(outcomes) {
+            let Some(ix) = self.slots.find(subject) else { continue };
+            match appended {
+                Appended::Committed => self.committed(ix),
+                Appended::Conflict => self.conflict(ix),
+                Appended::Full => self.full(ix),
+                Appended::Unknown => self.outcome_unknown(ix),
+            }
+        }
+    }
+
+    fn committed(&mut self, ix: u32) {
+        let Some(mut slot) = self.slots.take(ix) else { return };
+        if let Some(in_flight) = slot.in_flight.take() {
+            if let Some(at) = in_flight.again_at {
+                self.unknown.remove(&(at, ix));
+            }
+            slot.seq += u64::from(in_flight.item.record.count);
+            slot.chain = in_flight.item.record.hash;
+            if in_flight.item.wake.is_some() {
+                slot.mark = (1, in_flight.item.wake);
+            }
+            self.counts.events += u64::from(in_flight.item.record.count);
+            self.keep_snapshot(&slot, u64::from(in_flight.item.record.count));
+            self.effects(ix, &mut slot, &in_flight.events);
+            for outcome in in_flight.outcomes {
+                self.release(ix, &mut slot, outcome);
+            }
+        }
+        self.resume(ix, slot);
+    }
+
+    /// Now and then the state of a long stream is kept beside it. An optimisation: replay gives the same.
+    fn keep_snapshot(&mut self, slot: &Slot, new: u64) {
+        let every = self.settings.snapshot_every_events.max(1);
+        if slot.guest || slot.seq / every == slot.seq.saturating_sub(new) / every {
+            return;
+        }
+        if let Some(body) = slot.entity.as_ref().and_then(Entity::encode_snapshot) {
+            let snapshot = Snapshot { seq: slot.seq, hash: slot.chain, body: Arc::from(body) };
+            self.outputs.push_back(Output::Snapshot { subject: slot.subject.clone(), snapshot });
+        }
+    }
+
+    /// Somebody else wrote: what was decided is thrown away, the tail is read, and everything is decided again.
+    fn conflict(&mut self, ix: u32) {
+        self.counts.conflicts += 1;
+        let Some(mut slot) = self.slots.take(ix) else { return };
+        if let Some(in_flight) = slot.in_flight.take() {
+            if let Some(at) = in_flight.again_at {
+                self.unknown.remove(&(at, ix));
+            }
+            entity::undo(&mut slot.entity, in_flight.undo);
+            for outcome in in_flight.outcomes.into_iter().rev() {
+                match outcome.waiting {
+                    Waiting::Command { tries, .. } if tries >= TRIES_MAX => {
+                        self.refuse(&outcome.waiting, &Failure::Unavailable);
+                    }
+                    Waiting::Command { origin, command, caller, tries } => {
+                        slot.queue.push_front(Waiting::Command {
+                            origin,
+                            command,
+                            caller,
+                            tries: tries + 1,
+                        });
+                        self.queued += 1;
+                    }
+                    Waiting::Read { .. } | Waiting::Heartbeat { .. } => {
+                        slot.queue.push_front(outcome.waiting);
+                        self.queued += 1;
+                    }
+                }
+            }
+        }
+        self.catch_up(&mut slot);
+        self.slots.put(ix, slot);
+    }
+
+    /// Reads what others wrote.
+    pub(super) fn catch_up(&mut self, slot: &mut Slot) {
+        let subject = slot.subject.clone();
+        if slot.seq == 0 {
+            slot.phase = Phase::Loading;
+            self.outputs.push_back(Output::Load { subject });
+        } else {
+            slot.phase = Phase::Catching;
+            self.outputs.push_back(Output::LoadTail {
+                subject,
+                after: slot.seq,
+                chain: slot.chain,
+            });
+        }
+    }
+
+    /// No room: nothing was written, and who asked is told.
+    fn full(&mut self, ix: u32) {
+        let Some(mut slot) = self.slots.take(ix) else { return };
+        if let Some(in_flight) = slot.in_flight.take() {
+            entity::undo(&mut slot.entity, in_flight.undo);
+            for outcome in in_flight.outcomes {
+                self.refuse(&outcome.waiting, &Failure::Full);
+            }
+        }
+        // What the clock asked for is asked again.
+        self.arm(ix, &mut slot, self.now.saturating_add(1_000), JOB_TIMER);
+        self.resume(ix, slot);
+    }
+
+    /// Neither known to be durable nor not: clients are told so, and the same record is written until it is known.
+    fn outcome_unknown(&mut self, ix: u32) {
+        let again_at = self.now.saturating_add(AGAIN_MS);
+        let Some(slot) = self.slots.get_mut(ix) else { return };
+        let Some(in_flight) = slot.in_flight.as_mut() else { return };
+        if let Some(before) = in_flight.again_at.replace(again_at) {
+            self.unknown.remove(&(before, ix));
+        }
+        let mut told = Vec::new();
+        for outcome in &mut in_flight.outcomes {
+            let ticket = match &mut outcome.waiting {
+                Waiting::Read { ticket } | Waiting::Heartbeat { ticket, .. } => {
+                    std::mem::take(ticket)
+                }
+                Waiting::Command { origin, .. } => match origin {
+                    Origin::Asked(ticket) => std::mem::take(ticket),
+                    Origin::Lease { .. }
+                    | Origin::Clock
+                    | Origin::Grant { .. }
+                    | Origin::Admission { .. }
+                    | Origin::Message => 0,
+                },
+            };
+            told.extend((ticket != 0).then_some(ticket));
+        }
+        self.unknown.insert((again_at, ix));
+        for ticket in told {
+            self.fail(ticket, Failure::OutcomeUnknown);
+        }
+    }
+
+    pub(super) fn write_again(&mut self) {
+        while let Some((at, ix)) = self.unknown.first().copied().filter(|(at, _)| *at <= self.now) {
+            self.unknown.remove(&(at, ix));
+            let Some(slot) = self.slots.get_mut(ix) else { continue };
+            let Some(in_flight) = slot.in_flight.as_mut() else { continue };
+            in_flight.again_at = None;
+            self.in_flight += 1;
+            let items = vec![in_flight.item.clone()];
+            self.outputs.push_back(Output::Append { nudges: Vec::new(), items });
+        }
+    }
+
+    /// Puts a slot back and lets it go on with what waits.
+    pub(super) fn resume(&mut self, ix: u32, slot: Box<Slot>) {
+        let (waits, idle) = (!slot.queue.is_empty() && slot.phase == Phase::Ready, slot.is_idle());
+        self.slots.put(ix, slot);
+        if waits {
+            self.runnable.push_back(ix);
+        }
+        if idle {
+            self.leave_checks.insert(ix);
+        }
+    }
+
+    /// Tells whoever waits, and does what follows.
+    pub(super) fn release(&mut self, ix: u32, slot: &mut Slot, outcome: Outcome) {
+        match outcome.waiting {
+            Waiting::Read { ticket }
+            | Waiting::Heartbeat { ticket, .. }
+            | Waiting::Command { origin: Origin::Asked(ticket), .. } => {
+                if ticket != 0 {
+                    self.answer(ticket, outcome.response);
+                }
+            }
+            Waiting::Command { origin: Origin::Lease { request, nodes }, .. } => {
+                self.leased(ix, slot, request, &nodes, outcome.response);
+            }
+            Waiting::Command { origin: Origin::Clock, command, .. } => {
+                self.clock_again(slot, command, &outcome.response);
+            }
+            Waiting::Command { origin: Origin::Grant { environment, run, number }, .. } => {
+                self.grant_answered(slot, &environment, run, number, &outcome.response);
+            }
+            Waiting::Command { origin: Origin::Admission { ask }, .. } => {
+                self.admitted(ix, slot, ask, &outcome.response);
+            }
+            Waiting::Command { origin: Origin::Message, .. } => {}
+        }
+    }
+
+    /// A wake-up does one kind of thing: asked again until there is nothing left to do.
+    fn clock_again(&mut self, slot: &mut Slot, command: Command, response: &Response) {
+        let changed = matches!(
+            response,
+            Response::Command { answer: Answer::Done { .. } | Answer::Recorded, .. }
+        );
+        if changed && matches!(command, Command::Job(JobCommand::Wake { .. })) {
+            let caller = Caller::engine();
+            slot.queue.push_back(Waiting::Command {
+                origin: Origin::Clock,
+                command,
+                caller,
+                tries: 0,
+            });
+            self.queued += 1;
+        }
+    }
+}

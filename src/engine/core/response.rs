@@ -1,0 +1,118 @@
+//! What the core answers: subjects as they are shown, granted leases, queues and workers, and why there is no answer.
+
+use std::sync::Arc;
+
+use domain::environment::state::EnvironmentState;
+use domain::ids::{LeaseId, Millis, Namespace, QueueName, WorkerName};
+use domain::job::command::Answer;
+use domain::job::plan::Plan;
+use domain::job::summary::JobSnapshot;
+use domain::refusal::Refusal;
+
+/// A subject as its driver shows it.
+#[derive(Debug, Clone)]
+pub enum Shown {
+    /// A job.
+    Job(Box<JobSnapshot>),
+    /// An environment.
+    Environment(Box<EnvironmentState>),
+}
+
+/// A granted lease.
+#[derive(Debug, Clone)]
+pub struct Granted {
+    /// Its name.
+    pub lease: LeaseId,
+    /// Whose.
+    pub namespace: Namespace,
+    /// The job's plan: key, action type and input of the node.
+    pub plan: Arc<Plan>,
+    /// Counted from 1.
+    pub attempt: u32,
+    /// On the engine's clock.
+    pub expires_at: Millis,
+    /// Length in milliseconds.
+    pub lease_ms: u64,
+    /// W3C trace id of the job.
+    pub trace_id: Arc<str>,
+}
+
+/// A queue as its driver sees it. Volatile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueFacts {
+    /// Which.
+    pub queue: QueueName,
+    /// Nodes offered.
+    pub ready: u64,
+    /// Attempts leased from it that run.
+    pub running: u64,
+    /// Since when the node that waits longest does.
+    pub oldest_ready_at: Option<Millis>,
+    /// Requests parked at it.
+    pub waiting_polls: u64,
+    /// When a worker asked last.
+    pub last_poll_at: Option<Millis>,
+}
+
+/// A worker as its driver sees it. Volatile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerFacts {
+    /// Who.
+    pub worker: WorkerName,
+    /// Where it asked.
+    pub queues: Vec<QueueName>,
+    /// When it asked last.
+    pub last_poll_at: Millis,
+    /// Attempts it was given since this engine started.
+    pub leased: u64,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// It is not known whether the change is durable; it will be settled.
+    OutcomeUnknown,
+    /// The store cannot be reached.
+    Unavailable,
+    /// No room.
+    Full,
+    /// Too much is waiting.
+    Overloaded,
+    /// The view is too far behind for new jobs.
+    ViewBehind,
+    /// What is stored of this subject cannot be read; it is parked with this reason.
+    Damaged(String),
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub enum Response {
+    /// To a command; with the subject as that command left it, where somebody will show it.
+    Command {
+        /// What it came to.
+        answer: Answer,
+        /// The subject right after.
+        shown: Option<Shown>,
+    },
+    /// The rules say no.
+    Refused(Refusal),
+    /// Attempts, perhaps none.
+    Leases(Vec<Granted>),
+    /// The attempt is kept.
+    Heartbeat {
+        /// New expiry.
+        expires_at: Millis,
+        /// The next heartbeat is due after so many milliseconds.
+        heartbeat_ms: u64,
+        /// The worker should stop.
+        cancel: bool,
+    },
+    /// The subject, if there is one.
+    Read(Option<Shown>),
+    /// Queues.
+    Queues(Vec<QueueFacts>),
+    /// Workers.
+    Workers(Vec<WorkerFacts>),
+    /// No answer.
+    Failed(Failure),
+}

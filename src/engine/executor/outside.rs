@@ -1,0 +1,84 @@
+//! What the executor does outside: appends with their nudges, flushes, the ways to other engines, and the look for subjects of driven groups that become due.
+
+use std::sync::Arc;
+
+use domain::ids::Millis;
+
+use super::{Executor, MARKS_PAGE};
+use crate::engine::core::message::{EngineId, Input, Request, Ticket};
+use crate::event_store::contract::{AppendItem, Appended, EventStore, Nudge, StoreResult};
+use crate::view::contract::{Document, View, ViewResult};
+
+impl Executor {
+    pub(super) fn forward(&mut self, to: EngineId, ticket: Ticket, request: Request) {
+        let Some(forward) = self.forward.clone() else {
+            self.core.handle(self.clock.now_ms(), Input::NotForwarded { ticket, request });
+            return;
+        };
+        let reply = self.replies.remove(&ticket);
+        let returns = self.returns.clone();
+        let (tickets, inputs) = (ticket, returns);
+        tokio::spawn(async move {
+            match (forward.forward(to, request.clone()).await, reply) {
+                (Some(response), Some(reply)) => _ = reply.send(response),
+                (Some(_), None) => {}
+                // Decided here: safe, since the append says who was first.
+                (None, reply) => {
+                    _ = inputs
+                        .send(Input::NotForwarded { ticket: tickets, request })
+                        .map(|()| drop(reply));
+                }
+            }
+        });
+    }
+
+    /// Looks for subjects of driven groups that are due soon, and for what other engines wrote.
+    pub(super) fn look_for_due(&self, until: Millis) {
+        for group in self.groups.clone() {
+            let (store, returns) = (Arc::clone(&self.store), self.returns.clone());
+            let nudges = self.forward.is_some();
+            self.spawn(async move {
+                let mut after = None;
+                loop {
+                    match store.live(group, until, after.clone(), MARKS_PAGE).await {
+                        Ok(marks) => {
+                            let Some(last) = marks.last().map(|mark| mark.subject.clone()) else { break };
+                            let whole = marks.len() < MARKS_PAGE;
+                            let _ = returns.send(Input::Due { marks });
+                            after = Some(last);
+                            if whole {
+                                break;
+                            }
+                        }
+                        Err(error) => {
+                            tracing::warn!(%error, group = group.index(), "due subjects could not be looked for");
+                            break;
+                        }
+                    }
+                }
+                if !nudges {
+                    return None;
+                }
+                let nudges = store.nudges(group).await.unwrap_or_default();
+                (!nudges.is_empty()).then_some(Input::Nudged { nudges })
+            });
+        }
+    }
+}
+
+/// Nudges are durable before what they tell of.
+pub(super) async fn append(
+    store: &dyn EventStore,
+    nudges: Vec<Nudge>,
+    items: Vec<AppendItem>,
+) -> StoreResult<Vec<Appended>> {
+    if !nudges.is_empty() {
+        store.nudge(nudges).await?;
+    }
+    store.append(items).await
+}
+
+pub(super) async fn flush(view: &dyn View, documents: Vec<Document>) -> ViewResult<()> {
+    view.flush(documents).await?;
+    view.sync().await
+}
