@@ -101,11 +101,6 @@ impl Rules<'_> {
     fn engine(&mut self, settings: &Settings) {
         let engine = &settings.engine;
         self.need(
-            engine.group_lease >= engine.group_renew * HEARTBEATS_MISSED,
-            "engine.group_lease_ms",
-            "must be at least three times engine.group_renew_ms, or one late renewal loses the groups",
-        );
-        self.need(
             in_range(engine.default_lease, LEASE_MS_MIN, LEASE_MS_MAX),
             "engine.default_lease_ms",
             &format!("must be from {LEASE_MS_MIN} to {LEASE_MS_MAX}, as every lease"),
@@ -128,11 +123,6 @@ impl Rules<'_> {
             engine.batch_bytes_max <= APPEND_BYTES_MAX,
             "engine.batch_bytes_max",
             &format!("must be at most {APPEND_BYTES_MAX}, the largest append"),
-        );
-        self.need(
-            engine.idempotency_keep >= engine.minted_keep,
-            "engine.idempotency_keep_ms",
-            "must be at least engine.minted_keep_ms: a key that a caller chose is kept no shorter than one we minted",
         );
     }
 

@@ -71,17 +71,12 @@ pub struct EngineSettings {
     /// What running attempts get to report after a cancel.
     #[serde(rename = "cancel_grace_ms", deserialize_with = "ms")]
     pub cancel_grace: Duration,
-    /// All cleanup nodes of one job together.
-    #[serde(rename = "cleanup_timeout_ms", deserialize_with = "ms")]
-    pub cleanup_timeout: Duration,
     /// Of a node that says none itself; `None` when it may wait for ever.
     #[serde(rename = "default_queue_timeout_ms", deserialize_with = "ms_or_none")]
     pub default_queue_timeout: Option<Duration>,
     /// Of a worker that does not say how long.
     #[serde(rename = "default_lease_ms", deserialize_with = "ms")]
     pub default_lease: Duration,
-    /// Nodes of live jobs in memory.
-    pub loaded_nodes_max: usize,
     /// Events that close a batch.
     pub batch_events_max: usize,
     /// Bytes that close a batch.
@@ -102,18 +97,6 @@ pub struct EngineSettings {
     /// Beyond it submissions are refused.
     #[serde(rename = "view_lag_max_ms", deserialize_with = "ms")]
     pub view_lag_max: Duration,
-    /// Of keyed command ids after their subject's end.
-    #[serde(rename = "idempotency_keep_ms", deserialize_with = "ms")]
-    pub idempotency_keep: Duration,
-    /// Of command ids minted by the engine.
-    #[serde(rename = "minted_keep_ms", deserialize_with = "ms")]
-    pub minted_keep: Duration,
-    /// An engine's lease on the groups it drives.
-    #[serde(rename = "group_lease_ms", deserialize_with = "ms")]
-    pub group_lease: Duration,
-    /// How often it is renewed.
-    #[serde(rename = "group_renew_ms", deserialize_with = "ms")]
-    pub group_renew: Duration,
 }
 
 /// The `[bounds]` section.

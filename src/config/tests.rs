@@ -37,14 +37,11 @@ fn the_defaults_are_what_the_design_says() -> Result<(), ConfigError> {
     assert_eq!(settings.server.long_poll_max, Duration::from_secs(30));
     assert_eq!(settings.storage.folder(), std::path::Path::new("./orrery-data"));
     assert_eq!(settings.engine.cancel_grace, Duration::from_secs(30));
-    assert_eq!(settings.engine.cleanup_timeout, Duration::from_mins(10));
     assert_eq!(
         (settings.engine.batch_events_max, settings.engine.batch_bytes_max),
         (2_000, 1_024 * 1_024)
     );
-    assert_eq!(settings.engine.default_queue_timeout, None);
-    assert_eq!(settings.engine.idempotency_keep, Duration::from_hours(24));
-    assert_eq!(settings.engine.minted_keep, Duration::from_mins(10));
+    assert_eq!(settings.engine.default_queue_timeout, Some(Duration::from_hours(168)));
     assert_eq!(settings.bounds.to_bounds(), domain::bounds::Bounds::default());
     assert_eq!(settings.log.format, LogFormat::Auto);
     assert_eq!(settings.services.of("job_scheduler"), settings.services.of("default"));
@@ -153,7 +150,6 @@ fn a_rule_between_two_keys_is_kept() {
         ("ORRERY__SERVER__LISTEN", "[::]:8080", "no authentication yet"),
         ("ORRERY__SERVER__REQUEST_TIMEOUT_MS", "30000", "longer than server.long_poll_max_ms"),
         ("ORRERY__SERVER__DRAIN_DELAY_MS", "25000", "longer than server.drain_delay_ms"),
-        ("ORRERY__ENGINE__GROUP_RENEW_MS", "4000", "three times engine.group_renew_ms"),
         ("ORRERY__ENGINE__DEFAULT_LEASE_MS", "100", "must be from 5000"),
         ("ORRERY__ENGINE__VIEW_FLUSH_MS", "5000", "longer than engine.view_flush_ms"),
         (

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use super::checkpoint::Checkpoints;
 use super::folder::{DataFolder, FolderError};
 use super::transaction::Session;
-use super::writer::{Done, Request, Room, Work, Writer};
+use super::writer::{Disk, Done, Request, Room, Work, Writer};
 use super::{failure, reads, schema};
 use crate::environment::{NotRun, Threads};
 use crate::event_store::contract::{
@@ -39,6 +39,8 @@ pub struct Settings {
     pub file_bytes_max: Option<u64>,
     /// Bytes of these kept for what finishes work (`AppendItem::may_use_reserve`).
     pub reserve_bytes: u64,
+    /// Below this many free bytes on the folder's disk, only what may use the reserve is appended.
+    pub disk_free_min: u64,
 }
 
 /// The event store in a data folder.
@@ -86,6 +88,7 @@ impl SqliteEventStore {
             newest_at: Arc::clone(&newest_at),
             checkpoints: Checkpoints::start(&file).map_err(unreadable)?,
             room,
+            disk: Disk { folder: folder.path().to_owned(), free_min: settings.disk_free_min },
         };
         let (writes, requests) = sync_channel(WRITES_WAITING_MAX);
         let writer = std::thread::Builder::new()

@@ -4,6 +4,7 @@
 //! write or fsync nothing is written any more and every answer is `Fatal`.
 //! Absent: a linger timer. The queue that forms during an fsync is the batch.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::Receiver;
@@ -58,6 +59,23 @@ pub(super) struct Room {
     pub(super) ordinary_pages_max: i64,
 }
 
+/// The disk that the folder lies on.
+#[derive(Debug)]
+pub(super) struct Disk {
+    pub(super) folder: PathBuf,
+    /// Below so many free bytes the rest is the reserve.
+    pub(super) free_min: u64,
+}
+
+impl Disk {
+    /// Whether there is more than the reserve. A disk that cannot be asked is not called full: a write will tell.
+    fn has_room(&self) -> bool {
+        let free = rustix::fs::statvfs(&self.folder)
+            .map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+        self.free_min == 0 || free.map_or(true, |free| free >= self.free_min)
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Writer {
     pub(super) file: Connection,
@@ -65,6 +83,7 @@ pub(super) struct Writer {
     pub(super) newest_at: Arc<AtomicI64>,
     pub(super) checkpoints: Checkpoints,
     pub(super) room: Option<Room>,
+    pub(super) disk: Disk,
 }
 
 impl Writer {
@@ -233,6 +252,9 @@ impl Writer {
 
     /// Whether an append that may not use the reserve has room.
     fn room_for_ordinary(&self) -> rusqlite::Result<bool> {
+        if !self.disk.has_room() {
+            return Ok(false);
+        }
         let Some(room) = self.room else { return Ok(true) };
         let pages = |sql| self.file.prepare_cached(sql)?.query_row([], |row| row.get::<_, i64>(0));
         let used = pages("PRAGMA page_count")? - pages("PRAGMA freelist_count")?;

@@ -158,7 +158,11 @@ fn a_new_folder_is_its_owners_only() {
 #[tokio::test]
 async fn a_full_store_refuses_what_may_wait_and_serves_on() {
     let folder = tempfile::tempdir().expect("a folder");
-    let limits = Settings { file_bytes_max: Some(1_024 * 1_024), reserve_bytes: 512 * 1_024 };
+    let limits = Settings {
+        file_bytes_max: Some(1_024 * 1_024),
+        reserve_bytes: 512 * 1_024,
+        disk_free_min: 0,
+    };
     let store = try_store_in(folder.path(), limits).expect("a store");
     let submit = |subject: u128| {
         let mut item = item_of(&job(subject), record(1, 1, subject, 60_000));
