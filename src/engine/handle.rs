@@ -423,6 +423,6 @@ impl Engine {
     }
 }
 
-fn job_request(subject: &SubjectId, command: JobCommand, caller: Caller) -> Request {
+pub(super) fn job_request(subject: &SubjectId, command: JobCommand, caller: Caller) -> Request {
     Request::Command { subject: subject.clone(), command: Command::Job(command), caller }
 }

@@ -7,3 +7,4 @@ pub mod executor;
 pub mod handle;
 pub mod loader;
 pub mod rebuild;
+mod undelivered;

@@ -5,27 +5,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router};
 use domain::ids::CorrelationId;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tracing::Instrument;
 
 use super::extract::headers::{Correlation, REQUEST_ID};
-use super::extract::json::BODY_BYTES_MAX;
+use super::extract::json::BodyLimit;
 use super::problem::{Code, Problem};
 use crate::environment::{Clock, Surroundings};
 use crate::telemetry::correlation::RequestId;
 use crate::telemetry::metrics::{HTTP_ACTIVE_REQUESTS, HTTP_REQUEST_DURATION};
-
-/// For every request but long polls: reading 8 MiB over a slow line, an append, a settled unknown outcome.
-const DEADLINE: Duration = Duration::from_secs(30);
-/// For long polls: their longest wait (30 s) and the same again.
-const POLL_DEADLINE: Duration = Duration::from_mins(1);
 
 /// Nothing but our own files, and no frames.
 const POLICY: &str =
@@ -34,35 +29,23 @@ const POLICY: &str =
 const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                            object-src 'none'; frame-ancestors 'none'; base-uri 'none'";
 
-/// How long a group of routes may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Patience {
-    /// As long as work takes.
-    Usual,
-    /// As long as a long poll takes.
-    LongPoll,
-}
-
-/// Puts a deadline around the routes added so far.
-pub fn with_deadline<S>(routes: Router<S>, outside: &Surroundings, patience: Patience) -> Router<S>
+/// Puts a deadline around the routes added so far, long polls included.
+pub fn with_deadline<S>(routes: Router<S>, outside: &Surroundings, wait: Duration) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
-    let wait = match patience {
-        Patience::Usual => DEADLINE,
-        Patience::LongPoll => POLL_DEADLINE,
-    };
     let clock = Arc::clone(&outside.clock);
     routes.route_layer(from_fn_with_state(Deadline { clock, wait }, deadline))
 }
 
 /// Puts everything else around all routes and fallbacks.
-pub fn surround<S>(routes: Router<S>, outside: &Surroundings) -> Router<S>
+pub fn surround<S>(routes: Router<S>, outside: &Surroundings, body_bytes_max: usize) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
     routes
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(DefaultBodyLimit::max(body_bytes_max))
+        .layer(Extension(BodyLimit(body_bytes_max)))
         .layer(from_fn(refuse_cross_site))
         .layer(CatchPanicLayer::custom(|_| {
             Problem::new(Code::InternalError, "the engine made a mistake; its log says more")

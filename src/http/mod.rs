@@ -1,7 +1,11 @@
 //! The REST service: `router` is its contents page, `extract` reads requests, `schemas` are the shapes on the
 //! wire, `routes` extract, send and map, `problem` is the only place that gives errors their status.
 
+pub mod commands;
+pub mod delivery;
 pub mod extract;
+pub mod freshness;
+pub mod idempotency;
 pub mod layers;
 pub mod openapi;
 pub mod page;

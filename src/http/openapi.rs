@@ -8,7 +8,7 @@ use utoipa::OpenApi;
 
 use self::every_operation::Completed;
 use super::problem::{FieldErrorBody, ProblemBody};
-use super::routes::health;
+use super::routes::{environments, health, jobs, leases, queues, services, submissions, workers};
 
 /// The document of this version.
 #[derive(OpenApi)]
@@ -29,7 +29,15 @@ use super::routes::health;
         (name = "services", description = "The parts of the engine"),
         (name = "health", description = "For whoever keeps the engine running"),
     ),
-    paths(health::livez, health::readyz, health::metrics),
+    paths(
+        submissions::create, submissions::create_many,
+        jobs::list, jobs::get, jobs::patch, jobs::delete,
+        jobs::start, jobs::pause, jobs::resume, jobs::cancel,
+        leases::lease, leases::heartbeat, leases::complete, leases::fail, leases::release,
+        queues::list, workers::list,
+        environments::list, environments::create, environments::get, environments::replace,
+        environments::delete,
+        services::list, health::livez, health::readyz, health::metrics),
     components(schemas(ProblemBody<'static>, FieldErrorBody<'static>)),
     modifiers(&Completed),
 )]

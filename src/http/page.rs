@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, Uri, header};
 use axum::response::Response;
 use domain::ids::Millis;
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::extract::query::Query;
@@ -31,6 +31,21 @@ pub struct PageRequest {
     pub page_size: u32,
     /// Where an earlier page ended.
     pub after: Option<Cursor>,
+}
+
+/// The parameters of every list, for the document.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct PageParameters {
+    /// From 1.
+    #[param(minimum = 1, default = 1, nullable = false)]
+    pub page: Option<u32>,
+    /// Items of a page; page * page_size goes to 10,000, the cursor goes on.
+    #[param(minimum = 1, maximum = 100, default = 50, nullable = false)]
+    pub page_size: Option<u32>,
+    /// The next_cursor of an earlier page of the same list and order.
+    #[param(nullable = false)]
+    pub cursor: Option<String>,
 }
 
 /// Where a page ended. Opaque to callers; `kind` keeps cursors of one order out of another.

@@ -13,6 +13,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 pub use self::code::Code;
+use crate::engine::handle::EngineError;
+use crate::view::contract::ViewError;
 
 /// The media type of every error.
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -129,6 +131,14 @@ impl Problem {
         Self::invalid(vec![FieldError::new(pointer, code, message)])
     }
 
+    /// The same about an item that stands at `pointer` of the body.
+    pub fn below(mut self, pointer: &str) -> Self {
+        for error in &mut self.errors {
+            error.pointer.insert_str(0, pointer);
+        }
+        self
+    }
+
     /// The kind.
     pub fn code(&self) -> Code {
         self.code
@@ -243,6 +253,32 @@ impl From<Refusal> for Problem {
             | Refusal::VersionMismatch { .. } => {}
         }
         problem
+    }
+}
+
+impl From<EngineError> for Problem {
+    fn from(error: EngineError) -> Self {
+        let detail = error.to_string();
+        match error {
+            EngineError::Refused(refusal) => refusal.into(),
+            EngineError::OutcomeUnknown => Self::new(Code::OutcomeUnknown, detail),
+            EngineError::Unavailable => Self::new(Code::StoreUnavailable, detail),
+            EngineError::Full => Self::new(Code::StorageFull, detail),
+            EngineError::Overloaded => Self::new(Code::Overloaded, detail),
+            EngineError::ViewBehind => Self::new(Code::ViewBehind, detail),
+            EngineError::Stopping => Self::new(Code::Stopping, detail),
+            EngineError::Damaged(reason) => {
+                tracing::error!(reason, "stored data cannot be read");
+                Self::new(Code::StoredDataDamaged, "what is stored of this cannot be read")
+            }
+        }
+    }
+}
+
+impl From<ViewError> for Problem {
+    fn from(error: ViewError) -> Self {
+        tracing::warn!(%error, "the view gave no answer");
+        Self::new(Code::StoreUnavailable, "the view gave no answer")
     }
 }
 

@@ -1,17 +1,40 @@
-//! Every route, in one table that reads like the API's contents page. A test holds it to the OpenAPI document.
+//! Every route, in one table that reads like the API's contents page. A test
+//! (`tests/engine/api/surroundings.rs`) holds it to the OpenAPI document.
 //! Absent: what surrounds the routes (`layers`).
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 
-use super::layers::{self, Patience};
+use super::layers;
 use super::problem::{Code, Problem};
-use super::routes::{document, health};
+use super::routes::{
+    document, environments, health, jobs, leases, queues, services, submissions, workers,
+};
 use super::state::Api;
 
 /// The whole service.
 pub fn router(api: Api) -> Router {
-    let usual = Router::new()
+    let routes = Router::new()
+        .route("/api/v1/jobs", get(jobs::list).post(submissions::create))
+        .route("/api/v1/jobs/batch", post(submissions::create_many))
+        .route("/api/v1/jobs/{id}", get(jobs::get).patch(jobs::patch).delete(jobs::delete))
+        .route("/api/v1/jobs/{id}/start", post(jobs::start))
+        .route("/api/v1/jobs/{id}/pause", post(jobs::pause))
+        .route("/api/v1/jobs/{id}/resume", post(jobs::resume))
+        .route("/api/v1/jobs/{id}/cancel", post(jobs::cancel))
+        .route("/api/v1/queues", get(queues::list))
+        .route("/api/v1/queues/{queue}/lease", post(leases::lease))
+        .route("/api/v1/leases/heartbeat", post(leases::heartbeat))
+        .route("/api/v1/leases/complete", post(leases::complete))
+        .route("/api/v1/leases/fail", post(leases::fail))
+        .route("/api/v1/leases/release", post(leases::release))
+        .route("/api/v1/workers", get(workers::list))
+        .route("/api/v1/environments", get(environments::list).post(environments::create))
+        .route(
+            "/api/v1/environments/{id}",
+            get(environments::get).put(environments::replace).delete(environments::delete),
+        )
+        .route("/api/v1/services", get(services::list))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
@@ -20,11 +43,13 @@ pub fn router(api: Api) -> Router {
         .route("/docs/", get(document::index))
         .route("/docs/{file}", get(document::asset))
         .route("/docs/errors/{code}", get(document::error_page));
-    let routes = layers::with_deadline(usual, api.outside(), Patience::Usual)
+    let timeout = api.settings().request_timeout;
+    let routes = layers::with_deadline(routes, api.outside(), timeout)
         .fallback(unknown_route)
         .method_not_allowed_fallback(method_not_allowed);
     let outside = api.outside().clone();
-    layers::surround(routes, &outside).with_state(api)
+    let body_bytes_max = api.settings().body_bytes_max;
+    layers::surround(routes, &outside, body_bytes_max).with_state(api)
 }
 
 async fn unknown_route() -> Problem {
@@ -35,6 +60,3 @@ async fn unknown_route() -> Problem {
 async fn method_not_allowed() -> Problem {
     Problem::new(Code::MethodNotAllowed, "the header Allow lists the methods of this path")
 }
-
-#[cfg(test)]
-mod tests;

@@ -3,11 +3,53 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use domain::bounds::Bounds;
+use domain::job::check::CheckSettings;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::problem::{Code, Problem};
+use crate::config::Settings;
+use crate::engine::handle::Engine;
 use crate::environment::Surroundings;
-use crate::telemetry::metrics::Recorder;
+use crate::services::lifecycle::{Host, ServiceSnapshot, ServiceState};
+use crate::telemetry::metrics::{LONG_POLLS, Recorder};
 
-/// Looks at what must hold for the engine to get requests; never waits.
+/// What the API takes from the configuration.
+#[derive(Debug, Clone)]
+pub struct ApiSettings {
+    /// Bytes of the largest request body.
+    pub body_bytes_max: usize,
+    /// The whole request, long poll included.
+    pub request_timeout: Duration,
+    /// The longest wait of one lease request.
+    pub long_poll_max: Duration,
+    /// Lease requests waiting at once.
+    pub long_polls_max: usize,
+    /// Of a worker that does not say how long.
+    pub default_lease: Duration,
+    /// Of a node that says none itself.
+    pub default_queue_timeout: Option<Duration>,
+    /// Of jobs and payloads.
+    pub bounds: Bounds,
+}
+
+impl From<&Settings> for ApiSettings {
+    fn from(settings: &Settings) -> Self {
+        Self {
+            body_bytes_max: settings.server.body_max_bytes,
+            request_timeout: settings.server.request_timeout,
+            long_poll_max: settings.server.long_poll_max,
+            long_polls_max: settings.server.long_polls_max,
+            default_lease: settings.engine.default_lease,
+            default_queue_timeout: settings.engine.default_queue_timeout,
+            bounds: settings.bounds.to_bounds(),
+        }
+    }
+}
+
+/// Looks at what must hold for the engine to get requests, beside its services; never waits.
 pub type ReadyChecks = dyn Fn() -> Vec<ReadyCheck> + Send + Sync;
 
 /// One thing that must hold.
@@ -21,50 +63,110 @@ pub struct ReadyCheck {
     pub detail: Option<String>,
 }
 
-/// What the handlers work with.
-#[derive(Clone)]
-pub struct Api(Arc<Parts>);
-
 /// Its parts.
 pub struct Parts {
     /// Clock, dice, ids.
     pub outside: Surroundings,
+    /// What everything is asked of.
+    pub engine: Engine,
+    /// The services of this engine.
+    pub host: Arc<Host>,
     /// What was measured.
     pub recorder: Recorder,
-    /// Whether the engine should get requests.
+    /// Whether the engine should get requests, beside its services running.
     pub ready: Box<ReadyChecks>,
-}
-
-impl fmt::Debug for Api {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Api")
-    }
+    /// From the configuration.
+    pub settings: ApiSettings,
 }
 
 impl fmt::Debug for Parts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Parts")
+        f.debug_struct("Parts").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// What the handlers work with.
+#[derive(Debug, Clone)]
+pub struct Api(Arc<Held>);
+
+#[derive(Debug)]
+struct Held {
+    parts: Parts,
+    long_polls: Semaphore,
+}
+
+/// A place among the waiting lease requests, counted for as long as it is held.
+#[derive(Debug)]
+pub struct LongPoll<'a> {
+    _place: SemaphorePermit<'a>,
+}
+
+impl Drop for LongPoll<'_> {
+    fn drop(&mut self) {
+        metrics::gauge!(LONG_POLLS).decrement(1.0);
     }
 }
 
 impl Api {
     /// The handlers' state.
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        let long_polls = Semaphore::new(parts.settings.long_polls_max);
+        Self(Arc::new(Held { parts, long_polls }))
     }
 
     /// Clock, dice, ids.
     pub fn outside(&self) -> &Surroundings {
-        &self.0.outside
+        &self.0.parts.outside
+    }
+
+    /// What everything is asked of.
+    pub fn engine(&self) -> &Engine {
+        &self.0.parts.engine
+    }
+
+    /// From the configuration.
+    pub fn settings(&self) -> &ApiSettings {
+        &self.0.parts.settings
+    }
+
+    /// What the check of a submission knows beside the request.
+    pub fn check_settings(&self) -> CheckSettings {
+        let queue_timeout = self.settings().default_queue_timeout;
+        CheckSettings {
+            bounds: self.settings().bounds.clone(),
+            queue_timeout_ms: queue_timeout
+                .map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
+            now: self.engine().now(),
+        }
+    }
+
+    /// A place among the waiting lease requests.
+    pub fn long_poll(&self) -> Result<LongPoll<'_>, Problem> {
+        let place = self.0.long_polls.try_acquire().map_err(|_| {
+            Problem::new(Code::Overloaded, "too many lease requests are waiting already")
+        })?;
+        metrics::gauge!(LONG_POLLS).increment(1.0);
+        Ok(LongPoll { _place: place })
     }
 
     /// What must hold for the engine to get requests.
     pub fn ready_checks(&self) -> Vec<ReadyCheck> {
-        (self.0.ready)()
+        let mut checks = (self.0.parts.ready)();
+        checks.extend(self.services().into_iter().map(|service| ReadyCheck {
+            name: service.name.to_owned(),
+            ok: service.state == ServiceState::Running,
+            detail: (!service.reasons.is_empty()).then(|| service.reasons.join("; ")),
+        }));
+        checks
+    }
+
+    /// Every service at this moment.
+    pub fn services(&self) -> Vec<ServiceSnapshot> {
+        self.0.parts.host.snapshot()
     }
 
     /// The text of `/metrics`.
     pub fn metrics(&self) -> String {
-        self.0.recorder.render()
+        self.0.parts.recorder.render()
     }
 }

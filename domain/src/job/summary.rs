@@ -88,7 +88,11 @@ pub struct JobSummary {
     /// The success condition, as a caller writes it.
     pub complete_when: serde_json::Value,
     /// The nodes' default policy.
-    pub retry: Option<RetryPolicy>,
+    pub retry: Option<serde_json::Value>,
+    /// Always null until jobs are retried as a whole.
+    pub job_retry: Option<serde_json::Value>,
+    /// Always null until there are recoveries.
+    pub recovery: Option<serde_json::Value>,
     /// Small facts.
     pub metadata: BTreeMap<String, serde_json::Value>,
     /// Always null until there are sub-jobs.
@@ -167,6 +171,23 @@ pub fn complete_when_json(condition: CompleteWhen) -> serde_json::Value {
     }
 }
 
+/// A retry policy as a caller writes it.
+pub fn retry_json(policy: &RetryPolicy) -> serde_json::Value {
+    serde_json::json!({
+        "strategy": policy.strategy,
+        "max_attempts": policy.max_attempts,
+        "base_delay_ms": policy.base_delay_ms,
+        "max_delay_ms": policy.max_delay_ms,
+        "multiplier": policy.multiplier,
+        "step_delay_ms": policy.step_delay_ms,
+        "delays_ms": policy.delays_ms,
+        "jitter": { "mode": policy.jitter, "range": policy.jitter_range },
+        "retryable_error_types": policy.retryable_error_types,
+        "non_retryable_error_types": policy.non_retryable_error_types,
+        "on_exhausted": "fail",
+    })
+}
+
 impl JobSnapshot {
     /// Of a state.
     pub fn of(state: &JobState) -> Self {
@@ -227,7 +248,9 @@ impl JobSnapshot {
             max_parallel: plan.max_parallel,
             fail_fast: plan.fail_fast,
             complete_when: complete_when_json(plan.complete_when),
-            retry: plan.retry.as_deref().cloned(),
+            retry: plan.retry.as_deref().map(retry_json),
+            job_retry: None,
+            recovery: None,
             metadata: head.about.metadata.clone(),
             parent_job_id: None,
             trace_id: self.trace_id.to_string(),

@@ -3,9 +3,8 @@
 //! (422, with pointers). Absent: rules that need the domain; `schemas` converts and `domain` checks.
 
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use domain::bounds;
 use domain::refusal::FieldError;
 use serde::de::DeserializeOwned;
@@ -14,8 +13,10 @@ pub(crate) use super::depth::is_deeper_than;
 use super::pointer;
 use crate::http::problem::{Code, Problem};
 
-/// A whole body: jobs with all their inputs.
-pub const BODY_BYTES_MAX: usize = 8 * 1_024 * 1_024;
+/// Bytes of the largest body, put into every request by the layers.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyLimit(pub usize);
+
 /// What stands around the deepest input: batch, job, nodes, node, and room for the envelope to grow.
 const ENVELOPE_DEPTH_MAX: usize = 8;
 
@@ -84,29 +85,27 @@ fn must_be_json(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 fn too_large() -> Problem {
-    Problem::new(
-        Code::BodyTooLarge,
-        format!("the body is larger than {BODY_BYTES_MAX} bytes ({} MiB)", BODY_BYTES_MAX >> 20),
-    )
+    Problem::new(Code::BodyTooLarge, "the body is larger than this engine takes")
 }
 
 async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
     // What is announced too large is not read at all.
     let announced = request.headers().get(header::CONTENT_LENGTH);
-    let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|bytes| bytes > BODY_BYTES_MAX as u64) {
+    let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let limit = request.extensions().get::<BodyLimit>();
+    if let (Some(bytes), Some(BodyLimit(max))) = (announced, limit)
+        && bytes > *max
+    {
         return Err(too_large());
     }
-    Bytes::from_request(request, state).await.map_err(|rejection| body_problem(&rejection))
-}
-
-fn body_problem(rejection: &BytesRejection) -> Problem {
-    // The only other way to fail is a body that broke off; nobody is left to read the answer.
-    if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
-        too_large()
-    } else {
-        Problem::new(Code::MalformedJson, "the body broke off")
-    }
+    Bytes::from_request(request, state).await.map_err(|rejection| {
+        // The only other way to fail is a body that broke off; nobody is left to read the answer.
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            too_large()
+        } else {
+            Problem::new(Code::MalformedJson, "the body broke off")
+        }
+    })
 }
 
 /// Reads a body that is known to be declared as JSON.

@@ -88,6 +88,8 @@ codes! {
     IdempotencyKeyReused "idempotency_key_reused" UNPROCESSABLE_ENTITY "The Idempotency-Key was used with another body";
     /// A bug of ours.
     InternalError "internal_error" INTERNAL_SERVER_ERROR "The engine made a mistake";
+    /// A stream that cannot be read.
+    StoredDataDamaged "stored_data_damaged" INTERNAL_SERVER_ERROR "What is stored cannot be read";
     /// Written or not: not known yet.
     OutcomeUnknown "outcome_unknown" SERVICE_UNAVAILABLE "It is not known whether this was done";
     /// The store does not answer.
@@ -146,7 +148,8 @@ impl Code {
             | Self::NodeTypeNotAvailable
             | Self::ExpressionNotAvailable
             | Self::IdempotencyKeyReused
-            | Self::InternalError => None,
+            | Self::InternalError
+            | Self::StoredDataDamaged => None,
         }
     }
 }

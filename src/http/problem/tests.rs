@@ -69,6 +69,7 @@ fn every_other_code_has_its_status() {
         ("node_type_not_available", 422),
         ("expression_not_available", 422),
         ("internal_error", 500),
+        ("stored_data_damaged", 500),
         ("outcome_unknown", 503),
         ("store_unavailable", 503),
         ("view_behind", 503),
@@ -81,6 +82,25 @@ fn every_other_code_has_its_status() {
         assert_eq!(Code::parse(word).map(|code| code.status().as_u16()), Some(status), "{word}");
     }
     assert_eq!(Code::ALL.len(), table.len() + 14, "every code is in one of the two tables");
+}
+
+#[test]
+fn every_failure_of_the_engine_has_its_code() {
+    let table = [
+        (EngineError::Refused(Refusal::LeaseLost), "lease_lost"),
+        (EngineError::OutcomeUnknown, "outcome_unknown"),
+        (EngineError::Unavailable, "store_unavailable"),
+        (EngineError::Full, "storage_full"),
+        (EngineError::Overloaded, "overloaded"),
+        (EngineError::ViewBehind, "view_behind"),
+        (EngineError::Damaged("at 7".to_owned()), "stored_data_damaged"),
+        (EngineError::Stopping, "stopping"),
+    ];
+    for (error, code) in table {
+        let problem = Problem::from(error);
+        assert_eq!(problem.code().as_str(), code);
+        assert!(!shown(&problem).to_string().contains("at 7"), "causes stay here");
+    }
 }
 
 #[test]

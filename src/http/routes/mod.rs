@@ -1,11 +1,21 @@
 //! The handlers, one file a resource. Each extracts, sends one command or reads, and maps the answer; none decides.
 
 pub mod document;
+pub mod environments;
 pub mod health;
+pub mod jobs;
+pub mod leases;
+pub mod queues;
+pub mod services;
+pub mod submissions;
+pub mod workers;
+
+use std::sync::Arc;
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::problem::{Code, Problem};
 
@@ -16,4 +26,13 @@ pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
         Err(_) => Problem::new(Code::InternalError, "the answer could not be written as JSON")
             .into_response(),
     }
+}
+
+/// The documents of a list, as they stand in the view.
+pub(crate) fn raw_items(items: &[Arc<str>]) -> Result<Vec<&RawValue>, Problem> {
+    let raw = items.iter().map(|text| serde_json::from_str::<&RawValue>(text));
+    raw.collect::<Result<_, _>>().map_err(|error| {
+        tracing::error!(%error, "a document of the view is not JSON");
+        Problem::new(Code::StoredDataDamaged, "a document of the view cannot be read")
+    })
 }

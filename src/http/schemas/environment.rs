@@ -1,16 +1,16 @@
-//! Environments as they are created and changed. Always holds: a capacity is at least 1 of a named resource, at most
-//! 16 of them. Absent: use and grants, which belong to the environment's own stream.
+//! Environments as they are created, changed and shown. Absent: the rules of capacities, which the domain checks.
 
 use std::collections::BTreeMap;
 
-use domain::bounds;
+use domain::environment::command::Definition;
 use domain::ids::EnvironmentName;
 use domain::refusal::FieldError;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::http::extract::json::RequestBody;
-use crate::http::extract::pointer::child;
+use crate::http::page::PageInfo;
 
 /// A named pool of resources.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -19,70 +19,89 @@ use crate::http::extract::pointer::child;
 pub struct EnvironmentBody {
     /// Names it inside its namespace.
     #[schema(pattern = "^[A-Za-z0-9_.-]{1,64}$", examples("gpu"))]
-    pub name: String,
+    name: String,
     /// For people.
     #[schema(max_length = 1_000)]
-    pub description: Option<String>,
-    /// How much there is of what; a resource that is not named has no limit.
+    description: Option<String>,
+    /// How much there is of what, at most 16 resources; what is not named is unlimited.
     #[serde(default)]
-    pub capacity: BTreeMap<String, u64>,
+    capacity: BTreeMap<String, u64>,
 }
 
-/// Changes to an environment.
+/// An environment anew.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = PatchEnvironment)]
-pub struct EnvironmentPatchBody {
+#[schema(as = ReplaceEnvironment)]
+pub struct DefinitionBody {
     /// For people.
-    #[schema(max_length = 1_000, nullable = false)]
+    #[schema(max_length = 1_000)]
+    description: Option<String>,
+    /// How much there is of what, at most 16 resources; what is not named is unlimited.
+    #[serde(default)]
+    capacity: BTreeMap<String, u64>,
+}
+
+impl RequestBody for EnvironmentBody {}
+impl RequestBody for DefinitionBody {}
+
+impl EnvironmentBody {
+    /// The name and the checked definition.
+    pub fn into_definition(self) -> Result<(EnvironmentName, Definition), Vec<FieldError>> {
+        let name = EnvironmentName::parse(&self.name)
+            .map_err(|error| vec![FieldError::id("/name", &error)]);
+        match (name, Definition::check(self.description, self.capacity)) {
+            (Ok(name), Ok(definition)) => Ok((name, definition)),
+            (name, definition) => {
+                let mut errors = name.err().unwrap_or_default();
+                errors.extend(definition.err().unwrap_or_default());
+                Err(errors)
+            }
+        }
+    }
+}
+
+impl DefinitionBody {
+    /// The checked definition.
+    pub fn into_definition(self) -> Result<Definition, Vec<FieldError>> {
+        Definition::check(self.description, self.capacity)
+    }
+}
+
+/// The environments of a namespace; `default` first, then by name.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EnvironmentList)]
+pub struct EnvironmentListAnswer<'a> {
+    /// This page.
+    #[schema(value_type = Vec<EnvironmentAnswer>)]
+    pub environments: Vec<&'a RawValue>,
+    #[serde(flatten)]
+    pub page: PageInfo,
+}
+
+/// An environment and what is in use of it, as the document describes it; the text is made by the domain.
+#[derive(Debug, ToSchema)]
+#[schema(as = Environment)]
+pub struct EnvironmentAnswer {
+    /// Of this resource's shape.
+    pub schema_version: u8,
+    /// Names it inside its namespace.
+    pub name: String,
+    /// Whose.
+    pub namespace: String,
+    /// For people.
     pub description: Option<String>,
-    /// All capacities anew.
-    #[schema(nullable = false)]
-    pub capacity: Option<BTreeMap<String, u64>>,
-}
-
-impl RequestBody for EnvironmentBody {
-    fn check(&self, errors: &mut Vec<FieldError>) {
-        if let Err(error) = EnvironmentName::parse(&self.name) {
-            errors.push(FieldError::id("/name", &error));
-        }
-        check_description(self.description.as_deref(), errors);
-        check_capacity(&self.capacity, errors);
-    }
-}
-
-impl RequestBody for EnvironmentPatchBody {
-    fn check(&self, errors: &mut Vec<FieldError>) {
-        check_description(self.description.as_deref(), errors);
-        if let Some(capacity) = &self.capacity {
-            check_capacity(capacity, errors);
-        }
-    }
-}
-
-fn check_description(description: Option<&str>, errors: &mut Vec<FieldError>) {
-    if description.is_some_and(|text| text.chars().count() > bounds::DESCRIPTION_CHARS_MAX) {
-        let message = format!("must be at most {} characters", bounds::DESCRIPTION_CHARS_MAX);
-        errors.push(FieldError::new("/description", "too_long", message));
-    }
-}
-
-fn check_capacity(capacity: &BTreeMap<String, u64>, errors: &mut Vec<FieldError>) {
-    if capacity.len() > bounds::RESOURCES_MAX {
-        let message = format!("must name at most {} resources", bounds::RESOURCES_MAX);
-        errors.push(FieldError::new("/capacity", "out_of_range", message));
-    }
-    for (name, amount) in capacity {
-        let pointer = child("/capacity", name);
-        let is_name = (1..=bounds::KEY_CHARS_MAX).contains(&name.len())
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
-        if !is_name {
-            let message = "names must be 1-64 of A-Z a-z 0-9 _ . -";
-            errors.push(FieldError::new(pointer.clone(), "invalid_format", message));
-        }
-        if !(1..=bounds::RESOURCE_AMOUNT_MAX).contains(amount) {
-            let message = format!("must be from 1 to {}", bounds::RESOURCE_AMOUNT_MAX);
-            errors.push(FieldError::new(pointer, "out_of_range", message));
-        }
-    }
+    /// How much there is of what; what is not named is unlimited.
+    pub capacity: BTreeMap<String, u64>,
+    /// How much of it is taken.
+    pub used: BTreeMap<String, u64>,
+    /// Runs of jobs that hold a grant.
+    pub grants: u64,
+    /// The ETag.
+    pub version: u64,
+    /// When.
+    #[schema(format = "date-time")]
+    pub created_at: Option<String>,
+    /// When it was defined or changed last.
+    #[schema(format = "date-time")]
+    pub updated_at: Option<String>,
 }

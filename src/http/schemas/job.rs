@@ -185,7 +185,7 @@ impl JobBody {
             job_type: self.job_type,
             priority: self.priority,
             tags: self.tags,
-            input: self.input,
+            input: payload::on_one_line(self.input),
             triggered_by: self.triggered_by,
             scheduled_at,
             start: self.start,
@@ -197,7 +197,7 @@ impl JobBody {
             fail_fast: self.fail_fast,
             complete_when: complete_when.unwrap_or_default(),
             retry,
-            output: self.output,
+            output: payload::on_one_line(self.output),
             metadata: self.metadata,
             nodes,
         })

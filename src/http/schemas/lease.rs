@@ -1,17 +1,20 @@
 //! Asking for work: alone on a queue, or together with a report. Absent: reports (`report.rs`), and who gets what.
 
+use std::time::Duration;
+
 use domain::ids::{ActionType, Claim, IdError, QueueName, WorkerName};
+use domain::payload::Hash;
 use domain::refusal::FieldError;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use validator::Validate;
 
 use super::rules;
+use crate::http::extract::headers::IdempotencyKey;
 use crate::http::extract::json::RequestBody;
 use crate::http::problem::Problem;
+use crate::http::state::ApiSettings;
 
-/// Length of a lease when none is asked for, in milliseconds.
-const LEASE_MS_USUAL: u64 = 30_000;
 /// Action types that one request filters by.
 const ACTION_TYPES_MAX: usize = 100;
 /// Asks a queue for work.
@@ -33,10 +36,9 @@ pub struct LeaseBody {
     #[schema(minimum = 0, maximum = 30_000, default = 0)]
     wait_ms: u64,
     /// Length of each lease, in milliseconds; heartbeats renew it.
-    #[serde(default = "usual_lease")]
     #[validate(range(min = 5_000, max = 3_600_000))]
-    #[schema(minimum = 5_000, maximum = 3_600_000, default = 30_000)]
-    lease_ms: u64,
+    #[schema(minimum = 5_000, maximum = 3_600_000, nullable = false)]
+    lease_ms: Option<u64>,
     /// Only these action types; empty: all.
     #[serde(default)]
     #[schema(max_items = 100)]
@@ -68,10 +70,9 @@ pub struct NextWorkBody {
     #[schema(minimum = 0, maximum = 30_000, default = 0)]
     wait_ms: u64,
     /// Length of each lease, in milliseconds.
-    #[serde(default = "usual_lease")]
     #[validate(range(min = 5_000, max = 3_600_000))]
-    #[schema(minimum = 5_000, maximum = 3_600_000, default = 30_000)]
-    lease_ms: u64,
+    #[schema(minimum = 5_000, maximum = 3_600_000, nullable = false)]
+    lease_ms: Option<u64>,
     /// Only these action types; empty: all.
     #[serde(default)]
     #[schema(max_items = 100)]
@@ -83,10 +84,6 @@ pub struct NextWorkBody {
 
 fn one() -> u32 {
     1
-}
-
-fn usual_lease() -> u64 {
-    LEASE_MS_USUAL
 }
 
 /// What is asked for, in the domain's words.
@@ -116,24 +113,37 @@ impl RequestBody for LeaseBody {
 
 impl LeaseBody {
     /// What is asked for, of this queue.
-    pub fn into_wanted(self, queue: QueueName) -> Result<WorkWanted, Problem> {
+    pub fn into_wanted(
+        self,
+        queue: QueueName,
+        key: &IdempotencyKey,
+        settings: &ApiSettings,
+    ) -> Result<WorkWanted, Problem> {
         let mut names = Names::at("");
         let wanted = WorkWanted {
             queue,
             worker: names.read("worker", Some(&self.worker), WorkerName::parse),
             max: self.max,
             wait_ms: self.wait_ms,
-            lease_ms: self.lease_ms,
+            lease_ms: self.lease_ms.unwrap_or_else(|| millis(settings.default_lease)),
             action_types: names.action_types(&self.action_types),
-            claim: names.read("claim", self.claim.as_deref(), Claim::parse),
+            claim: names
+                .read("claim", self.claim.as_deref(), Claim::parse)
+                .or_else(|| key.0.as_deref().and_then(claim_of_key)),
         };
+        names.check_wait(self.wait_ms, settings);
         names.finish(wanted)
     }
 }
 
+/// A key is the claim of a request that names none; one too long for a claim stands in by its hash.
+fn claim_of_key(key: &str) -> Option<Claim> {
+    Claim::parse(key).or_else(|_| Claim::parse(&Hash::of(key.as_bytes()).hex())).ok()
+}
+
 impl NextWorkBody {
     /// What is asked for.
-    pub fn into_wanted(self) -> Result<WorkWanted, Problem> {
+    pub fn into_wanted(self, settings: &ApiSettings) -> Result<WorkWanted, Problem> {
         let mut names = Names::at("/lease");
         let queue = names.read("queue", Some(&self.queue), QueueName::parse);
         let wanted = WorkWanted {
@@ -141,10 +151,11 @@ impl NextWorkBody {
             worker: names.read("worker", self.worker.as_deref(), WorkerName::parse),
             max: self.max,
             wait_ms: self.wait_ms,
-            lease_ms: self.lease_ms,
+            lease_ms: self.lease_ms.unwrap_or_else(|| millis(settings.default_lease)),
             action_types: names.action_types(&self.action_types),
             claim: names.read("claim", self.claim.as_deref(), Claim::parse),
         };
+        names.check_wait(self.wait_ms, settings);
         names.finish(wanted)
     }
 }
@@ -187,7 +198,20 @@ impl Names {
         texts.iter().enumerate().filter_map(read).collect()
     }
 
+    fn check_wait(&mut self, wait_ms: u64, settings: &ApiSettings) {
+        let max = millis(settings.long_poll_max);
+        if wait_ms > max {
+            let message = format!("must be at most {max}");
+            let pointer = format!("{}/wait_ms", self.at);
+            self.errors.push(FieldError::new(pointer, "out_of_range", message));
+        }
+    }
+
     fn finish<T>(self, value: T) -> Result<T, Problem> {
         if self.errors.is_empty() { Ok(value) } else { Err(Problem::invalid(self.errors)) }
     }
+}
+
+fn millis(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
 }

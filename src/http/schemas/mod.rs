@@ -4,14 +4,19 @@
 
 pub mod environment;
 pub mod job;
+pub mod job_answer;
+pub mod job_query;
 pub mod later;
 pub mod lease;
+pub mod lease_answer;
 pub mod node;
 pub mod patch;
 pub mod payload;
+pub mod queue;
 pub mod report;
 pub mod retry;
 mod rules;
+pub mod service;
 pub mod time;
 
 use domain::refusal::FieldError;

@@ -181,7 +181,7 @@ impl NodeBody {
             node_type: self.node_type,
             queue: self.queue,
             action_type: self.action_type,
-            input: self.input,
+            input: payload::on_one_line(self.input),
             depends_on: self.depends_on,
             dependency_condition,
             skip_on_failure: self.skip_on_failure,

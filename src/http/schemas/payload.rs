@@ -32,6 +32,17 @@ pub fn check_reported(
     look(payload, pointer, false, errors);
 }
 
+/// The same JSON on one line, because an export of the history has an event a line. Strings hold no raw line breaks,
+/// so those that stand there are between tokens.
+pub fn on_one_line(payload: Option<Box<RawValue>>) -> Option<Box<RawValue>> {
+    let payload = payload?;
+    if !payload.get().contains(['\n', '\r']) {
+        return Some(payload);
+    }
+    let text: String = payload.get().chars().filter(|c| !matches!(c, '\n' | '\r')).collect();
+    Some(RawValue::from_string(text).unwrap_or(payload))
+}
+
 fn look(
     payload: Option<&RawValue>,
     pointer: &str,
@@ -106,6 +117,15 @@ mod tests {
     #[test]
     fn an_escape_that_is_no_text_is_refused() {
         assert_eq!(errors(r#"{"a": "\ud800"}"#), [("/input".to_owned(), "invalid_value")]);
+    }
+
+    #[test]
+    fn a_payload_becomes_one_line_and_keeps_its_strings() {
+        let Ok(payload) = RawValue::from_string("{\n \"a\\n\":\r\n1}".to_owned()) else {
+            panic!("raw JSON")
+        };
+        let line = on_one_line(Some(payload));
+        assert_eq!(line.as_deref().map(RawValue::get), Some("{ \"a\\n\":1}"));
     }
 
     #[test]

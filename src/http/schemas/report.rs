@@ -163,6 +163,12 @@ impl RequestBody for FailBody {
 impl RequestBody for HeartbeatBody {
     fn check(&self, errors: &mut Vec<FieldError>) {
         check_batch("/items", self.items.len(), bounds::BATCH_MAX, errors);
+        for (position, item) in self.items.iter().enumerate() {
+            if item.progress.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
+                let pointer = format!("/items/{position}/progress");
+                errors.push(FieldError::new(pointer, "out_of_range", "must be from 0 to 1"));
+            }
+        }
     }
 }
 
@@ -209,6 +215,7 @@ impl CompleteItem {
             return Err(Problem::invalid(errors));
         }
         let Self { output, warnings, artifacts, .. } = self;
+        let output = payload::on_one_line(output);
         Ok(Outcome::Complete { output, warnings, artifacts })
     }
 }
@@ -248,7 +255,7 @@ impl FailItem {
                 retry_after_ms,
                 details: None,
             },
-            details: error.details,
+            details: payload::on_one_line(error.details),
         })
     }
 }

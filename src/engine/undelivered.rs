@@ -1,0 +1,30 @@
+//! Giving back what was leased and never reached its worker: the part of the handle that the HTTP layer calls when a
+//! client goes away. Always holds: it does not wait, so that it can be called while something is dropped.
+
+use domain::ids::{LeaseId, Namespace, SubjectId};
+use domain::job::command::{JobCommand, Outcome, Report};
+use domain::payload::Hash;
+use tokio::sync::oneshot;
+
+use crate::engine::core::message::Caller;
+use crate::engine::executor::Message;
+use crate::engine::handle::{Engine, job_request};
+
+impl Engine {
+    /// Gives back attempts whose answer was not written: uncounted, and without waiting. When the engine has too much
+    /// to do to hear it, the leases run out instead.
+    pub fn give_back(&self, namespace: &Namespace, leases: &[LeaseId]) {
+        let asked = leases.iter().map(|lease| {
+            let report = Report {
+                node: lease.node,
+                epoch: lease.epoch,
+                hash: Hash::of(b"undelivered"),
+                outcome: Outcome::Release { undelivered: true },
+            };
+            let subject = SubjectId::job(namespace.clone(), lease.job);
+            let command = JobCommand::Report(Box::new(report));
+            (job_request(&subject, command, Caller::engine()), oneshot::channel().0)
+        });
+        let _ = self.inputs.try_send(Message::AskAll(asked.collect()));
+    }
+}

@@ -1,0 +1,48 @@
+//! What every command to the engine carries beside its request: who asks, which key, which version is expected.
+//! Absent: any decision; a wrong version is refused by the subject itself.
+
+use std::sync::Arc;
+
+use domain::ids::{JobId, Namespace};
+use domain::job::event::CommandMark;
+
+use super::extract::headers::{Caller, IfMatch, Versions};
+use super::problem::Problem;
+use crate::engine::core::message::Caller as Asker;
+use crate::engine::handle::Engine;
+
+/// A client's command.
+pub fn by_client(caller: &Caller, mark: Option<CommandMark>, expected: Option<u64>) -> Asker {
+    by("client", caller, mark, expected)
+}
+
+/// A worker's report.
+pub fn by_worker(caller: &Caller) -> Asker {
+    by("worker", caller, None, None)
+}
+
+fn by(actor: &str, caller: &Caller, mark: Option<CommandMark>, expected: Option<u64>) -> Asker {
+    Asker {
+        actor: Arc::from(actor),
+        mark,
+        correlation: Some(caller.correlation.clone()),
+        expected_version: expected,
+    }
+}
+
+/// The one version that a job is asked to be at. Of several in If-Match it is the one the job is at.
+pub async fn expected_of_job(
+    if_match: &IfMatch,
+    engine: &Engine,
+    namespace: &Namespace,
+    job: JobId,
+) -> Result<Option<u64>, Problem> {
+    match &if_match.0 {
+        None | Some(Versions::Any) => Ok(None),
+        Some(Versions::Of(versions)) => match versions.as_slice() {
+            [one] => Ok(Some(*one)),
+            // The subject must exist for its version to be another one.
+            [..] => if_match.expected(engine.job(namespace, job).await?.head.seq),
+        },
+    }
+}

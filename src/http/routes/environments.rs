@@ -1,0 +1,204 @@
+//! Environments: pools of resources that jobs are admitted into. `default` is always there and never changes.
+
+use std::sync::Arc;
+
+use axum::extract::{OriginalUri, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use domain::environment::command::EnvironmentCommand;
+use domain::environment::state::EnvironmentState;
+use domain::environment::summary::EnvironmentSummary;
+use domain::ids::{EnvironmentName, SubjectKind};
+use domain::refusal::Refusal;
+
+use crate::http::commands::by_client;
+use crate::http::extract::headers::{Caller, IdempotencyKey, IfMatch, Versions, entity_tag};
+use crate::http::extract::json::ValidJson;
+use crate::http::extract::path::EnvironmentPath;
+use crate::http::extract::query::Query;
+use crate::http::page::{self, PAGE_SIZE_MAX, PAGED_ITEMS_MAX};
+use crate::http::problem::Problem;
+use crate::http::routes::{json, raw_items};
+use crate::http::schemas::environment::{
+    DefinitionBody, EnvironmentAnswer, EnvironmentBody, EnvironmentListAnswer,
+};
+use crate::http::state::Api;
+use crate::http::{freshness, idempotency};
+
+/// List the environments
+#[utoipa::path(
+    get, path = "/api/v1/environments", tag = "environments", operation_id = "listEnvironments",
+    params(page::PageParameters),
+    responses((status = 200, description = "A page of environments", body = EnvironmentListAnswer<'static>)),
+)]
+pub async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    OriginalUri(uri): OriginalUri,
+    query: Query,
+) -> Result<Response, Problem> {
+    let asked = page::only_page(query, 'e')?;
+    let as_of = freshness::as_of(&api, &caller.namespace, false).await?;
+    let (items, page) = asked.cut('e', all(&api, &caller).await?, as_of);
+    let answer = EnvironmentListAnswer { environments: raw_items(&items)?, page };
+    let mut response = json(StatusCode::OK, &answer);
+    page::link_next(&mut response, &uri, &answer.page);
+    Ok(response)
+}
+
+/// All of a namespace, as far as lists go. There are few, and `default`, which comes first, is in no view.
+async fn all(api: &Api, caller: &Caller) -> Result<Vec<Arc<str>>, Problem> {
+    let namespace = &caller.namespace;
+    let default = serde_json::to_string(&EnvironmentSummary::of_default(namespace));
+    let mut items: Vec<Arc<str>> = vec![Arc::from(default.unwrap_or_default())];
+    for page in 1..=PAGED_ITEMS_MAX / PAGE_SIZE_MAX {
+        let kind = SubjectKind::Environment;
+        let view = api.engine().view();
+        let found = view.named(namespace.clone(), kind, page, PAGE_SIZE_MAX).await?.items;
+        let is_last = found.len() < PAGE_SIZE_MAX as usize;
+        items.extend(found);
+        if is_last {
+            break;
+        }
+    }
+    Ok(items)
+}
+
+/// Create an environment
+#[utoipa::path(
+    post, path = "/api/v1/environments", tag = "environments", operation_id = "createEnvironment",
+    request_body(content = EnvironmentBody, description = "The environment", example = json!({
+        "name": "gpu", "capacity": {"slots": 4},
+    })),
+    responses((
+        status = 201, description = "The environment is stored", body = EnvironmentAnswer,
+        headers(
+            ("Location" = String, description = "Where the environment is"),
+            ("ETag" = String, description = "The environment's version"),
+        ),
+    )),
+)]
+pub async fn create(
+    State(api): State<Api>,
+    caller: Caller,
+    key: IdempotencyKey,
+    body: ValidJson<EnvironmentBody>,
+) -> Result<Response, Problem> {
+    let mark = idempotency::mark("POST /environments", &key, &body.text);
+    let (name, definition) = body.value.into_definition().map_err(Problem::invalid)?;
+    if is_default(&name) {
+        return Err(Refusal::EnvironmentExists.into());
+    }
+    let by = by_client(&caller, mark, None);
+    let engine = api.engine();
+    let changed = engine.define_environment(&caller.namespace, &name, definition, by).await?;
+    let mut response = shown(StatusCode::CREATED, &changed.subject);
+    if let Ok(location) = HeaderValue::try_from(format!("/api/v1/environments/{name}")) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// Get an environment
+#[utoipa::path(
+    get, path = "/api/v1/environments/{id}", tag = "environments", operation_id = "getEnvironment",
+    params(("id" = String, Path, description = "Its name")),
+    responses((status = 200, description = "The environment", body = EnvironmentAnswer,
+        headers(("ETag" = String, description = "The environment's version")))),
+)]
+pub async fn get(
+    State(api): State<Api>,
+    caller: Caller,
+    EnvironmentPath(name): EnvironmentPath,
+    query: Query,
+) -> Result<Response, Problem> {
+    query.finish()?;
+    if is_default(&name) {
+        return Ok(json(StatusCode::OK, &EnvironmentSummary::of_default(&caller.namespace)));
+    }
+    let state = read(&api, &caller, &name).await?;
+    Ok(shown(StatusCode::OK, &state))
+}
+
+/// Replace an environment
+///
+/// A capacity below the present use is allowed: grants stay, and nothing new is granted until it fits.
+#[utoipa::path(
+    put, path = "/api/v1/environments/{id}", tag = "environments", operation_id = "replaceEnvironment",
+    params(("id" = String, Path, description = "Its name")),
+    request_body(content = DefinitionBody, description = "The environment anew"),
+    responses((status = 200, description = "The changed environment", body = EnvironmentAnswer,
+        headers(("ETag" = String, description = "The environment's version")))),
+)]
+pub async fn replace(
+    State(api): State<Api>,
+    caller: Caller,
+    EnvironmentPath(name): EnvironmentPath,
+    if_match: IfMatch,
+    body: ValidJson<DefinitionBody>,
+) -> Result<Response, Problem> {
+    let definition = body.value.into_definition().map_err(Problem::invalid)?;
+    let command = EnvironmentCommand::Update(definition);
+    let state = change(&api, &caller, &name, &if_match, command).await?;
+    Ok(shown(StatusCode::OK, &state))
+}
+
+/// Delete an environment
+///
+/// Refused while jobs hold or ask for a grant.
+#[utoipa::path(
+    delete, path = "/api/v1/environments/{id}", tag = "environments", operation_id = "deleteEnvironment",
+    params(("id" = String, Path, description = "Its name")),
+    responses((status = 204, description = "It is deleted")),
+)]
+pub async fn delete(
+    State(api): State<Api>,
+    caller: Caller,
+    EnvironmentPath(name): EnvironmentPath,
+    if_match: IfMatch,
+) -> Result<Response, Problem> {
+    // How many wait is known to its driver, which fills it in.
+    let command = EnvironmentCommand::Delete { waiting: 0 };
+    change(&api, &caller, &name, &if_match, command).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn change(
+    api: &Api,
+    caller: &Caller,
+    name: &EnvironmentName,
+    if_match: &IfMatch,
+    command: EnvironmentCommand,
+) -> Result<EnvironmentState, Problem> {
+    if is_default(name) {
+        return Err(Refusal::EnvironmentFixed.into());
+    }
+    let expected = match &if_match.0 {
+        None | Some(Versions::Any) => None,
+        Some(Versions::Of(versions)) => match versions.as_slice() {
+            [one] => Some(*one),
+            [..] => if_match.expected(read(api, caller, name).await?.seq)?,
+        },
+    };
+    let by = by_client(caller, None, expected);
+    let changed = api.engine().change_environment(&caller.namespace, name, command, by).await?;
+    Ok(changed.subject)
+}
+
+async fn read(
+    api: &Api,
+    caller: &Caller,
+    name: &EnvironmentName,
+) -> Result<EnvironmentState, Problem> {
+    let found = api.engine().environment(&caller.namespace, name).await?;
+    found.ok_or_else(|| Refusal::EnvironmentNotFound.into())
+}
+
+fn is_default(name: &EnvironmentName) -> bool {
+    *name == EnvironmentName::default_environment()
+}
+
+fn shown(status: StatusCode, state: &EnvironmentState) -> Response {
+    let tag = [(header::ETAG, entity_tag(state.seq))];
+    (tag, json(status, &state.summary())).into_response()
+}

@@ -1,0 +1,252 @@
+//! Reading and steering jobs. A job is read from its driver, so a client sees its own writes at once; lists come
+//! from the view and say `as_of`.
+
+use std::convert::Infallible;
+
+use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use domain::ids::{JobId, SubjectId};
+use domain::job::check::check_patch;
+use domain::job::command::JobCommand;
+use domain::job::summary::{JobSnapshot, JobSummary};
+
+use crate::http::commands::{by_client, expected_of_job};
+use crate::http::extract::headers::{Caller, IdempotencyKey, IfMatch, IfNoneMatch, entity_tag};
+use crate::http::extract::json::{OptionalJson, ValidJson};
+use crate::http::extract::path::JobPath;
+use crate::http::extract::query::Query;
+use crate::http::page::{self, TotalCount};
+use crate::http::problem::Problem;
+use crate::http::routes::{json, raw_items};
+use crate::http::schemas::job_answer::{JobAnswer, JobListAnswer};
+use crate::http::schemas::job_query::{JobListParameters, JobListRequest};
+use crate::http::schemas::patch::{ActionBody, PatchBody};
+use crate::http::state::Api;
+use crate::http::{freshness, idempotency};
+use crate::view::contract::Total;
+
+/// List jobs
+///
+/// From the view, which is usually 100 ms behind; `as_of` says when. `consistent=true` waits until it shows
+/// everything acknowledged before, at most 2 s.
+#[utoipa::path(
+    get, path = "/api/v1/jobs", tag = "jobs", operation_id = "listJobs",
+    params(JobListParameters, page::PageParameters),
+    responses((
+        status = 200, description = "A page of jobs", body = JobListAnswer<'static>,
+        headers(("Link" = String, description = "rel=next leads to the next page")),
+    )),
+)]
+pub async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    OriginalUri(uri): OriginalUri,
+    query: Query,
+) -> Result<Response, Problem> {
+    let asked = JobListRequest::read(caller.namespace, query)?;
+    let as_of = freshness::as_of(&api, &asked.query.namespace, asked.consistent).await?;
+    let found = api.engine().view().jobs(asked.query.clone()).await?;
+    let total = match found.total {
+        Total::Exact(count) => TotalCount::Exact(count),
+        Total::AtLeast(count) => TotalCount::AtLeast(count),
+    };
+    let next = found.next.map(|(value, id)| asked.cursor(value, id));
+    let page = asked.page.info(total, next, as_of);
+    let answer = JobListAnswer { jobs: raw_items(&found.items)?, page };
+    let mut response = json(StatusCode::OK, &answer);
+    page::link_next(&mut response, &uri, &answer.page);
+    Ok(response)
+}
+
+/// Get a job
+#[utoipa::path(
+    get, path = "/api/v1/jobs/{id}", tag = "jobs", operation_id = "getJob",
+    params(("id" = String, Path, description = "The job", format = "uuid")),
+    responses(
+        (status = 200, description = "The job", body = JobAnswer,
+            headers(("ETag" = String, description = "The job's version"))),
+        (status = 304, description = "It is still at the version in If-None-Match"),
+    ),
+)]
+pub async fn get(
+    State(api): State<Api>,
+    caller: Caller,
+    JobPath(id): JobPath,
+    query: Query,
+    known: Result<IfNoneMatch, Infallible>,
+) -> Result<Response, Problem> {
+    query.finish()?;
+    let job = api.engine().job(&caller.namespace, id).await?;
+    let tag = [(header::ETAG, entity_tag(job.head.seq))];
+    let Ok(IfNoneMatch(known)) = known;
+    if known.is_some_and(|known| known.contain(job.head.seq)) {
+        return Ok((StatusCode::NOT_MODIFIED, tag).into_response());
+    }
+    let summary = filled(&api, &job, job.summary(api.engine().now())).await?;
+    Ok((tag, json(StatusCode::OK, &summary)).into_response())
+}
+
+/// Change a job
+///
+/// Absent fields stay, null removes. `scheduled_at` and `timeout_ms` only while the job has not started.
+#[utoipa::path(
+    patch, path = "/api/v1/jobs/{id}", tag = "jobs", operation_id = "patchJob",
+    params(("id" = String, Path, description = "The job", format = "uuid")),
+    request_body(content = PatchBody, description = "What to change"),
+    responses((status = 200, description = "The changed job", body = JobAnswer,
+        headers(("ETag" = String, description = "The job's version")))),
+)]
+pub async fn patch(
+    State(api): State<Api>,
+    caller: Caller,
+    JobPath(id): JobPath,
+    if_match: IfMatch,
+    body: ValidJson<PatchBody>,
+) -> Result<Response, Problem> {
+    let patch = body.value.into_patch().map_err(Problem::invalid)?;
+    check_patch(&patch, &api.check_settings()).map_err(Problem::invalid)?;
+    let expected = expected_of_job(&if_match, api.engine(), &caller.namespace, id).await?;
+    let command = JobCommand::Patch(Box::new(patch));
+    let by = by_client(&caller, None, expected);
+    let changed = api.engine().command(&caller.namespace, id, command, by).await?;
+    as_changed(&api, StatusCode::OK, &changed.subject).await
+}
+
+/// Start a pending job
+#[utoipa::path(
+    post, path = "/api/v1/jobs/{id}/start", tag = "jobs", operation_id = "startJob",
+    params(("id" = String, Path, description = "The job", format = "uuid")),
+    request_body(content = Option<ActionBody>, description = "May be left out"),
+    responses((status = 200, description = "The job", body = JobAnswer)),
+)]
+pub async fn start(steering: Steering) -> Result<Response, Problem> {
+    steering.send("POST /jobs/start", |_| JobCommand::Start).await
+}
+
+/// Pause a job
+///
+/// Nothing new starts; running attempts may finish and are recorded.
+#[utoipa::path(
+    post, path = "/api/v1/jobs/{id}/pause", tag = "jobs", operation_id = "pauseJob",
+    params(("id" = String, Path, description = "The job", format = "uuid")),
+    request_body(content = Option<ActionBody>, description = "May be left out"),
+    responses((status = 200, description = "The job", body = JobAnswer)),
+)]
+pub async fn pause(steering: Steering) -> Result<Response, Problem> {
+    steering.send("POST /jobs/pause", |reason| JobCommand::Pause { reason }).await
+}
+
+/// Resume a paused job
+#[utoipa::path(
+    post, path = "/api/v1/jobs/{id}/resume", tag = "jobs", operation_id = "resumeJob",
+    params(("id" = String, Path, description = "The job", format = "uuid")),
+    request_body(content = Option<ActionBody>, description = "May be left out"),
+    responses((status = 200, description = "The job", body = JobAnswer)),
+)]
+pub async fn resume(steering: Steering) -> Result<Response, Problem> {
+    steering.send("POST /jobs/resume", |reason| JobCommand::Resume { reason }).await
+}
+
+/// Cancel a job
+///
+/// Recorded at once; running attempts are told and have 30 s to report.
+#[utoipa::path(
+    post, path = "/api/v1/jobs/{id}/cancel", tag = "jobs", operation_id = "cancelJob",
+    params(("id" = String, Path, description = "The job", format = "uuid")),
+    request_body(content = Option<ActionBody>, description = "May be left out"),
+    responses((status = 200, description = "The job", body = JobAnswer)),
+)]
+pub async fn cancel(steering: Steering) -> Result<Response, Problem> {
+    steering.send("POST /jobs/cancel", |reason| JobCommand::Cancel { reason }).await
+}
+
+/// Cancel a job, as DELETE
+///
+/// The same as `/cancel`; the job and its history stay.
+#[utoipa::path(
+    delete, path = "/api/v1/jobs/{id}", tag = "jobs", operation_id = "deleteJob",
+    params(("id" = String, Path, description = "The job", format = "uuid")),
+    responses((status = 200, description = "The job", body = JobAnswer)),
+)]
+pub async fn delete(
+    State(api): State<Api>,
+    caller: Caller,
+    JobPath(id): JobPath,
+    if_match: IfMatch,
+) -> Result<Response, Problem> {
+    let expected = expected_of_job(&if_match, api.engine(), &caller.namespace, id).await?;
+    let by = by_client(&caller, None, expected);
+    let command = JobCommand::Cancel { reason: None };
+    let changed = api.engine().command(&caller.namespace, id, command, by).await?;
+    as_changed(&api, StatusCode::OK, &changed.subject).await
+}
+
+/// What every steering POST takes out of its request.
+#[derive(Debug)]
+pub struct Steering {
+    api: Api,
+    caller: Caller,
+    job: JobId,
+    key: IdempotencyKey,
+    if_match: IfMatch,
+    body: OptionalJson<ActionBody>,
+}
+
+impl Steering {
+    async fn send(
+        self,
+        route: &str,
+        command: impl FnOnce(Option<String>) -> JobCommand,
+    ) -> Result<Response, Problem> {
+        let Self { api, caller, job, key, if_match, body } = self;
+        let mark = idempotency::mark(route, &key, &body.text);
+        let expected = expected_of_job(&if_match, api.engine(), &caller.namespace, job).await?;
+        let by = by_client(&caller, mark, expected);
+        let command = command(body.value.reason);
+        let changed = api.engine().command(&caller.namespace, job, command, by).await?;
+        as_changed(&api, StatusCode::OK, &changed.subject).await
+    }
+}
+
+impl FromRequest<Api> for Steering {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let caller = Caller::from_request_parts(&mut parts, api).await?;
+        let JobPath(job) = JobPath::from_request_parts(&mut parts, api).await?;
+        let key = IdempotencyKey::from_request_parts(&mut parts, api).await?;
+        let if_match = IfMatch::from_request_parts(&mut parts, api).await?;
+        let body = OptionalJson::from_request(Request::from_parts(parts, body), api).await?;
+        Ok(Self { api: api.clone(), caller, job, key, if_match, body })
+    }
+}
+
+/// A job as a command left it: a pure function of its events, so that the same answer can be given again.
+pub(super) async fn as_changed(
+    api: &Api,
+    status: StatusCode,
+    job: &JobSnapshot,
+) -> Result<Response, Problem> {
+    let summary = filled(api, job, job.summary_as_changed()).await?;
+    let tag = [(header::ETAG, entity_tag(job.head.seq))];
+    Ok((tag, json(status, &summary)).into_response())
+}
+
+/// With the input and output that are stored beside the stream.
+async fn filled(
+    api: &Api,
+    job: &JobSnapshot,
+    mut summary: JobSummary,
+) -> Result<JobSummary, Problem> {
+    let subject = SubjectId::job(job.namespace.clone(), job.id);
+    let (input, output) = job.stored();
+    if let Some(input) = input {
+        summary.input = Some(api.engine().stored(&subject, input).await?);
+    }
+    if let Some(output) = output {
+        summary.output = Some(api.engine().stored(&subject, output).await?);
+    }
+    Ok(summary)
+}

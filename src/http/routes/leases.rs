@@ -1,0 +1,266 @@
+//! Work for workers: leasing, heartbeats and reports, in batches with an answer per item.
+//! Always holds: a long poll whose client goes away holds no lease; what was leased and could not be answered is
+//! given back. Absent: which node goes to whom, and whether a report counts.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use domain::ids::{LeaseId, SubjectId, WorkerName};
+use domain::job::command::{Outcome, Report};
+use domain::payload::Hash;
+
+use crate::engine::core::message::LeaseRequest;
+use crate::engine::handle;
+use crate::http::commands::by_worker;
+use crate::http::delivery::Undelivered;
+use crate::http::extract::headers::{Caller, IdempotencyKey};
+use crate::http::extract::json::ValidJson;
+use crate::http::extract::path::QueuePath;
+use crate::http::problem::{Code, Problem};
+use crate::http::routes::json;
+use crate::http::schemas::lease::{LeaseBody, NextWorkBody, WorkWanted};
+use crate::http::schemas::lease_answer::{
+    HeartbeatResult, HeartbeatsAnswer, LeaseAnswer, LeaseFacts, LeasesAnswer, Reported,
+    ReportsAnswer,
+};
+use crate::http::schemas::report::{CompleteBody, FailBody, HeartbeatBody, ReleaseBody, lease_id};
+use crate::http::schemas::time;
+use crate::http::state::Api;
+
+/// The worker of next work that names none.
+const UNNAMED: &str = "unnamed";
+
+/// Lease work
+///
+/// Waits for the first node at most `wait_ms`; 200 with no leases when there was none. A claim, or an
+/// Idempotency-Key in its place, makes a repeated request give the same leases.
+#[utoipa::path(
+    post, path = "/api/v1/queues/{queue}/lease", tag = "leases", operation_id = "leaseWork",
+    params(("queue" = String, Path, description = "The queue")),
+    request_body(content = LeaseBody, description = "Who asks for how much",
+        example = json!({"worker": "host-7", "max": 10, "wait_ms": 1000, "lease_ms": 30000})),
+    responses((status = 200, description = "The leases, perhaps none", body = LeasesAnswer)),
+)]
+pub async fn lease(
+    State(api): State<Api>,
+    caller: Caller,
+    QueuePath(queue): QueuePath,
+    key: IdempotencyKey,
+    body: ValidJson<LeaseBody>,
+) -> Result<Response, Problem> {
+    let wanted = body.value.into_wanted(queue, &key, api.settings())?;
+    let (leases, undelivered) = work(&api, &caller, wanted).await?;
+    Ok(undelivered.sent_with(&LeasesAnswer { leases }))
+}
+
+/// Report completed attempts
+///
+/// The same report again gets the first answer again, also after a restart; a stale one is refused and changes
+/// nothing. With `lease` the next work comes in the same answer.
+#[utoipa::path(
+    post, path = "/api/v1/leases/complete", tag = "leases", operation_id = "completeLeases",
+    request_body(content = CompleteBody, description = "What was completed"),
+    responses((status = 200, description = "What became of each", body = ReportsAnswer<'static>)),
+)]
+pub async fn complete(
+    State(api): State<Api>,
+    caller: Caller,
+    body: ValidJson<CompleteBody>,
+) -> Result<Response, Problem> {
+    let CompleteBody { items, lease } = body.value;
+    let next = next_work(&api, lease)?;
+    let bytes_max = api.settings().bounds.payload_bytes_max;
+    let read = items.into_iter().enumerate().map(|(position, mut item)| {
+        (std::mem::take(&mut item.lease), item.into_outcome(position, bytes_max))
+    });
+    reported(&api, &caller, read.collect(), next).await
+}
+
+/// Report failed attempts
+///
+/// Whether another attempt follows is decided by the retry policy.
+#[utoipa::path(
+    post, path = "/api/v1/leases/fail", tag = "leases", operation_id = "failLeases",
+    request_body(content = FailBody, description = "What failed"),
+    responses((status = 200, description = "What became of each", body = ReportsAnswer<'static>)),
+)]
+pub async fn fail(
+    State(api): State<Api>,
+    caller: Caller,
+    body: ValidJson<FailBody>,
+) -> Result<Response, Problem> {
+    let FailBody { items, lease } = body.value;
+    let next = next_work(&api, lease)?;
+    let bytes_max = api.settings().bounds.payload_bytes_max;
+    let read = items.into_iter().enumerate().map(|(position, mut item)| {
+        (std::mem::take(&mut item.lease), item.into_outcome(position, bytes_max))
+    });
+    reported(&api, &caller, read.collect(), next).await
+}
+
+/// Give attempts back
+///
+/// They are not counted, and their nodes are offered again at once.
+#[utoipa::path(
+    post, path = "/api/v1/leases/release", tag = "leases", operation_id = "releaseLeases",
+    request_body(content = ReleaseBody, description = "What is given back"),
+    responses((status = 200, description = "What became of each", body = ReportsAnswer<'static>)),
+)]
+pub async fn release(
+    State(api): State<Api>,
+    caller: Caller,
+    body: ValidJson<ReleaseBody>,
+) -> Result<Response, Problem> {
+    let read = body.value.items.into_iter();
+    let read = read.map(|item| (item.lease, Ok(Outcome::Release { undelivered: false })));
+    reported(&api, &caller, read.collect(), None).await
+}
+
+/// Keep attempts
+///
+/// Each heartbeat renews its lease by its length; `cancel` asks the worker to stop and report.
+#[utoipa::path(
+    post, path = "/api/v1/leases/heartbeat", tag = "leases", operation_id = "heartbeatLeases",
+    request_body(content = HeartbeatBody, description = "What is still worked on"),
+    responses((status = 200, description = "What became of each", body = HeartbeatsAnswer<'static>)),
+)]
+pub async fn heartbeat(
+    State(api): State<Api>,
+    caller: Caller,
+    body: ValidJson<HeartbeatBody>,
+) -> Result<Response, Problem> {
+    let items = &body.value.items;
+    let read: Vec<Result<LeaseId, Problem>> =
+        items.iter().map(|item| lease_id(&item.lease)).collect();
+    let known = read.iter().filter_map(|lease| lease.as_ref().ok().copied()).collect();
+    let mut kept = api.engine().heartbeat(&caller.namespace, known).await.into_iter();
+    let outcomes: Vec<Result<handle::Kept, Problem>> = read
+        .into_iter()
+        .map(|lease| lease.and_then(|_| kept.next().ok_or_else(unanswered)?.map_err(Problem::from)))
+        .collect();
+    let results = items.iter().zip(&outcomes).map(|(item, outcome)| match outcome {
+        Ok(kept) => HeartbeatResult {
+            lease: &item.lease,
+            expires_at: Some(time::format(kept.expires_at)),
+            cancel: kept.cancel,
+            error: None,
+        },
+        Err(problem) => HeartbeatResult {
+            lease: &item.lease,
+            expires_at: None,
+            cancel: false,
+            error: Some(problem.body(Some(&caller.correlation), None)),
+        },
+    });
+    Ok(json(StatusCode::OK, &HeartbeatsAnswer { results: results.collect() }))
+}
+
+fn unanswered() -> Problem {
+    Problem::new(Code::InternalError, "an item of the batch got no answer")
+}
+
+fn next_work(api: &Api, next: Option<NextWorkBody>) -> Result<Option<WorkWanted>, Problem> {
+    next.map(|next| next.into_wanted(api.settings())).transpose()
+}
+
+/// Reports, then leases the next work: a report is never lost because there was none.
+async fn reported(
+    api: &Api,
+    caller: &Caller,
+    read: Vec<(String, Result<Outcome, Problem>)>,
+    next: Option<WorkWanted>,
+) -> Result<Response, Problem> {
+    let mut texts = Vec::with_capacity(read.len());
+    let mut refused = Vec::with_capacity(read.len());
+    let mut reports = Vec::with_capacity(read.len());
+    for (text, outcome) in read {
+        match lease_id(&text).and_then(|lease| Ok((lease, outcome?))) {
+            Ok((lease, outcome)) => {
+                let hash = report_hash(&outcome);
+                let report = Report { node: lease.node, epoch: lease.epoch, hash, outcome };
+                reports.push((lease.job, report, by_worker(caller)));
+                refused.push(None);
+            }
+            Err(problem) => refused.push(Some(problem)),
+        }
+        texts.push(text);
+    }
+    let mut answers = api.engine().report(&caller.namespace, reports).await.into_iter();
+    let outcomes: Vec<Reported> = refused
+        .into_iter()
+        .map(|refusal| match refusal {
+            Some(problem) => Reported::Refused(problem),
+            None => match answers.next() {
+                Some(handle::Reported::Recorded) => Reported::Recorded,
+                Some(handle::Reported::Replayed) => Reported::Replayed,
+                Some(handle::Reported::Refused(error)) => Reported::Refused(error.into()),
+                None => Reported::Refused(unanswered()),
+            },
+        })
+        .collect();
+    // What was reported is reported: trouble with the next work must not hide it.
+    let (leases, undelivered) = match next {
+        Some(wanted) => work(api, caller, wanted).await.unwrap_or_default(),
+        None => (Vec::new(), Undelivered::default()),
+    };
+    let results = outcomes.iter().zip(&texts);
+    let results = results.map(|(outcome, lease)| outcome.result(lease, &caller.correlation));
+    Ok(undelivered.sent_with(&ReportsAnswer { results: results.collect(), leases }))
+}
+
+/// Knows a report again, whichever connection it comes by.
+fn report_hash(outcome: &Outcome) -> Hash {
+    let text = match outcome {
+        Outcome::Complete { output, warnings, artifacts } => {
+            serde_json::to_vec(&("complete", output, warnings, artifacts))
+        }
+        Outcome::Fail { error, details } => serde_json::to_vec(&("fail", error, details)),
+        Outcome::Release { .. } => serde_json::to_vec(&"release"),
+    };
+    Hash::of(&text.unwrap_or_default())
+}
+
+/// Leases, with their inputs, and the guard that gives them back unless the answer is written.
+async fn work(
+    api: &Api,
+    caller: &Caller,
+    wanted: WorkWanted,
+) -> Result<(Vec<LeaseAnswer>, Undelivered), Problem> {
+    let unnamed = || WorkerName::parse(UNNAMED).map_err(|_| unanswered());
+    let request = LeaseRequest {
+        namespace: caller.namespace.clone(),
+        queue: wanted.queue,
+        action_types: wanted.action_types,
+        worker: wanted.worker.map_or_else(unnamed, Ok)?,
+        claim: wanted.claim,
+        lease_ms: wanted.lease_ms,
+        max: wanted.max as usize,
+        wait_until: api.engine().now().saturating_add_unsigned(wanted.wait_ms),
+    };
+    let granted = {
+        let _waiting = (wanted.wait_ms > 0).then(|| api.long_poll()).transpose()?;
+        api.engine().lease(request).await?
+    };
+    let leases = granted.iter().map(|granted| granted.lease).collect();
+    let undelivered = Undelivered::of(api.engine(), &caller.namespace, leases);
+    let mut answers = Vec::with_capacity(granted.len());
+    for granted in &granted {
+        let Some(node) = granted.plan.nodes.get(granted.lease.node as usize) else { continue };
+        let subject = SubjectId::job(granted.namespace.clone(), granted.lease.job);
+        let input = match &node.input {
+            Some(payload) => Some(api.engine().raw(&subject, payload).await?),
+            None => None,
+        };
+        answers.push(LeaseAnswer::from(LeaseFacts {
+            lease: granted.lease,
+            node: node.key.as_str(),
+            attempt: granted.attempt,
+            action_type: node.action_type.as_ref().map(domain::ids::ActionType::as_str),
+            input,
+            expires_at: granted.expires_at,
+            lease_ms: granted.lease_ms,
+            trace_id: &granted.trace_id,
+        }));
+    }
+    Ok((answers, undelivered))
+}

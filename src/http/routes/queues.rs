@@ -1,0 +1,46 @@
+//! What waits for workers.
+
+use axum::extract::{OriginalUri, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use crate::http::extract::headers::Caller;
+use crate::http::extract::query::Query;
+use crate::http::page;
+use crate::http::problem::Problem;
+use crate::http::routes::json;
+use crate::http::schemas::queue::{QueueAnswer, QueueListAnswer};
+use crate::http::schemas::time;
+use crate::http::state::Api;
+
+/// List the queues
+///
+/// Those with work or with workers that ask, by name, as this engine sees them now.
+#[utoipa::path(
+    get, path = "/api/v1/queues", tag = "queues", operation_id = "listQueues",
+    params(page::PageParameters),
+    responses((status = 200, description = "The queues", body = QueueListAnswer)),
+)]
+pub async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    OriginalUri(uri): OriginalUri,
+    query: Query,
+) -> Result<Response, Problem> {
+    let asked = page::only_page(query, 'q')?;
+    let mut facts = api.engine().queues(&caller.namespace).await?;
+    facts.sort_by(|a, b| a.queue.cmp(&b.queue));
+    let (facts, page) = asked.cut('q', facts, api.engine().now());
+    let queues = facts.into_iter().map(|facts| QueueAnswer {
+        queue: facts.queue.to_string(),
+        ready: facts.ready,
+        running: facts.running,
+        oldest_ready_at: facts.oldest_ready_at.map(time::format),
+        waiting_polls: facts.waiting_polls,
+        last_poll_at: facts.last_poll_at.map(time::format),
+    });
+    let answer = QueueListAnswer { queues: queues.collect(), page };
+    let mut response = json(StatusCode::OK, &answer);
+    page::link_next(&mut response, &uri, &answer.page);
+    Ok(response)
+}

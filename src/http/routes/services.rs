@@ -1,0 +1,36 @@
+//! The parts of this engine.
+
+use axum::extract::{OriginalUri, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use crate::http::extract::headers::Caller;
+use crate::http::extract::query::Query;
+use crate::http::page;
+use crate::http::problem::Problem;
+use crate::http::routes::json;
+use crate::http::schemas::service::{ServiceAnswer, ServiceListAnswer};
+use crate::http::state::Api;
+
+/// List the services
+///
+/// Life, health, heartbeat, operations, ticks and breakers of each, as this engine sees them.
+#[utoipa::path(
+    get, path = "/api/v1/services", tag = "services", operation_id = "listServices",
+    params(page::PageParameters),
+    responses((status = 200, description = "The services", body = ServiceListAnswer)),
+)]
+pub async fn list(
+    State(api): State<Api>,
+    _caller: Caller,
+    OriginalUri(uri): OriginalUri,
+    query: Query,
+) -> Result<Response, Problem> {
+    let asked = page::only_page(query, 's')?;
+    let services = api.services().into_iter().map(ServiceAnswer::from).collect();
+    let (services, page) = asked.cut('s', services, api.outside().clock.now_ms());
+    let answer = ServiceListAnswer { services, page };
+    let mut response = json(StatusCode::OK, &answer);
+    page::link_next(&mut response, &uri, &answer.page);
+    Ok(response)
+}

@@ -1,0 +1,44 @@
+//! Who asks for work.
+
+use axum::extract::{OriginalUri, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use crate::http::extract::headers::Caller;
+use crate::http::extract::query::Query;
+use crate::http::page;
+use crate::http::problem::Problem;
+use crate::http::routes::json;
+use crate::http::schemas::queue::{WorkerAnswer, WorkerListAnswer};
+use crate::http::schemas::time;
+use crate::http::state::Api;
+
+/// List the workers
+///
+/// Whoever asked for work since this engine started, by name.
+#[utoipa::path(
+    get, path = "/api/v1/workers", tag = "queues", operation_id = "listWorkers",
+    params(page::PageParameters),
+    responses((status = 200, description = "The workers", body = WorkerListAnswer)),
+)]
+pub async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    OriginalUri(uri): OriginalUri,
+    query: Query,
+) -> Result<Response, Problem> {
+    let asked = page::only_page(query, 'w')?;
+    let mut facts = api.engine().workers(&caller.namespace).await?;
+    facts.sort_by(|a, b| a.worker.cmp(&b.worker));
+    let (facts, page) = asked.cut('w', facts, api.engine().now());
+    let workers = facts.into_iter().map(|facts| WorkerAnswer {
+        worker: facts.worker.to_string(),
+        queues: facts.queues.iter().map(ToString::to_string).collect(),
+        last_poll_at: time::format(facts.last_poll_at),
+        leased: facts.leased,
+    });
+    let answer = WorkerListAnswer { workers: workers.collect(), page };
+    let mut response = json(StatusCode::OK, &answer);
+    page::link_next(&mut response, &uri, &answer.page);
+    Ok(response)
+}

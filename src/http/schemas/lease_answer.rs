@@ -1,0 +1,177 @@
+//! What workers are given and told. Always holds: an answer of a batch has one result an item, in their order; the
+//! same lease is always described by the same text.
+
+use std::sync::Arc;
+
+use domain::ids::{LeaseId, Millis};
+use domain::payload::Hash;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::time;
+use crate::http::problem::{Problem, ProblemBody};
+
+/// Heartbeats in the length of a lease: two may be lost.
+const HEARTBEATS_PER_LEASE: u64 = 3;
+
+/// Leased work.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Leases)]
+pub struct LeasesAnswer {
+    /// Perhaps none.
+    pub leases: Vec<LeaseAnswer>,
+}
+
+/// The right to one attempt.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Lease)]
+pub struct LeaseAnswer {
+    /// Its name, for heartbeats and reports.
+    pub lease: String,
+    /// The job.
+    #[schema(format = "uuid")]
+    pub job_id: String,
+    /// The node's key.
+    pub node: String,
+    /// Counted from 1.
+    #[schema(minimum = 1)]
+    pub attempt: u32,
+    /// The fencing token: grows over the whole life of the node.
+    #[schema(minimum = 0)]
+    pub epoch: u64,
+    /// The same for every delivery of this attempt, for use with other systems.
+    pub attempt_key: String,
+    /// `do`; `undo` for compensations.
+    #[schema(examples("do"))]
+    pub kind: &'static str,
+    /// What kind of work it is.
+    pub action_type: Option<String>,
+    /// Any JSON.
+    #[schema(value_type = Option<serde_json::Value>)]
+    pub input: Option<Arc<RawValue>>,
+    /// When it ends unless a heartbeat renews it.
+    #[schema(format = "date-time")]
+    pub expires_at: String,
+    /// How often to send heartbeats, in milliseconds.
+    pub heartbeat_ms: u64,
+    /// W3C traceparent of the attempt.
+    pub trace: String,
+}
+
+/// What describes a lease.
+#[derive(Debug)]
+pub struct LeaseFacts<'a> {
+    /// Its name.
+    pub lease: LeaseId,
+    /// The node's key.
+    pub node: &'a str,
+    /// Counted from 1.
+    pub attempt: u32,
+    /// What kind of work it is.
+    pub action_type: Option<&'a str>,
+    /// Raw JSON.
+    pub input: Option<Arc<RawValue>>,
+    /// On the engine's clock.
+    pub expires_at: Millis,
+    /// Length in milliseconds.
+    pub lease_ms: u64,
+    /// W3C trace id of the job.
+    pub trace_id: &'a str,
+}
+
+impl From<LeaseFacts<'_>> for LeaseAnswer {
+    fn from(facts: LeaseFacts<'_>) -> Self {
+        let lease = facts.lease.to_string();
+        // Follows from the lease, so that the same claim gets the same text again.
+        let span = Hash::of(lease.as_bytes()).short().max(1);
+        Self {
+            job_id: facts.lease.job.to_string(),
+            node: facts.node.to_owned(),
+            attempt: facts.attempt,
+            epoch: facts.lease.epoch.0,
+            attempt_key: format!("{}/{}/{}", facts.lease.job, facts.node, facts.attempt),
+            kind: "do",
+            action_type: facts.action_type.map(str::to_owned),
+            input: facts.input,
+            expires_at: time::format(facts.expires_at),
+            heartbeat_ms: facts.lease_ms / HEARTBEATS_PER_LEASE,
+            trace: format!("00-{}-{span:016x}-01", facts.trace_id),
+            lease,
+        }
+    }
+}
+
+/// What became of reports, in their order, and the next work if it was asked for.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ReportResults)]
+pub struct ReportsAnswer<'a> {
+    /// One an item.
+    pub results: Vec<ReportResult<'a>>,
+    /// The next work; empty when none was asked for.
+    pub leases: Vec<LeaseAnswer>,
+}
+
+/// What became of one report.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ReportResult)]
+pub struct ReportResult<'a> {
+    /// As it was sent.
+    pub lease: &'a str,
+    /// `recorded`, `replayed` (the same report came before) or `refused`.
+    pub outcome: &'static str,
+    /// Why it was refused.
+    #[schema(value_type = Option<ProblemBody<'static>>)]
+    pub error: Option<ProblemBody<'a>>,
+}
+
+/// What became of heartbeats, in their order.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = HeartbeatResults)]
+pub struct HeartbeatsAnswer<'a> {
+    /// One an item.
+    pub results: Vec<HeartbeatResult<'a>>,
+}
+
+/// What became of one heartbeat.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = HeartbeatResult)]
+pub struct HeartbeatResult<'a> {
+    /// As it was sent.
+    pub lease: &'a str,
+    /// When the lease now ends.
+    #[schema(format = "date-time")]
+    pub expires_at: Option<String>,
+    /// The worker should stop and report.
+    pub cancel: bool,
+    /// Why the lease is not kept.
+    #[schema(value_type = Option<ProblemBody<'static>>)]
+    pub error: Option<ProblemBody<'a>>,
+}
+
+/// How a report ended.
+#[derive(Debug)]
+pub enum Reported {
+    /// It counts.
+    Recorded,
+    /// It counted before.
+    Replayed,
+    /// It does not count.
+    Refused(Problem),
+}
+
+impl Reported {
+    /// The result for the worker.
+    pub fn result<'a>(
+        &'a self,
+        lease: &'a str,
+        request_id: &'a domain::ids::CorrelationId,
+    ) -> ReportResult<'a> {
+        let (outcome, error) = match self {
+            Self::Recorded => ("recorded", None),
+            Self::Replayed => ("replayed", None),
+            Self::Refused(problem) => ("refused", Some(problem.body(Some(request_id), None))),
+        };
+        ReportResult { lease, outcome, error }
+    }
+}

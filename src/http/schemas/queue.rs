@@ -1,0 +1,62 @@
+//! Queues and workers as the engine sees them now. Volatile: after a restart they are learnt again from the jobs
+//! and from whoever asks for work.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::http::page::PageInfo;
+
+/// The queues of a namespace, by name.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = QueueList)]
+pub struct QueueListAnswer {
+    /// This page.
+    pub queues: Vec<QueueAnswer>,
+    #[serde(flatten)]
+    pub page: PageInfo,
+}
+
+/// A queue.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Queue)]
+pub struct QueueAnswer {
+    /// Its name.
+    pub queue: String,
+    /// Nodes that wait for a worker.
+    pub ready: u64,
+    /// Attempts leased from it that run.
+    pub running: u64,
+    /// Since when the node that waits longest does.
+    #[schema(format = "date-time")]
+    pub oldest_ready_at: Option<String>,
+    /// Lease requests that wait for work.
+    pub waiting_polls: u64,
+    /// When a worker asked last.
+    #[schema(format = "date-time")]
+    pub last_poll_at: Option<String>,
+}
+
+/// The workers of a namespace, by name.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WorkerList)]
+pub struct WorkerListAnswer {
+    /// This page.
+    pub workers: Vec<WorkerAnswer>,
+    #[serde(flatten)]
+    pub page: PageInfo,
+}
+
+/// A worker.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Worker)]
+pub struct WorkerAnswer {
+    /// Its name.
+    pub worker: String,
+    /// Where it asked for work.
+    pub queues: Vec<String>,
+    /// When it asked last.
+    #[schema(format = "date-time")]
+    pub last_poll_at: String,
+    /// Attempts it was given since this engine started.
+    pub leased: u64,
+}

@@ -1,0 +1,180 @@
+//! A whole service in memory and a client for it: the real router, engine, store and view, simulated time.
+//! Always holds: what a request stored can be told from what was appended before and after it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use orrery::config::Settings;
+use orrery::engine::core::CoreSettings;
+use orrery::engine::executor;
+use orrery::environment::{SimulatedClock, Surroundings};
+use orrery::event_store::memory::MemoryEventStore;
+use orrery::http::problem::PROBLEM_JSON;
+use orrery::http::router::router;
+use orrery::http::state::{Api, ApiSettings, Parts};
+use orrery::services::lifecycle::Host;
+use orrery::telemetry::metrics;
+use orrery::view::memory::MemoryView;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+/// Groups of subjects, all driven by the one engine.
+const GROUPS: usize = 64;
+
+/// A running service.
+pub(super) struct Service {
+    pub(super) router: Router,
+    pub(super) clock: SimulatedClock,
+    pub(super) store: Arc<MemoryEventStore>,
+}
+
+/// An answer, read whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) text: String,
+}
+
+impl Answer {
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).expect("the answer is JSON")
+    }
+
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// A problem with this status and code; gives it.
+    #[track_caller]
+    pub(super) fn problem(&self, status: u16, code: &str) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        assert_eq!(self.header("content-type"), PROBLEM_JSON);
+        let problem = self.json();
+        assert_eq!(problem["code"], code, "{problem}");
+        assert_eq!(problem["status"], status);
+        assert_eq!(problem["request_id"], self.header("x-request-id"));
+        assert_eq!(problem["type"], format!("/docs/errors/{code}"));
+        problem
+    }
+
+    /// A 2xx with this status; gives its body.
+    #[track_caller]
+    pub(super) fn ok(&self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        self.json()
+    }
+}
+
+impl Service {
+    pub(super) async fn start() -> Self {
+        let (outside, clock) = Surroundings::simulated(1_700_000_000_000, 7);
+        let store = Arc::new(MemoryEventStore::new("test"));
+        let parts = executor::Parts {
+            settings: CoreSettings::default(),
+            me: 1,
+            drivers: vec![Some(1); GROUPS],
+            store: Arc::clone(&store) as _,
+            view: Arc::new(MemoryView::default()),
+            surroundings: outside.clone(),
+            append_deadline: Duration::from_secs(10),
+            forward: None,
+        };
+        let (engine, _executor) = executor::start(parts).await.expect("the engine starts");
+        let settings = Settings::defaults().expect("the defaults are settings");
+        let host = Host::builder().build(settings.services.clone(), outside.clone());
+        let api = Api::new(Parts {
+            outside,
+            engine,
+            host: Arc::new(host.expect("no services")),
+            recorder: metrics::install().expect("metrics can be recorded"),
+            ready: Box::new(Vec::new),
+            settings: ApiSettings::from(&settings),
+        });
+        Self { router: router(api), clock, store }
+    }
+
+    pub(super) async fn send(&self, request: Request<Body>) -> Answer {
+        let Ok(response) = self.router.clone().oneshot(request).await;
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, 64 << 20).await.expect("the body is whole");
+        let text = String::from_utf8(bytes.to_vec()).expect("the body is text");
+        Answer { status: parts.status, headers: parts.headers, text }
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Answer {
+        self.send(request(Method::GET, path, &[], None)).await
+    }
+
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(request(Method::POST, path, &[], Some(&body.to_string()))).await
+    }
+
+    pub(super) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&str>,
+    ) -> Answer {
+        self.send(request(method, path, headers, body)).await
+    }
+
+    /// A stored job; gives its id.
+    pub(super) async fn job(&self, body: &Value) -> String {
+        let job = self.post("/api/v1/jobs", body).await.ok(201);
+        job["id"].as_str().expect("a job has an id").to_owned()
+    }
+
+    /// A list once the view shows what was stored before: time goes on until then.
+    pub(super) async fn settled_list(&self, path: &str) -> Answer {
+        let join = if path.contains('?') { '&' } else { '?' };
+        let request = request(Method::GET, &format!("{path}{join}consistent=true"), &[], None);
+        let mut answer = Box::pin(self.send(request));
+        for _ in 0..100_000 {
+            tokio::select! {
+                biased;
+                answer = &mut answer => return answer,
+                () = tokio::task::yield_now() => self.clock.advance(Duration::from_millis(1)),
+            }
+        }
+        panic!("the view never caught up")
+    }
+}
+
+pub(super) fn request(
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Option<&str>,
+) -> Request<Body> {
+    let mut request =
+        Request::new(body.map_or_else(Body::empty, |text| Body::from(text.to_owned())));
+    *request.method_mut() = method;
+    *request.uri_mut() = path.parse().expect("a path");
+    if body.is_some() {
+        let json = HeaderValue::from_static("application/json");
+        request.headers_mut().insert(header::CONTENT_TYPE, json);
+    }
+    for (name, value) in headers {
+        let name = HeaderName::try_from(*name).expect("a header name");
+        request.headers_mut().insert(name, HeaderValue::try_from(*value).expect("a header value"));
+    }
+    request
+}
+
+/// A job of one node in the queue `default`.
+pub(super) fn one_node() -> Value {
+    json!({"name": "one", "nodes": [{"key": "a"}]})
+}
+
+/// Two nodes, one after the other.
+pub(super) fn chain() -> Value {
+    json!({"name": "chain", "input": {"n": 1}, "nodes": [
+        {"key": "a", "action_type": "first", "input": {"x": 1.50}},
+        {"key": "b", "depends_on": ["a"]},
+    ]})
+}

@@ -1,0 +1,108 @@
+//! What surrounds every route: unknown paths and methods, request ids, health, the document and its page.
+
+use axum::http::Method;
+use serde_json::Value;
+
+use super::service::Service;
+
+#[tokio::test]
+async fn an_unknown_path_and_method_are_problems_like_any_other() {
+    let service = Service::start().await;
+    let missing = service.get("/nothing?secret=1").await.problem(404, "unknown_route");
+    assert_eq!(missing["instance"], "/nothing");
+    let refused = service.call(Method::DELETE, "/livez", &[], None).await;
+    refused.problem(405, "method_not_allowed");
+    assert_eq!(refused.header("allow"), "GET,HEAD");
+    let refused = service.call(Method::PUT, "/api/v1/jobs", &[], Some("{}")).await;
+    refused.problem(405, "method_not_allowed");
+    assert_eq!(refused.header("allow"), "GET,HEAD,POST");
+}
+
+#[tokio::test]
+async fn every_documented_operation_is_routed() {
+    let service = Service::start().await;
+    let document = service.get("/openapi.json").await.json();
+    let mut operations = 0;
+    for (path, item) in document["paths"].as_object().into_iter().flatten() {
+        for (method, _) in item.as_object().into_iter().flatten() {
+            operations += 1;
+            let path = path.replace(['{', '}'], "");
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
+            let answer = service.call(method.clone(), &path, &[], None).await;
+            assert_ne!(answer.status.as_u16(), 405, "{method} {path}");
+            assert!(!answer.status.is_server_error(), "{method} {path}: {}", answer.text);
+            if answer.status.as_u16() == 404 {
+                assert_ne!(answer.json()["code"], "unknown_route", "{method} {path}");
+            }
+        }
+    }
+    assert!(operations > 20, "{operations}");
+}
+
+#[tokio::test]
+async fn a_request_id_is_kept_or_replaced_and_always_returned() {
+    let service = Service::start().await;
+    let headers = [("x-request-id", "mine-1")];
+    let answer = service.call(Method::GET, "/livez", &headers, None).await;
+    assert_eq!(answer.header("x-request-id"), "mine-1");
+    assert_eq!(answer.header("x-content-type-options"), "nosniff");
+    for unfit in ["not mine", &"x".repeat(129)] {
+        let headers = [("x-request-id", unfit)];
+        let answer = service.call(Method::GET, "/nothing", &headers, None).await;
+        assert_ne!(answer.header("x-request-id"), unfit);
+        answer.problem(404, "unknown_route");
+    }
+}
+
+#[tokio::test]
+async fn health_says_little_unless_asked() {
+    let service = Service::start().await;
+    assert_eq!(service.get("/livez").await.ok(200)["status"], "ok");
+    assert!(service.get("/readyz").await.ok(200).get("checks").is_none());
+    assert!(service.get("/readyz?verbose").await.ok(200)["checks"].is_array());
+    let wrong = service.get("/readyz?loud").await.problem(422, "validation_failed");
+    assert_eq!(wrong["errors"][0]["pointer"], "loud");
+    let metrics = service.get("/metrics").await;
+    assert!(metrics.text.contains("http_server_request_duration_seconds"), "{}", metrics.text);
+}
+
+#[tokio::test]
+async fn a_write_from_another_site_is_refused() {
+    let service = Service::start().await;
+    let before = service.store.appends();
+    for site in ["cross-site", "same-site"] {
+        let headers = [("sec-fetch-site", site)];
+        let body = super::service::one_node().to_string();
+        let answer = service.call(Method::POST, "/api/v1/jobs", &headers, Some(&body)).await;
+        answer.problem(403, "cross_site");
+    }
+    assert_eq!(service.store.appends(), before);
+}
+
+#[tokio::test]
+async fn the_documentation_comes_out_of_the_binary() {
+    let service = Service::start().await;
+    for path in ["/docs/", "/docs/swagger-initializer.js", "/docs/errors/lease_lost"] {
+        let answer = service.get(path).await;
+        assert_eq!(answer.status.as_u16(), 200, "{path}");
+        let policy = answer.header("content-security-policy").to_owned();
+        assert!(policy.contains("style-src 'self' 'unsafe-inline'"), "{path}: {policy}");
+    }
+    assert!(!service.get("/livez").await.header("content-security-policy").contains("unsafe"));
+    for path in ["/docs/nothing.js", "/docs/errors/nothing"] {
+        service.get(path).await.problem(404, "unknown_route");
+    }
+}
+
+#[tokio::test]
+async fn services_are_listed_like_any_list() {
+    let service = Service::start().await;
+    let list = service.get("/api/v1/services").await.ok(200);
+    assert_eq!(list["services"], Value::Array(Vec::new()));
+    assert_eq!(
+        (&list["page"], &list["has_next"], &list["total_count"]),
+        (&1.into(), &false.into(), &0.into())
+    );
+    let wrong = service.get("/api/v1/services?all=1").await.problem(422, "validation_failed");
+    assert_eq!(wrong["errors"][0]["code"], "unknown_parameter");
+}
