@@ -43,7 +43,7 @@ const DOMAIN_STAGES: &[&[&str]] = &[
     &["check", "due"],
     &["apply"],
     &["decide"],
-    &["progress", "explain", "summary"],
+    &["progress", "explain", "summary", "rows", "detail"],
 ];
 
 /// What the domain may depend on. None of these reads a clock, draws a number or does IO with the features we take.

@@ -8,13 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use domain::ids::{JobId, LeaseId, Millis, Namespace, SubjectId};
 use domain::job::command::{Answer, JobCommand, Report, Submission};
 use domain::job::summary::JobSnapshot;
-use domain::payload::{Payload, StoredPayload};
 use domain::refusal::Refusal;
-use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::engine::core::CoreCounts;
-use crate::engine::core::entity::{Entity, EntityEvent};
+use crate::engine::core::entity::Entity;
 use crate::engine::core::message::{
     Caller, Command, Failure, Granted, LeaseRequest, QueueFacts, Request, Response, Shown,
     WorkerFacts,
@@ -22,7 +20,7 @@ use crate::engine::core::message::{
 use crate::engine::executor::Message;
 use crate::engine::loader;
 use crate::environment::{Clock, Ids};
-use crate::event_store::contract::{ChainHash, EventStore, EventStoreError};
+use crate::event_store::contract::{EventStore, EventStoreError};
 use crate::view::contract::View;
 
 /// Why a request to the engine came to nothing.
@@ -368,53 +366,6 @@ impl Engine {
             Response::Workers(facts) => Ok(facts),
             _ => Err(EngineError::Unavailable),
         }
-    }
-
-    /// A payload as raw JSON, fetched where it is stored beside the stream.
-    ///
-    /// # Errors
-    /// What keeps the store from answering, and `Damaged` where the bytes are gone or not JSON.
-    pub async fn raw(
-        &self,
-        subject: &SubjectId,
-        payload: &Payload,
-    ) -> Result<Arc<RawValue>, EngineError> {
-        match payload {
-            Payload::Inline(raw) => Ok(Arc::clone(raw)),
-            Payload::Stored(stored) => self.stored(subject, *stored).await,
-        }
-    }
-
-    /// A stored payload as raw JSON.
-    ///
-    /// # Errors
-    /// What keeps the store from answering, and `Damaged` where the bytes are gone or not JSON.
-    pub async fn stored(
-        &self,
-        subject: &SubjectId,
-        payload: StoredPayload,
-    ) -> Result<Arc<RawValue>, EngineError> {
-        let hashes = [payload.sha256.0];
-        let found = self.store.payloads(subject, &hashes).await?.into_iter().next().flatten();
-        let text = found.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
-        let raw = text.and_then(|text| RawValue::from_string(text).ok());
-        raw.map(Arc::from).ok_or_else(|| EngineError::Damaged("a payload is missing".to_owned()))
-    }
-
-    /// Calls `each` with every event after `after`, in order: its seq, its JSON as written, itself, the chain after it.
-    /// Answers the stream's head.
-    ///
-    /// # Errors
-    /// What keeps the store from answering, and `Damaged`.
-    pub async fn fold(
-        &self,
-        subject: &SubjectId,
-        after: u64,
-        chain: ChainHash,
-        each: impl FnMut(u64, &[u8], &EntityEvent, ChainHash) + Send,
-    ) -> Result<u64, EngineError> {
-        let (seq, _, _) = loader::fold(self.store.as_ref(), subject, after, chain, each).await?;
-        Ok(seq)
     }
 
     /// Asks the executor to stop: what is under way is finished, new requests get `Stopping`.

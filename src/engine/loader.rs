@@ -12,6 +12,36 @@ use crate::event_store::contract::{
 /// Bytes asked for at once; streams that fit are replayed without a look for a snapshot.
 const PART_BYTES: usize = 2 * 1_024 * 1_024;
 
+/// How far a part of a stream led.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartEnd {
+    /// Events up to there; a record ends there.
+    pub seq: u64,
+    /// The chain there.
+    pub chain: ChainHash,
+    /// Whether that is the stream's head.
+    pub complete: bool,
+    /// Whether the stream is deleted.
+    pub deleted: bool,
+}
+
+/// As [`fold`], one read only. `after` must be where a record ends.
+///
+/// # Errors
+/// As [`fold`].
+pub async fn fold_part(
+    store: &dyn EventStore,
+    subject: &SubjectId,
+    after: u64,
+    chain: ChainHash,
+    mut each: impl FnMut(u64, &[u8], &EntityEvent, ChainHash),
+) -> StoreResult<PartEnd> {
+    let part = store.read(subject, after + 1, PART_BYTES).await?;
+    let (mut seq, mut chain) = (after, chain);
+    take_part(subject, &part, &mut seq, &mut chain, &mut each)?;
+    Ok(PartEnd { seq, chain, complete: part.complete, deleted: part.tombstone.is_some() })
+}
+
 /// Calls `each` with every event after `after`, in order, with its seq and its JSON as written.
 ///
 /// # Errors
@@ -40,20 +70,31 @@ async fn fold_on(
         if part.tombstone.is_some() {
             return Ok((seq, chain, part.tombstone));
         }
-        for record in &part.records {
-            if record.first != seq + 1 {
-                return Err(damaged(subject, "records are not dense"));
-            }
-            take_record(subject, record, &mut seq, &mut chain, &mut each)?;
-        }
+        take_part(subject, &part, &mut seq, &mut chain, &mut each)?;
         if part.complete {
             return Ok((seq, chain, None));
         }
-        if part.records.is_empty() {
-            return Err(damaged(subject, "a part without records that is not the last"));
-        }
         part = store.read(subject, seq + 1, PART_BYTES).await?;
     }
+}
+
+fn take_part(
+    subject: &SubjectId,
+    part: &StreamPart,
+    seq: &mut u64,
+    chain: &mut ChainHash,
+    each: &mut impl FnMut(u64, &[u8], &EntityEvent, ChainHash),
+) -> StoreResult<()> {
+    for record in &part.records {
+        if record.first != *seq + 1 {
+            return Err(damaged(subject, "records are not dense"));
+        }
+        take_record(subject, record, seq, chain, each)?;
+    }
+    if part.records.is_empty() && !part.complete && part.tombstone.is_none() {
+        return Err(damaged(subject, "a part without records that is not the last"));
+    }
+    Ok(())
 }
 
 fn take_record(

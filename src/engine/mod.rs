@@ -6,5 +6,6 @@ mod environments;
 pub mod executor;
 pub mod handle;
 pub mod loader;
+mod reads;
 pub mod rebuild;
 mod undelivered;

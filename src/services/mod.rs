@@ -1,4 +1,6 @@
-//! The services: what the engine does by itself and on request, each with the shared life of `lifecycle`.
+//! The services: what the engine does by itself and on request, each with the shared life of `lifecycle`; and the
+//! reads that people ask for (`queries`).
 //! Always holds: services never call one another; what one wants of another's subjects it sends as a command.
 
 pub mod lifecycle;
+pub mod queries;

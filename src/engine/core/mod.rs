@@ -90,6 +90,8 @@ pub struct CoreCounts {
     pub stale_reports: u64,
     /// How far the view is behind, milliseconds.
     pub view_lag_ms: Millis,
+    /// Since when the oldest change waits that the view does not durably show; none: it shows everything.
+    pub unshown_since: Option<Millis>,
 }
 
 /// The engine without IO.
@@ -221,6 +223,7 @@ impl Core {
             queued: self.queued,
             appends_in_flight: self.in_flight,
             view_lag_ms: self.projection.lag(self.now),
+            unshown_since: self.projection.unshown_since(),
             ..self.counts
         }
     }

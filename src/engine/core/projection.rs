@@ -30,6 +30,8 @@ pub(super) struct Projection {
     made: Vec<Document>,
     under_way: bool,
     last_flush: Millis,
+    /// When the oldest change was made whose document waits for the next flush.
+    made_since: Option<Millis>,
     /// When the oldest change that is being flushed was made.
     flushing_since: Option<Millis>,
 }
@@ -53,9 +55,13 @@ impl Projection {
 
     /// How far the view is behind.
     pub(super) fn lag(&self, now: Millis) -> Millis {
-        let oldest =
-            self.dirty.values().min().copied().into_iter().chain(self.flushing_since).min();
-        oldest.map_or(0, |since| (now - since).max(0))
+        self.unshown_since().map_or(0, |since| (now - since).max(0))
+    }
+
+    /// Since when the oldest change waits that the view does not durably show.
+    pub(super) fn unshown_since(&self) -> Option<Millis> {
+        let oldest = self.by_age.first().map(|(since, _)| *since);
+        [oldest, self.made_since, self.flushing_since].into_iter().flatten().min()
     }
 
     pub(super) fn next_due(&self, every: Millis) -> Option<Millis> {
@@ -79,8 +85,8 @@ impl Core {
             slot.entity.as_ref().and_then(|entity| document(&slot.subject, entity, slot.seq));
         if let Some(document) = document {
             slot.flushing = Some(slot.seq);
-            let oldest = self.projection.flushing_since.map_or(since, |before| before.min(since));
-            self.projection.flushing_since = Some(oldest);
+            let oldest = self.projection.made_since.map_or(since, |before| before.min(since));
+            self.projection.made_since = Some(oldest);
             self.projection.made.push(document);
         }
     }
@@ -108,6 +114,7 @@ impl Core {
             return;
         }
         self.projection.under_way = true;
+        self.projection.flushing_since = self.projection.made_since.take();
         self.projection.last_flush = self.now;
         let documents = std::mem::take(&mut self.projection.made);
         self.outputs.push_back(Output::Flush { documents });
@@ -115,12 +122,9 @@ impl Core {
 
     pub(super) fn flushed(&mut self, shown: &[(SubjectId, u64)], durable: bool) {
         self.projection.under_way = false;
-        if self.projection.made.is_empty() {
-            self.projection.flushing_since = None;
-        }
+        let since = self.projection.flushing_since.take().unwrap_or(self.now);
         for (subject, seq) in shown {
             let Some(ix) = self.slots.find(subject) else { continue };
-            let now = self.now;
             let Some(slot) = self.slots.get_mut(ix) else { continue };
             if slot.flushing == Some(*seq) {
                 slot.flushing = None;
@@ -128,8 +132,9 @@ impl Core {
             if durable {
                 slot.shown = slot.shown.max(*seq);
             } else {
-                slot.dirty_since.get_or_insert(now);
-                self.projection.dirty(ix, now);
+                // As old as before: the view is no less behind for having failed.
+                slot.dirty_since.get_or_insert(since);
+                self.projection.dirty(ix, since);
             }
             self.leave_checks.insert(ix);
         }

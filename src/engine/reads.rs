@@ -1,0 +1,76 @@
+//! Reads of streams for what the core does not keep: payloads, and the events themselves.
+//! Always holds: what is read is committed, and the hash chain has been checked on the way.
+
+use std::sync::Arc;
+
+use domain::ids::SubjectId;
+use domain::payload::{Payload, StoredPayload};
+use serde_json::value::RawValue;
+
+use crate::engine::core::entity::EntityEvent;
+use crate::engine::handle::{Engine, EngineError};
+use crate::engine::loader::{self, PartEnd};
+use crate::event_store::contract::ChainHash;
+
+impl Engine {
+    /// A payload as raw JSON, fetched where it is stored beside the stream.
+    ///
+    /// # Errors
+    /// What keeps the store from answering, and `Damaged` where the bytes are gone or not JSON.
+    pub async fn raw(
+        &self,
+        subject: &SubjectId,
+        payload: &Payload,
+    ) -> Result<Arc<RawValue>, EngineError> {
+        match payload {
+            Payload::Inline(raw) => Ok(Arc::clone(raw)),
+            Payload::Stored(stored) => self.stored(subject, *stored).await,
+        }
+    }
+
+    /// A stored payload as raw JSON.
+    ///
+    /// # Errors
+    /// What keeps the store from answering, and `Damaged` where the bytes are gone or not JSON.
+    pub async fn stored(
+        &self,
+        subject: &SubjectId,
+        payload: StoredPayload,
+    ) -> Result<Arc<RawValue>, EngineError> {
+        let hashes = [payload.sha256.0];
+        let found = self.store.payloads(subject, &hashes).await?.into_iter().next().flatten();
+        let text = found.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
+        let raw = text.and_then(|text| RawValue::from_string(text).ok());
+        raw.map(Arc::from).ok_or_else(|| EngineError::Damaged("a payload is missing".to_owned()))
+    }
+
+    /// Calls `each` with every event after `after`, in order: its seq, its JSON as written, itself, the chain after it.
+    /// Answers the stream's head.
+    ///
+    /// # Errors
+    /// What keeps the store from answering, and `Damaged`.
+    pub async fn fold(
+        &self,
+        subject: &SubjectId,
+        after: u64,
+        chain: ChainHash,
+        each: impl FnMut(u64, &[u8], &EntityEvent, ChainHash) + Send,
+    ) -> Result<u64, EngineError> {
+        let (seq, _, _) = loader::fold(self.store.as_ref(), subject, after, chain, each).await?;
+        Ok(seq)
+    }
+
+    /// As `fold`, one bounded read only. `after` must be 0 or where an earlier part or the stream ended.
+    ///
+    /// # Errors
+    /// As `fold`.
+    pub async fn fold_part(
+        &self,
+        subject: &SubjectId,
+        after: u64,
+        chain: ChainHash,
+        each: impl FnMut(u64, &[u8], &EntityEvent, ChainHash) + Send,
+    ) -> Result<PartEnd, EngineError> {
+        Ok(loader::fold_part(self.store.as_ref(), subject, after, chain, each).await?)
+    }
+}

@@ -1,0 +1,104 @@
+//! A job's graph: every node with where it stands, every edge, and the critical path still to go.
+//! Always holds: nodes are in the order of the submission, edges in that of their children.
+
+use domain::ids::{JobId, Namespace};
+use domain::job::progress;
+use domain::node::status::NodeStatus;
+use serde::Serialize;
+
+use super::Queries;
+use super::progress::outlooks;
+use crate::engine::handle::EngineError;
+
+/// A job's graph.
+#[derive(Debug, Serialize)]
+pub struct GraphAnswer {
+    /// Which job.
+    pub job_id: String,
+    /// Its version.
+    pub version: u64,
+    /// How many levels the longest path has.
+    pub levels: u32,
+    /// In the order of the submission.
+    pub nodes: Vec<GraphNode>,
+    /// Parent to child.
+    pub edges: Vec<GraphEdge>,
+    /// Keys on the longest way still to go, each a parent of the next.
+    pub critical_path: Vec<String>,
+}
+
+/// A node of the graph.
+#[derive(Debug, Serialize)]
+pub struct GraphNode {
+    /// Unique in the job.
+    pub key: String,
+    /// For people.
+    pub name: Option<String>,
+    /// `task`.
+    #[serde(rename = "type")]
+    pub node_type: &'static str,
+    /// Where it stands.
+    pub status: NodeStatus,
+    /// Edges on the longest path from a root.
+    pub level: u32,
+    /// Counted attempts.
+    pub attempt: u32,
+    /// Its failure does not fail the job.
+    pub optional: bool,
+}
+
+/// An edge, by keys.
+#[derive(Debug, Serialize)]
+pub struct GraphEdge {
+    /// The parent.
+    pub from: String,
+    /// The child.
+    pub to: String,
+}
+
+impl Queries {
+    /// A job's graph.
+    ///
+    /// # Errors
+    /// `JobNotFound`, and what keeps the store from answering.
+    pub async fn graph(
+        &self,
+        namespace: &Namespace,
+        job: JobId,
+    ) -> Result<GraphAnswer, EngineError> {
+        let now = self.clock.now_ms();
+        let durations = &self.details.durations;
+        self.details
+            .with(namespace, job, |detail| {
+                let (state, plan) = (&detail.state, &detail.state.plan);
+                let key = |ix: u32| plan.nodes[ix as usize].key.to_string();
+                let positions = || (0_u32..).take(plan.nodes.len());
+                let nodes = positions().map(|ix| {
+                    let spec = &plan.nodes[ix as usize];
+                    GraphNode {
+                        key: spec.key.to_string(),
+                        name: spec.more.as_ref().and_then(|more| more.name.clone()),
+                        node_type: "task",
+                        status: state.nodes[ix as usize].status,
+                        level: plan.graph.level(ix),
+                        attempt: state.nodes[ix as usize].attempt,
+                        optional: spec.optional,
+                    }
+                });
+                let edges = positions().flat_map(|ix| {
+                    let parents = plan.graph.parents(ix).iter();
+                    parents.map(move |parent| GraphEdge { from: key(*parent), to: key(ix) })
+                });
+                let path = progress::critical_path(&plan.graph, &outlooks(state, durations, now));
+                GraphAnswer {
+                    job_id: state.id.to_string(),
+                    version: detail.seq(),
+                    levels: positions().map(|ix| plan.graph.level(ix) + 1).max().unwrap_or(0),
+                    nodes: nodes.collect(),
+                    edges: edges.collect(),
+                    critical_path: path.nodes.into_iter().map(key).collect(),
+                }
+            })
+            .await
+    }
+}

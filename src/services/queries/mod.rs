@@ -1,0 +1,137 @@
+//! Reads for people, of what the engine's core does not keep: lists from the view; nodes, graph, history and progress
+//! of one job from its stream, folded once and kept while it is looked at.
+//! Always holds: nothing here changes or decides anything; a job of another namespace is one that does not exist; what
+//! is shown of one job is its newest committed state. Absent: HTTP shapes of lists (pages, cursors, links).
+
+mod details;
+mod durations;
+mod graph;
+mod history;
+mod nodes;
+mod progress;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::ids::{JobId, Millis, Namespace, SubjectId};
+use domain::job::summary::{JobSnapshot, JobSummary};
+
+use crate::engine::handle::{Engine, EngineError};
+use crate::environment::Clock;
+use crate::view::contract::{JobQuery, Page, ViewError};
+
+use self::details::Details;
+
+pub use self::graph::{GraphAnswer, GraphEdge, GraphNode};
+pub use self::history::{HistoryExport, HistoryPage, HistoryRow};
+pub use self::nodes::{AttemptAnswer, ErrorAnswer, NodeAnswer, NodeQuery, NodesPage, RetryAnswer};
+pub use self::progress::{ProgressAnswer, SpreadAnswer};
+
+/// How long a consistent list waits for the view.
+const CONSISTENT_WAIT: Duration = Duration::from_secs(2);
+/// Between two looks at how far the view is; the view is flushed every 50 ms.
+const CONSISTENT_LOOK: Duration = Duration::from_millis(5);
+
+/// Reads; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Queries {
+    engine: Engine,
+    clock: Arc<dyn Clock>,
+    details: Arc<Details>,
+}
+
+/// A page of a list, with when it was so.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// What was found.
+    pub page: Page,
+    /// Everything acknowledged before is shown.
+    pub as_of: Millis,
+    /// False while the view is rebuilt: jobs may be missing.
+    pub whole: bool,
+}
+
+impl Queries {
+    /// Over this engine.
+    pub fn new(engine: Engine, clock: Arc<dyn Clock>) -> Self {
+        let details = Arc::new(Details::new(engine.clone()));
+        Self { engine, clock, details }
+    }
+
+    /// The engine that is read.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// A page of jobs. `consistent`: with all that was acknowledged before this call.
+    ///
+    /// # Errors
+    /// `ViewBehind` when that takes longer than 2 s, and what keeps the view from answering.
+    pub async fn list(&self, query: JobQuery, consistent: bool) -> Result<Listed, EngineError> {
+        if consistent {
+            self.view_shows_all(&query.namespace).await?;
+        }
+        let (as_of, whole) = (self.as_of(), self.engine.view_is_whole());
+        let page = self.engine.view().jobs(query).await.map_err(of_view)?;
+        Ok(Listed { page, as_of, whole })
+    }
+
+    /// One job with its input and output, also where these are stored beside its stream.
+    ///
+    /// # Errors
+    /// `JobNotFound`, and what keeps the engine from answering.
+    pub async fn job(&self, namespace: &Namespace, job: JobId) -> Result<JobSummary, EngineError> {
+        let snapshot = self.engine.job(namespace, job).await?;
+        self.filled(&snapshot, snapshot.summary(self.clock.now_ms())).await
+    }
+
+    /// A job's resource with the payloads that are stored beside its stream.
+    ///
+    /// # Errors
+    /// What keeps the store from answering.
+    pub async fn filled(
+        &self,
+        snapshot: &JobSnapshot,
+        mut summary: JobSummary,
+    ) -> Result<JobSummary, EngineError> {
+        let subject = SubjectId::job(snapshot.namespace.clone(), snapshot.id);
+        let (input, output) = snapshot.stored();
+        if let Some(input) = input {
+            summary.input = Some(self.engine.stored(&subject, input).await?);
+        }
+        if let Some(output) = output {
+            summary.output = Some(self.engine.stored(&subject, output).await?);
+        }
+        Ok(summary)
+    }
+
+    /// Everything acknowledged before this time is in the view.
+    pub fn as_of(&self) -> Millis {
+        self.engine.counts().unshown_since.unwrap_or_else(|| self.clock.now_ms())
+    }
+
+    /// Waits until the view shows all that was acknowledged before this call. A request that only passes through the
+    /// core comes first: once it is answered, the numbers the core shows are those of a turn after every such change.
+    async fn view_shows_all(&self, namespace: &Namespace) -> Result<(), EngineError> {
+        let asked = self.clock.now_ms();
+        let end = self.clock.monotonic().saturating_add(CONSISTENT_WAIT);
+        self.engine.queues(namespace).await?;
+        loop {
+            let shown = self.engine.counts().unshown_since.is_none_or(|since| since > asked);
+            if shown && self.engine.view_is_whole() {
+                return Ok(());
+            }
+            if self.clock.monotonic() >= end {
+                return Err(EngineError::ViewBehind);
+            }
+            self.clock.sleep(CONSISTENT_LOOK).await;
+        }
+    }
+}
+
+fn of_view(error: ViewError) -> EngineError {
+    match error {
+        ViewError::Unavailable(_) => EngineError::Unavailable,
+        ViewError::Damaged(reason) => EngineError::Damaged(reason),
+    }
+}

@@ -1,0 +1,376 @@
+//! Nodes with their attempts, as people see them.
+//! Always holds: `blocked_by` names what keeps a node from ever starting by itself, never what it merely waits for;
+//! payloads are the text they arrived as. Lists leave out details of errors that are stored beside the stream, and all
+//! but the newest attempts; one node shows everything.
+
+use std::sync::Arc;
+
+use domain::ids::{JobId, Millis, Namespace, SubjectId};
+use domain::job::detail::{AttemptStory, JobDetail};
+use domain::job::event::AttemptError;
+use domain::job::summary::rfc3339;
+use domain::node::spec::DependencyCondition;
+use domain::node::status::NodeStatus;
+use domain::payload::{Payload, StoredPayload};
+use domain::refusal::Refusal;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::Queries;
+use crate::engine::handle::EngineError;
+
+/// Attempts that a list shows of each node: the newest.
+const LISTED_ATTEMPTS_MAX: usize = 10;
+/// Attempts that one node shows: the newest.
+const SHOWN_ATTEMPTS_MAX: usize = 1_000;
+
+/// Which nodes of a job.
+#[derive(Debug, Clone, Default)]
+pub struct NodeQuery {
+    /// Any of these states; empty: all.
+    pub statuses: Vec<NodeStatus>,
+    /// Matching nodes passed over, in the order of the submission.
+    pub skip: usize,
+    /// At most so many.
+    pub take: usize,
+}
+
+/// A page of nodes.
+#[derive(Debug)]
+pub struct NodesPage {
+    /// In the order of the submission.
+    pub nodes: Vec<NodeAnswer>,
+    /// How many match in all.
+    pub total: u64,
+    /// The job's version that is shown.
+    pub version: u64,
+    /// When it was so.
+    pub as_of: Millis,
+}
+
+/// A payload on its way to be shown: its text, or where it is stored.
+#[derive(Debug, Clone, Default)]
+pub struct ShownPayload {
+    raw: Option<Arc<RawValue>>,
+    stored: Option<StoredPayload>,
+}
+
+impl ShownPayload {
+    fn of(payload: Option<&Payload>) -> Self {
+        match payload {
+            Some(Payload::Inline(raw)) => Self { raw: Some(Arc::clone(raw)), stored: None },
+            Some(Payload::Stored(stored)) => Self { raw: None, stored: Some(*stored) },
+            None => Self::default(),
+        }
+    }
+}
+
+impl Serialize for ShownPayload {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.raw.serialize(serializer)
+    }
+}
+
+/// A node.
+#[derive(Debug, Serialize)]
+pub struct NodeAnswer {
+    /// Unique in the job.
+    pub key: String,
+    /// For people.
+    pub name: Option<String>,
+    /// `task`.
+    #[serde(rename = "type")]
+    pub node_type: &'static str,
+    /// Where it stands.
+    pub status: NodeStatus,
+    /// Edges on the longest path from a root.
+    pub level: u32,
+    /// Keys of its parents.
+    pub depends_on: Vec<String>,
+    /// When they let it start.
+    pub dependency_condition: DependencyCondition,
+    /// Skipped when one of them ended badly.
+    pub skip_on_failure: bool,
+    /// Its failure does not fail the job.
+    pub optional: bool,
+    /// An unknown outcome pauses instead of running again.
+    pub at_most_once: bool,
+    /// Keys of the nodes whose end keeps it from ever starting by itself.
+    pub blocked_by: Vec<String>,
+    /// It could start and is held by the job's `max_parallel`.
+    pub held: bool,
+    /// It waits because the outcome of an attempt is unknown.
+    pub outcome_unknown: bool,
+    /// Where it is offered.
+    pub queue: String,
+    /// What kind of work it is.
+    pub action_type: Option<String>,
+    /// 1 (highest) to 10.
+    pub priority: u8,
+    /// Counted attempts, the running one included.
+    pub attempt: u32,
+    /// Only of one node.
+    pub input: ShownPayload,
+    /// Of the completed attempt.
+    pub output: ShownPayload,
+    /// Of the newest failure.
+    pub error: Option<ErrorAnswer>,
+    /// What the worker wanted people to see.
+    pub warnings: Vec<String>,
+    /// What the worker left elsewhere.
+    pub artifacts: Vec<serde_json::Value>,
+    /// While it is retrying.
+    pub retry: Option<RetryAnswer>,
+    /// Since when it is in its state.
+    pub since: String,
+    /// When it was ready first.
+    pub ready_at: Option<String>,
+    /// Start of the newest attempt.
+    pub started_at: Option<String>,
+    /// When it settled.
+    pub completed_at: Option<String>,
+    /// From the start of the newest attempt to its end, or to now.
+    pub duration_ms: Option<u64>,
+    /// Unique.
+    pub tags: Vec<String>,
+    /// Small facts.
+    pub metadata: std::collections::BTreeMap<String, serde_json::Value>,
+    /// Leases it had, also those given back.
+    pub attempts_total: u64,
+    /// The newest of them, in order.
+    pub attempts: Vec<AttemptAnswer>,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, Serialize)]
+pub struct ErrorAnswer {
+    /// The reporter's word for it.
+    #[serde(rename = "type")]
+    pub error_type: String,
+    /// For people.
+    pub message: String,
+    /// Failure class.
+    pub class: String,
+    /// The reporter's word on whether another execution can help.
+    pub retryable: Option<bool>,
+    /// The wait the reporter asked for.
+    pub retry_after_ms: Option<u64>,
+    /// Free JSON.
+    pub details: ShownPayload,
+}
+
+/// The next execution.
+#[derive(Debug, Clone, Serialize)]
+pub struct RetryAnswer {
+    /// Not before.
+    pub due_at: String,
+    /// The wait with its jitter.
+    pub wait_ms: u64,
+    /// Why it is tried again.
+    pub why: Option<String>,
+}
+
+/// One attempt.
+#[derive(Debug, Clone, Serialize)]
+pub struct AttemptAnswer {
+    /// Counted from 1.
+    pub attempt: u32,
+    /// The fencing token.
+    pub epoch: u64,
+    /// Who had it.
+    pub worker: String,
+    /// Length of its lease.
+    pub lease_ms: u64,
+    /// When it was leased.
+    pub started_at: String,
+    /// When it ended.
+    pub completed_at: Option<String>,
+    /// How long it took, or has taken.
+    pub duration_ms: u64,
+    /// `running`, `completed`, `failed`, `lease_expired`, `timed_out`, `released` or `revoked`.
+    pub outcome: &'static str,
+    /// It may have had its effect although nothing was reported.
+    pub outcome_unknown: bool,
+    /// What went wrong.
+    pub error: Option<ErrorAnswer>,
+    /// When it was to be tried again.
+    pub retry: Option<RetryAnswer>,
+    /// Why it was tried again or not.
+    pub verdict: Option<String>,
+    /// Reports that came too late and changed nothing.
+    pub late_reports: u32,
+}
+
+impl Queries {
+    /// A page of a job's nodes.
+    ///
+    /// # Errors
+    /// `JobNotFound`, and what keeps the store from answering.
+    pub async fn nodes(
+        &self,
+        namespace: &Namespace,
+        job: JobId,
+        query: NodeQuery,
+    ) -> Result<NodesPage, EngineError> {
+        let now = self.clock.now_ms();
+        let mut page = self
+            .details
+            .with(namespace, job, |detail| {
+                let wanted = |ix: &u32| {
+                    let status = detail.state.nodes[*ix as usize].status;
+                    query.statuses.is_empty() || query.statuses.contains(&status)
+                };
+                let all: Vec<u32> = (0..).take(detail.state.nodes.len()).filter(wanted).collect();
+                let blocked = detail.blocked_by();
+                let shown = all.iter().skip(query.skip).take(query.take);
+                let nodes = shown
+                    .map(|ix| answer(detail, *ix, &blocked[*ix as usize], LISTED_ATTEMPTS_MAX, now))
+                    .collect();
+                NodesPage { nodes, total: all.len() as u64, version: detail.seq(), as_of: now }
+            })
+            .await?;
+        let subject = SubjectId::job(namespace.clone(), job);
+        for node in &mut page.nodes {
+            node.input = ShownPayload::default();
+            self.fill(&subject, &mut node.output).await?;
+        }
+        Ok(page)
+    }
+
+    /// One node with everything.
+    ///
+    /// # Errors
+    /// `JobNotFound`, `NodeNotFound`, and what keeps the store from answering.
+    pub async fn node(
+        &self,
+        namespace: &Namespace,
+        job: JobId,
+        key: &str,
+    ) -> Result<(NodeAnswer, u64), EngineError> {
+        let now = self.clock.now_ms();
+        let found = self
+            .details
+            .with(namespace, job, |detail| {
+                let ix = detail.state.plan.position(key)?;
+                let blocked = detail.blocked_by();
+                let node = answer(detail, ix, &blocked[ix as usize], SHOWN_ATTEMPTS_MAX, now);
+                Some((node, detail.seq()))
+            })
+            .await?;
+        let (mut node, version) = found.ok_or(EngineError::Refused(Refusal::NodeNotFound))?;
+        let subject = SubjectId::job(namespace.clone(), job);
+        self.fill(&subject, &mut node.input).await?;
+        self.fill(&subject, &mut node.output).await?;
+        let errors = node.attempts.iter_mut().filter_map(|attempt| attempt.error.as_mut());
+        for error in errors.chain(node.error.as_mut()) {
+            self.fill(&subject, &mut error.details).await?;
+        }
+        Ok((node, version))
+    }
+
+    async fn fill(&self, subject: &SubjectId, shown: &mut ShownPayload) -> Result<(), EngineError> {
+        if let Some(stored) = shown.stored.take() {
+            shown.raw = Some(self.engine.stored(subject, stored).await?);
+        }
+        Ok(())
+    }
+}
+
+fn answer(
+    detail: &JobDetail,
+    ix: u32,
+    blocked: &[u32],
+    attempts_max: usize,
+    now: Millis,
+) -> NodeAnswer {
+    let (state, story) = (&detail.state.nodes[ix as usize], &detail.nodes[ix as usize]);
+    let (plan, spec) = (&detail.state.plan, &detail.state.plan.nodes[ix as usize]);
+    let key = |at: &u32| plan.nodes[*at as usize].key.to_string();
+    let at = |ms: Millis| (ms > 0).then(|| rfc3339(ms));
+    let more = spec.more.as_deref();
+    let newest = story.attempts.last();
+    let ended = newest.map(|attempt| attempt.end.as_ref().map_or(now, |end| end.at));
+    let last_end = newest.and_then(|attempt| attempt.end.as_ref());
+    let retrying = last_end.filter(|_| state.status == NodeStatus::Retrying);
+    NodeAnswer {
+        key: spec.key.to_string(),
+        name: more.and_then(|more| more.name.clone()),
+        node_type: "task",
+        status: state.status,
+        level: plan.graph.level(ix),
+        depends_on: plan.graph.parents(ix).iter().map(key).collect(),
+        dependency_condition: spec.condition,
+        skip_on_failure: spec.skip_on_failure,
+        optional: spec.optional,
+        at_most_once: spec.at_most_once,
+        blocked_by: blocked.iter().map(key).collect(),
+        held: detail.state.held.contains(&ix),
+        outcome_unknown: state.outcome_unknown,
+        queue: spec.queue.to_string(),
+        action_type: spec.action_type.as_ref().map(ToString::to_string),
+        priority: detail.state.priority_of(ix),
+        attempt: state.attempt,
+        input: ShownPayload::of(spec.input.as_ref()),
+        output: ShownPayload::of(story.output.as_ref()),
+        error: story.error.as_deref().map(error_answer),
+        warnings: story.warnings.clone(),
+        artifacts: story.artifacts.clone(),
+        retry: retrying.and_then(|end| {
+            let why = end.verdict.clone();
+            end.retry.map(|due| retry_answer(due.due, due.wait_ms, why))
+        }),
+        since: rfc3339(state.since),
+        ready_at: at(state.first_ready),
+        started_at: at(state.started),
+        completed_at: story.settled_at.map(rfc3339),
+        duration_ms: newest
+            .zip(ended)
+            .map(|(attempt, ended)| u64::try_from(ended - attempt.started_at).unwrap_or(0)),
+        tags: more.map(|more| more.tags.clone()).unwrap_or_default(),
+        metadata: more.map(|more| more.metadata.clone()).unwrap_or_default(),
+        attempts_total: story.attempts.len() as u64,
+        attempts: newest_of(&story.attempts, attempts_max)
+            .iter()
+            .map(|attempt| attempt_answer(attempt, now))
+            .collect(),
+    }
+}
+
+fn newest_of(attempts: &[AttemptStory], max: usize) -> &[AttemptStory] {
+    &attempts[attempts.len().saturating_sub(max)..]
+}
+
+fn attempt_answer(attempt: &AttemptStory, now: Millis) -> AttemptAnswer {
+    let end = attempt.end.as_ref();
+    let until = end.map_or(now, |end| end.at);
+    AttemptAnswer {
+        attempt: attempt.attempt,
+        epoch: attempt.epoch.0,
+        worker: attempt.worker.to_string(),
+        lease_ms: attempt.lease_ms,
+        started_at: rfc3339(attempt.started_at),
+        completed_at: end.map(|end| rfc3339(end.at)),
+        duration_ms: u64::try_from(until - attempt.started_at).unwrap_or(0),
+        outcome: end.map_or("running", |end| end.outcome),
+        outcome_unknown: end.is_some_and(|end| end.outcome_unknown),
+        error: end.and_then(|end| end.error.as_deref()).map(error_answer),
+        retry: end.and_then(|end| end.retry).map(|due| retry_answer(due.due, due.wait_ms, None)),
+        verdict: end.and_then(|end| end.verdict.clone()),
+        late_reports: attempt.late_reports,
+    }
+}
+
+fn error_answer(error: &AttemptError) -> ErrorAnswer {
+    ErrorAnswer {
+        error_type: error.error_type.clone(),
+        message: error.message.clone(),
+        class: error.class.clone(),
+        retryable: error.retryable,
+        retry_after_ms: error.retry_after_ms,
+        details: ShownPayload::of(error.details.as_ref()),
+    }
+}
+
+fn retry_answer(due: Millis, wait_ms: u64, why: Option<String>) -> RetryAnswer {
+    RetryAnswer { due_at: rfc3339(due), wait_ms, why }
+}

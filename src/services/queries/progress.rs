@@ -1,0 +1,122 @@
+//! How far a job is, from its nodes and from how long work of the same action types took before.
+//! Always holds: a job that is over has no estimated end. Absent: the arithmetic (`domain::job::progress`).
+
+use std::collections::BTreeMap;
+
+use domain::ids::{JobId, Millis, Namespace};
+use domain::job::progress::{Expected, NodeOutlook, progress};
+use domain::job::state::JobState;
+use domain::job::status::JobStatus;
+use domain::job::summary::rfc3339;
+use domain::node::status::NodeStatus;
+use serde::Serialize;
+
+use super::Queries;
+use super::durations::Durations;
+use crate::engine::handle::EngineError;
+
+/// Keys of the critical path that an answer spells out: its beginning.
+const PATH_SHOWN_MAX: usize = 1_000;
+
+/// How far a job is.
+#[derive(Debug, Serialize)]
+pub struct ProgressAnswer {
+    /// Which job.
+    pub job_id: String,
+    /// Its version.
+    pub version: u64,
+    /// Where it stands.
+    pub status: JobStatus,
+    /// The state to come.
+    pub ending: Option<JobStatus>,
+    /// `total`, and nodes by state; every state is there.
+    pub nodes: BTreeMap<&'static str, u64>,
+    /// 0 to 100, weighted by expected durations.
+    pub percent: f64,
+    /// Keys on the longest way still to go, each a parent of the next; the first thousand.
+    pub critical_path: Vec<String>,
+    /// How long that way takes.
+    pub critical_path_ms: u64,
+    /// Most likely.
+    pub estimated_end: Option<String>,
+    /// About 19 of 20 ends lie within.
+    pub estimated_end_spread: Option<SpreadAnswer>,
+    /// When this was so.
+    pub as_of: String,
+}
+
+/// A span of time.
+#[derive(Debug, Serialize)]
+pub struct SpreadAnswer {
+    /// Hardly before.
+    pub low: String,
+    /// Hardly after.
+    pub high: String,
+}
+
+impl Queries {
+    /// How far a job is.
+    ///
+    /// # Errors
+    /// `JobNotFound`, and what keeps the store from answering.
+    pub async fn progress(
+        &self,
+        namespace: &Namespace,
+        job: JobId,
+    ) -> Result<ProgressAnswer, EngineError> {
+        let now = self.clock.now_ms();
+        let durations = &self.details.durations;
+        self.details
+            .with(namespace, job, |detail| answer(&detail.state, detail.seq(), durations, now))
+            .await
+    }
+}
+
+fn answer(state: &JobState, version: u64, durations: &Durations, now: Millis) -> ProgressAnswer {
+    let plan = &state.plan;
+    let found = progress(&plan.graph, &outlooks(state, durations, now), plan.max_parallel, now);
+    let end = found.end.filter(|_| !state.head.status.is_over());
+    let mut nodes: BTreeMap<&'static str, u64> = NodeStatus::ALL
+        .into_iter()
+        .map(|status| (status.as_str(), u64::from(state.count(status))))
+        .collect();
+    nodes.insert("total", state.nodes.len() as u64);
+    let path = found.path.nodes.iter().take(PATH_SHOWN_MAX);
+    ProgressAnswer {
+        job_id: state.id.to_string(),
+        version,
+        status: state.head.status,
+        ending: state.head.ending,
+        nodes,
+        percent: found.percent,
+        critical_path: path.map(|ix| plan.nodes[*ix as usize].key.to_string()).collect(),
+        critical_path_ms: found.path.ms,
+        estimated_end: end.map(|end| rfc3339(end.at)),
+        estimated_end_spread: end
+            .map(|end| SpreadAnswer { low: rfc3339(end.low), high: rfc3339(end.high) }),
+        as_of: rfc3339(now),
+    }
+}
+
+/// What each node is like at this moment.
+pub(super) fn outlooks(state: &JobState, durations: &Durations, now: Millis) -> Vec<NodeOutlook> {
+    let specs = state.plan.nodes.iter();
+    let history =
+        durations.of(&state.namespace, specs.clone().map(|spec| spec.action_type.as_ref()));
+    let since = |from: Millis, to: Millis| u64::try_from(to - from).unwrap_or(0);
+    specs
+        .zip(&state.nodes)
+        .zip(&history)
+        .map(|((spec, node), history)| {
+            let estimate = spec.more.as_ref().and_then(|more| more.estimated_duration_ms);
+            let running = node.status == NodeStatus::Running;
+            let retrying = node.status == NodeStatus::Retrying;
+            NodeOutlook {
+                status: node.status,
+                expected: Expected::of(estimate, history.as_ref()),
+                elapsed_ms: if running { since(node.started, now) } else { 0 },
+                wait_ms: if retrying { since(now, node.due) } else { 0 },
+            }
+        })
+        .collect()
+}
