@@ -55,6 +55,8 @@ impl JobState {
         }
         for node in event.held.iter() {
             self.hold(node, true, undo);
+            // It waits for a place now, and for nobody's word any more.
+            self.node_mut(node, undo).outcome_unknown = false;
         }
         if let JobFact::NodesTimedOut { class } = &event.fact {
             self.note_time_out(event, class);
@@ -170,9 +172,6 @@ impl JobState {
     fn lease(&mut self, attempt: AttemptRef, lease_ms: u64, at: Millis, undo: &mut Undo) {
         let node = self.node_mut(attempt.node, undo);
         let earlier = node.report.take().map(|mark| (node.epoch.0, mark));
-        if node.attempt != attempt.attempt {
-            node.undelivered = 0;
-        }
         node.attempt = attempt.attempt;
         node.epoch = attempt.epoch;
         node.started = at;
@@ -204,6 +203,8 @@ impl JobState {
 
     fn fail(&mut self, failure: &AttemptFailure, undo: &mut Undo) {
         let node = self.node_mut(failure.attempt.node, undo);
+        // The next lease is another attempt. (A release gives the same one back, and goes on counting.)
+        node.undelivered = 0;
         match failure.retry {
             Some(retry) => {
                 node.due = retry.due;

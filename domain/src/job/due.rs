@@ -59,6 +59,10 @@ pub fn job_due(state: &JobState) -> Option<(JobDue, Millis)> {
 
 /// What a node waits for, at most two things.
 pub fn node_dues(state: &JobState, ix: u32) -> [Option<(NodeDue, Millis)>; 2] {
+    // An ending has its own time: what runs may go on until the grace is over, whatever its time-outs say.
+    if state.head.ending.is_some() || state.head.status.is_over() {
+        return [None, None];
+    }
     let Some(node) = state.nodes.get(ix as usize) else { return [None, None] };
     let timeouts = state.plan.timeouts_of(&state.plan.nodes[ix as usize]);
     let total = timeouts

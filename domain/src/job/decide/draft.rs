@@ -276,6 +276,7 @@ impl<'a> Draft<'a> {
                 total: self.state.nodes.len(),
                 completed: self.count(NodeStatus::Completed) as usize,
                 failed_required: self.failed_required as usize,
+                left_pending: self.count(NodeStatus::Pending) as usize,
             };
             let to = if ending::succeeds(self.state.plan.complete_when, &counts) {
                 JobStatus::Completed
@@ -318,7 +319,7 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// Who, when, why. An event is never older than the one before it.
+/// Who, when, why.
 pub(super) fn envelope(context: &Context, now: Millis, reason: Option<&str>) -> Envelope {
     Envelope {
         v: EVENT_VERSION,

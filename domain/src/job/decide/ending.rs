@@ -68,10 +68,15 @@ pub(super) struct Tally {
     pub(super) total: usize,
     pub(super) completed: usize,
     pub(super) failed_required: usize,
+    pub(super) left_pending: usize,
 }
 
 /// Whether a settled job completed.
 pub(super) fn succeeds(condition: CompleteWhen, tally: &Tally) -> bool {
+    // Completed means that every node settled: one that is blocked for good makes the job fail.
+    if tally.left_pending > 0 {
+        return false;
+    }
     match condition {
         CompleteWhen::All => tally.failed_required == 0,
         CompleteWhen::Any => tally.completed >= 1,
@@ -139,8 +144,9 @@ fn output_of(draft: &mut Draft<'_>) -> Option<Payload> {
     if sinks == 1 {
         return outputs.values().next().map(|output| (*output).clone());
     }
-    if outputs.values().map(|output| output.len()).sum::<u64>() > crate::job::apply::SINK_BYTES_MAX
-    {
+    // Counted, not summed: what was too much was not kept, and a part of the output is none.
+    let new_bytes = draft.new_sink.as_ref().map_or(0, |(_, output)| output.len());
+    if state.head.sink_bytes + new_bytes > crate::job::apply::SINK_BYTES_MAX {
         return None;
     }
     let mut text = String::from("{");

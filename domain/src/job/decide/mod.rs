@@ -69,6 +69,14 @@ pub fn decide(
     if let Some(decision) = answered_before(state, context)? {
         return Ok(decision);
     }
+    // An event is never older than the one before it, whichever engine's clock it was decided on.
+    let later;
+    let context = if context.now < state.head.updated_at {
+        later = Context { now: state.head.updated_at, ..context.clone() };
+        &later
+    } else {
+        context
+    };
     match (command, context.expected_version) {
         (JobCommand::Submit(_), _) | (_, None) => {}
         (_, Some(expected)) if expected != state.head.seq => {

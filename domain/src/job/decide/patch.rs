@@ -5,6 +5,7 @@ use crate::job::decide::Decision;
 use crate::job::decide::draft::Draft;
 use crate::job::event::{JobFact, Patch};
 use crate::job::state::JobState;
+use crate::job::status::JobStatus;
 use crate::refusal::Refusal;
 
 pub(super) fn patch(
@@ -12,8 +13,10 @@ pub(super) fn patch(
     patch: &Patch,
     context: &Context,
 ) -> Result<Decision, Refusal> {
+    let patch = &trimmed(patch);
     let started = state.head.started_at.is_some() || state.head.status.is_over();
-    if started && patch.scheduled_at.is_some() {
+    // A job that has left pending has started as far as its schedule goes: another time would change nothing.
+    if state.head.status != JobStatus::Pending && patch.scheduled_at.is_some() {
         return Err(Refusal::AlreadyStarted { field: "scheduled_at" });
     }
     if started && patch.timeout_ms.is_some() {
@@ -33,4 +36,11 @@ pub(super) fn patch(
     let draft = Draft::new(state, context.now);
     let (event, _) = draft.into_event(JobFact::Patched(Box::new(patch.clone())), context, None);
     Ok(Decision::done(state, event))
+}
+
+/// Tags are kept as they were checked: without blanks around them.
+fn trimmed(patch: &Patch) -> Patch {
+    let tags = patch.tags.as_ref();
+    let tags = tags.map(|tags| tags.iter().map(|tag| tag.trim().to_owned()).collect());
+    Patch { tags, ..patch.clone() }
 }

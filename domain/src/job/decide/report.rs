@@ -48,8 +48,7 @@ fn stale(
     report: &Report,
     context: &Context,
 ) -> Result<Decision, Refusal> {
-    let granted = report.epoch != Epoch::default() && report.epoch <= node.epoch;
-    if !granted
+    if !may_have_been_granted(state, report, node.epoch)
         || state.head.status.is_over()
         || state.late.contains(&(report.node, report.epoch.0))
     {
@@ -75,6 +74,21 @@ fn stale(
         payloads: Vec::new(),
         answer: Answer::Refused(Refusal::LeaseLost),
     })
+}
+
+/// Epochs of one incarnation have no gaps, so those up to the newest were granted. Of an older incarnation nobody knows
+/// (a restore may have forgotten some): a few are believed, so that made-up tokens cannot fill the stream.
+fn may_have_been_granted(state: &JobState, report: &Report, newest: Epoch) -> bool {
+    const OLDER_BELIEVED_MAX: usize = 16;
+    let (incarnation, number) = (report.epoch.0 >> 32, report.epoch.0 & u64::from(u32::MAX));
+    let newest_incarnation = newest.0 >> 32;
+    if number == 0 || report.epoch > newest {
+        return false;
+    }
+    incarnation == newest_incarnation || {
+        let of_older = (report.node, 0)..(report.node, newest_incarnation << 32);
+        state.late.range(of_older).count() < OLDER_BELIEVED_MAX
+    }
 }
 
 fn count(state: &JobState, node: &NodeState, report: &Report, context: &Context) -> Decision {
