@@ -4,7 +4,6 @@
 pub mod commands;
 pub mod delivery;
 pub mod extract;
-pub mod freshness;
 pub mod idempotency;
 pub mod layers;
 pub mod openapi;

@@ -8,7 +8,9 @@ use utoipa::OpenApi;
 
 use self::every_operation::Completed;
 use super::problem::{FieldErrorBody, ProblemBody};
-use super::routes::{environments, health, jobs, leases, queues, services, submissions, workers};
+use super::routes::{
+    environments, health, history, jobs, leases, nodes, queues, services, submissions, workers,
+};
 
 /// The document of this version.
 #[derive(OpenApi)]
@@ -33,6 +35,7 @@ use super::routes::{environments, health, jobs, leases, queues, services, submis
         submissions::create, submissions::create_many,
         jobs::list, jobs::get, jobs::patch, jobs::delete,
         jobs::start, jobs::pause, jobs::resume, jobs::cancel,
+        history::progress, nodes::graph, history::list, nodes::list, nodes::get,
         leases::lease, leases::heartbeat, leases::complete, leases::fail, leases::release,
         queues::list, workers::list,
         environments::list, environments::create, environments::get, environments::replace,

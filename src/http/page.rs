@@ -155,15 +155,20 @@ impl PageRequest {
         }
     }
 
-    /// One page of a list that is in memory as a whole.
-    pub fn cut<T>(&self, kind: char, items: Vec<T>, as_of: Millis) -> (Vec<T>, PageInfo) {
-        let total = items.len();
-        let skipped = self.skipped();
-        let end = skipped.saturating_add(self.page_size as usize);
+    /// What a list of so many items says about itself, where a cursor is a position.
+    pub fn positioned(&self, kind: char, total: u64, as_of: Millis) -> PageInfo {
+        let end = (self.skipped() as u64).saturating_add(u64::from(self.page_size));
         let next =
             (end < total).then(|| Cursor::position(kind, i64::try_from(end).unwrap_or(i64::MAX)));
+        self.info(TotalCount::of(total), next, as_of)
+    }
+
+    /// One page of a list that is in memory as a whole.
+    pub fn cut<T>(&self, kind: char, items: Vec<T>, as_of: Millis) -> (Vec<T>, PageInfo) {
+        let info = self.positioned(kind, items.len() as u64, as_of);
+        let skipped = self.skipped();
         let page = items.into_iter().skip(skipped).take(self.page_size as usize).collect();
-        (page, self.info(TotalCount::of(total as u64), next, as_of))
+        (page, info)
     }
 }
 

@@ -8,7 +8,8 @@ use axum::routing::{get, post};
 use super::layers;
 use super::problem::{Code, Problem};
 use super::routes::{
-    document, environments, health, jobs, leases, queues, services, submissions, workers,
+    document, environments, health, history, jobs, leases, nodes, queues, services, submissions,
+    workers,
 };
 use super::state::Api;
 
@@ -22,6 +23,11 @@ pub fn router(api: Api) -> Router {
         .route("/api/v1/jobs/{id}/pause", post(jobs::pause))
         .route("/api/v1/jobs/{id}/resume", post(jobs::resume))
         .route("/api/v1/jobs/{id}/cancel", post(jobs::cancel))
+        .route("/api/v1/jobs/{id}/progress", get(history::progress))
+        .route("/api/v1/jobs/{id}/graph", get(nodes::graph))
+        .route("/api/v1/jobs/{id}/history", get(history::list))
+        .route("/api/v1/jobs/{id}/nodes", get(nodes::list))
+        .route("/api/v1/jobs/{id}/nodes/{key}", get(nodes::get))
         .route("/api/v1/queues", get(queues::list))
         .route("/api/v1/queues/{queue}/lease", post(leases::lease))
         .route("/api/v1/leases/heartbeat", post(leases::heartbeat))

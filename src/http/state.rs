@@ -14,6 +14,7 @@ use crate::config::Settings;
 use crate::engine::handle::Engine;
 use crate::environment::Surroundings;
 use crate::services::lifecycle::{Host, ServiceSnapshot, ServiceState};
+use crate::services::queries::Queries;
 use crate::telemetry::metrics::{LONG_POLLS, Recorder};
 
 /// What the API takes from the configuration.
@@ -69,6 +70,8 @@ pub struct Parts {
     pub outside: Surroundings,
     /// What everything is asked of.
     pub engine: Engine,
+    /// Reads of what the engine's core does not keep.
+    pub queries: Queries,
     /// The services of this engine.
     pub host: Arc<Host>,
     /// What was measured.
@@ -122,6 +125,11 @@ impl Api {
     /// What everything is asked of.
     pub fn engine(&self) -> &Engine {
         &self.0.parts.engine
+    }
+
+    /// Reads of what the engine's core does not keep.
+    pub fn queries(&self) -> &Queries {
+        &self.0.parts.queries
     }
 
     /// From the configuration.

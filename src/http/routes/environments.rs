@@ -16,6 +16,7 @@ use crate::http::extract::headers::{Caller, IdempotencyKey, IfMatch, Versions, e
 use crate::http::extract::json::ValidJson;
 use crate::http::extract::path::EnvironmentPath;
 use crate::http::extract::query::Query;
+use crate::http::idempotency;
 use crate::http::page::{self, PAGE_SIZE_MAX, PAGED_ITEMS_MAX};
 use crate::http::problem::Problem;
 use crate::http::routes::{json, raw_items};
@@ -23,7 +24,6 @@ use crate::http::schemas::environment::{
     DefinitionBody, EnvironmentAnswer, EnvironmentBody, EnvironmentListAnswer,
 };
 use crate::http::state::Api;
-use crate::http::{freshness, idempotency};
 
 /// List the environments
 #[utoipa::path(
@@ -38,7 +38,7 @@ pub async fn list(
     query: Query,
 ) -> Result<Response, Problem> {
     let asked = page::only_page(query, 'e')?;
-    let as_of = freshness::as_of(&api, &caller.namespace, false).await?;
+    let as_of = api.queries().as_of();
     let (items, page) = asked.cut('e', all(&api, &caller).await?, as_of);
     let answer = EnvironmentListAnswer { environments: raw_items(&items)?, page };
     let mut response = json(StatusCode::OK, &answer);

@@ -6,16 +6,17 @@ use std::convert::Infallible;
 use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use domain::ids::{JobId, SubjectId};
+use domain::ids::JobId;
 use domain::job::check::check_patch;
 use domain::job::command::JobCommand;
-use domain::job::summary::{JobSnapshot, JobSummary};
+use domain::job::summary::JobSnapshot;
 
 use crate::http::commands::{by_client, expected_of_job};
 use crate::http::extract::headers::{Caller, IdempotencyKey, IfMatch, IfNoneMatch, entity_tag};
 use crate::http::extract::json::{OptionalJson, ValidJson};
 use crate::http::extract::path::JobPath;
 use crate::http::extract::query::Query;
+use crate::http::idempotency;
 use crate::http::page::{self, TotalCount};
 use crate::http::problem::Problem;
 use crate::http::routes::{json, raw_items};
@@ -23,7 +24,6 @@ use crate::http::schemas::job_answer::{JobAnswer, JobListAnswer};
 use crate::http::schemas::job_query::{JobListParameters, JobListRequest};
 use crate::http::schemas::patch::{ActionBody, PatchBody};
 use crate::http::state::Api;
-use crate::http::{freshness, idempotency};
 use crate::view::contract::Total;
 
 /// List jobs
@@ -45,14 +45,14 @@ pub async fn list(
     query: Query,
 ) -> Result<Response, Problem> {
     let asked = JobListRequest::read(caller.namespace, query)?;
-    let as_of = freshness::as_of(&api, &asked.query.namespace, asked.consistent).await?;
-    let found = api.engine().view().jobs(asked.query.clone()).await?;
+    let listed = api.queries().list(asked.query.clone(), asked.consistent).await?;
+    let found = listed.page;
     let total = match found.total {
         Total::Exact(count) => TotalCount::Exact(count),
         Total::AtLeast(count) => TotalCount::AtLeast(count),
     };
     let next = found.next.map(|(value, id)| asked.cursor(value, id));
-    let page = asked.page.info(total, next, as_of);
+    let page = asked.page.info(total, next, listed.as_of);
     let answer = JobListAnswer { jobs: raw_items(&found.items)?, page };
     let mut response = json(StatusCode::OK, &answer);
     page::link_next(&mut response, &uri, &answer.page);
@@ -83,7 +83,7 @@ pub async fn get(
     if known.is_some_and(|known| known.contain(job.head.seq)) {
         return Ok((StatusCode::NOT_MODIFIED, tag).into_response());
     }
-    let summary = filled(&api, &job, job.summary(api.engine().now())).await?;
+    let summary = api.queries().filled(&job, job.summary(api.engine().now())).await?;
     Ok((tag, json(StatusCode::OK, &summary)).into_response())
 }
 
@@ -229,24 +229,7 @@ pub(super) async fn as_changed(
     status: StatusCode,
     job: &JobSnapshot,
 ) -> Result<Response, Problem> {
-    let summary = filled(api, job, job.summary_as_changed()).await?;
+    let summary = api.queries().filled(job, job.summary_as_changed()).await?;
     let tag = [(header::ETAG, entity_tag(job.head.seq))];
     Ok((tag, json(status, &summary)).into_response())
-}
-
-/// With the input and output that are stored beside the stream.
-async fn filled(
-    api: &Api,
-    job: &JobSnapshot,
-    mut summary: JobSummary,
-) -> Result<JobSummary, Problem> {
-    let subject = SubjectId::job(job.namespace.clone(), job.id);
-    let (input, output) = job.stored();
-    if let Some(input) = input {
-        summary.input = Some(api.engine().stored(&subject, input).await?);
-    }
-    if let Some(output) = output {
-        summary.output = Some(api.engine().stored(&subject, output).await?);
-    }
-    Ok(summary)
 }

@@ -3,8 +3,10 @@
 pub mod document;
 pub mod environments;
 pub mod health;
+pub mod history;
 pub mod jobs;
 pub mod leases;
+pub mod nodes;
 pub mod queues;
 pub mod services;
 pub mod submissions;

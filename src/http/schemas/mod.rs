@@ -5,6 +5,7 @@
 pub mod environment;
 pub mod job;
 pub mod job_answer;
+pub mod job_details;
 pub mod job_query;
 pub mod later;
 pub mod lease;

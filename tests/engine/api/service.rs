@@ -16,6 +16,7 @@ use orrery::http::problem::PROBLEM_JSON;
 use orrery::http::router::router;
 use orrery::http::state::{Api, ApiSettings, Parts};
 use orrery::services::lifecycle::Host;
+use orrery::services::queries::Queries;
 use orrery::telemetry::metrics;
 use orrery::view::memory::MemoryView;
 use serde_json::{Value, json};
@@ -87,6 +88,7 @@ impl Service {
         let settings = Settings::defaults().expect("the defaults are settings");
         let host = Host::builder().build(settings.services.clone(), outside.clone());
         let api = Api::new(Parts {
+            queries: Queries::new(engine.clone(), outside.clock.clone()),
             outside,
             engine,
             host: Arc::new(host.expect("no services")),
