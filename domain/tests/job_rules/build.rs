@@ -1,0 +1,265 @@
+//! Jobs and contexts for the tests: a small language of random graphs and options, checked like any submission, and a
+//! `Live` job that decides and applies one command after the other.
+
+use std::sync::Arc;
+
+use domain::bounds::Bounds;
+use domain::ids::{Claim, CommandId, Epoch, JobId, Millis, Namespace, WorkerName};
+use domain::job::apply::Undo;
+use domain::job::check::{CheckSettings, check};
+use domain::job::command::{Answer, Context, JobCommand, LeaseOrder, Outcome, Report, Submission};
+use domain::job::decide::{self, Decision};
+use domain::job::event::{AttemptError, AttemptRef, CommandMark, JobEvent};
+use domain::job::plan::CheckedSpec;
+use domain::job::spec::{CompleteWhen, JobSpec, Start};
+use domain::job::state::JobState;
+use domain::node::spec::{DependencyCondition, NodeSpec, Timeouts};
+use domain::node::status::NodeStatus;
+use domain::payload::Hash;
+use domain::refusal::Refusal;
+use domain::retry::policy::{JitterMode, RetryPolicy, Strategy as Waits};
+use proptest::prelude::*;
+
+/// When every test begins.
+pub(crate) const T0: Millis = 1_000_000;
+/// How long running attempts may go on after an ending is decided.
+pub(crate) const GRACE_MS: Millis = 30_000;
+
+/// `no wait, so many executions`.
+pub(crate) fn retry(max_attempts: u32, wait_ms: u64) -> RetryPolicy {
+    RetryPolicy {
+        strategy: Waits::LinearBackoff,
+        max_attempts,
+        base_delay_ms: wait_ms,
+        step_delay_ms: Some(0),
+        max_delay_ms: wait_ms.max(1),
+        jitter: JitterMode::None,
+        ..RetryPolicy::default()
+    }
+}
+
+/// A node of this key behind these parents.
+pub(crate) fn node(key: &str, depends_on: &[&str]) -> NodeSpec {
+    NodeSpec {
+        key: key.to_owned(),
+        depends_on: depends_on.iter().map(|key| (*key).to_owned()).collect(),
+        ..NodeSpec::default()
+    }
+}
+
+/// A job of these nodes, whose failures are final.
+pub(crate) fn job(nodes: Vec<NodeSpec>) -> JobSpec {
+    JobSpec { name: "job".to_owned(), nodes, retry: Some(retry(1, 0)), ..JobSpec::default() }
+}
+
+pub(crate) fn checked(spec: JobSpec) -> CheckedSpec {
+    let settings = CheckSettings { bounds: Bounds::default(), queue_timeout_ms: None, now: T0 };
+    match check(spec, &settings) {
+        Ok(spec) => spec,
+        Err(errors) => panic!("the test's job is not valid: {errors:?}"),
+    }
+}
+
+pub(crate) fn context(now: Millis) -> Context {
+    Context {
+        now,
+        draw: 0.5,
+        incarnation: 1,
+        grace_ms: GRACE_MS,
+        actor: Arc::from("test"),
+        command: None,
+        correlation: None,
+        expected_version: None,
+    }
+}
+
+pub(crate) fn mark(id: u32, body: u32) -> CommandMark {
+    let Ok(id) = CommandId::parse(&format!("c{id}")) else { panic!("a command id") };
+    CommandMark { id, body: Hash::of(&body.to_be_bytes()), keyed: true }
+}
+
+pub(crate) fn submission(spec: CheckedSpec) -> JobCommand {
+    let namespace = Namespace::default_namespace();
+    let id = JobId::from_key(&namespace, "test");
+    JobCommand::Submit(Arc::new(Submission { namespace, id, spec, trace_id: "0".repeat(32) }))
+}
+
+pub(crate) fn lease(nodes: Vec<u32>) -> JobCommand {
+    let (Ok(worker), Ok(claim)) = (WorkerName::parse("w"), Claim::parse("c")) else {
+        panic!("names")
+    };
+    JobCommand::Lease(Arc::new(LeaseOrder { worker, claim: Some(claim), lease_ms: 30_000, nodes }))
+}
+
+pub(crate) fn report(node: u32, epoch: Epoch, hash: u32, outcome: Outcome) -> JobCommand {
+    let hash = Hash::of(&hash.to_be_bytes());
+    JobCommand::Report(Box::new(Report { node, epoch, hash, outcome }))
+}
+
+pub(crate) fn completes(output: Option<&str>) -> Outcome {
+    let output =
+        output.and_then(|text| serde_json::value::RawValue::from_string(text.to_owned()).ok());
+    Outcome::Complete { output, warnings: Vec::new(), artifacts: Vec::new() }
+}
+
+pub(crate) fn fails(retryable: bool) -> Outcome {
+    let error = AttemptError {
+        error_type: "E".to_owned(),
+        message: "no".to_owned(),
+        retryable: Some(retryable),
+        ..AttemptError::default()
+    };
+    Outcome::Fail { error, details: None }
+}
+
+/// A job that lives: its state, its events, its time.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) state: JobState,
+    pub(crate) events: Vec<JobEvent>,
+    pub(crate) now: Millis,
+}
+
+impl Live {
+    pub(crate) fn submit(spec: JobSpec) -> Self {
+        let decision = decide::create(&submission(checked(spec)), &context(T0));
+        let Some(event) = decision.ok().and_then(|decision| decision.event) else {
+            panic!("a checked submission makes a job")
+        };
+        let Some(state) = JobState::create(&event) else { panic!("a first event makes a state") };
+        Self { state, events: vec![event], now: T0 }
+    }
+
+    pub(crate) fn decide(&self, command: &JobCommand) -> Result<Decision, Refusal> {
+        decide::decide(&self.state, command, &context(self.now))
+    }
+
+    /// Decides and applies.
+    pub(crate) fn ask(&mut self, command: &JobCommand) -> Result<Answer, Refusal> {
+        let decision = self.decide(command)?;
+        if let Some(event) = decision.event {
+            self.state.apply(&event, &mut Undo::default());
+            self.events.push(event);
+        }
+        Ok(decision.answer)
+    }
+
+    pub(crate) fn at(&self, key: &str) -> u32 {
+        match self.state.plan.position(key) {
+            Some(ix) => ix,
+            None => panic!("no node {key}"),
+        }
+    }
+
+    pub(crate) fn status(&self, key: &str) -> NodeStatus {
+        self.state.nodes[self.at(key) as usize].status
+    }
+
+    /// Leases one node that must be ready.
+    pub(crate) fn lease(&mut self, key: &str) -> AttemptRef {
+        let ix = self.at(key);
+        match self.ask(&lease(vec![ix])) {
+            Ok(Answer::Leased(attempts)) if attempts.len() == 1 => attempts[0],
+            other => panic!("{key} is not leased: {other:?}"),
+        }
+    }
+
+    pub(crate) fn report(&mut self, of: AttemptRef, outcome: Outcome) -> Result<Answer, Refusal> {
+        self.ask(&report(of.node, of.epoch, 1, outcome))
+    }
+
+    pub(crate) fn complete(&mut self, key: &str) {
+        let attempt = self.lease(key);
+        assert!(matches!(self.report(attempt, completes(None)), Ok(Answer::Recorded)));
+    }
+
+    pub(crate) fn fail(&mut self, key: &str) {
+        let attempt = self.lease(key);
+        assert!(matches!(self.report(attempt, fails(false)), Ok(Answer::Recorded)));
+    }
+
+    /// Wakes the job at a time, until nothing is left to do.
+    pub(crate) fn wake_at(&mut self, now: Millis) {
+        self.now = now;
+        let nodes: Vec<u32> = (0u32..).take(self.state.nodes.len()).collect();
+        for _ in 0..=10 * nodes.len() + 10 {
+            match self.ask(&JobCommand::Wake { nodes: nodes.clone() }) {
+                Ok(Answer::Nothing) => return,
+                Ok(_) => {}
+                Err(refusal) => panic!("a wake-up is never refused: {refusal}"),
+            }
+        }
+        panic!("wake-ups do not end");
+    }
+}
+
+/// Options of a random node.
+fn some_node() -> impl Strategy<Value = NodeSpec> {
+    let times = || prop_oneof![6 => Just(None), 1 => (1u64..20).prop_map(|s| Some(s * 1_000))];
+    let timeouts = (times(), times(), times());
+    let flags =
+        (any::<bool>(), any::<bool>(), prop::bool::weighted(0.3), prop::bool::weighted(0.2));
+    let own = (prop::option::weighted(0.3, 1u8..=10), prop::option::weighted(0.4, 1u32..4));
+    (flags, timeouts, own, 0u64..3).prop_map(
+        |((any_of, skip, optional, once), (queue_ms, attempt_ms, total_ms), own, wait)| NodeSpec {
+            dependency_condition: if any_of {
+                DependencyCondition::Any
+            } else {
+                DependencyCondition::All
+            },
+            skip_on_failure: skip,
+            optional,
+            at_most_once: once,
+            timeouts: Timeouts { queue_ms, attempt_ms, total_ms },
+            priority: own.0,
+            retry: own.1.map(|most| retry(most, wait * 700)),
+            ..NodeSpec::default()
+        },
+    )
+}
+
+/// Random graphs: edges go from earlier to later nodes of a random order, which is not the order of positions.
+fn some_nodes() -> impl Strategy<Value = Vec<NodeSpec>> {
+    let rows = prop::collection::vec((some_node(), any::<u16>(), any::<u32>()), 1..11);
+    (rows, 1u32..4).prop_map(|(rows, density)| {
+        let mut order: Vec<usize> = (0..rows.len()).collect();
+        order.sort_by_key(|ix| rows[*ix].2);
+        let mut nodes: Vec<NodeSpec> = rows.iter().map(|(node, _, _)| node.clone()).collect();
+        for (rank, ix) in order.iter().enumerate() {
+            nodes[*ix].key = format!("n{ix}");
+            let chosen = order[..rank].iter().enumerate().filter(|(bit, _)| {
+                let bits = u32::from(rows[*ix].1);
+                (bits >> bit) & 1 == 1 && u32::try_from(*bit).unwrap_or(0) % density == 0
+            });
+            nodes[*ix].depends_on = chosen.map(|(_, parent)| format!("n{parent}")).collect();
+        }
+        nodes
+    })
+}
+
+/// Random jobs.
+pub(crate) fn some_job() -> impl Strategy<Value = JobSpec> {
+    let complete_when = prop_oneof![
+        3 => Just(CompleteWhen::All),
+        1 => Just(CompleteWhen::Any),
+        1 => Just(CompleteWhen::AtLeast(1)),
+        1 => (0u32..3).prop_map(CompleteWhen::TolerateCount),
+        1 => (0u8..=100).prop_map(CompleteWhen::TolerateAtMostPercent),
+    ];
+    let start = (prop::bool::weighted(0.15), prop::option::weighted(0.2, 0i64..5_000));
+    let limits = (prop::option::weighted(0.5, 1u32..4), prop::bool::weighted(0.3));
+    let rest = (prop::bool::weighted(0.25), prop::option::weighted(0.3, 1u64..60));
+    (some_nodes(), complete_when, start, limits, rest).prop_map(
+        |(nodes, complete_when, start, (max_parallel, fail_fast), (asks, timeout))| JobSpec {
+            complete_when,
+            start: if start.0 { Start::Manual } else { Start::Auto },
+            scheduled_at: start.1.map(|ms| T0 + ms),
+            max_parallel,
+            fail_fast,
+            environment: asks.then(|| "elsewhere".to_owned()),
+            timeout_ms: timeout.map(|s| s * 1_000),
+            retry: Some(retry(2, 500)),
+            ..job(nodes)
+        },
+    )
+}
