@@ -11,7 +11,9 @@ use serde_json::value::RawValue;
 use crate::bounds::{self, Bounds};
 use crate::ids::{ActionType, EnvironmentName, Millis, NodeKey, QueueName};
 use crate::job::event::Patch;
-use crate::job::plan::{About, CheckedSpec, MoreOfNode, Plan, PlanNode, share_names};
+use crate::job::plan::{
+    About, CheckedSpec, MoreOfNode, Plan, PlanNode, have_own_priorities, share_names,
+};
 use crate::job::spec::{CompleteWhen, JobSpec};
 use crate::node::graph::{Graph, check_edges};
 use crate::node::spec::{NodeSpec, NodeType, Timeouts};
@@ -64,6 +66,7 @@ pub fn check(spec: JobSpec, settings: &CheckSettings) -> Result<CheckedSpec, Vec
         return Err(errors);
     };
     share_names(&mut nodes);
+    let own_priorities = have_own_priorities(&nodes);
     let plan = Plan {
         job_type: spec.job_type,
         input,
@@ -80,6 +83,7 @@ pub fn check(spec: JobSpec, settings: &CheckSettings) -> Result<CheckedSpec, Vec
         output,
         nodes,
         graph,
+        own_priorities,
     };
     Ok(CheckedSpec {
         about,

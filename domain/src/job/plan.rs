@@ -105,6 +105,9 @@ pub struct Plan {
     /// The edges, both ways. Derived from the nodes' parents.
     #[serde(skip)]
     pub graph: Graph,
+    /// Whether nodes have priorities of their own. Derived: without any, the caller's order is the order of places.
+    #[serde(skip)]
+    pub(crate) own_priorities: bool,
 }
 
 /// A node of the plan.
@@ -219,6 +222,7 @@ impl TryFrom<StoredPlan> for Plan {
         share_names(&mut nodes);
         let parents: Vec<Vec<u32>> = nodes.iter().map(|node| node.parents.to_vec()).collect();
         let graph = Graph::build(&parents)?;
+        let own_priorities = have_own_priorities(&nodes);
         Ok(Self {
             job_type: stored.job_type,
             input: stored.input,
@@ -235,8 +239,14 @@ impl TryFrom<StoredPlan> for Plan {
             output: stored.output,
             nodes,
             graph,
+            own_priorities,
         })
     }
+}
+
+/// Whether any node has a priority of its own.
+pub(crate) fn have_own_priorities(nodes: &[PlanNode]) -> bool {
+    nodes.iter().any(|node| node.more.as_ref().is_some_and(|more| more.priority.is_some()))
 }
 
 /// Nodes of one job mostly share queue and action type: one text each instead of one a node.

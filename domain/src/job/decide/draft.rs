@@ -200,9 +200,12 @@ impl<'a> Draft<'a> {
             self.state.plan.max_parallel.map_or(u32::MAX, |most| most.saturating_sub(taken))
                 as usize;
         let mut candidates: Vec<(u8, u32)> = Vec::new();
-        if self.state.plan.max_parallel.is_none() || places > 0 {
-            let before = self.state.held.iter().filter(|ix| !self.unheld.contains(ix));
-            let all = before.chain(self.newly_held.iter());
+        if places > 0 {
+            // Without priorities of their own the first by position are the best: 20,000 held nodes are not looked at
+            // again for each place.
+            let most = if self.state.plan.own_priorities { usize::MAX } else { places };
+            let before = self.state.held.iter().filter(|ix| !self.unheld.contains(ix)).take(most);
+            let all = before.chain(self.newly_held.iter().take(most));
             candidates.extend(all.map(|ix| (self.state.priority_of(*ix), *ix)));
         }
         if candidates.len() > places {
