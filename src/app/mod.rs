@@ -1,1 +1,271 @@
-//! app
+//! The engine as one running thing: the only place that builds stores, core, services and server, and ends them in the
+//! opposite order.
+//! Always holds: ready is said only once everything runs, and taken back before anything ends; a store that cannot go
+//! on, or a core that ended, ends the process with an error. Absent: signals and exit codes (`cli`).
+
+mod server;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::ids::GroupId;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Settings;
+use crate::engine::core::CoreSettings;
+use crate::engine::executor::{self, Parts};
+use crate::engine::handle::Engine;
+use crate::environment::{Clock, Surroundings};
+use crate::event_store::contract::{EventStoreError, StoreResult};
+use crate::event_store::sqlite::{self, DataFolder, FolderError, SqliteEventStore};
+use crate::http::router::router;
+use crate::http::state::{self, Api, ApiSettings, ReadyCheck};
+use crate::services::driver::Driver;
+use crate::services::job_scheduler::{JobScheduler, SubmissionBounds};
+use crate::services::lifecycle::{Host, HostError, Operations};
+use crate::services::view_writer::ViewWriter;
+use crate::telemetry::log::{self, Destination, LogError};
+use crate::telemetry::metrics::{self, MetricsError};
+use crate::view::contract::ViewError;
+use crate::view::sqlite::SqliteView;
+
+use self::server::Server;
+
+/// The number of the only engine of an embedded deployment.
+const ME: u32 = 1;
+/// Kept of the drain's time for the engine's own end: a last append and its fsync.
+const ENGINE_END: Duration = Duration::from_secs(3);
+/// What finishes work may use when the streams' file may grow no more, bytes.
+const RESERVE_BYTES: u64 = 64 * 1_024 * 1_024;
+
+/// Why an engine did not start, or ended badly.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The event store cannot go on.
+    #[error(transparent)]
+    Store(#[from] EventStoreError),
+    /// The view cannot be opened.
+    #[error(transparent)]
+    View(#[from] ViewError),
+    /// The services cannot be put together.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// A service did not start.
+    #[error("{service} did not start: {reason}")]
+    Service {
+        /// Which.
+        service: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {cause}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// Logging cannot begin.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// Metrics cannot be recorded.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// The core ended by itself.
+    #[error("the engine's core ended: {0}")]
+    Core(String),
+    /// It had to be cut off.
+    #[error("the engine did not end within its deadline: {0}")]
+    Deadline(&'static str),
+}
+
+type Running = JoinHandle<StoreResult<()>>;
+
+/// Runs an engine until `leave` is raised and it has drained; `ready` gets the address once it serves.
+///
+/// # Errors
+/// When it cannot start, ends by itself, or does not end in time.
+pub async fn serve(
+    settings: Settings,
+    leave: CancellationToken,
+    ready: oneshot::Sender<SocketAddr>,
+) -> Result<(), AppError> {
+    match log::begin(&settings.log, Destination::Stdout) {
+        // One process, several engines one after the other: the first began it.
+        Ok(()) | Err(LogError::Twice(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let recorder = metrics::install()?;
+    let outside = Surroundings::system();
+    let address = settings.server.listen;
+    let listen = |cause| AppError::Listen { address, cause };
+    let listener = TcpListener::bind(address).await.map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    let (engine, mut core) = start_engine(&settings, &outside).await?;
+    let host = Arc::new(host(&settings, &engine, &outside)?);
+    let parts = state::Parts {
+        outside: outside.clone(),
+        engine: engine.clone(),
+        host: Arc::clone(&host),
+        recorder,
+        ready: ready_checks(&engine, &leave),
+        settings: ApiSettings::from(&settings),
+    };
+    if let Some(failed) = host.start().await.into_iter().next() {
+        host.drain(settings.server.drain_deadline).await;
+        engine.stop().await;
+        return Err(AppError::Service { service: failed.service, reason: failed.reason });
+    }
+    let clock = Arc::clone(&outside.clock);
+    let server =
+        Server::new(listener, router(Api::new(parts)), &settings.server, Arc::clone(&clock));
+    tracing::info!(%address, data = %settings.storage.folder().display(), "the engine serves");
+    // Whoever started it may have gone; then it serves all the same.
+    let _ = ready.send(address);
+    let ended = tokio::select! {
+        () = server.accept() => None,
+        () = leave.cancelled() => None,
+        ended = &mut core => Some(ended),
+    };
+    if let Some(ended) = ended {
+        leave.cancel();
+        host.drain(ENGINE_END).await;
+        return Err(core_error(ended));
+    }
+    let drain = Drain { clock, settings: &settings, server, host: &host, engine: &engine };
+    drain.run(core).await
+}
+
+fn core_error(ended: Result<StoreResult<()>, tokio::task::JoinError>) -> AppError {
+    match ended {
+        Ok(Ok(())) => AppError::Core("it was stopped".to_owned()),
+        Ok(Err(error)) => error.into(),
+        Err(panic) => AppError::Core(panic.to_string()),
+    }
+}
+
+/// Opens the stores and starts the core on them.
+async fn start_engine(
+    settings: &Settings,
+    outside: &Surroundings,
+) -> Result<(Engine, Running), AppError> {
+    let folder = Arc::new(DataFolder::open(settings.storage.folder())?);
+    let room = sqlite::Settings {
+        file_bytes_max: None,
+        reserve_bytes: RESERVE_BYTES,
+        disk_free_min: settings.storage.free_space_min_bytes,
+    };
+    let id = outside.ids.mint().to_string();
+    let store = SqliteEventStore::open(Arc::clone(&folder), &id, room)?;
+    let view = SqliteView::open(&folder.view_file())?;
+    let parts = Parts {
+        settings: core_settings(settings),
+        me: ME,
+        drivers: GroupId::all().map(|_| Some(ME)).collect(),
+        store: Arc::new(store),
+        view: Arc::new(view),
+        surroundings: outside.clone(),
+        append_deadline: settings.engine.append_deadline,
+        forward: None,
+    };
+    Ok(executor::start(parts).await?)
+}
+
+fn core_settings(settings: &Settings) -> CoreSettings {
+    let ms = |wait: Duration| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+    let engine = &settings.engine;
+    CoreSettings {
+        grace_ms: ms(engine.cancel_grace),
+        batch_events_max: engine.batch_events_max,
+        batch_bytes_max: engine.batch_bytes_max,
+        queue_max: engine.command_queue_max,
+        park_after_ms: ms(engine.park_after),
+        snapshot_every_events: engine.snapshot_every_events,
+        view_flush_ms: ms(engine.view_flush),
+        view_lag_max_ms: ms(engine.view_lag_max),
+        ..CoreSettings::default()
+    }
+}
+
+fn host(settings: &Settings, engine: &Engine, outside: &Surroundings) -> Result<Host, AppError> {
+    let services = &settings.services;
+    let clock = Arc::clone(&outside.clock);
+    let operations = Operations::new("job_scheduler", services.of("job_scheduler"), clock);
+    let bounds = SubmissionBounds {
+        bounds: settings.bounds.to_bounds(),
+        queue_timeout: settings.engine.default_queue_timeout,
+    };
+    let scheduler = JobScheduler::new(engine.clone(), outside.clone(), operations, bounds);
+    let view_writer = ViewWriter::new(engine.clone(), settings.engine.view_lag_max);
+    let built = Host::builder()
+        .with(&Driver::new(engine.clone()))
+        .with(&view_writer)
+        .with(&scheduler)
+        .build(services.clone(), outside.clone());
+    Ok(built?)
+}
+
+fn ready_checks(engine: &Engine, leave: &CancellationToken) -> Box<state::ReadyChecks> {
+    let (engine, leave) = (engine.clone(), leave.clone());
+    let check = |name: &str, ok: bool, detail: &str| ReadyCheck {
+        name: name.to_owned(),
+        ok,
+        detail: (!ok).then(|| detail.to_owned()),
+    };
+    Box::new(move || {
+        vec![
+            check("serving", !leave.is_cancelled(), "the engine is stopping"),
+            check("event_store", engine.store_answers(), "the last append was not answered"),
+        ]
+    })
+}
+
+/// An orderly end, within its deadline.
+struct Drain<'a> {
+    clock: Arc<dyn Clock>,
+    settings: &'a Settings,
+    server: Server,
+    host: &'a Host,
+    engine: &'a Engine,
+}
+
+impl Drain<'_> {
+    async fn run(self, mut core: Running) -> Result<(), AppError> {
+        let settings = &self.settings.server;
+        let end = self.clock.monotonic().saturating_add(settings.drain_deadline);
+        let left = |kept: Duration| end.saturating_sub(kept).saturating_sub(self.clock.monotonic());
+        tracing::info!("the engine stops: not ready any more");
+        // Load balancers look meanwhile; who comes is still served.
+        tokio::select! {
+            () = self.server.accept() => {}
+            () = self.clock.sleep(settings.drain_delay.min(left(ENGINE_END * 2))) => {}
+        }
+        self.engine.end_waits().await;
+        let answered = self.server.finish(left(ENGINE_END * 2)).await;
+        if !answered {
+            tracing::warn!("requests were cut off at the drain's deadline");
+        }
+        self.host.drain(left(ENGINE_END)).await;
+        self.engine.stop().await;
+        tokio::select! {
+            ended = &mut core => match ended {
+                Ok(Ok(())) => {}
+                other => return Err(core_error(other)),
+            },
+            () = self.clock.sleep(left(Duration::ZERO)) => {
+                core.abort();
+                return Err(AppError::Deadline("an append was not answered"));
+            }
+        }
+        tracing::info!("the engine has stopped");
+        Ok(())
+    }
+}

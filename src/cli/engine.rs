@@ -8,25 +8,23 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
+use crate::app;
 use crate::config::Settings;
+use crate::http::openapi;
 
 /// Runs an engine until `leave` is raised and it has drained; `ready` gets the address once it listens.
 ///
 /// # Errors
 /// When it cannot start (the folder is held, the port is taken) or ends badly.
-#[expect(clippy::unused_async, reason = "app::serve is async and stands here as soon as it lands")]
 pub(crate) async fn serve(
-    _settings: Settings,
-    _leave: CancellationToken,
-    _ready: oneshot::Sender<SocketAddr>,
+    settings: Settings,
+    leave: CancellationToken,
+    ready: oneshot::Sender<SocketAddr>,
 ) -> Result<(), Failure> {
-    Err(Failure::Unavailable("this build has no engine yet".to_owned()))
+    app::serve(settings, leave, ready).await.map_err(|error| Failure::Failed(error.to_string()))
 }
 
 /// The API's OpenAPI document.
-///
-/// # Errors
-/// When it cannot be written as JSON.
-pub(crate) fn openapi_document() -> Result<String, Failure> {
-    Err(Failure::Unavailable("this build has no API yet".to_owned()))
+pub(crate) fn openapi_document() -> String {
+    openapi::text()
 }

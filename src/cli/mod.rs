@@ -103,7 +103,7 @@ async fn run(line: CommandLine, console: &Console) -> Result<(), Failure> {
         Command::Jobs(args) => jobs::run(args, console).await,
         Command::Worker(args) => worker::run(args, console.clone()).await,
         Command::Import(args) => import::run(&args, console),
-        Command::Openapi => console.data(&engine::openapi_document()?),
+        Command::Openapi => console.data(&engine::openapi_document()),
         Command::Config(args) => settings::run(args, console),
         Command::Healthcheck(args) => healthcheck::run(args, console).await,
         Command::Completions { shell } => completions(shell, console),

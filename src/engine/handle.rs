@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::engine::core::CoreCounts;
 use crate::engine::core::entity::Entity;
 use crate::engine::core::message::{
-    Caller, Command, Failure, Granted, LeaseRequest, QueueFacts, Request, Response, Shown,
+    Caller, Command, Failure, Granted, Input, LeaseRequest, QueueFacts, Request, Response, Shown,
     WorkerFacts,
 };
 use crate::engine::executor::Message;
@@ -366,6 +366,11 @@ impl Engine {
             Response::Workers(facts) => Ok(facts),
             _ => Err(EngineError::Unavailable),
         }
+    }
+
+    /// Answers everybody who waits for work, now and from now on at once: the engine is about to end.
+    pub async fn end_waits(&self) {
+        let _ = self.inputs.send(Message::Came(Input::Leaving)).await;
     }
 
     /// Asks the executor to stop: what is under way is finished, new requests get `Stopping`.

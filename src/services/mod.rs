@@ -2,5 +2,8 @@
 //! reads that people ask for (`queries`).
 //! Always holds: services never call one another; what one wants of another's subjects it sends as a command.
 
+pub mod driver;
+pub mod job_scheduler;
 pub mod lifecycle;
 pub mod queries;
+pub mod view_writer;

@@ -77,6 +77,7 @@ impl Core {
             return;
         }
         let ask = slot.asks.swap_remove(position);
+        self.counts.grants_tried += 1;
         let command = EnvironmentCommand::Grant {
             job: ask.job,
             run: ask.run,

@@ -215,6 +215,30 @@ impl Dispatch {
         self.parked_until.first().map(|(until, _)| *until)
     }
 
+    /// Nodes offered.
+    pub(super) fn ready(&self) -> u64 {
+        let heaps = self.queues.values().flat_map(|queue| queue.heaps.values());
+        heaps.map(|heap| heap.len() as u64).sum()
+    }
+
+    /// Requests that wait.
+    pub(super) fn waiting_polls(&self) -> u64 {
+        self.parked_at.len() as u64
+    }
+
+    /// Queues with work that one of the requests that wait longest wants.
+    pub(super) fn stalled_queues(&self) -> u64 {
+        let stalled = |queue: &&Queue| {
+            let wanted = |(_, request): &(Ticket, LeaseRequest)| {
+                let mut actions = request.action_types.iter();
+                request.action_types.is_empty()
+                    || actions.any(|action| queue.heaps.contains_key(&Some(action.clone())))
+            };
+            !queue.heaps.is_empty() && queue.parked.iter().take(16).any(wanted)
+        };
+        self.queues.values().filter(stalled).count() as u64
+    }
+
     pub(super) fn queue_facts(&self, namespace: &Namespace) -> Vec<QueueFacts> {
         let own = self.queues.iter().filter(|((of, _), _)| of == namespace);
         own.map(|((_, name), queue)| {

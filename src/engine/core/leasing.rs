@@ -53,7 +53,7 @@ impl Core {
     fn serve(&mut self, ticket: Ticket, request: LeaseRequest) {
         let entries = self.dispatch.take(&request);
         if entries.is_empty() {
-            let waits = request.wait_until > self.now;
+            let waits = request.wait_until > self.now && !self.leaving;
             if !waits || !self.dispatch.park(ticket, request) {
                 self.answer(ticket, Response::Leases(Vec::new()));
             }

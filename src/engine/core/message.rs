@@ -164,6 +164,8 @@ pub struct LoadedTail {
 /// What goes into the core.
 #[derive(Debug)]
 pub enum Input {
+    /// The engine is about to end: nobody waits for work any more.
+    Leaving,
     /// Something is asked. `forwarded`: by another engine, which must not be asked in turn.
     Request {
         /// For the answer.

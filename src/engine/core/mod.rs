@@ -88,6 +88,20 @@ pub struct CoreCounts {
     pub leases_expired: u64,
     /// Stale reports refused.
     pub stale_reports: u64,
+    /// Environments asked to grant, by jobs next in order.
+    pub grants_tried: u64,
+    /// Scheduled starts that came due.
+    pub starts_due: u64,
+    /// Time-outs of jobs and nodes, and revocations, that came due.
+    pub timeouts_due: u64,
+    /// Retry waits that ended.
+    pub retries_due: u64,
+    /// Nodes offered.
+    pub ready: u64,
+    /// Requests for work that wait.
+    pub waiting_polls: u64,
+    /// Queues where work and somebody who wants it wait for each other: none, but inside a turn.
+    pub stalled_queues: u64,
     /// How far the view is behind, milliseconds.
     pub view_lag_ms: Millis,
     /// Since when the oldest change waits that the view does not durably show; none: it shows everything.
@@ -124,6 +138,8 @@ pub struct Core {
     mark_moves: Vec<MarkMove>,
     outputs: VecDeque<Output>,
     counts: CoreCounts,
+    /// Requests for work are not parked any more.
+    leaving: bool,
 }
 
 impl Core {
@@ -163,6 +179,7 @@ impl Core {
             mark_moves: Vec::new(),
             outputs: VecDeque::new(),
             counts: CoreCounts::default(),
+            leaving: false,
         }
     }
 
@@ -174,6 +191,7 @@ impl Core {
                 self.request(ticket, request, forwarded);
             }
             Input::NotForwarded { ticket, request } => self.request(ticket, request, true),
+            Input::Leaving => self.leaving = true,
             Input::Gone { ticket } => _ = self.dispatch.unpark(ticket),
             Input::Appended { subjects, outcome } => self.appended(&subjects, outcome),
             Input::Loaded { subject, result } => self.loaded(&subject, result),
@@ -224,6 +242,9 @@ impl Core {
             appends_in_flight: self.in_flight,
             view_lag_ms: self.projection.lag(self.now),
             unshown_since: self.projection.unshown_since(),
+            ready: self.dispatch.ready(),
+            waiting_polls: self.dispatch.waiting_polls(),
+            stalled_queues: self.dispatch.stalled_queues(),
             ..self.counts
         }
     }

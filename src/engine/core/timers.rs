@@ -103,13 +103,25 @@ impl Core {
 
     fn wake_due(&mut self, slot: &mut Slot, mut due: BTreeSet<u32>) {
         let Some(job) = slot.entity.as_ref().and_then(Entity::job) else { return };
-        let of_job =
-            due.remove(&JOB_TIMER) && due::job_due(job).is_some_and(|(_, at)| at <= self.now);
+        let is_over = |at: Millis| at <= self.now;
+        let of_job = due.remove(&JOB_TIMER).then(|| due::job_due(job)).flatten();
+        let of_job = of_job.filter(|(_, at)| is_over(*at)).map(|(what, _)| what);
         let is_due = |node: &u32| {
             due::node_dues(job, *node).into_iter().flatten().any(|(_, at)| at <= self.now)
         };
         let nodes: Vec<u32> = due.into_iter().filter(is_due).collect();
-        if of_job || !nodes.is_empty() {
+        let retries =
+            nodes.iter().flat_map(|node| due::node_dues(job, *node).into_iter().flatten());
+        let retries = retries.filter(|(what, at)| *what == due::NodeDue::Retry && is_over(*at));
+        let retries = retries.count() as u64;
+        self.counts.retries_due += retries;
+        self.counts.timeouts_due += (nodes.len() as u64).saturating_sub(retries);
+        match of_job {
+            Some(due::JobDue::Start) => self.counts.starts_due += 1,
+            Some(due::JobDue::Deadline | due::JobDue::Revocation) => self.counts.timeouts_due += 1,
+            None => {}
+        }
+        if of_job.is_some() || !nodes.is_empty() {
             self.ask_clock(slot, JobCommand::Wake { nodes });
         }
     }
@@ -127,7 +139,8 @@ impl Core {
 
     /// Parked requests that waited as long as they wanted.
     pub(super) fn end_waits(&mut self) {
-        for ticket in self.dispatch.waited_enough(self.now) {
+        let until = if self.leaving { Millis::MAX } else { self.now };
+        for ticket in self.dispatch.waited_enough(until) {
             self.answer(ticket, Response::Leases(Vec::new()));
         }
     }

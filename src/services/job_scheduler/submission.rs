@@ -1,0 +1,98 @@
+//! From what a caller asks to a checked submission with its identity: bounds, graph and environment, before the
+//! engine is asked.
+
+use std::time::Duration;
+
+use domain::bounds::Bounds;
+use domain::environment::state::EnvironmentState;
+use domain::ids::{EnvironmentName, JobId, Namespace};
+use domain::job::check::{CheckSettings, check};
+use domain::job::command::Submission;
+use domain::job::plan::CheckedSpec;
+use domain::job::spec::JobSpec;
+use domain::refusal::{FieldError, Refusal};
+
+use super::JobScheduler;
+use crate::engine::core::message::Caller;
+use crate::engine::handle::EngineError;
+
+/// A job as asked for, with who asks.
+#[derive(Debug)]
+pub struct JobRequest {
+    /// What.
+    pub spec: JobSpec,
+    /// Who; its mark, when it has one, makes the request one that can come again, and gives the job its id.
+    pub caller: Caller,
+    /// W3C trace id, 32 hexadecimal digits.
+    pub trace_id: String,
+}
+
+/// What bounds submissions.
+#[derive(Debug, Clone)]
+pub struct SubmissionBounds {
+    /// Of jobs and payloads.
+    pub bounds: Bounds,
+    /// Of a node that says none itself.
+    pub queue_timeout: Option<Duration>,
+}
+
+impl JobScheduler {
+    pub(super) async fn submission(
+        &self,
+        namespace: &Namespace,
+        request: JobRequest,
+    ) -> Result<(Submission, Caller), EngineError> {
+        let timeout = self.bounds.queue_timeout;
+        let settings = CheckSettings {
+            bounds: self.bounds.bounds.clone(),
+            queue_timeout_ms: timeout
+                .map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
+            now: self.outside.clock.now_ms(),
+        };
+        let spec = check(request.spec, &settings).map_err(Refusal::Invalid)?;
+        let mark = request.caller.mark.as_ref().filter(|mark| mark.keyed);
+        let keyed = mark.map(|mark| JobId::from_key(namespace, mark.id.as_str()));
+        if let Err(errors) = self.environment_fits(namespace, &spec).await? {
+            // What was answered before is answered again, whatever became of the environment.
+            let known = match keyed {
+                Some(id) => self.engine.job(namespace, id).await.is_ok(),
+                None => false,
+            };
+            if !known {
+                return Err(Refusal::Invalid(errors).into());
+            }
+        }
+        let id = keyed.unwrap_or_else(|| JobId(self.outside.ids.mint()));
+        let namespace = namespace.clone();
+        Ok((Submission { namespace, id, spec, trace_id: request.trace_id }, request.caller))
+    }
+
+    /// A job that could never be admitted is refused at once; what is in use does not matter, it waits for that.
+    async fn environment_fits(
+        &self,
+        namespace: &Namespace,
+        spec: &CheckedSpec,
+    ) -> Result<Result<(), Vec<FieldError>>, EngineError> {
+        let name = spec.environment();
+        if *name == EnvironmentName::default_environment() {
+            return Ok(Ok(()));
+        }
+        let environment = self.engine.environment(namespace, name).await?;
+        Ok(fits(spec, environment.as_ref()))
+    }
+}
+
+fn fits(spec: &CheckedSpec, environment: Option<&EnvironmentState>) -> Result<(), Vec<FieldError>> {
+    let Some(environment) = environment else {
+        let message = format!("there is no environment {}", spec.environment());
+        return Err(vec![FieldError::new("/environment", "unknown_environment", message)]);
+    };
+    let too_much = spec.resources().iter().filter_map(|(name, asked)| {
+        let capacity = environment.capacity.get(name).filter(|capacity| asked > *capacity)?;
+        let pointer = format!("/resources/{}", name.replace('~', "~0").replace('/', "~1"));
+        let message = format!("the environment has {capacity} in all");
+        Some(FieldError::new(pointer, "exceeds_capacity", message))
+    });
+    let errors: Vec<FieldError> = too_much.collect();
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
