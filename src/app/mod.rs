@@ -27,6 +27,7 @@ use crate::http::state::{self, Api, ApiSettings, ReadyCheck};
 use crate::services::driver::Driver;
 use crate::services::job_scheduler::{JobScheduler, SubmissionBounds};
 use crate::services::lifecycle::{Host, HostError, Operations};
+use crate::services::queries::Queries;
 use crate::services::view_writer::ViewWriter;
 use crate::telemetry::log::{self, Destination, LogError};
 use crate::telemetry::metrics::{self, MetricsError};
@@ -114,6 +115,7 @@ pub async fn serve(
     let parts = state::Parts {
         outside: outside.clone(),
         engine: engine.clone(),
+        queries: Queries::new(engine.clone(), Arc::clone(&outside.clock)),
         host: Arc::clone(&host),
         recorder,
         ready: ready_checks(&engine, &leave),
