@@ -51,12 +51,10 @@ pub fn document() -> utoipa::openapi::OpenApi {
     Document::openapi()
 }
 
-/// The document as JSON text, as it is served and checked in.
+/// The document as JSON text, as it is served, and checked in with a line break at its end.
 pub fn text() -> String {
     // Serializing plain data into a string has no way to fail.
-    let mut text = document().to_pretty_json().unwrap_or_default();
-    text.push('\n');
-    text
+    document().to_pretty_json().unwrap_or_default()
 }
 
 #[cfg(test)]

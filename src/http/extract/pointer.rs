@@ -32,6 +32,9 @@ pub(super) fn field_error(path: &Path, message: &str) -> FieldError {
         ("unknown variant ", "invalid_value"),
     ] {
         if message.starts_with(prefix) {
+            // An array where an object belongs is read field by field, until one is missing.
+            let is_array = code == "out_of_range" && message.contains("expected struct ");
+            let code = if is_array { "wrong_type" } else { code };
             return FieldError::new(at, code, expectation(message));
         }
     }

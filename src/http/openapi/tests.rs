@@ -100,7 +100,7 @@ fn requests_refuse_unknown_fields_and_answers_may_grow() {
 
 #[test]
 fn the_document_checked_in_is_the_one_served() {
-    let served = text();
+    let served = format!("{}\n", text());
     let checked_in = include_str!("../../../openapi.json");
     if served != checked_in {
         let fresh = concat!(env!("CARGO_MANIFEST_DIR"), "/target/openapi.json");

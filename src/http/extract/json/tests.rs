@@ -71,6 +71,8 @@ fn shapes_are_refused_with_their_pointer() {
     assert_eq!(refused(&with_job(r#""priority": 1.5"#)), invalid("/priority", "wrong_type"));
     assert_eq!(refused(&with_job(r#""priority": 300"#)), invalid("/priority", "out_of_range"));
     assert_eq!(refused(&with_job(r#""start": "soon""#)), invalid("/start", "invalid_value"));
+    assert_eq!(refused(&with_job(r#""retry": [1]"#)), invalid("/retry/0", "wrong_type"));
+    assert_eq!(refused(&with_job(r#""retry": []"#)), invalid("/retry", "wrong_type"));
     assert_eq!(refused(&with_node(r#""tags": [1]"#)), invalid("/nodes/1/tags/0", "wrong_type"));
     let unknown = refused(&with_node(r#""timeouts": {"a/b~": 1}"#));
     assert_eq!(unknown, invalid("/nodes/1/timeouts/a~1b~0", "unknown_field"));
