@@ -7,7 +7,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use domain::bounds;
 use domain::refusal::FieldError;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 pub(crate) use super::depth::is_deeper_than;
 use super::pointer;
@@ -124,6 +124,11 @@ pub fn parse<T: RequestBody>(text: &[u8]) -> Result<T, Problem> {
         if inner.is_data() {
             let message = inner.to_string();
             return Problem::invalid(vec![pointer::field_error(error.path(), &message)]);
+        }
+        // serde_json calls it bad syntax when a word is wanted and a number stands there.
+        let text = std::str::from_utf8(text);
+        if text.is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok()) {
+            return Problem::invalid(vec![pointer::wrong_type(error.path())]);
         }
         malformed(inner)
     })?;

@@ -41,6 +41,11 @@ pub(super) fn field_error(path: &Path, message: &str) -> FieldError {
     FieldError::new(at, "invalid_value", message)
 }
 
+/// The field error for a value that cannot be what is wanted at `path`.
+pub(super) fn wrong_type(path: &Path) -> FieldError {
+    FieldError::new(pointer(path), "wrong_type", "has a value of another type or out of range")
+}
+
 fn pointer(path: &Path) -> String {
     let mut text = String::new();
     for segment in path {

@@ -71,6 +71,11 @@ fn shapes_are_refused_with_their_pointer() {
     assert_eq!(refused(&with_job(r#""priority": 1.5"#)), invalid("/priority", "wrong_type"));
     assert_eq!(refused(&with_job(r#""priority": 300"#)), invalid("/priority", "out_of_range"));
     assert_eq!(refused(&with_job(r#""start": "soon""#)), invalid("/start", "invalid_value"));
+    assert_eq!(refused(&with_job(r#""start": 5"#)), invalid("/start", "wrong_type"));
+    assert_eq!(
+        refused(&with_job(r#""metadata": {"a": 1e999}"#)),
+        invalid("/metadata/a", "wrong_type")
+    );
     assert_eq!(refused(&with_job(r#""retry": [1]"#)), invalid("/retry/0", "wrong_type"));
     assert_eq!(refused(&with_job(r#""retry": []"#)), invalid("/retry", "wrong_type"));
     assert_eq!(refused(&with_node(r#""tags": [1]"#)), invalid("/nodes/1/tags/0", "wrong_type"));
