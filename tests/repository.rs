@@ -158,7 +158,7 @@ fn the_example_of_the_history_format_verifies_and_its_list_of_facts_is_whole() -
         .and_then(|rest| rest.split("```").next())
         .ok_or("no export")?;
     let verified = domain::history::verify(&subject, export.as_bytes())?;
-    assert_eq!(verified.count, 2);
+    assert_eq!(verified.count, 3);
 
     let facts = read("domain/src/job/event.rs")?;
     let names = facts.split("pub fn type_name").nth(1).ok_or("no type names")?;
