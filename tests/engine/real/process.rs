@@ -1,0 +1,163 @@
+//! Children of a test: an engine on a data folder, and workers. All are killed when the test lets go of them.
+//! Waiting is asking again, bounded by attempts; nothing is asserted about time.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_orrery");
+/// Pause between two questions.
+const ASK_AGAIN: Duration = Duration::from_millis(25);
+/// Questions before a test gives up: two minutes on an idle machine.
+const ASKED_MAX: usize = 4_800;
+
+/// An engine process.
+#[derive(Debug)]
+pub(super) struct EngineProcess {
+    child: Child,
+    folder: PathBuf,
+    port: u16,
+    client: reqwest::Client,
+}
+
+/// A worker process.
+#[derive(Debug)]
+pub(super) struct WorkerProcess(Child);
+
+impl EngineProcess {
+    /// Starts an engine on this folder and waits until it is ready.
+    pub(super) async fn start(folder: &Path) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .expect("a free port")
+            .local_addr()
+            .expect("its number")
+            .port();
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let engine = Self { child: serve(folder, port), folder: folder.to_owned(), port, client };
+        engine.until_ready().await;
+        engine
+    }
+
+    /// Kills it with -9 and starts it again on the same folder and port.
+    pub(super) async fn kill_and_restart(&mut self) {
+        self.child.kill().expect("the engine can be killed");
+        self.child.wait().expect("it ends");
+        self.child = serve(&self.folder, self.port);
+        self.until_ready().await;
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    async fn until_ready(&self) {
+        for _ in 0..ASKED_MAX {
+            let answer = self.client.get(format!("{}/readyz", self.url())).send().await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return;
+            }
+            pause().await;
+        }
+        panic!("the engine did not become ready");
+    }
+
+    /// Posts a body; answers status and JSON.
+    pub(super) async fn post(&self, path: &str, body: &Value, key: Option<&str>) -> (u16, Value) {
+        let request = self.client.post(format!("{}{path}", self.url())).json(body);
+        let request = match key {
+            Some(key) => request.header("Idempotency-Key", key),
+            None => request,
+        };
+        let answer = request.send().await.expect("an answer");
+        let status = answer.status().as_u16();
+        (status, answer.json().await.unwrap_or(Value::Null))
+    }
+
+    /// Gets JSON; none while the engine does not answer with success.
+    pub(super) async fn get(&self, path: &str) -> Option<Value> {
+        let answer = self.client.get(format!("{}{path}", self.url())).send().await.ok()?;
+        if answer.status().is_success() { answer.json().await.ok() } else { None }
+    }
+
+    /// Gets text.
+    pub(super) async fn text(&self, path: &str) -> String {
+        let answer =
+            self.client.get(format!("{}{path}", self.url())).send().await.expect("an answer");
+        answer.text().await.expect("a text")
+    }
+
+    /// Asks for a job until `enough`, and answers it.
+    pub(super) async fn until(&self, job: &str, enough: impl Fn(&Value) -> bool) -> Value {
+        let mut last = Value::Null;
+        for _ in 0..ASKED_MAX {
+            if let Some(found) = self.get(&format!("/api/v1/jobs/{job}")).await {
+                if enough(&found) {
+                    return found;
+                }
+                last = found;
+            }
+            pause().await;
+        }
+        panic!("the job did not get there: {last}");
+    }
+}
+
+impl Drop for EngineProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl WorkerProcess {
+    /// A worker that sleeps each task's recorded time, scaled.
+    pub(super) fn start(engine: &EngineProcess, concurrency: usize, scale: f64) -> Self {
+        let child = Command::new(BINARY)
+            .args(["worker", "--queue", "default", "--lease-ms", "5000"])
+            .args(["--concurrency", &concurrency.to_string(), "--sleep-scale", &scale.to_string()])
+            .args(["--url", &engine.url()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a worker starts");
+        Self(child)
+    }
+
+    /// Kills it with -9: its leases run out.
+    pub(super) fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for WorkerProcess {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Runs a subcommand to its end; answers its standard output.
+pub(super) fn run(args: &[&str]) -> String {
+    let output = Command::new(BINARY).args(args).output().expect("the command runs");
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+fn serve(folder: &Path, port: u16) -> Child {
+    Command::new(BINARY)
+        .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--data"])
+        .arg(folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the engine starts")
+}
+
+/// Real processes run on real time: between two questions the machine is left to them.
+async fn pause() {
+    tokio::time::sleep(ASK_AGAIN).await;
+}
