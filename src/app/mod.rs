@@ -111,11 +111,13 @@ pub async fn serve(
     let listener = TcpListener::bind(address).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
     let (engine, mut core) = start_engine(&settings, &outside).await?;
-    let host = Arc::new(host(&settings, &engine, &outside)?);
+    let scheduler = scheduler(&settings, &engine, &outside);
+    let host = Arc::new(host(&settings, &engine, &scheduler, &outside)?);
     let parts = state::Parts {
         outside: outside.clone(),
         engine: engine.clone(),
         queries: Queries::new(engine.clone(), Arc::clone(&outside.clock)),
+        scheduler,
         host: Arc::clone(&host),
         recorder,
         ready: ready_checks(&engine, &leave),
@@ -197,21 +199,28 @@ fn core_settings(settings: &Settings) -> CoreSettings {
     }
 }
 
-fn host(settings: &Settings, engine: &Engine, outside: &Surroundings) -> Result<Host, AppError> {
-    let services = &settings.services;
-    let clock = Arc::clone(&outside.clock);
-    let operations = Operations::new("job_scheduler", services.of("job_scheduler"), clock);
+fn scheduler(settings: &Settings, engine: &Engine, outside: &Surroundings) -> Arc<JobScheduler> {
+    let own = settings.services.of("job_scheduler");
+    let operations = Operations::new("job_scheduler", own, Arc::clone(&outside.clock));
     let bounds = SubmissionBounds {
         bounds: settings.bounds.to_bounds(),
         queue_timeout: settings.engine.default_queue_timeout,
     };
-    let scheduler = JobScheduler::new(engine.clone(), outside.clone(), operations, bounds);
+    JobScheduler::new(engine.clone(), outside.clone(), operations, bounds)
+}
+
+fn host(
+    settings: &Settings,
+    engine: &Engine,
+    scheduler: &Arc<JobScheduler>,
+    outside: &Surroundings,
+) -> Result<Host, AppError> {
     let view_writer = ViewWriter::new(engine.clone(), settings.engine.view_lag_max);
     let built = Host::builder()
         .with(&Driver::new(engine.clone()))
         .with(&view_writer)
-        .with(&scheduler)
-        .build(services.clone(), outside.clone());
+        .with(scheduler)
+        .build(settings.services.clone(), outside.clone());
     Ok(built?)
 }
 

@@ -14,6 +14,8 @@ use utoipa::ToSchema;
 
 pub use self::code::Code;
 use crate::engine::handle::EngineError;
+use crate::services::job_scheduler::SchedulerError;
+use crate::services::lifecycle::OperationError;
 use crate::view::contract::ViewError;
 
 /// The media type of every error.
@@ -270,6 +272,25 @@ impl From<EngineError> for Problem {
             EngineError::Damaged(reason) => {
                 tracing::error!(reason, "stored data cannot be read");
                 Self::new(Code::StoredDataDamaged, "what is stored of this cannot be read")
+            }
+        }
+    }
+}
+
+impl From<SchedulerError> for Problem {
+    fn from(error: SchedulerError) -> Self {
+        match error {
+            SchedulerError::Engine(error) => error.into(),
+            SchedulerError::Operation(error) => {
+                let code = match error {
+                    OperationError::Busy { .. } => Code::Overloaded,
+                    OperationError::Stopped { .. } => Code::StoreUnavailable,
+                    // What was begun may still come to its end.
+                    OperationError::TimedOut { .. } | OperationError::Panicked { .. } => {
+                        Code::OutcomeUnknown
+                    }
+                };
+                Self::new(code, error.to_string())
             }
         }
     }

@@ -13,6 +13,7 @@ use super::problem::{Code, Problem};
 use crate::config::Settings;
 use crate::engine::handle::Engine;
 use crate::environment::Surroundings;
+use crate::services::job_scheduler::JobScheduler;
 use crate::services::lifecycle::{Host, ServiceSnapshot, ServiceState};
 use crate::services::queries::Queries;
 use crate::telemetry::metrics::{LONG_POLLS, Recorder};
@@ -72,6 +73,8 @@ pub struct Parts {
     pub engine: Engine,
     /// Reads of what the engine's core does not keep.
     pub queries: Queries,
+    /// Takes submissions.
+    pub scheduler: Arc<JobScheduler>,
     /// The services of this engine.
     pub host: Arc<Host>,
     /// What was measured.
@@ -130,6 +133,11 @@ impl Api {
     /// Reads of what the engine's core does not keep.
     pub fn queries(&self) -> &Queries {
         &self.0.parts.queries
+    }
+
+    /// Takes submissions.
+    pub fn scheduler(&self) -> &JobScheduler {
+        &self.0.parts.scheduler
     }
 
     /// From the configuration.

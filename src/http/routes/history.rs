@@ -90,6 +90,7 @@ pub async fn progress(
     query: Query,
 ) -> Result<Response, Problem> {
     query.finish()?;
-    let progress = api.queries().progress(&caller.namespace, job).await?;
+    let read = api.queries().progress(&caller.namespace, job);
+    let progress = api.scheduler().get_job_progress(caller.correlation.as_str(), read).await?;
     Ok(json(StatusCode::OK, &progress))
 }

@@ -118,17 +118,17 @@ impl JobScheduler {
         self.operate("start_job_execution", &correlation, work).await
     }
 
-    /// Where a job stands, with its counts.
+    /// How far a job is. The reading is given, because one service names no other part; here it is bounded and
+    /// tracked.
     ///
     /// # Errors
-    /// `JobNotFound`, and what keeps the engine from answering.
-    pub async fn get_job_progress(
+    /// What `read` says, and what keeps the service from running it.
+    pub async fn get_job_progress<T>(
         &self,
-        namespace: &Namespace,
-        job: JobId,
         correlation: &str,
-    ) -> Result<JobSnapshot, SchedulerError> {
-        self.operate("get_job_progress", correlation, self.engine.job(namespace, job)).await
+        read: impl Future<Output = Result<T, EngineError>>,
+    ) -> Result<T, SchedulerError> {
+        self.operate("get_job_progress", correlation, read).await
     }
 
     async fn operate<T>(
@@ -141,11 +141,20 @@ impl JobScheduler {
     }
 }
 
-/// A refusal by the rules is work done; what the engine could not do is not.
+/// A refusal by the rules, or because a bound is reached, is work done, and one damaged job says nothing about others:
+/// only a store that does not answer makes this service fail.
 fn judge<T>(answer: &Result<T, EngineError>) -> Verdict {
     match answer {
-        Ok(_) | Err(EngineError::Refused(_)) => Verdict::Worked,
-        Err(_) => Verdict::Failed,
+        Err(EngineError::OutcomeUnknown | EngineError::Unavailable) => Verdict::Failed,
+        Ok(_)
+        | Err(
+            EngineError::Refused(_)
+            | EngineError::Full
+            | EngineError::Overloaded
+            | EngineError::ViewBehind
+            | EngineError::Damaged(_)
+            | EngineError::Stopping,
+        ) => Verdict::Worked,
     }
 }
 

@@ -15,7 +15,8 @@ use orrery::event_store::memory::MemoryEventStore;
 use orrery::http::problem::PROBLEM_JSON;
 use orrery::http::router::router;
 use orrery::http::state::{Api, ApiSettings, Parts};
-use orrery::services::lifecycle::Host;
+use orrery::services::job_scheduler::{JobScheduler, SubmissionBounds};
+use orrery::services::lifecycle::{Host, Operations};
 use orrery::services::queries::Queries;
 use orrery::telemetry::metrics;
 use orrery::view::memory::MemoryView;
@@ -86,8 +87,15 @@ impl Service {
         };
         let (engine, _executor) = executor::start(parts).await.expect("the engine starts");
         let settings = Settings::defaults().expect("the defaults are settings");
+        let own = settings.services.of("job_scheduler");
+        let operations = Operations::new("job_scheduler", own, Arc::clone(&outside.clock));
+        let bounds = SubmissionBounds {
+            bounds: settings.bounds.to_bounds(),
+            queue_timeout: settings.engine.default_queue_timeout,
+        };
         let host = Host::builder().build(settings.services.clone(), outside.clone());
         let api = Api::new(Parts {
+            scheduler: JobScheduler::new(engine.clone(), outside.clone(), operations, bounds),
             queries: Queries::new(engine.clone(), outside.clock.clone()),
             outside,
             engine,
