@@ -214,3 +214,16 @@ fn an_output_that_is_too_large_in_all_is_absent_rather_than_a_part() {
     assert_eq!(live.state.head.status, JobStatus::Completed);
     assert!(live.state.head.output.is_none());
 }
+
+#[test]
+fn fail_fast_ends_a_paused_job_by_rows_of_the_table() {
+    let nodes = vec![node("a", &[]), node("b", &[])];
+    let mut live = Live::submit(JobSpec { fail_fast: true, ..job(nodes) });
+    let a = live.lease("a");
+    assert!(live.ask(&JobCommand::Pause { reason: None }).is_ok());
+    assert!(live.report(a, fails(false)).is_ok());
+    assert_eq!(live.status("b"), NodeStatus::Cancelled);
+    let rows = live.events.iter().flat_map(|event| &event.job);
+    assert!(rows.into_iter().all(|(from, to)| from.may_become(*to)));
+    assert_eq!(live.state.head.status, JobStatus::Failed);
+}

@@ -56,7 +56,7 @@ fn some_op() -> impl Strategy<Value = Op> {
         2 => (0u16..3_000).prop_map(Op::Pass),
         1 => Just(Op::ClockBack),
         1 => prop::bool::weighted(0.4).prop_map(|c| if c { Op::Cancel } else { Op::Wake }),
-        1 => Just(Op::Pause),
+        2 => Just(Op::Pause),
         3 => Just(Op::Resume),
         1 => any::<u8>().prop_map(Op::Patch),
         1 => (0u8..3, 0u8..2, prop::bool::weighted(0.1))
@@ -462,7 +462,7 @@ fn check_failure(before: &JobState, event: &JobEvent, after: &JobState) -> TestC
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 250, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
     fn every_step_of_a_random_job_agrees_with_the_model(
