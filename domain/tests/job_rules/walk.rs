@@ -7,7 +7,9 @@ use domain::ids::Epoch;
 use domain::job::apply::Undo;
 use domain::job::command::{Answer, Context, JobCommand, Outcome};
 use domain::job::decide::{self, Decision};
+use domain::job::detail::JobDetail;
 use domain::job::event::{JobEvent, JobFact, Patch};
+use domain::job::rows;
 use domain::job::spec::JobSpec;
 use domain::job::state::JobState;
 use domain::job::status::JobStatus;
@@ -70,6 +72,7 @@ struct Walk {
     state: JobState,
     /// Only ever made from events as written.
     replayed: JobState,
+    detail: JobDetail,
     /// The state before the events that `undo` can take back.
     before: Hash,
     undo: Undo,
@@ -92,6 +95,21 @@ fn written(event: &JobEvent) -> Result<JobEvent, TestCaseError> {
         .map_err(|error| TestCaseError::fail(format!("not read again: {error}: {text}")))
 }
 
+/// What people see of nodes agrees with the state, and every transition is on one row.
+fn check_detail(detail: &JobDetail, event: &JobEvent) -> TestCaseResult {
+    prop_assert_eq!(rows::rows(event).count() as u64, rows::count(event), "rows of {:?}", event);
+    let blocked = detail.blocked_by();
+    for ((node, story), causes) in detail.state.nodes.iter().zip(&detail.nodes).zip(blocked) {
+        let open = story.attempts.iter().filter(|attempt| attempt.end.is_none()).count();
+        prop_assert_eq!(open, usize::from(node.status == Running), "{:?}", event);
+        prop_assert_eq!(story.settled_at.is_some(), node.status.is_settled(), "{:?}", event);
+        prop_assert!(causes.is_empty() || node.status == NodeStatus::Pending, "{:?}", event);
+        let newest = story.attempts.last().map_or(Epoch::default(), |attempt| attempt.epoch);
+        prop_assert_eq!(newest, node.epoch, "{:?}", event);
+    }
+    Ok(())
+}
+
 impl Walk {
     fn submit(spec: JobSpec) -> Result<Self, TestCaseError> {
         let decision = decide::create(&submission(checked(spec)), &context(T0));
@@ -103,7 +121,11 @@ impl Walk {
         let (state, replayed) = (make(&event)?, make(&written(&event)?)?);
         prop_assert_eq!(state.digest(), replayed.digest());
         check_state(&state)?;
+        let detail = JobDetail::create(&event, 0, [0; 32]);
+        let detail = detail.ok_or_else(|| TestCaseError::fail("no first event"))?;
+        check_detail(&detail, &event)?;
         Ok(Self {
+            detail,
             before: state.digest(),
             state,
             replayed,
@@ -158,6 +180,9 @@ impl Walk {
         check_failure(&old, event, &self.state)?;
         check_state(&self.state)?;
         self.replayed.apply(&written(event)?, &mut Undo::default());
+        self.detail.apply(event, 0, [0; 32]);
+        prop_assert_eq!(self.state.digest(), self.detail.state.digest(), "detail of {:?}", event);
+        check_detail(&self.detail, event)?;
         prop_assert_eq!(self.state.digest(), self.replayed.digest(), "replay of {:?}", event);
         if let JobFact::Leased { attempts, .. } = &event.fact {
             for attempt in attempts {
