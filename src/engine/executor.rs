@@ -33,6 +33,8 @@ const CHANNEL_MAX: usize = 65_536;
 const HEARD_MAX: usize = 4_096;
 /// Streams read at once.
 const LOADS_MAX: usize = 64;
+/// Parked requests whose clients are looked after before work is given to them.
+const SERVED_LOOK: usize = 64;
 /// Marks read at once.
 const MARKS_PAGE: usize = 5_000;
 /// How often parked subjects that become due are looked for; marks due until a little after the next look are taken.
@@ -178,13 +180,19 @@ impl Executor {
             if self.stopping && self.under_way == 0 {
                 return Ok(());
             }
-            let next = self.core.next_due().map_or(look_at, |due| due.min(look_at));
-            let wait = u64::try_from(next - self.clock.now_ms()).unwrap_or(0);
+            let look = if self.stopping { Millis::MAX } else { look_at };
+            let next = self.core.next_due().map_or(look, |due| due.min(look));
+            let wait = u64::try_from(next.saturating_sub(self.clock.now_ms())).unwrap_or(0);
+            if wait == 0 {
+                // A sleep that is over at once would never let go of the thread.
+                tokio::task::yield_now().await;
+            }
             tokio::select! {
+                biased;
+                input = came.recv() => self.back(input),
                 count = messages.recv_many(&mut heard, HEARD_MAX), if !self.stopping => {
                     self.stopping |= count == 0;
                 }
-                input = came.recv() => self.back(input),
                 () = self.clock.sleep(Duration::from_millis(wait)) => {}
             }
             while let Ok(input) = came.try_recv() {
@@ -202,6 +210,7 @@ impl Executor {
     }
 
     fn turn(&mut self) {
+        self.drop_gone();
         let now = self.clock.now_ms();
         self.core.turn(now);
         while let Some(output) = self.core.poll() {
@@ -246,27 +255,22 @@ impl Executor {
     fn ask(&mut self, request: Request, reply: oneshot::Sender<Response>, forwarded: bool) {
         self.next_ticket += 1;
         let ticket = self.next_ticket;
-        if matches!(request, Request::Lease(_)) {
-            self.drop_gone();
-        }
         self.replies.insert(ticket, reply);
         self.core.handle(self.clock.now_ms(), Input::Request { ticket, request, forwarded });
     }
 
-    /// Parked requests of clients that went away are let go of; looked at now and then, as the table grows.
+    /// Parked requests of clients that went away are let go of before work is given to them.
     fn drop_gone(&mut self) {
-        if !self.next_ticket.is_multiple_of(256) {
-            return;
-        }
-        let gone: Vec<Ticket> = self
-            .replies
-            .iter()
-            .filter(|(_, reply)| reply.is_closed())
-            .map(|(ticket, _)| *ticket)
-            .collect();
-        for ticket in gone {
-            self.replies.remove(&ticket);
-            self.core.handle(self.clock.now_ms(), Input::Gone { ticket });
+        loop {
+            let mut gone = self.core.about_to_be_served(SERVED_LOOK);
+            gone.retain(|ticket| self.replies.get(ticket).is_none_or(oneshot::Sender::is_closed));
+            if gone.is_empty() {
+                return;
+            }
+            for ticket in gone {
+                self.replies.remove(&ticket);
+                self.core.handle(self.clock.now_ms(), Input::Gone { ticket });
+            }
         }
     }
 
@@ -360,8 +364,11 @@ impl Executor {
     }
 
     fn reply(&mut self, ticket: Ticket, response: Response) {
-        let Some(reply) = self.replies.remove(&ticket) else { return };
-        if let Err(Response::Leases(granted)) = reply.send(response) {
+        let unheard = match self.replies.remove(&ticket) {
+            Some(reply) => reply.send(response).err(),
+            None => Some(response),
+        };
+        if let Some(Response::Leases(granted)) = unheard {
             for lease in granted {
                 self.give_back(&lease);
             }

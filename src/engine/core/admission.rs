@@ -63,7 +63,7 @@ impl Core {
         let Some(Entity::Environment(environment)) = &slot.entity else { return };
         if self.now < slot.grants_from {
             let at = slot.grants_from;
-            self.arm(ix, slot, at, RECONCILE_TIMER);
+            self.arm_once(ix, slot, at, RECONCILE_TIMER);
             return;
         }
         let order = |ask: &GrantRequest| (score(ask.since, ask.priority), ask.job);
@@ -120,7 +120,7 @@ impl Core {
     /// The job's word on a grant: what it does not take is freed.
     pub(super) fn grant_answered(
         &mut self,
-        slot: &Slot,
+        job: &SubjectId,
         environment: &SubjectId,
         run: u32,
         number: u64,
@@ -133,7 +133,7 @@ impl Core {
         };
         if declined {
             let command = EnvironmentCommand::Release {
-                job: domain::ids::JobId(slot.subject.id),
+                job: domain::ids::JobId(job.id),
                 run,
                 number,
                 why: ReleaseCause::Declined,
@@ -165,16 +165,14 @@ impl Core {
         self.grant_next(ix, slot);
         if !held.is_empty() || !slot.asks.is_empty() {
             let at = self.now.saturating_add(RECONCILE_MS);
-            self.arm(ix, slot, at, RECONCILE_TIMER);
+            self.arm_once(ix, slot, at, RECONCILE_TIMER);
         }
     }
 
     /// After a commit: something may fit now.
     pub(super) fn environment_changed(&mut self, ix: u32, slot: &mut Slot) {
         self.grant_next(ix, slot);
-        if slot.timers.is_empty() {
-            let at = self.now.saturating_add(RECONCILE_MS);
-            self.arm(ix, slot, at, RECONCILE_TIMER);
-        }
+        let at = self.now.saturating_add(RECONCILE_MS);
+        self.arm_once(ix, slot, at, RECONCILE_TIMER);
     }
 }

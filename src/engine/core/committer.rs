@@ -11,7 +11,7 @@ use crate::engine::core::Core;
 use crate::engine::core::entity::{self, Entity, EntityEvent};
 use crate::engine::core::message::{Command, Failure, Output, Response};
 use crate::engine::core::slot::{InFlight, Origin, Outcome, Phase, Slot, Waiting};
-use crate::event_store::contract::{AppendItem, MarkMove, Nudge, Payload, Record};
+use crate::event_store::contract::{AppendItem, Nudge, Payload, Record};
 
 /// Events of one record; more wait for the next.
 const RECORD_EVENTS_MAX: usize = 1_000;
@@ -56,24 +56,18 @@ impl Core {
     fn decide_slot(&mut self, ix: u32) {
         let Some(mut slot) = self.slots.take(ix) else { return };
         let ready = slot.phase == Phase::Ready && slot.is_settled() && !slot.queue.is_empty();
-        if ready {
+        if let Some(reason) = slot.damaged.clone() {
+            self.refuse_all(ix, &mut slot, &Failure::Damaged(reason));
+        } else if ready && slot.guest && slot.stale {
+            // Somebody else drives it: what is said about it rests on its newest events.
+            self.catch_up(&mut slot);
+        } else if ready {
             self.decide_round(ix, &mut slot);
         }
-        let damaged = slot.damaged.clone();
-        let idle = slot.is_idle();
-        self.slots.put(ix, slot);
-        if let Some(reason) = damaged {
-            self.refuse_damaged(ix, &reason);
-        }
-        if idle {
-            self.leave_checks.insert(ix);
-        }
+        self.resume(ix, slot);
     }
 
     fn decide_round(&mut self, ix: u32, slot: &mut Slot) {
-        if slot.damaged.is_some() {
-            return;
-        }
         let mut round = Round {
             body: Vec::new(),
             events: Vec::new(),
@@ -99,15 +93,17 @@ impl Core {
         } else {
             self.send_record(slot, round);
         }
-        if slot.is_settled() && !slot.queue.is_empty() && slot.phase == Phase::Ready {
-            self.runnable.push_back(ix);
-        }
     }
 
     fn decide_one(&mut self, slot: &mut Slot, waiting: &Waiting, round: &mut Round) -> Response {
         match waiting {
             Waiting::Read { .. } => Response::Read(slot.entity.as_ref().map(Entity::shown)),
             Waiting::Heartbeat { lease, .. } => self.heartbeat(slot, *lease),
+            Waiting::Command { origin: Origin::Clock, command, .. }
+                if self.was_kept(slot, command) =>
+            {
+                Response::Command { answer: Answer::Nothing, shown: None }
+            }
             Waiting::Command { command, caller, origin, .. } => {
                 let newest = slot.entity.as_ref().map_or(0, Entity::updated_at);
                 let context = Context {
@@ -190,6 +186,7 @@ impl Core {
             undo: round.undo,
             outcomes: round.outcomes,
             again_at: None,
+            was_unknown: false,
         }));
     }
 
@@ -200,12 +197,7 @@ impl Core {
             slot.queue.push_front(outcome.waiting);
             self.queued += 1;
         }
-        slot.phase = Phase::Waking;
-        self.mark_moves.push(MarkMove {
-            subject: slot.subject.clone(),
-            expected: slot.mark.0,
-            due: Some(self.now),
-        });
+        self.wake(slot);
     }
 }
 

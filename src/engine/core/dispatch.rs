@@ -16,6 +16,8 @@ pub(super) const PRIORITY_STEP_MS: Millis = 30_000;
 const WORKERS_MAX: usize = 10_000;
 /// Requests parked at one queue at most; beyond it a request is answered at once, empty.
 const PARKED_MAX: usize = 10_000;
+/// A queue that nobody uses is shown for so long after the last poll.
+const UNUSED_KEPT_MS: Millis = 3_600_000;
 
 /// A ready node's place in its heap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -139,6 +141,23 @@ impl Dispatch {
         } else if up {
             self.queues.insert(key.clone(), Queue { running: 1, ..Queue::default() });
         }
+    }
+
+    /// Forgets queues without work, pollers and running attempts that nobody asked for in an hour.
+    pub(super) fn forget_unused(&mut self, now: Millis) {
+        self.queues.retain(|_, queue| {
+            !queue.heaps.is_empty()
+                || !queue.parked.is_empty()
+                || queue.running > 0
+                || queue.last_poll_at.is_some_and(|at| now < at.saturating_add(UNUSED_KEPT_MS))
+        });
+    }
+
+    /// Parked requests that work has come for, those to be served first, at most `max`: whoever carries answers can
+    /// say which of them have nobody waiting any more before work is given to them.
+    pub(super) fn about_to_be_served(&self, max: usize) -> Vec<Ticket> {
+        let queues = self.stirred.iter().filter_map(|key| self.queues.get(key));
+        queues.flat_map(|queue| queue.parked.iter().map(|(ticket, _)| *ticket)).take(max).collect()
     }
 
     /// Parks a request until there is work. Answers whether there was room.

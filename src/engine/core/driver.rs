@@ -11,13 +11,17 @@ use domain::node::status::NodeStatus;
 use crate::engine::core::Core;
 use crate::engine::core::entity::{Entity, EntityEvent};
 use crate::engine::core::message::{Failure, LoadedStream, LoadedTail, Output};
-use crate::engine::core::slot::{Phase, Slot};
+use crate::engine::core::slot::{JOB_TIMER, Phase, Slot};
 use crate::event_store::contract::{EventStoreError, MarkMove, Nudge, WakeMark};
 
 /// A loaded environment grants nothing for so long: those who hold grants are heard first (design, fine print 8).
 const GRANTS_AFTER_LOAD_MS: Millis = 2_000;
 /// A wake mark for what only a person wakes.
 pub(super) const NEVER: Millis = Millis::MAX;
+/// A nudge whose append never landed is forgotten after so long.
+const NUDGES_KEPT_MS: Millis = 60_000;
+/// A wake mark that could not be moved is tried again after so long.
+const LEAVE_AGAIN_MS: Millis = 1_000;
 /// Subjects looked at for leaving in one turn.
 const LEAVES_MAX: usize = 2_000;
 
@@ -35,24 +39,44 @@ impl Core {
             let known = self.slots.find(&nudge.subject);
             let ix = known.unwrap_or_else(|| self.open(&nudge.subject, false));
             let Some(mut slot) = self.slots.take(ix) else { continue };
-            slot.nudged = Some(slot.nudged.unwrap_or(0).max(nudge.seq));
-            if slot.phase == Phase::Ready && slot.is_settled() {
+            let (seq, since) = slot.nudged.unwrap_or((0, self.now));
+            slot.nudged = Some((seq.max(nudge.seq), since));
+            if slot.phase == Phase::Ready && slot.is_settled() && slot.damaged.is_none() {
                 if slot.seq < nudge.seq {
                     self.catch_up(&mut slot);
                 } else {
                     self.clear_nudge(&mut slot);
                 }
             }
-            self.slots.put(ix, slot);
+            self.resume(ix, slot);
         }
     }
 
+    /// A nudge goes when its seq was read, or when what it tells of has not come in a minute (its append failed), and
+    /// the wake mark says that the subject is looked after.
     fn clear_nudge(&mut self, slot: &mut Slot) {
-        if let Some(seq) = slot.nudged.filter(|seq| *seq <= slot.seq) {
-            slot.nudged = None;
-            let nudges = vec![Nudge { subject: slot.subject.clone(), seq }];
-            self.outputs.push_back(Output::ClearNudges { nudges });
+        let Some((seq, since)) = slot.nudged else { return };
+        let waited = self.now >= since.saturating_add(NUDGES_KEPT_MS);
+        if slot.guest || !(seq <= slot.seq || waited) {
+            return;
         }
+        let late = slot.mark.1.is_none_or(|due| due > self.now);
+        if slot.entity.is_some() && seq <= slot.seq && late {
+            return self.wake(slot);
+        }
+        slot.nudged = None;
+        let nudges = vec![Nudge { subject: slot.subject.clone(), seq }];
+        self.outputs.push_back(Output::ClearNudges { nudges });
+    }
+
+    /// Has the wake mark moved to now, before anything is appended or a nudge is forgotten.
+    pub(super) fn wake(&mut self, slot: &mut Slot) {
+        slot.phase = Phase::Waking;
+        self.mark_moves.push(MarkMove {
+            subject: slot.subject.clone(),
+            expected: slot.mark.0,
+            due: Some(self.now),
+        });
     }
 
     pub(super) fn loaded(
@@ -66,39 +90,37 @@ impl Core {
             Ok(stream) => self.take_in(ix, &mut slot, *stream),
             Err(EventStoreError::Damaged { reason, .. }) => {
                 tracing::error!(subject = %subject, %reason, "a stream cannot be read: the subject is parked");
+                self.forget(ix, &mut slot);
                 slot.phase = Phase::Ready;
                 slot.damaged = Some(reason);
             }
             Err(error) => {
+                // Who waits is told; the subject is read again when it is asked for or looked for.
                 tracing::warn!(subject = %subject, %error, "a stream could not be read");
-                self.drop_waiting(&mut slot);
+                self.forget(ix, &mut slot);
+                slot.guest = true;
+                self.refuse_all(ix, &mut slot, &Failure::Unavailable);
+                self.slots.put(ix, slot);
+                self.slots.remove(ix);
+                return;
             }
         }
         self.resume(ix, slot);
     }
 
-    /// The store did not answer: who waits is told, and the subject is read when it is asked for or due again.
-    fn drop_waiting(&mut self, slot: &mut Slot) {
-        slot.phase = Phase::Ready;
-        slot.guest = true;
-        for waiting in std::mem::take(&mut slot.queue) {
-            self.queued -= 1;
-            self.refuse(&waiting, &Failure::Unavailable);
-        }
-    }
-
     fn take_in(&mut self, ix: u32, slot: &mut Slot, stream: LoadedStream) {
         self.forget(ix, slot);
         slot.phase = Phase::Ready;
+        slot.stale = false;
         slot.guest = !self.drives(&slot.subject);
         slot.entity = stream.entity;
         slot.seq = stream.seq;
         slot.chain = stream.chain;
         slot.mark = stream.mark.map_or((0, None), |mark| (mark.number, Some(mark.due)));
         if slot.guest || slot.entity.is_none() {
-            return;
+            return self.clear_nudge(slot);
         }
-        let retired = slot.mark.1.is_none() && is_over(slot);
+        let retired = slot.mark.1.is_none() && is_over(slot) && slot.nudged.is_none();
         if retired {
             slot.shown = slot.seq;
         } else {
@@ -141,6 +163,7 @@ impl Core {
             None => false,
         });
         if !applied {
+            self.forget(ix, slot);
             slot.damaged = Some("events of another kind in the stream".to_owned());
             return;
         }
@@ -172,15 +195,21 @@ impl Core {
                     Some(due) => (moved.expected + 1, Some(due)),
                     None => (0, None),
                 };
-            } else if unreachable && leaving {
-                slot.touched_at = self.now;
             } else if unreachable {
-                self.drop_waiting(&mut slot);
+                // It may have been moved or not: tried again after a while, or when somebody asks again.
+                self.refuse_all(ix, &mut slot, &Failure::Unavailable);
+                let at = self.now.saturating_add(LEAVE_AGAIN_MS);
+                self.arm(ix, &mut slot, at, JOB_TIMER);
+                self.slots.put(ix, slot);
+                continue;
             } else {
                 // Somebody else moved it: read everything again.
                 self.catch_up_whole(&mut slot);
             }
-            let goes = leaving && held && slot.queue.is_empty();
+            if held && !leaving && slot.nudged.is_some() {
+                self.clear_nudge(&mut slot);
+            }
+            let goes = leaving && held && slot.queue.is_empty() && slot.nudged.is_none();
             if goes {
                 self.forget(ix, &mut slot);
                 self.slots.put(ix, slot);
@@ -218,11 +247,13 @@ impl Core {
 
     /// Answers whether the slot goes at once; where its mark must be moved first, that is asked for.
     fn may_leave(&mut self, slot: &mut Slot) -> bool {
-        if !slot.is_idle() || slot.flushing.is_some() || slot.nudged.is_some() {
+        if !slot.is_idle() || slot.flushing.is_some() || (slot.nudged.is_some() && !slot.guest) {
             return false;
         }
         let shown = slot.dirty_since.is_none() && slot.shown == slot.seq;
-        let Some(entity) = slot.entity.as_ref() else { return slot.damaged.is_none() };
+        let Some(entity) = slot.entity.as_ref() else {
+            return slot.damaged.is_none() || slot.guest;
+        };
         if slot.guest {
             return true;
         }

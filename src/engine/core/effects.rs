@@ -1,6 +1,7 @@
 //! What follows from committed events, all derived from the state after them: offers, timers, lease expiries, what the
 //! view must show, what other subjects must hear.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use domain::ids::Millis;
@@ -53,6 +54,11 @@ impl Core {
         let (status, over) = (job.head.status, job.head.status.is_over());
         let (run, grant) = (job.head.runs, job.head.grant);
         let due = due::job_due(job);
+        // Every timer is set anew below: they do not pile up with what happens to a job.
+        slot.timers.clear();
+        for (node, lease) in &slot.leases {
+            slot.timers.push(Reverse((lease.expires_at, *node)));
+        }
         for node in 0..nodes {
             self.refresh_node(ix, slot, node);
         }
@@ -63,6 +69,7 @@ impl Core {
             self.ask_environment(slot);
             self.arm(ix, slot, self.now.saturating_add(ASK_AGAIN_MS), ASK_TIMER);
         }
+        self.rearm(ix, slot);
         if let (true, Some(number)) = (over, grant) {
             self.give_back_grant(slot, run, number);
         }
@@ -70,6 +77,9 @@ impl Core {
 
     /// Offer, expiry and timers of one node.
     pub(super) fn refresh_node(&mut self, ix: u32, slot: &mut Slot, node: u32) {
+        if slot.guest || slot.damaged.is_some() {
+            return;
+        }
         let Some(job) = slot.entity.as_ref().and_then(Entity::job) else { return };
         let Some(state) = job.nodes.get(node as usize) else { return };
         let spec = &job.plan.nodes[node as usize];
@@ -143,15 +153,18 @@ impl Core {
                 let (key, _) = queue_of(job, node);
                 self.dispatch.count_running(&key, false);
             }
-            for claim in job.claims.values() {
+            for (node, claim) in &job.claims {
                 let key = (job.namespace.clone(), claim.worker.clone(), claim.claim.clone());
-                self.claims.remove(&key);
+                if let Some(places) = self.claims.get_mut(&key) {
+                    places.remove(&(ix, *node));
+                }
             }
         }
         if let Some(at) = slot.armed.take() {
             self.armed.remove(&(at, ix));
         }
         slot.timers.clear();
+        slot.dirty_since = None;
         self.projection.forget(ix);
         self.leave_checks.remove(&ix);
     }

@@ -12,11 +12,11 @@ use domain::payload::Hash;
 
 use crate::engine::core::Core;
 use crate::engine::core::entity::Entity;
-use crate::engine::core::message::{Caller, Command, Granted, LeaseRequest, Response, Ticket};
+use crate::engine::core::message::{Caller, Command, Failure, Granted, LeaseRequest, Response, Ticket};
 use crate::engine::core::slot::{Origin, Slot, Waiting};
 
 /// Ended attempts keep their claim in the index for so long at most; an index entry alone grants nothing.
-const CLAIMS_SWEPT_EVERY_MS: Millis = 10_000;
+const SWEPT_EVERY_MS: Millis = 10_000;
 
 /// Whose claim.
 pub(super) type ClaimKey = (Namespace, WorkerName, Claim);
@@ -28,6 +28,8 @@ pub(super) struct PendingLease {
     request: LeaseRequest,
     parts: usize,
     granted: Vec<Granted>,
+    /// Why a part came to nothing, where it was not for want of work.
+    failure: Option<Failure>,
 }
 
 impl Core {
@@ -66,7 +68,8 @@ impl Core {
         self.next_pending += 1;
         let number = self.next_pending;
         let actor: Arc<str> = Arc::from(format!("worker/{}", request.worker));
-        let mut pending = PendingLease { ticket, parts: 0, granted: Vec::new(), request };
+        let mut pending =
+            PendingLease { ticket, parts: 0, granted: Vec::new(), failure: None, request };
         for (ix, nodes) in by_slot {
             let Some(slot) = self.slots.get_mut(ix) else { continue };
             pending.parts += 1;
@@ -103,33 +106,45 @@ impl Core {
         nodes: &[u32],
         response: Response,
     ) {
-        for node in nodes {
-            slot.reserved.remove(node);
-            self.refresh_node(ix, slot, *node);
-        }
+        self.end_reservation(ix, slot, nodes);
         let attempts = match response {
             Response::Command { answer: Answer::Leased(attempts), .. } => attempts,
             _ => Vec::new(),
         };
         if attempts.is_empty() {
-            return self.lease_part(request, Vec::new());
+            return self.lease_part(request, Ok(Vec::new()));
         }
         if !self.pending_leases.contains_key(&request) {
             return self.give_back(slot, &attempts);
         }
-        let granted = attempts.iter().filter_map(|attempt| granted(slot, *attempt)).collect();
-        self.lease_part(request, granted);
+        let now = self.now;
+        let granted = attempts.iter().filter_map(|attempt| granted(slot, *attempt, now)).collect();
+        self.lease_part(request, Ok(granted));
+    }
+
+    /// The nodes are offered again, if they still are ready.
+    pub(super) fn end_reservation(&mut self, ix: u32, slot: &mut Slot, nodes: &[u32]) {
+        for node in nodes {
+            slot.reserved.remove(node);
+            self.refresh_node(ix, slot, *node);
+        }
     }
 
     /// Counts one part of a lease request in; the last one answers it.
-    pub(super) fn lease_part(&mut self, request: u64, granted: Vec<Granted>) {
+    pub(super) fn lease_part(&mut self, request: u64, part: Result<Vec<Granted>, Failure>) {
         let Some(pending) = self.pending_leases.get_mut(&request) else { return };
-        pending.granted.extend(granted);
+        match part {
+            Ok(granted) => pending.granted.extend(granted),
+            Err(failure) => pending.failure = Some(failure),
+        }
         pending.parts = pending.parts.saturating_sub(1);
         if pending.parts > 0 {
             return;
         }
         let Some(pending) = self.pending_leases.remove(&request) else { return };
+        if let (true, Some(failure)) = (pending.granted.is_empty(), pending.failure) {
+            return self.fail(pending.ticket, failure);
+        }
         if pending.granted.is_empty() {
             // Tried once more in this turn, when no subject is in hands.
             return self.retries.push((pending.ticket, pending.request));
@@ -161,16 +176,19 @@ impl Core {
     /// Leases that run under this claim already.
     fn claimed_before(&self, request: &LeaseRequest) -> Option<Vec<Granted>> {
         let claim = request.claim.clone()?;
-        let places =
-            self.claims.get(&(request.namespace.clone(), request.worker.clone(), claim))?;
+        let key = (request.namespace.clone(), request.worker.clone(), claim);
+        let places = self.claims.get(&key)?;
         let granted: Vec<Granted> = places
             .iter()
             .filter_map(|(ix, node)| {
                 let slot = self.slots.get(*ix)?;
                 let lease = slot.leases.get(node)?;
                 let job = slot.entity.as_ref()?.job()?;
-                let attempt = job.nodes.get(*node as usize)?.attempt;
-                granted(slot, AttemptRef { node: *node, attempt, epoch: lease.epoch })
+                // The place may be another subject's by now: the subject's own word counts.
+                let mark = job.claims.get(node)?;
+                let same = (&job.namespace, &mark.worker, &mark.claim) == (&key.0, &key.1, &key.2);
+                let attempt = job.nodes.get(*node as usize).filter(|_| same)?.attempt;
+                granted(slot, AttemptRef { node: *node, attempt, epoch: lease.epoch }, self.now)
             })
             .collect();
         (!granted.is_empty()).then_some(granted)
@@ -189,12 +207,13 @@ impl Core {
         }
     }
 
-    /// Forgets claims whose attempts ended, now and then.
-    pub(super) fn sweep_claims(&mut self) {
-        if self.now < self.claims_swept.saturating_add(CLAIMS_SWEPT_EVERY_MS) {
+    /// Forgets claims whose attempts ended and queues that nobody uses, now and then.
+    pub(super) fn sweep(&mut self) {
+        if self.now < self.swept_at.saturating_add(SWEPT_EVERY_MS) {
             return;
         }
-        self.claims_swept = self.now;
+        self.swept_at = self.now;
+        self.dispatch.forget_unused(self.now);
         let slots = &self.slots;
         self.claims.retain(|_, places| {
             places.retain(|(ix, node)| {
@@ -225,16 +244,20 @@ impl Core {
 }
 
 /// What a worker is told of an attempt.
-fn granted(slot: &Slot, attempt: AttemptRef) -> Option<Granted> {
+fn granted(slot: &Slot, attempt: AttemptRef, now: Millis) -> Option<Granted> {
     let job = slot.entity.as_ref()?.job()?;
-    let lease = slot.leases.get(&attempt.node).filter(|lease| lease.epoch == attempt.epoch)?;
+    let node = job.nodes.get(attempt.node as usize).filter(|node| node.epoch == attempt.epoch)?;
+    // A guest keeps no lease times: the driver counts a full period from when it reads of the lease.
+    let lease = slot.leases.get(&attempt.node).filter(|lease| lease.epoch == attempt.epoch);
+    let lease_ms = u64::from(node.lease_ms);
+    let from_now = now.saturating_add(Millis::from(node.lease_ms));
     Some(Granted {
         lease: LeaseId { job: job.id, node: attempt.node, epoch: attempt.epoch },
         namespace: job.namespace.clone(),
         plan: Arc::clone(&job.plan),
         attempt: attempt.attempt,
-        expires_at: lease.expires_at,
-        lease_ms: lease.lease_ms,
+        expires_at: lease.map_or(from_now, |lease| lease.expires_at),
+        lease_ms,
         trace_id: Arc::clone(&job.trace_id),
     })
 }

@@ -232,6 +232,13 @@ pub enum Input {
         /// The driver of each group; none: nobody known.
         drivers: Vec<Option<EngineId>>,
     },
+    /// A forwarded request was answered by the other engine.
+    Forwarded {
+        /// For the answer.
+        ticket: Ticket,
+        /// What it said.
+        response: Response,
+    },
     /// A forwarded request got no answer: it is decided here, which is safe.
     NotForwarded {
         /// For the answer.

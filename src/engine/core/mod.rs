@@ -21,7 +21,7 @@ mod timers;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use domain::ids::Millis;
+use domain::ids::{Millis, SubjectId};
 
 use self::dispatch::Dispatch;
 use self::leasing::PendingLease;
@@ -108,6 +108,9 @@ pub struct CoreCounts {
     pub unshown_since: Option<Millis>,
 }
 
+/// Tickets of what the core itself sends to other engines start here; those of askers stay below.
+const SENT_FROM: Ticket = 1 << 63;
+
 /// The engine without IO.
 #[derive(Debug)]
 pub struct Core {
@@ -125,7 +128,10 @@ pub struct Core {
     next_pending: u64,
     retries: Vec<(Ticket, LeaseRequest)>,
     claims: BTreeMap<leasing::ClaimKey, BTreeSet<(u32, u32)>>,
-    claims_swept: Millis,
+    swept_at: Millis,
+    /// Commands that other engines were asked to decide and whose answer matters here: for whom, and for what.
+    sent: BTreeMap<Ticket, (SubjectId, slot::Origin)>,
+    next_sent: Ticket,
     armed: BTreeSet<(Millis, u32)>,
     batch: Vec<AppendItem>,
     batch_nudges: Vec<Nudge>,
@@ -166,7 +172,9 @@ impl Core {
             next_pending: 0,
             retries: Vec::new(),
             claims: BTreeMap::new(),
-            claims_swept: now,
+            swept_at: now,
+            sent: BTreeMap::new(),
+            next_sent: SENT_FROM,
             armed: BTreeSet::new(),
             batch: Vec::new(),
             batch_nudges: Vec::new(),
@@ -190,8 +198,9 @@ impl Core {
             Input::Request { ticket, request, forwarded } => {
                 self.request(ticket, request, forwarded);
             }
-            Input::NotForwarded { ticket, request } => self.request(ticket, request, true),
             Input::Leaving => self.leaving = true,
+            Input::Forwarded { ticket, response } => self.forwarded(ticket, response),
+            Input::NotForwarded { ticket, request } => self.not_forwarded(ticket, request),
             Input::Gone { ticket } => _ = self.dispatch.unpark(ticket),
             Input::Appended { subjects, outcome } => self.appended(&subjects, outcome),
             Input::Loaded { subject, result } => self.loaded(&subject, result),
@@ -216,7 +225,7 @@ impl Core {
         }
         self.close_batch();
         self.flush_documents();
-        self.sweep_claims();
+        self.sweep();
         self.leave();
     }
 
@@ -231,7 +240,17 @@ impl Core {
         let again = self.unknown.first().map(|(at, _)| *at);
         let wait = self.dispatch.next_due();
         let flush = self.projection.next_due(self.settings.view_flush_ms);
-        [timer, again, wait, flush].into_iter().flatten().min()
+        // What came in while outputs were carried out: the next turn decides it.
+        let decides =
+            !self.runnable.is_empty() && self.in_flight < self.settings.appends_in_flight_max;
+        let now = (decides || !self.leave_checks.is_empty()).then_some(self.now);
+        [timer, again, wait, flush, now].into_iter().flatten().min()
+    }
+
+    /// Parked requests that work has come for, the first to be served, at most `max`. Whoever carries answers says
+    /// `Gone` for those that nobody waits for any more, before work is leased to them.
+    pub fn about_to_be_served(&self, max: usize) -> Vec<Ticket> {
+        self.dispatch.about_to_be_served(max)
     }
 
     /// Numbers for metrics and tests.

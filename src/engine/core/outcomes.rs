@@ -9,8 +9,8 @@ use domain::job::command::{Answer, JobCommand};
 use crate::engine::core::Core;
 use crate::engine::core::entity::{self, Entity};
 use crate::engine::core::message::{Caller, Command, Failure, Output, Response};
-use crate::engine::core::slot::{JOB_TIMER, Origin, Outcome, Phase, Slot, Waiting};
-use crate::event_store::contract::{Appended, EventStoreError, Snapshot};
+use crate::engine::core::slot::{Origin, Outcome, Phase, Slot, Waiting};
+use crate::event_store::contract::{Appended, EventStoreError, Nudge, Snapshot};
 
 /// Decisions again after conflicts; a rival that wins so often is a driver, and the caller may ask it.
 const TRIES_MAX: u8 = 16;
@@ -51,6 +51,9 @@ impl Core {
             self.counts.events += u64::from(in_flight.item.record.count);
             self.keep_snapshot(&slot, u64::from(in_flight.item.record.count));
             self.effects(ix, &mut slot, &in_flight.events);
+            if in_flight.was_unknown {
+                self.prolong_leases(&mut slot);
+            }
             for outcome in in_flight.outcomes {
                 self.release(ix, &mut slot, outcome);
             }
@@ -79,11 +82,19 @@ impl Core {
                 self.unknown.remove(&(at, ix));
             }
             entity::undo(&mut slot.entity, in_flight.undo);
+            if in_flight.was_unknown {
+                self.prolong_leases(&mut slot);
+            }
             for outcome in in_flight.outcomes.into_iter().rev() {
                 match outcome.waiting {
                     Waiting::Command { tries, .. } if tries >= TRIES_MAX => {
-                        self.refuse(&outcome.waiting, &Failure::Unavailable);
+                        self.refuse(ix, &mut slot, &outcome.waiting, &Failure::Unavailable);
                     }
+                    // Its asker was told that nobody knows: nothing is leased to nobody.
+                    Waiting::Command { origin: Origin::Lease { request: 0, ref nodes }, .. } => {
+                        self.end_reservation(ix, &mut slot, nodes);
+                    }
+                    Waiting::Read { ticket: 0 } | Waiting::Heartbeat { ticket: 0, .. } => {}
                     Waiting::Command { origin, command, caller, tries } => {
                         slot.queue.push_front(Waiting::Command {
                             origin,
@@ -107,6 +118,7 @@ impl Core {
     /// Reads what others wrote.
     pub(super) fn catch_up(&mut self, slot: &mut Slot) {
         let subject = slot.subject.clone();
+        slot.stale = false;
         if slot.seq == 0 {
             slot.phase = Phase::Loading;
             self.outputs.push_back(Output::Load { subject });
@@ -125,12 +137,17 @@ impl Core {
         let Some(mut slot) = self.slots.take(ix) else { return };
         if let Some(in_flight) = slot.in_flight.take() {
             entity::undo(&mut slot.entity, in_flight.undo);
+            if let Some(at) = in_flight.again_at {
+                self.unknown.remove(&(at, ix));
+            }
             for outcome in in_flight.outcomes {
-                self.refuse(&outcome.waiting, &Failure::Full);
+                self.refuse(ix, &mut slot, &outcome.waiting, &Failure::Full);
             }
         }
-        // What the clock asked for is asked again.
-        self.arm(ix, &mut slot, self.now.saturating_add(1_000), JOB_TIMER);
+        if slot.seq == 0 && !slot.queue.is_empty() {
+            // It was only believed not to exist.
+            self.catch_up(&mut slot);
+        }
         self.resume(ix, slot);
     }
 
@@ -142,7 +159,8 @@ impl Core {
         if let Some(before) = in_flight.again_at.replace(again_at) {
             self.unknown.remove(&(before, ix));
         }
-        let mut told = Vec::new();
+        in_flight.was_unknown = true;
+        let (mut told, mut parts) = (Vec::new(), Vec::new());
         for outcome in &mut in_flight.outcomes {
             let ticket = match &mut outcome.waiting {
                 Waiting::Read { ticket } | Waiting::Heartbeat { ticket, .. } => {
@@ -150,8 +168,11 @@ impl Core {
                 }
                 Waiting::Command { origin, .. } => match origin {
                     Origin::Asked(ticket) => std::mem::take(ticket),
-                    Origin::Lease { .. }
-                    | Origin::Clock
+                    Origin::Lease { request, .. } => {
+                        parts.push(std::mem::take(request));
+                        0
+                    }
+                    Origin::Clock
                     | Origin::Grant { .. }
                     | Origin::Admission { .. }
                     | Origin::Message => 0,
@@ -163,23 +184,47 @@ impl Core {
         for ticket in told {
             self.fail(ticket, Failure::OutcomeUnknown);
         }
+        for request in parts {
+            self.lease_part(request, Err(Failure::OutcomeUnknown));
+        }
     }
 
+    /// Writes the records of unknown outcome again, the same ones, together; also their nudges, which may not have
+    /// been written either.
     pub(super) fn write_again(&mut self) {
+        let (mut items, mut nudges, mut events) = (Vec::new(), Vec::new(), 0);
         while let Some((at, ix)) = self.unknown.first().copied().filter(|(at, _)| *at <= self.now) {
             self.unknown.remove(&(at, ix));
             let Some(slot) = self.slots.get_mut(ix) else { continue };
             let Some(in_flight) = slot.in_flight.as_mut() else { continue };
             in_flight.again_at = None;
+            let record = &in_flight.item.record;
+            if slot.guest {
+                let seq = record.first - 1 + u64::from(record.count);
+                nudges.push(Nudge { subject: slot.subject.clone(), seq });
+            }
+            events += in_flight.events.len();
+            items.push(in_flight.item.clone());
+            if events >= self.settings.batch_events_max {
+                self.in_flight += 1;
+                let (items, nudges) = (std::mem::take(&mut items), std::mem::take(&mut nudges));
+                self.outputs.push_back(Output::Append { nudges, items });
+                events = 0;
+            }
+        }
+        if !items.is_empty() {
             self.in_flight += 1;
-            let items = vec![in_flight.item.clone()];
-            self.outputs.push_back(Output::Append { nudges: Vec::new(), items });
+            self.outputs.push_back(Output::Append { nudges, items });
         }
     }
 
     /// Puts a slot back and lets it go on with what waits.
-    pub(super) fn resume(&mut self, ix: u32, slot: Box<Slot>) {
-        let (waits, idle) = (!slot.queue.is_empty() && slot.phase == Phase::Ready, slot.is_idle());
+    pub(super) fn resume(&mut self, ix: u32, mut slot: Box<Slot>) {
+        if !slot.asks.is_empty() {
+            self.grant_next(ix, &mut slot);
+        }
+        let settled = slot.is_settled();
+        let (waits, idle) = (settled && !slot.queue.is_empty() && slot.phase == Phase::Ready, slot.is_idle());
         self.slots.put(ix, slot);
         if waits {
             self.runnable.push_back(ix);
@@ -206,7 +251,8 @@ impl Core {
                 self.clock_again(slot, command, &outcome.response);
             }
             Waiting::Command { origin: Origin::Grant { environment, run, number }, .. } => {
-                self.grant_answered(slot, &environment, run, number, &outcome.response);
+                let response = &outcome.response;
+                self.grant_answered(&slot.subject, &environment, run, number, response);
             }
             Waiting::Command { origin: Origin::Admission { ask }, .. } => {
                 self.admitted(ix, slot, ask, &outcome.response);

@@ -38,7 +38,8 @@ pub(super) struct Projection {
 
 impl Projection {
     pub(super) fn dirty(&mut self, ix: u32, now: Millis) {
-        let since = *self.dirty.entry(ix).or_insert(now);
+        let since = self.take(ix).map_or(now, |since| since.min(now));
+        self.dirty.insert(ix, since);
         self.by_age.insert((since, ix));
     }
 

@@ -106,14 +106,38 @@ impl Core {
     /// Sends a command to another subject, here or elsewhere; nobody waits for the answer.
     pub(super) fn send(&mut self, subject: &SubjectId, command: Command, origin: Origin) {
         let waiting = Waiting::Command { origin, command, caller: Caller::engine(), tries: 0 };
-        match self.driver_of(subject).filter(|driver| *driver != self.me) {
-            None => self.enqueue(subject, waiting, false),
-            Some(driver) => {
-                if let Waiting::Command { command, caller, .. } = waiting {
-                    let request = Request::Command { subject: subject.clone(), command, caller };
-                    self.outputs.push_back(Output::Forward { to: driver, ticket: 0, request });
-                }
+        let driver = self.driver_of(subject).filter(|driver| *driver != self.me);
+        match (driver, waiting) {
+            (Some(to), Waiting::Command { origin, command, caller, .. }) => {
+                self.next_sent += 1;
+                let ticket = self.next_sent;
+                self.sent.insert(ticket, (subject.clone(), origin));
+                let request = Request::Command { subject: subject.clone(), command, caller };
+                self.outputs.push_back(Output::Forward { to, ticket, request });
             }
+            (_, waiting) => self.enqueue(subject, waiting, false),
+        }
+    }
+
+    /// Another engine has answered: whoever asked here is told.
+    pub(super) fn forwarded(&mut self, ticket: Ticket, response: Response) {
+        match self.sent.remove(&ticket) {
+            Some((subject, Origin::Grant { environment, run, number })) => {
+                self.grant_answered(&subject, &environment, run, number, &response);
+            }
+            Some(_) => {}
+            None => self.answer(ticket, response),
+        }
+    }
+
+    /// Another engine did not answer, which says nothing about what it did: it is decided here.
+    pub(super) fn not_forwarded(&mut self, ticket: Ticket, request: Request) {
+        match (self.sent.remove(&ticket), request) {
+            (Some((_, origin)), Request::Command { subject, command, caller }) => {
+                let waiting = Waiting::Command { origin, command, caller, tries: 0 };
+                self.enqueue(&subject, waiting, false);
+            }
+            (_, request) => self.request(ticket, request, true),
         }
     }
 
@@ -125,6 +149,7 @@ impl Core {
         if let Some(slot) = self.slots.get_mut(ix) {
             slot.queue.push_back(waiting);
             slot.touched_at = now;
+            slot.stale |= slot.guest && slot.phase == Phase::Ready && slot.seq > 0;
             self.queued += 1;
             if slot.phase == Phase::Ready && slot.in_flight.is_none() {
                 self.runnable.push_back(ix);
@@ -143,26 +168,37 @@ impl Core {
         self.slots.add(slot)
     }
 
-    /// Refuses everything that waits for a subject whose stream cannot be read.
-    pub(super) fn refuse_damaged(&mut self, ix: u32, reason: &str) {
-        let Some(slot) = self.slots.get_mut(ix) else { return };
-        let waiting: Vec<Waiting> = slot.queue.drain(..).collect();
-        self.queued -= waiting.len();
-        for one in waiting {
-            self.refuse(&one, &Failure::Damaged(reason.to_owned()));
+    /// Refuses everything that waits for a subject.
+    pub(super) fn refuse_all(&mut self, ix: u32, slot: &mut Slot, failure: &Failure) {
+        for waiting in std::mem::take(&mut slot.queue) {
+            self.queued -= 1;
+            self.refuse(ix, slot, &waiting, failure);
         }
     }
 
-    /// Says no to whoever waits, if anybody does.
-    pub(super) fn refuse(&mut self, waiting: &Waiting, failure: &Failure) {
+    /// Says no to whoever waits, if anybody does. Whatever was kept for it is let go of: reservations end, and what
+    /// the clock asked for is asked again.
+    pub(super) fn refuse(
+        &mut self,
+        ix: u32,
+        slot: &mut Slot,
+        waiting: &Waiting,
+        failure: &Failure,
+    ) {
         match waiting {
             Waiting::Read { ticket }
             | Waiting::Heartbeat { ticket, .. }
             | Waiting::Command { origin: Origin::Asked(ticket), .. } => {
-                self.fail(*ticket, failure.clone());
+                if *ticket != 0 {
+                    self.fail(*ticket, failure.clone());
+                }
             }
-            Waiting::Command { origin: Origin::Lease { request, .. }, .. } => {
-                self.lease_part(*request, Vec::new());
+            Waiting::Command { origin: Origin::Lease { request, nodes }, .. } => {
+                self.end_reservation(ix, slot, nodes);
+                self.lease_part(*request, Err(failure.clone()));
+            }
+            Waiting::Command { origin: Origin::Clock, command, .. } => {
+                self.clock_later(ix, slot, command);
             }
             Waiting::Command { .. } => {}
         }

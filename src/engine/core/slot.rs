@@ -64,6 +64,8 @@ pub(super) struct InFlight {
     pub(super) outcomes: Vec<Outcome>,
     /// Its outcome is unknown: the same record is written again then.
     pub(super) again_at: Option<Millis>,
+    /// Its outcome was unknown once: heartbeats may have been held up meanwhile.
+    pub(super) was_unknown: bool,
 }
 
 /// How far a slot is.
@@ -122,8 +124,10 @@ pub(super) struct Slot {
     pub(super) grants_from: Millis,
     /// What is stored cannot be read.
     pub(super) damaged: Option<String>,
-    /// Nudged up to this seq; cleared when the tail was read.
-    pub(super) nudged: Option<u64>,
+    /// Nudged up to this seq, first noticed then; cleared when the tail was read and the mark is right.
+    pub(super) nudged: Option<(u64, Millis)>,
+    /// A guest's state was read before something of what waits came: the tail is read before that is decided.
+    pub(super) stale: bool,
     /// When it was touched last, for leaving memory.
     pub(super) touched_at: Millis,
 }
@@ -152,6 +156,7 @@ impl Slot {
             grants_from: now,
             damaged: None,
             nudged: None,
+            stale: false,
             touched_at: now,
         }
     }

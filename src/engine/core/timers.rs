@@ -17,6 +17,8 @@ use crate::engine::core::slot::{
 
 /// Subjects whose timers fire in one turn; the rest follow in the next, after the inputs that came meanwhile.
 const FIRED_MAX: usize = 2_000;
+/// What the clock asked for in vain is asked again after so long.
+const LATER_MS: Millis = 1_000;
 
 impl Core {
     /// Sets a timer of a subject.
@@ -25,7 +27,15 @@ impl Core {
         self.rearm(ix, slot);
     }
 
-    fn rearm(&mut self, ix: u32, slot: &mut Slot) {
+    /// Sets a timer unless an earlier one of the same kind is set: for what comes again and again by itself.
+    pub(super) fn arm_once(&mut self, ix: u32, slot: &mut Slot, at: Millis, what: u32) {
+        let there = slot.timers.iter().any(|Reverse((due, kind))| *kind == what && *due <= at);
+        if !there {
+            self.arm(ix, slot, at, what);
+        }
+    }
+
+    pub(super) fn rearm(&mut self, ix: u32, slot: &mut Slot) {
         let next = slot.timers.peek().map(|Reverse((at, _))| *at);
         if next == slot.armed {
             return;
@@ -123,6 +133,46 @@ impl Core {
         }
         if of_job.is_some() || !nodes.is_empty() {
             self.ask_clock(slot, JobCommand::Wake { nodes });
+        }
+    }
+
+    /// What the clock asked for came to nothing: it is looked at again.
+    pub(super) fn clock_later(&mut self, ix: u32, slot: &mut Slot, command: &Command) {
+        if slot.guest || slot.damaged.is_some() {
+            return;
+        }
+        let at = self.now.saturating_add(LATER_MS);
+        match command {
+            Command::Job(JobCommand::ExpireLease { node, .. }) => self.arm(ix, slot, at, *node),
+            Command::Job(JobCommand::Wake { nodes }) => {
+                self.arm(ix, slot, at, JOB_TIMER);
+                for node in nodes {
+                    self.arm(ix, slot, at, *node);
+                }
+            }
+            Command::Job(_) | Command::Environment(_) => {}
+        }
+    }
+
+    /// Whether a heartbeat that was heard before kept the lease that the clock wants to end; its timer is set again.
+    pub(super) fn was_kept(&mut self, slot: &mut Slot, command: &Command) -> bool {
+        let Command::Job(JobCommand::ExpireLease { node, epoch }) = command else { return false };
+        let lease = slot.leases.get(node).filter(|lease| lease.epoch == *epoch);
+        let Some(expires_at) = lease.map(|lease| lease.expires_at) else { return true };
+        if expires_at > self.now
+            && let Some(ix) = self.slots.find(&slot.subject)
+        {
+            self.counts.leases_expired = self.counts.leases_expired.saturating_sub(1);
+            self.arm(ix, slot, expires_at, *node);
+        }
+        expires_at > self.now
+    }
+
+    /// The store was out of reach: every running attempt is good for one full period more.
+    pub(super) fn prolong_leases(&mut self, slot: &mut Slot) {
+        for lease in slot.leases.values_mut() {
+            let length = Millis::try_from(lease.lease_ms).unwrap_or(Millis::MAX);
+            lease.expires_at = lease.expires_at.max(self.now.saturating_add(length));
         }
     }
 

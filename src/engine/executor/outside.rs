@@ -15,20 +15,12 @@ impl Executor {
             self.core.handle(self.clock.now_ms(), Input::NotForwarded { ticket, request });
             return;
         };
-        let reply = self.replies.remove(&ticket);
-        let returns = self.returns.clone();
-        let (tickets, inputs) = (ticket, returns);
-        tokio::spawn(async move {
-            match (forward.forward(to, request.clone()).await, reply) {
-                (Some(response), Some(reply)) => _ = reply.send(response),
-                (Some(_), None) => {}
+        self.spawn(async move {
+            Some(match forward.forward(to, request.clone()).await {
+                Some(response) => Input::Forwarded { ticket, response },
                 // Decided here: safe, since the append says who was first.
-                (None, reply) => {
-                    _ = inputs
-                        .send(Input::NotForwarded { ticket: tickets, request })
-                        .map(|()| drop(reply));
-                }
-            }
+                None => Input::NotForwarded { ticket, request },
+            })
         });
     }
 
