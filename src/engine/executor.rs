@@ -91,12 +91,13 @@ pub struct Parts {
 ///
 /// # Errors
 /// What the store says when it is asked who it is.
-pub async fn start(parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(), EventStoreError>>)> {
+pub async fn start(mut parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(), EventStoreError>>)> {
     let info = parts.store.info().await?;
     let clock = Arc::clone(&parts.surroundings.clock);
     clock.raise_floor(info.newest_at);
     clock.start_serving();
     let seed = parts.surroundings.dice.next_u64();
+    parts.settings.alone = parts.forward.is_none();
     let mut core = Core::new(parts.settings, parts.me, info.incarnation, seed, clock.now_ms());
     core.handle(clock.now_ms(), Input::Routes { drivers: parts.drivers.clone() });
     let (inputs, messages) = mpsc::channel(CHANNEL_MAX);

@@ -84,7 +84,13 @@ impl Core {
             let response = self.decide_one(slot, &waiting, &mut round);
             round.outcomes.push(Outcome { waiting, response });
         }
-        if round.events.is_empty() {
+        let refuses =
+            |outcome: &Outcome| matches!(outcome.response, Response::Refused(_) | Response::Read(None));
+        let fresh = std::mem::take(&mut slot.fresh) || self.settings.alone || slot.guest;
+        if round.events.is_empty() && !fresh && round.outcomes.iter().any(refuses) {
+            self.decide_later(slot, round);
+            self.catch_up(slot);
+        } else if round.events.is_empty() {
             for outcome in round.outcomes {
                 self.release(ix, slot, outcome);
             }
@@ -192,12 +198,17 @@ impl Core {
 
     /// A parked or retired subject is marked for its driver before it gets events.
     fn wake_first(&mut self, slot: &mut Slot, round: Round) {
+        self.decide_later(slot, round);
+        self.wake(slot);
+    }
+
+    /// Takes a round back: it is decided anew when more is known.
+    fn decide_later(&mut self, slot: &mut Slot, round: Round) {
         entity::undo(&mut slot.entity, round.undo);
         for outcome in round.outcomes.into_iter().rev() {
             slot.queue.push_front(outcome.waiting);
             self.queued += 1;
         }
-        self.wake(slot);
     }
 }
 

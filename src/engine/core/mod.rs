@@ -51,6 +51,9 @@ pub struct CoreSettings {
     pub view_flush_ms: Millis,
     /// How far the view may be behind before submissions are refused, milliseconds.
     pub view_lag_max_ms: Millis,
+    /// Nobody else writes to the store. Otherwise a refusal first reads the subject's tail: this engine may not drive
+    /// it any more and not know it yet.
+    pub alone: bool,
 }
 
 impl Default for CoreSettings {
@@ -65,6 +68,7 @@ impl Default for CoreSettings {
             snapshot_every_events: 10_000,
             view_flush_ms: 50,
             view_lag_max_ms: 5_000,
+            alone: true,
         }
     }
 }
@@ -266,6 +270,19 @@ impl Core {
             stalled_queues: self.dispatch.stalled_queues(),
             ..self.counts
         }
+    }
+
+    /// A subject's state as this engine has it, with the seq it shows; none while an append of it is under way. For
+    /// tests and checks: replay must give the same.
+    pub fn committed_state(&self, subject: &SubjectId) -> Option<(u64, &entity::Entity)> {
+        let slot = self.slots.find(subject).and_then(|ix| self.slots.get(ix))?;
+        let entity = slot.entity.as_ref().filter(|_| slot.is_settled())?;
+        Some((slot.seq, entity))
+    }
+
+    /// The sizes of what is kept for a while: lease requests under way, claims, timers, commands sent to other engines.
+    pub fn kept(&self) -> [usize; 4] {
+        [self.pending_leases.len(), self.claims.len(), self.armed.len(), self.sent.len()]
     }
 
     fn answer(&mut self, ticket: Ticket, response: Response) {

@@ -128,6 +128,8 @@ pub(super) struct Slot {
     pub(super) nudged: Option<(u64, Millis)>,
     /// A guest's state was read before something of what waits came: the tail is read before that is decided.
     pub(super) stale: bool,
+    /// The tail was read for what waits now.
+    pub(super) fresh: bool,
     /// When it was touched last, for leaving memory.
     pub(super) touched_at: Millis,
 }
@@ -157,6 +159,7 @@ impl Slot {
             damaged: None,
             nudged: None,
             stale: false,
+            fresh: false,
             touched_at: now,
         }
     }

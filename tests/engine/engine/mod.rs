@@ -1,0 +1,8 @@
+//! The engine's core held to its promises, one file a concern.
+
+mod appends;
+mod environments;
+mod leases;
+mod parking;
+mod runs;
+mod two_engines;

@@ -1,0 +1,93 @@
+//! Jobs that wait for something far away leave memory and come back when it is time, or when somebody asks.
+
+use domain::job::command::JobCommand;
+use domain::job::spec::Start;
+use domain::job::status::JobStatus;
+use orrery::engine::core::message::Response;
+use orrery::event_store::contract::EventStore as _;
+
+use crate::harness::jobs::{self, diamond, single, wish};
+use crate::harness::lab::{Lab, recorded, wait};
+
+#[test]
+fn a_job_scheduled_far_away_is_dropped_and_comes_back_in_time() {
+    let mut lab = Lab::new();
+    let mut later = single();
+    later.scheduled_at = Some(jobs::START + 3_600_000);
+    let job = lab.submit(0, 1, later);
+    lab.advance(1_000);
+    assert_eq!(lab.core_of(0).counts().subjects, 0);
+    lab.restart(0);
+    lab.advance(3_600_000 - 1_001);
+    assert!(lab.lease(0, wish("worker", 1)).is_empty());
+    lab.advance(2);
+    assert_eq!(lab.work(0), 1);
+    assert_eq!(lab.status(&job), JobStatus::Completed);
+    lab.check_at_rest();
+}
+
+#[test]
+fn a_job_started_by_hand_waits_outside_memory() {
+    let mut lab = Lab::new();
+    let mut by_hand = diamond();
+    by_hand.start = Start::Manual;
+    let job = lab.submit(0, 1, by_hand);
+    lab.advance(1_000);
+    assert_eq!(lab.core_of(0).counts().subjects, 0);
+    assert!(matches!(lab.command(0, &job, JobCommand::Start), Response::Command { .. }));
+    let mark = wait(lab.store.mark(&job)).expect("a store").expect("a mark");
+    assert!(mark.due <= lab.now, "the mark was moved first: an engine that dies now is followed");
+    lab.restart(0);
+    assert_eq!(lab.work(0), 4);
+    lab.check_at_rest();
+}
+
+#[test]
+fn a_paused_job_waits_outside_memory_and_goes_on() {
+    let mut lab = Lab::new();
+    let job = lab.submit(0, 1, diamond());
+    let held = lab.lease(0, wish("worker", 1));
+    lab.command(0, &job, JobCommand::Pause { reason: None });
+    assert!(recorded(&lab.complete(0, &held[0])), "what runs may finish");
+    assert!(lab.lease(0, wish("worker", 1)).is_empty());
+    lab.advance(1_000);
+    assert_eq!(lab.core_of(0).counts().subjects, 0);
+    lab.command(0, &job, JobCommand::Resume { reason: None });
+    assert_eq!(lab.work(0), 3);
+    assert_eq!(lab.status(&job), JobStatus::Completed);
+    lab.check_at_rest();
+}
+
+#[test]
+fn marks_that_cannot_be_moved_are_tried_again_without_haste() {
+    let mut lab = Lab::new();
+    lab.submit(0, 1, single());
+    lab.work(0);
+    lab.store.set_faults(orrery::event_store::memory::Faults {
+        seed: 3,
+        call_fails_per_mille: 1_000,
+        ..Default::default()
+    });
+    lab.advance(1_000);
+    let before = lab.turns;
+    lab.advance(20_000);
+    assert!(lab.turns - before < 300, "{} turns", lab.turns - before);
+    lab.store.set_faults(orrery::event_store::memory::Faults::default());
+    lab.check_at_rest();
+    assert_eq!(lab.core_of(0).counts().subjects, 0);
+}
+
+#[test]
+fn a_cancelled_job_ends_when_its_attempts_do() {
+    let mut lab = Lab::new();
+    let job = lab.submit(0, 1, diamond());
+    let held = lab.lease(0, wish("worker", 1));
+    lab.command(0, &job, JobCommand::Cancel { reason: None });
+    assert!(matches!(lab.heartbeat(0, &held[0]), Response::Heartbeat { cancel: true, .. }));
+    lab.advance(29_000);
+    lab.heartbeat(0, &held[0]);
+    lab.advance(2_000);
+    assert_eq!(lab.status(&job), JobStatus::Cancelled, "the grace is over");
+    assert!(!recorded(&lab.complete(0, &held[0])));
+    lab.check_at_rest();
+}

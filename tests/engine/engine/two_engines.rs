@@ -1,0 +1,194 @@
+//! Two engines over one store: forwarding, deciding for one another, and both believing that they drive.
+
+use domain::ids::{GroupId, SubjectId};
+use domain::job::command::JobCommand;
+use domain::job::status::JobStatus;
+use orrery::engine::core::CoreSettings;
+use orrery::engine::core::message::Response;
+use orrery::event_store::contract::EventStore as _;
+
+use crate::harness::history;
+use crate::harness::jobs::{diamond, fan, in_environment, single, wish};
+use crate::harness::lab::{Lab, Way, recorded, replayed, wait};
+
+fn two() -> Lab {
+    Lab::of(2, CoreSettings::default())
+}
+
+fn nudges(lab: &Lab) -> usize {
+    GroupId::all().map(|group| wait(lab.store.nudges(group)).expect("a store").len()).sum()
+}
+
+/// The engine that does not drive it.
+fn other(lab: &Lab, subject: &SubjectId) -> usize {
+    1 - lab.driver_of(subject)
+}
+
+#[test]
+fn any_engine_takes_any_request() {
+    let mut lab = two();
+    for number in 1..=20 {
+        lab.submit(0, number, diamond());
+    }
+    for subject in lab.subjects.clone() {
+        let (driver, other) = (lab.driver_of(&subject), other(&lab, &subject));
+        assert!(lab.job(other, &subject).is_some());
+        let held = lab.lease(driver, wish("worker", 1));
+        assert!(recorded(&lab.complete(other, &held[0])), "reported to the wrong engine");
+        assert!(replayed(&lab.complete(driver, &held[0])));
+    }
+    lab.work(0);
+    lab.work(1);
+    for subject in lab.subjects.clone() {
+        assert_eq!(lab.status(&subject), JobStatus::Completed);
+    }
+    assert_eq!(nudges(&lab), 0);
+    lab.check_at_rest();
+}
+
+#[test]
+fn an_engine_decides_for_a_driver_that_does_not_answer() {
+    for way in [Way::Cut, Way::AnswersLost] {
+        let mut lab = two();
+        let job = lab.submit(0, 1, diamond());
+        let (driver, other) = (lab.driver_of(&job), other(&lab, &job));
+        let held = lab.lease(driver, wish("worker", 1));
+        lab.way = way;
+        let answer = lab.complete(other, &held[0]);
+        assert!(recorded(&answer) || replayed(&answer), "{answer:?}");
+        let cancelled = lab.command(other, &job, JobCommand::Pause { reason: None });
+        assert!(matches!(cancelled, Response::Command { .. }), "{cancelled:?}");
+        let resumed = lab.command(other, &job, JobCommand::Resume { reason: None });
+        assert!(matches!(resumed, Response::Command { .. }), "{resumed:?}");
+        lab.advance(6_000);
+        assert_eq!(nudges(&lab), 0, "the driver has read what was written for it");
+        assert_eq!(lab.work(driver), 3);
+        assert_eq!(lab.core_of(other).counts().subjects, 0, "a guest leaves");
+        lab.way = Way::Works;
+        assert_eq!(lab.status(&job), JobStatus::Completed);
+        lab.check_at_rest();
+    }
+}
+
+#[test]
+fn a_parked_job_that_another_engine_changed_is_taken_up_by_its_driver() {
+    let mut lab = two();
+    let mut by_hand = single();
+    by_hand.start = domain::job::spec::Start::Manual;
+    let job = lab.submit(0, 1, by_hand);
+    let (driver, other) = (lab.driver_of(&job), other(&lab, &job));
+    lab.advance(1_000);
+    assert_eq!(lab.core_of(driver).counts().subjects, 0);
+    lab.way = Way::Cut;
+    assert!(matches!(lab.command(other, &job, JobCommand::Start), Response::Command { .. }));
+    assert_eq!(nudges(&lab), 1);
+    lab.advance(6_000);
+    assert_eq!(nudges(&lab), 0);
+    let mark = wait(lab.store.mark(&job)).expect("a store").expect("a mark");
+    assert!(mark.due <= lab.now, "the wake mark is right before the nudge goes");
+    lab.restart(driver);
+    assert_eq!(lab.work(driver), 1);
+}
+
+#[test]
+fn a_nudge_without_its_append_is_forgotten() {
+    let mut lab = two();
+    let job = lab.submit(0, 1, diamond());
+    let driver = lab.driver_of(&job);
+    wait(lab.store.nudge(vec![orrery::event_store::contract::Nudge {
+        subject: job.clone(),
+        seq: 100,
+    }]))
+    .expect("a store");
+    lab.advance(30_000);
+    assert_eq!(nudges(&lab), 1);
+    lab.advance(45_000);
+    assert_eq!(nudges(&lab), 0);
+    assert_eq!(lab.work(driver), 4);
+    lab.check_at_rest();
+}
+
+#[test]
+fn two_drivers_of_one_group_never_double_an_outcome() {
+    let mut lab = two();
+    let all = |engine| vec![Some(engine); 64];
+    lab.route(0, all(0));
+    lab.route(1, all(1));
+    for number in 1..=10 {
+        lab.submit(0, number, fan(4));
+    }
+    lab.advance(6_000);
+    for _ in 0..200 {
+        for engine in [0, 1] {
+            let held = lab.lease(engine, wish("worker", 2));
+            for one in &held {
+                let answer = lab.complete(1 - engine, one);
+                assert!(recorded(&answer), "{answer:?}");
+            }
+        }
+    }
+    assert!(lab.core_of(0).counts().conflicts + lab.core_of(1).counts().conflicts > 0);
+    for subject in lab.subjects.clone() {
+        assert_eq!(lab.status(&subject), JobStatus::Completed);
+        let leased = history::check(lab.store.as_ref(), &subject);
+        assert!(leased.values().all(|times| *times == 1));
+    }
+}
+
+#[test]
+fn the_groups_of_a_dead_engine_are_taken_over() {
+    let mut lab = two();
+    for number in 1..=10 {
+        lab.submit(0, number, fan(4));
+    }
+    let mut held = lab.lease(0, wish("worker", 5));
+    held.extend(lab.lease(1, wish("worker", 5)));
+    let all = vec![Some(0); 64];
+    lab.route(0, all.clone());
+    lab.route(1, all);
+    assert_eq!(lab.core_of(1).counts().subjects, 0, "nothing volatile stays with the old driver");
+    lab.advance(1_000);
+    for one in &held {
+        assert!(recorded(&lab.complete(1, one)), "leases survive a takeover");
+    }
+    lab.work(0);
+    for subject in lab.subjects.clone() {
+        assert_eq!(lab.status(&subject), JobStatus::Completed);
+    }
+    lab.check_at_rest();
+}
+
+#[test]
+fn grants_reach_jobs_of_another_engine_and_come_back() {
+    for way in [Way::Works, Way::AnswersLost, Way::Cut] {
+        let mut lab = two();
+        let pool = lab.define(0, "pool", 2);
+        let mut cancelled = Vec::new();
+        for number in 1..=12 {
+            let job = lab.submit(0, number, in_environment(single(), "pool"));
+            if number % 3 == 0 {
+                cancelled.push(job);
+            }
+        }
+        for job in cancelled {
+            lab.command(0, &job, JobCommand::Cancel { reason: None });
+        }
+        lab.way = way;
+        for _ in 0..20 {
+            lab.work(0);
+            lab.work(1);
+            lab.advance(6_000);
+        }
+        lab.way = Way::Works;
+        for _ in 0..5 {
+            lab.work(0);
+            lab.work(1);
+            lab.advance(6_000);
+        }
+        for subject in lab.subjects.clone().into_iter().filter(|subject| *subject != pool) {
+            assert!(lab.status(&subject).is_over(), "{subject}");
+        }
+        assert!(lab.environment(&pool).grants.is_empty());
+        lab.check_at_rest();
+    }
+}
