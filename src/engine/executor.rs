@@ -91,7 +91,9 @@ pub struct Parts {
 ///
 /// # Errors
 /// What the store says when it is asked who it is.
-pub async fn start(mut parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(), EventStoreError>>)> {
+pub async fn start(
+    mut parts: Parts,
+) -> StoreResult<(Engine, JoinHandle<Result<(), EventStoreError>>)> {
     let info = parts.store.info().await?;
     let clock = Arc::clone(&parts.surroundings.clock);
     clock.raise_floor(info.newest_at);

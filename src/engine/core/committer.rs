@@ -84,8 +84,9 @@ impl Core {
             let response = self.decide_one(slot, &waiting, &mut round);
             round.outcomes.push(Outcome { waiting, response });
         }
-        let refuses =
-            |outcome: &Outcome| matches!(outcome.response, Response::Refused(_) | Response::Read(None));
+        let refuses = |outcome: &Outcome| {
+            matches!(outcome.response, Response::Refused(_) | Response::Read(None))
+        };
         let fresh = std::mem::take(&mut slot.fresh) || self.settings.alone || slot.guest;
         if round.events.is_empty() && !fresh && round.outcomes.iter().any(refuses) {
             self.decide_later(slot, round);

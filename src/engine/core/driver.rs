@@ -112,7 +112,7 @@ impl Core {
         self.forget(ix, slot);
         slot.phase = Phase::Ready;
         slot.stale = false;
-        slot.fresh = true;
+        slot.fresh = !slot.queue.is_empty();
         slot.guest = !self.drives(&slot.subject);
         slot.entity = stream.entity;
         slot.seq = stream.seq;
@@ -159,7 +159,7 @@ impl Core {
 
     fn take_in_tail(&mut self, ix: u32, slot: &mut Slot, tail: &LoadedTail) {
         slot.phase = Phase::Ready;
-        slot.fresh = true;
+        slot.fresh = !slot.queue.is_empty();
         let applied = tail.events.iter().all(|event| match slot.entity.as_mut() {
             Some(entity) => entity.apply(event),
             None => false,

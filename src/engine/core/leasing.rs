@@ -12,7 +12,9 @@ use domain::payload::Hash;
 
 use crate::engine::core::Core;
 use crate::engine::core::entity::Entity;
-use crate::engine::core::message::{Caller, Command, Failure, Granted, LeaseRequest, Response, Ticket};
+use crate::engine::core::message::{
+    Caller, Command, Failure, Granted, LeaseRequest, Response, Ticket,
+};
 use crate::engine::core::slot::{Origin, Slot, Waiting};
 
 /// Ended attempts keep their claim in the index for so long at most; an index entry alone grants nothing.

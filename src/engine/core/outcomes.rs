@@ -91,7 +91,9 @@ impl Core {
                         self.refuse(ix, &mut slot, &outcome.waiting, &Failure::Unavailable);
                     }
                     // Its asker was told that nobody knows: nothing is leased to nobody.
-                    Waiting::Command { origin: Origin::Lease { request: 0, ref nodes }, .. } => {
+                    Waiting::Command {
+                        origin: Origin::Lease { request: 0, ref nodes }, ..
+                    } => {
                         self.end_reservation(ix, &mut slot, nodes);
                     }
                     Waiting::Read { ticket: 0 } | Waiting::Heartbeat { ticket: 0, .. } => {}
@@ -224,7 +226,8 @@ impl Core {
             self.grant_next(ix, &mut slot);
         }
         let settled = slot.is_settled();
-        let (waits, idle) = (settled && !slot.queue.is_empty() && slot.phase == Phase::Ready, slot.is_idle());
+        let (waits, idle) =
+            (settled && !slot.queue.is_empty() && slot.phase == Phase::Ready, slot.is_idle());
         self.slots.put(ix, slot);
         if waits {
             self.runnable.push_back(ix);

@@ -149,6 +149,7 @@ impl Core {
         if let Some(slot) = self.slots.get_mut(ix) {
             slot.queue.push_back(waiting);
             slot.touched_at = now;
+            slot.fresh &= slot.phase != Phase::Ready;
             slot.stale |= slot.guest && slot.phase == Phase::Ready && slot.seq > 0;
             self.queued += 1;
             if slot.phase == Phase::Ready && slot.in_flight.is_none() {

@@ -117,7 +117,7 @@ fn the_same_claim_gives_the_same_leases_also_after_a_restart() {
     lab.submit(0, 1, fan(3));
     lab.submit(0, 2, fan(3));
     let wanted = orrery::engine::core::message::LeaseRequest {
-        claim: claim("the first"),
+        claim: Some(claim("the first")),
         ..wish("worker", 10)
     };
     let ids = |granted: &[orrery::engine::core::message::Granted]| {
@@ -130,7 +130,8 @@ fn the_same_claim_gives_the_same_leases_also_after_a_restart() {
     assert_eq!(ids(&lab.lease(0, wanted.clone())), ids(&first));
     lab.restart(0);
     assert_eq!(ids(&lab.lease(0, wanted.clone())), ids(&first));
-    let other = orrery::engine::core::message::LeaseRequest { claim: claim("another"), ..wanted };
+    let other =
+        orrery::engine::core::message::LeaseRequest { claim: Some(claim("another")), ..wanted };
     assert!(lab.lease(0, other).is_empty());
 }
 
@@ -138,7 +139,7 @@ fn the_same_claim_gives_the_same_leases_also_after_a_restart() {
 fn an_old_claim_never_gives_another_workers_lease() {
     let mut lab = Lab::new();
     let wanted = orrery::engine::core::message::LeaseRequest {
-        claim: claim("old"),
+        claim: Some(claim("old")),
         ..wish("worker", 10)
     };
     lab.submit(0, 1, single());
@@ -163,10 +164,13 @@ fn urgent_work_goes_first_and_old_work_is_not_starved() {
     let low = lab.submit(0, 1, job(10));
     lab.advance(1_000);
     let high = lab.submit(0, 2, job(1));
-    assert_eq!(lab.lease(0, wish("worker", 1))[0].lease.job.0, high.id);
+    let first = lab.lease(0, wish("worker", 1));
+    assert_eq!(first[0].lease.job.0, high.id);
+    assert!(recorded(&lab.complete(0, &first[0])));
     lab.advance(9 * 30_000);
     let late = lab.submit(0, 3, job(1));
-    assert_eq!(lab.lease(0, wish("worker", 1))[0].lease.job.0, low.id, "nine steps of age");
+    let second = lab.lease(0, wish("worker", 1));
+    assert_eq!(second[0].lease.job.0, low.id, "nine steps of age");
     assert_eq!(lab.lease(0, wish("worker", 1))[0].lease.job.0, late.id);
 }
 

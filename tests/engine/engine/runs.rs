@@ -4,9 +4,9 @@ use domain::job::status::JobStatus;
 use orrery::engine::core::CoreSettings;
 use orrery::engine::core::message::{Failure, Request, Response};
 
+use crate::harness::history;
 use crate::harness::jobs::{diamond, fan, single, wish};
 use crate::harness::lab::{Lab, recorded};
-use crate::harness::history;
 
 #[test]
 fn a_diamond_runs_to_its_end_and_leaves_memory() {

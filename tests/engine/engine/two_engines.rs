@@ -4,7 +4,7 @@ use domain::ids::{GroupId, SubjectId};
 use domain::job::command::JobCommand;
 use domain::job::status::JobStatus;
 use orrery::engine::core::CoreSettings;
-use orrery::engine::core::message::Response;
+use orrery::engine::core::message::{Request, Response};
 use orrery::event_store::contract::EventStore as _;
 
 use crate::harness::history;
@@ -95,10 +95,10 @@ fn a_nudge_without_its_append_is_forgotten() {
     let mut lab = two();
     let job = lab.submit(0, 1, diamond());
     let driver = lab.driver_of(&job);
-    wait(lab.store.nudge(vec![orrery::event_store::contract::Nudge {
-        subject: job.clone(),
-        seq: 100,
-    }]))
+    wait(
+        lab.store
+            .nudge(vec![orrery::event_store::contract::Nudge { subject: job.clone(), seq: 100 }]),
+    )
     .expect("a store");
     lab.advance(30_000);
     assert_eq!(nudges(&lab), 1);
@@ -119,8 +119,11 @@ fn two_drivers_of_one_group_never_double_an_outcome() {
     }
     lab.advance(6_000);
     for _ in 0..200 {
-        for engine in [0, 1] {
-            let held = lab.lease(engine, wish("worker", 2));
+        lab.holds_appends = true;
+        let both = [0, 1].map(|engine| lab.send(engine, Request::Lease(wish("worker", 2))));
+        lab.let_go();
+        for (engine, ticket) in both.into_iter().enumerate() {
+            let Some(Response::Leases(held)) = lab.heard(ticket) else { panic!("no answer") };
             for one in &held {
                 let answer = lab.complete(1 - engine, one);
                 assert!(recorded(&answer), "{answer:?}");

@@ -74,6 +74,6 @@ pub(crate) fn wish(worker: &str, max: usize) -> LeaseRequest {
     }
 }
 
-pub(crate) fn claim(word: &str) -> Option<Claim> {
-    Some(Claim::parse(word).expect("a claim"))
+pub(crate) fn claim(word: &str) -> Claim {
+    Claim::parse(word).expect("a claim")
 }
