@@ -104,7 +104,7 @@ fn check_detail(detail: &JobDetail, event: &JobEvent) -> TestCaseResult {
         prop_assert_eq!(open, usize::from(node.status == Running), "{:?}", event);
         prop_assert_eq!(story.settled_at.is_some(), node.status.is_settled(), "{:?}", event);
         prop_assert!(causes.is_empty() || node.status == NodeStatus::Pending, "{:?}", event);
-        let newest = story.attempts.last().map_or(Epoch::default(), |attempt| attempt.epoch);
+        let newest = story.attempts.last().map_or_else(Epoch::default, |attempt| attempt.epoch);
         prop_assert_eq!(newest, node.epoch, "{:?}", event);
     }
     Ok(())
