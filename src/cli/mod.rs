@@ -4,6 +4,7 @@
 //! error; exit codes are those of [`failure::Failure`]. Absent: any knowledge of the engine's inside but in
 //! `serve` and `demo`, which start one through `app`; all others speak its public HTTP API.
 
+mod bench;
 mod chance;
 mod client;
 mod console;
@@ -55,6 +56,8 @@ enum Command {
     Worker(worker::WorkerArgs),
     /// Make a job document of a recorded workflow
     Import(import::ImportArgs),
+    /// Load a running engine and show what it bears
+    Bench(bench::BenchArgs),
     /// Print the API's OpenAPI document
     Openapi,
     /// Check or show the configuration
@@ -103,6 +106,7 @@ async fn run(line: CommandLine, console: &Console) -> Result<(), Failure> {
         Command::Jobs(args) => jobs::run(args, console).await,
         Command::Worker(args) => worker::run(args, console.clone()).await,
         Command::Import(args) => import::run(&args, console),
+        Command::Bench(args) => bench::run(args, console.clone()).await,
         Command::Openapi => console.data(&engine::openapi_document()),
         Command::Config(args) => settings::run(args, console),
         Command::Healthcheck(args) => healthcheck::run(args, console).await,
@@ -148,6 +152,10 @@ mod tests {
             "orrery jobs list --status running --status queued -o json",
             "orrery jobs cancel 0192 --url http://h:1",
             "orrery healthcheck --url http://h:1",
+            "orrery bench dag --url http://h:1 --seconds 60 --rate 50 --fail 0.1 --data folder -o json",
+            "orrery bench --seconds 5 all",
+            "orrery bench backlog --nodes 1000 --keep --server-pid 7",
+            "orrery bench wfformat run.json.gz --scale 0.01 --jobs 3",
             "orrery completions bash",
         ] {
             assert!(parsed(line).is_ok(), "{line}: {:?}", parsed(line).err());
@@ -167,6 +175,10 @@ mod tests {
             "orrery nonsense",
             "orrery --data x demo",
             "orrery submit",
+            "orrery bench",
+            "orrery bench dag --fail 1",
+            "orrery bench dag --rate 0",
+            "orrery bench dag --workers 0",
         ] {
             assert_eq!(parsed(line).map(drop).map_err(|error| error.exit_code()), Err(2), "{line}");
         }

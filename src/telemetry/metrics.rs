@@ -65,6 +65,7 @@ metric_names! {
     APPEND_DURATION = "orrery_append_duration_seconds", Histogram, [], "Time of one durable write of a batch.";
     APPEND_EVENTS = "orrery_append_batch_events", Histogram, [], "Events in one durable write.";
     APPENDS = "orrery_appends_total", Counter, ["outcome"], "Appends of subjects: committed, conflict or unknown.";
+    EVENTS = "orrery_events_total", Counter, [], "Events made durable.";
     VIEW_LAG = "orrery_view_lag_seconds", Gauge, [], "How far the view is behind the streams.";
 
     LOOP_LAG = "orrery_loop_lag_seconds", Histogram, ["loop"], "How late a tick ran after it was due.";

@@ -1,0 +1,57 @@
+//! `chain`: jobs of 100 nodes, each waiting for the one before; one job at a time, and 50.
+
+use super::{Common, Variant};
+
+/// Nodes of a chain.
+const NODES: usize = 100;
+
+/// The variants, the hardest first.
+pub(in crate::cli::bench) fn chain(common: &Common) -> Vec<Variant> {
+    let key = |position: usize| format!("s{position}");
+    let nodes = (0..NODES).map(|position| {
+        let parent = position.checked_sub(1).map(key);
+        common.node(&key(position), &Vec::from_iter(parent))
+    });
+    let one = Variant {
+        shape: "chain",
+        name: "1 job of 100".to_owned(),
+        job: common.job("bench-chain", nodes.collect()),
+        connections: 1,
+        batch: 1,
+        open_max: 1,
+        workers: 1,
+        lease_max: 10,
+        every: None,
+        sleep_scale: None,
+        lease_ms: None,
+        shows_start: false,
+    };
+    let fifty = Variant {
+        name: "50 jobs of 100".to_owned(),
+        connections: 4,
+        open_max: 50,
+        workers: 2,
+        lease_max: 50,
+        ..one.clone()
+    };
+    vec![one, fifty]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{graph, tests::common};
+    use super::*;
+
+    #[test]
+    fn a_chain_has_one_way_through_all_its_nodes() {
+        let variants = chain(&common());
+        let open: Vec<usize> = variants.iter().map(|variant| variant.open_max).collect();
+        assert_eq!(open, [1, 50]);
+        let graph = graph(&variants[0].job);
+        assert_eq!(graph.len(), 100);
+        assert!(graph[0].1.is_empty());
+        for pair in graph.windows(2) {
+            assert_eq!(pair[1].1, [pair[0].0.clone()]);
+        }
+    }
+}
