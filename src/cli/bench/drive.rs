@@ -242,7 +242,10 @@ impl Run {
         let mut ledger = self.ledger.borrow_mut();
         for (held, result) in ended.iter().zip(&answer.results) {
             if !result.counts() {
-                ledger.counted().refused += 1;
+                let counted = ledger.counted();
+                counted.refused += 1;
+                counted.refusal =
+                    counted.refusal.take().or_else(|| Some(result.error?.to_string()));
             } else if held.failed {
                 ledger.counted().failed += 1;
             } else {

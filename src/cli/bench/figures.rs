@@ -57,6 +57,8 @@ pub(super) struct Figures {
     put_off: u64,
     failed_attempts: u64,
     refused: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refusal: Option<String>,
 }
 
 impl Figures {
@@ -99,6 +101,7 @@ impl Figures {
             put_off: measured.counted.put_off,
             failed_attempts: measured.counted.failed,
             refused: measured.counted.refused,
+            refusal: measured.counted.refusal.clone(),
         }
     }
 
@@ -135,6 +138,7 @@ impl Figures {
         .into_iter()
         .filter(|(count, _)| *count > 0)
         .map(|(count, what)| format!("{count} {what}"))
+        .chain(self.refusal.iter().map(|refusal| format!("the first with {refusal}")))
         .collect();
         (!remarks.is_empty())
             .then(|| format!("{} {}: {}", self.shape, self.variant, remarks.join(", ")))

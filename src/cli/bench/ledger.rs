@@ -36,6 +36,8 @@ pub(super) struct Counted {
     pub(super) failed: u64,
     /// Reports that did not count.
     pub(super) refused: u64,
+    /// What was said about the first of them.
+    pub(super) refusal: Option<String>,
 }
 
 /// The books.

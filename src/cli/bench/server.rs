@@ -67,11 +67,6 @@ impl Server {
         Ok(Self { link: Link::open(target).await?, pid: pid.or_else(found), data })
     }
 
-    /// The process, when it is known.
-    pub(super) fn pid(&self) -> Option<u32> {
-        self.pid
-    }
-
     /// Its counters now.
     pub(super) async fn reading(&mut self) -> Result<Reading, Failure> {
         let text = self.metrics().await?;

@@ -164,8 +164,6 @@ pub(super) struct BatchAnswer<'a> {
 /// What became of one job of a batch.
 #[derive(Debug, Deserialize)]
 pub(super) struct SubmitItem<'a> {
-    #[serde(default)]
-    pub(super) id: Option<&'a str>,
     #[serde(borrow, default)]
     pub(super) error: Option<&'a RawValue>,
 }
@@ -199,8 +197,9 @@ mod tests {
         out.clear();
         text.write_batch(8, 3, &mut out);
         let jobs = read(&out);
-        let numbers: Vec<_> = jobs["jobs"].as_array().expect("jobs").iter();
-        let numbers: Vec<_> = numbers.map(|job| job["nodes"][0]["input"]["job"].clone()).collect();
+        let number = |job: &Value| job["nodes"][0]["input"]["job"].clone();
+        let numbers: Vec<Value> =
+            jobs["jobs"].as_array().expect("jobs").iter().map(number).collect();
         assert_eq!(numbers, [8, 9, 10]);
     }
 

@@ -15,7 +15,7 @@ pub(in crate::cli::bench) fn chain(common: &Common) -> Vec<Variant> {
     let one = Variant {
         shape: "chain",
         name: "1 job of 100".to_owned(),
-        job: common.job("bench-chain", nodes.collect()),
+        job: common.job("bench-chain", &nodes.collect::<Vec<_>>()),
         connections: 1,
         batch: 1,
         open_max: 1,

@@ -25,7 +25,7 @@ pub(in crate::cli::bench) fn dag(common: &Common) -> Vec<Variant> {
     vec![Variant {
         shape: "dag",
         name: "200 jobs of 10".to_owned(),
-        job: common.job("bench-dag", nodes.collect()),
+        job: common.job("bench-dag", &nodes.collect::<Vec<_>>()),
         connections: 2,
         batch: 20,
         open_max: 200,

@@ -15,7 +15,7 @@ pub(in crate::cli::bench) fn fan(common: &Common) -> Vec<Variant> {
     let one = Variant {
         shape: "fan",
         name: "1 job of 1-1000-1".to_owned(),
-        job: common.job("bench-fan", nodes),
+        job: common.job("bench-fan", &nodes),
         connections: 1,
         batch: 1,
         open_max: 1,

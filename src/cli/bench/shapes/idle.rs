@@ -13,7 +13,7 @@ pub(in crate::cli::bench) fn idle(common: &Common) -> Vec<Variant> {
     vec![Variant {
         shape: "idle",
         name: "1 job each 100 ms".to_owned(),
-        job: common.job("bench-idle", vec![common.node("a", &[])]),
+        job: common.job("bench-idle", &[common.node("a", &[])]),
         connections: 4,
         batch: 1,
         open_max: 1_000,

@@ -68,7 +68,7 @@ impl Common {
     }
 
     /// The job of these nodes.
-    fn job(&self, name: &str, nodes: Vec<Value>) -> JobText {
+    fn job(&self, name: &str, nodes: &[Value]) -> JobText {
         let mut job = json!({ "name": name, "job_type": "bench", "nodes": nodes });
         if self.fails {
             job["retry"] = json!({ "strategy": "immediate", "max_attempts": 1_000 });

@@ -7,7 +7,7 @@ pub(in crate::cli::bench) fn single(common: &Common) -> Vec<Variant> {
     let singly = Variant {
         shape: "single",
         name: "singly, 64 connections".to_owned(),
-        job: common.job("bench-single", vec![common.node("a", &[])]),
+        job: common.job("bench-single", &[common.node("a", &[])]),
         connections: 64,
         batch: 1,
         open_max: 2_000,
