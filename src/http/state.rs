@@ -11,12 +11,16 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::problem::{Code, Problem};
 use crate::config::Settings;
+use crate::engine::core::CoreCounts;
 use crate::engine::handle::Engine;
 use crate::environment::Surroundings;
 use crate::services::job_scheduler::JobScheduler;
 use crate::services::lifecycle::{Host, ServiceSnapshot, ServiceState};
 use crate::services::queries::Queries;
-use crate::telemetry::metrics::{LONG_POLLS, Recorder};
+use crate::telemetry::metrics::{
+    APPENDS, COMMAND_QUEUE, CONFLICTS, EVENTS, LEASE_EXPIRATIONS, LONG_POLLS, Recorder,
+    STALE_REPORTS, VIEW_LAG,
+};
 
 /// What the API takes from the configuration.
 #[derive(Debug, Clone)]
@@ -183,6 +187,19 @@ impl Api {
 
     /// The text of `/metrics`.
     pub fn metrics(&self) -> String {
+        publish(&self.engine().counts());
         self.0.parts.recorder.render()
     }
+}
+
+/// What the core counts by itself, for the recorder.
+fn publish(counts: &CoreCounts) {
+    metrics::counter!(APPENDS).absolute(counts.appends);
+    metrics::counter!(EVENTS).absolute(counts.events);
+    metrics::counter!(CONFLICTS).absolute(counts.conflicts);
+    metrics::counter!(LEASE_EXPIRATIONS).absolute(counts.leases_expired);
+    metrics::counter!(STALE_REPORTS).absolute(counts.stale_reports);
+    metrics::gauge!(COMMAND_QUEUE).set(u32::try_from(counts.queued).unwrap_or(u32::MAX));
+    let lag = u64::try_from(counts.view_lag_ms).unwrap_or(0);
+    metrics::gauge!(VIEW_LAG).set(Duration::from_millis(lag).as_secs_f64());
 }

@@ -64,7 +64,8 @@ metric_names! {
     COMMAND_QUEUE = "orrery_command_queue", Gauge, [], "Commands waiting to be decided.";
     APPEND_DURATION = "orrery_append_duration_seconds", Histogram, [], "Time of one durable write of a batch.";
     APPEND_EVENTS = "orrery_append_batch_events", Histogram, [], "Events in one durable write.";
-    APPENDS = "orrery_appends_total", Counter, ["outcome"], "Appends of subjects: committed, conflict or unknown.";
+    APPENDS = "orrery_appends_total", Counter, [], "Durable writes that were answered, each of one or many subjects.";
+    CONFLICTS = "orrery_append_conflicts_total", Counter, [], "Subjects whose append another writer forestalled.";
     EVENTS = "orrery_events_total", Counter, [], "Events made durable.";
     VIEW_LAG = "orrery_view_lag_seconds", Gauge, [], "How far the view is behind the streams.";
 
