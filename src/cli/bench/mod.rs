@@ -58,7 +58,8 @@ pub(crate) struct BenchArgs {
     #[arg(long, global = true, value_name = "PID")]
     server_pid: Option<u32>,
     /// The engine's data folder, to measure how it grows
-    #[arg(long, global = true, value_name = "FOLDER")]
+    // An id of its own: `orrery` without a command takes a `--data` too.
+    #[arg(id = "bench-data", long = "data", global = true, value_name = "FOLDER")]
     data: Option<PathBuf>,
     /// A table, or one line of JSON a variant
     #[arg(short, long, global = true, value_enum, default_value_t)]
