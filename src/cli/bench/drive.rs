@@ -20,8 +20,9 @@ use super::wire::{BatchAnswer, JobAnswer, StepInput, Wants, WorkAnswer, write_it
 use crate::cli::failure::Failure;
 use crate::environment::{Dice as _, SystemDice};
 
-/// How long a plain request for work waits; short, so that the end of a run need not cancel many.
-const WAIT_MS: u64 = 2_000;
+/// How long a plain request for work waits. Short: a worker leaves when its request is answered, never before, since
+/// an engine that has not yet seen it gone would offer it the next run's work.
+const WAIT_MS: u64 = 1_000;
 /// A submission that was put off comes again after this.
 const PUT_OFF: Duration = Duration::from_millis(20);
 /// Sent later than this after its schedule, a submission is late. Timers have steps of 1 ms.
@@ -201,17 +202,14 @@ impl Run {
                 self.report(&mut link, &failed, &Wants::end(), &mut body).await?;
             }
             if held.is_empty() {
-                let asked = async {
-                    let answer = link.send("POST", &path, &ask).await?;
-                    if answer.status != 200 {
-                        return Err(answer.failure("a request for work"));
-                    }
-                    Ok(self.taken(read(answer.body)?))
-                };
-                held = tokio::select! {
-                    asked = asked => asked?,
-                    () = self.leave.cancelled() => return Ok(()),
-                };
+                if self.leave.is_cancelled() {
+                    return Ok(());
+                }
+                let answer = link.send("POST", &path, &ask).await?;
+                if answer.status != 200 {
+                    return Err(answer.failure("a request for work"));
+                }
+                held = self.taken(read(answer.body)?);
             } else {
                 held = self.report(&mut link, &held, &next, &mut body).await?;
             }
@@ -286,7 +284,7 @@ impl Run {
         let slept = Rc::new((RefCell::new(Vec::<Held>::new()), Notify::new()));
         let mut sleeping = JoinSet::new();
         let taking = async {
-            loop {
+            while !self.leave.is_cancelled() {
                 let answer = link.send("POST", &path, &ask).await?;
                 if answer.status != 200 {
                     return Err(answer.failure("a request for work"));
@@ -306,6 +304,7 @@ impl Run {
                 }
                 while sleeping.try_join_next().is_some() {}
             }
+            Ok(())
         };
         let reporting = async {
             let mut body = Vec::new();
@@ -329,7 +328,6 @@ impl Run {
         tokio::select! {
             ended = taking => ended,
             ended = reporting => ended,
-            () = self.leave.cancelled() => Ok(()),
         }
     }
 }
