@@ -148,8 +148,11 @@ fn an_old_claim_never_gives_another_workers_lease() {
     lab.advance(1_000);
     assert_eq!(lab.core_of(0).counts().subjects, 0, "its place in memory is free");
     lab.submit(0, 2, single());
-    let other = lab.lease(0, wish("other", 1));
-    assert_eq!(other.len(), 1);
+    let others = orrery::engine::core::message::LeaseRequest {
+        claim: Some(claim("new")),
+        ..wish("other", 1)
+    };
+    assert_eq!(lab.lease(0, others).len(), 1);
     assert!(lab.lease(0, wanted).is_empty());
 }
 

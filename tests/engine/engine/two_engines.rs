@@ -5,7 +5,7 @@ use domain::job::command::JobCommand;
 use domain::job::status::JobStatus;
 use orrery::engine::core::CoreSettings;
 use orrery::engine::core::message::{Request, Response};
-use orrery::event_store::contract::EventStore as _;
+use orrery::event_store::contract::{EventStore as _, Nudge};
 
 use crate::harness::history;
 use crate::harness::jobs::{diamond, fan, in_environment, single, wish};
@@ -91,15 +91,34 @@ fn a_parked_job_that_another_engine_changed_is_taken_up_by_its_driver() {
 }
 
 #[test]
+fn a_nudge_that_could_not_be_written_is_written_with_its_record() {
+    let mut lab = two();
+    let (job, request) = lab.submission(1, diamond());
+    let (driver, other) = (lab.driver_of(&job), other(&lab, &job));
+    lab.way = Way::Cut;
+    let faults = orrery::event_store::memory::Faults {
+        seed: 1,
+        call_fails_per_mille: 1_000,
+        ..Default::default()
+    };
+    lab.store.set_faults(faults);
+    let unknown = lab.ask(other, request);
+    assert!(matches!(unknown, Response::Failed(_)), "{unknown:?}");
+    lab.store.set_faults(orrery::event_store::memory::Faults::default());
+    wait(lab.store.clear_nudges(vec![Nudge { subject: job, seq: 100 }])).expect("a store");
+    lab.advance(300);
+    assert_eq!(nudges(&lab), 1);
+    lab.advance(6_000);
+    assert_eq!(nudges(&lab), 0);
+    assert_eq!(lab.work(driver), 4);
+}
+
+#[test]
 fn a_nudge_without_its_append_is_forgotten() {
     let mut lab = two();
     let job = lab.submit(0, 1, diamond());
     let driver = lab.driver_of(&job);
-    wait(
-        lab.store
-            .nudge(vec![orrery::event_store::contract::Nudge { subject: job.clone(), seq: 100 }]),
-    )
-    .expect("a store");
+    wait(lab.store.nudge(vec![Nudge { subject: job.clone(), seq: 100 }])).expect("a store");
     lab.advance(30_000);
     assert_eq!(nudges(&lab), 1);
     lab.advance(45_000);
