@@ -18,8 +18,9 @@ use crate::services::job_scheduler::JobScheduler;
 use crate::services::lifecycle::{Host, ServiceSnapshot, ServiceState};
 use crate::services::queries::Queries;
 use crate::telemetry::metrics::{
-    APPENDS, COMMAND_QUEUE, CONFLICTS, EVENTS, LEASE_EXPIRATIONS, LONG_POLLS, Recorder,
-    STALE_REPORTS, VIEW_LAG,
+    APPENDS, BUILD_INFO, CLOCK_AHEAD, COMMAND_QUEUE, CONFLICTS, EVENTS, LEASE_EXPIRATIONS,
+    LONG_POLLS, NODE_ATTEMPTS, READY_NODES, RUNNING_ATTEMPTS, Recorder, STALE_REPORTS, SUBJECTS,
+    VIEW_LAG,
 };
 
 /// What the API takes from the configuration.
@@ -187,13 +188,29 @@ impl Api {
 
     /// The text of `/metrics`.
     pub fn metrics(&self) -> String {
-        publish(&self.engine().counts());
+        publish(&self.engine().counts(), self.outside().clock.ahead_ms());
         self.0.parts.recorder.render()
     }
 }
 
 /// What the core counts by itself, for the recorder.
-fn publish(counts: &CoreCounts) {
+fn publish(counts: &CoreCounts, ahead_ms: i64) {
+    metrics::gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    let ahead = Duration::from_millis(ahead_ms.unsigned_abs()).as_secs_f64();
+    metrics::gauge!(CLOCK_AHEAD).set(if ahead_ms < 0 { -ahead } else { ahead });
+    metrics::gauge!(SUBJECTS).set(gauge(counts.subjects as u64));
+    metrics::gauge!(READY_NODES).set(gauge(counts.ready));
+    metrics::gauge!(RUNNING_ATTEMPTS).set(gauge(counts.running_attempts));
+    let attempts = &counts.attempts;
+    for (outcome, count) in [
+        ("completed", attempts.completed),
+        ("failed", attempts.failed),
+        ("expired", attempts.expired),
+        ("timed_out", attempts.timed_out),
+        ("released", attempts.released),
+    ] {
+        metrics::counter!(NODE_ATTEMPTS, "outcome" => outcome).absolute(count);
+    }
     metrics::counter!(APPENDS).absolute(counts.appends);
     metrics::counter!(EVENTS).absolute(counts.events);
     metrics::counter!(CONFLICTS).absolute(counts.conflicts);
@@ -202,4 +219,9 @@ fn publish(counts: &CoreCounts) {
     metrics::gauge!(COMMAND_QUEUE).set(u32::try_from(counts.queued).unwrap_or(u32::MAX));
     let lag = u64::try_from(counts.view_lag_ms).unwrap_or(0);
     metrics::gauge!(VIEW_LAG).set(Duration::from_millis(lag).as_secs_f64());
+}
+
+/// Gauges are floats; what is counted here stays far below what they hold exactly.
+fn gauge(count: u64) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }

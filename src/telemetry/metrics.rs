@@ -50,17 +50,13 @@ metric_names! {
     HTTP_ACTIVE_REQUESTS = "http_server_active_requests", Gauge, ["http_request_method"], "Requests being answered.";
     LONG_POLLS = "orrery_long_polls", Gauge, [], "Lease requests waiting for work.";
 
-    JOBS = "orrery_jobs", Gauge, ["state"], "Jobs held in memory by state.";
-    LOADED_NODES = "orrery_loaded_nodes", Gauge, [], "Nodes of live jobs held in memory.";
-    NODE_ATTEMPTS = "orrery_node_attempts_total", Counter, ["node_type", "outcome", "error_class"],
-        "Attempts that ended, by how they ended.";
-    DISPATCH_LATENCY = "orrery_dispatch_latency_seconds", Histogram, [], "Time from a node's being ready to its lease.";
-    QUEUE_DEPTH = "orrery_queue_depth", Gauge, ["queue"], "Ready nodes waiting for a worker.";
-    QUEUE_OLDEST_AGE = "orrery_queue_oldest_age_seconds", Gauge, ["queue"], "Age of the oldest ready node.";
+    SUBJECTS = "orrery_subjects", Gauge, [], "Jobs and environments held in memory.";
+    READY_NODES = "orrery_ready_nodes", Gauge, [], "Nodes offered to workers, over all queues.";
+    RUNNING_ATTEMPTS = "orrery_running_attempts", Gauge, [], "Attempts leased to workers.";
+    NODE_ATTEMPTS = "orrery_node_attempts_total", Counter, ["outcome"], "Attempts that ended, by how they ended.";
     LEASE_EXPIRATIONS = "orrery_lease_expirations_total", Counter, [], "Leases that ended because nobody renewed them.";
     STALE_REPORTS = "orrery_stale_reports_total", Counter, [], "Reports refused because their lease was lost.";
 
-    COMMANDS = "orrery_commands_total", Counter, ["command", "outcome"], "Commands decided, by how they ended.";
     COMMAND_QUEUE = "orrery_command_queue", Gauge, [], "Commands waiting to be decided.";
     APPEND_DURATION = "orrery_append_duration_seconds", Histogram, [], "Time of one durable write of a batch.";
     APPEND_EVENTS = "orrery_append_batch_events", Histogram, [], "Events in one durable write.";

@@ -134,6 +134,11 @@ impl Dispatch {
         }
     }
 
+    /// Attempts that run, over all queues.
+    pub(super) fn running(&self) -> u64 {
+        self.queues.values().map(|queue| queue.running).sum()
+    }
+
     /// Counts running attempts of a queue up or down.
     pub(super) fn count_running(&mut self, key: &QueueKey, up: bool) {
         if let Some(queue) = self.queues.get_mut(key) {

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use domain::ids::{Claim, LeaseId, Millis, Namespace, WorkerName};
 use domain::job::command::{Answer, JobCommand, LeaseOrder, Outcome as Reported, Report};
 use domain::job::event::AttemptRef;
-use domain::payload::Hash;
+use domain::payload::{Hash, Payload};
 
 use crate::engine::core::Core;
+use crate::engine::core::dispatch::Entry;
 use crate::engine::core::entity::Entity;
 use crate::engine::core::message::{
     Caller, Command, Failure, Granted, LeaseRequest, Response, Ticket,
@@ -19,6 +20,9 @@ use crate::engine::core::slot::{Origin, Slot, Waiting};
 
 /// Ended attempts keep their claim in the index for so long at most; an index entry alone grants nothing.
 const SWEPT_EVERY_MS: Millis = 10_000;
+
+/// Bytes of inputs in one answer; a single larger input goes alone.
+const ANSWER_BYTES_MAX: u64 = 8 * 1_024 * 1_024;
 
 /// Whose claim.
 pub(super) type ClaimKey = (Namespace, WorkerName, Claim);
@@ -56,6 +60,7 @@ impl Core {
 
     fn serve(&mut self, ticket: Ticket, request: LeaseRequest) {
         let entries = self.dispatch.take(&request);
+        let entries = self.within_bytes(&request, entries);
         if entries.is_empty() {
             let waits = request.wait_until > self.now && !self.leaving;
             if !waits || !self.dispatch.park(ticket, request) {
@@ -97,6 +102,27 @@ impl Core {
             }
         }
         self.pending_leases.insert(number, pending);
+    }
+
+    /// As many candidates as one answer carries, by the bytes of their inputs; the others go back to where they were.
+    fn within_bytes(&mut self, request: &LeaseRequest, entries: Vec<Entry>) -> Vec<Entry> {
+        let key = (request.namespace.clone(), request.queue.clone());
+        let mut bytes = 0;
+        let mut kept = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let job = self.slots.get(entry.slot).and_then(|slot| slot.entity.as_ref()?.job());
+            let Some(spec) = job.and_then(|job| job.plan.nodes.get(entry.node as usize)) else {
+                continue;
+            };
+            bytes += spec.input.as_ref().map_or(0, Payload::len);
+            if kept.is_empty() || bytes <= ANSWER_BYTES_MAX {
+                kept.push(entry);
+            } else {
+                let action = spec.action_type.clone();
+                self.dispatch.offer(&key, action.as_ref(), entry);
+            }
+        }
+        kept
     }
 
     /// A subject's part of a lease request is known: the reservation ends, whatever came of it.

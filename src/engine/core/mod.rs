@@ -73,6 +73,21 @@ impl Default for CoreSettings {
     }
 }
 
+/// Attempts by how they ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AttemptCounts {
+    /// By a report of completion.
+    pub completed: u64,
+    /// By a report of failure.
+    pub failed: u64,
+    /// By a lease that ran out.
+    pub expired: u64,
+    /// By a time-out.
+    pub timed_out: u64,
+    /// Given back, not counted.
+    pub released: u64,
+}
+
 /// Numbers for metrics and tests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CoreCounts {
@@ -88,6 +103,10 @@ pub struct CoreCounts {
     pub events: u64,
     /// Conflicts with other writers.
     pub conflicts: u64,
+    /// Attempts leased to workers.
+    pub running_attempts: u64,
+    /// Attempts that completed, failed by report, ran too long, and were given back.
+    pub attempts: AttemptCounts,
     /// Leases that ran out.
     pub leases_expired: u64,
     /// Stale reports refused.
@@ -267,6 +286,7 @@ impl Core {
             unshown_since: self.projection.unshown_since(),
             ready: self.dispatch.ready(),
             waiting_polls: self.dispatch.waiting_polls(),
+            running_attempts: self.dispatch.running(),
             stalled_queues: self.dispatch.stalled_queues(),
             ..self.counts
         }

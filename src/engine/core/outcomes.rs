@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use domain::ids::{Millis, SubjectId};
 use domain::job::command::{Answer, JobCommand};
+use domain::job::event::JobFact;
 
 use crate::engine::core::Core;
-use crate::engine::core::entity::{self, Entity};
+use crate::engine::core::entity::{self, Entity, EntityEvent};
 use crate::engine::core::message::{Caller, Command, Failure, Output, Response};
 use crate::engine::core::slot::{Origin, Outcome, Phase, Slot, Waiting};
 use crate::event_store::contract::{Appended, EventStoreError, Nudge, Snapshot};
@@ -49,6 +50,7 @@ impl Core {
                 slot.mark = (1, in_flight.item.wake);
             }
             self.counts.events += u64::from(in_flight.item.record.count);
+            self.count_attempts(&in_flight.events);
             self.keep_snapshot(&slot, u64::from(in_flight.item.record.count));
             self.effects(ix, &mut slot, &in_flight.events);
             if in_flight.was_unknown {
@@ -59,6 +61,21 @@ impl Core {
             }
         }
         self.resume(ix, slot);
+    }
+
+    fn count_attempts(&mut self, events: &[EntityEvent]) {
+        let attempts = &mut self.counts.attempts;
+        for event in events {
+            let EntityEvent::Job(event) = event else { continue };
+            match event.fact {
+                JobFact::Completed { .. } => attempts.completed += 1,
+                JobFact::Failed(_) => attempts.failed += 1,
+                JobFact::LeaseExpired(_) => attempts.expired += 1,
+                JobFact::AttemptTimedOut(_) => attempts.timed_out += 1,
+                JobFact::Released { .. } => attempts.released += 1,
+                _ => {}
+            }
+        }
     }
 
     /// Now and then the state of a long stream is kept beside it. An optimisation: replay gives the same.

@@ -191,3 +191,18 @@ fn a_node_with_an_action_type_goes_to_those_who_ask_for_it() {
     assert_eq!(lab.lease(0, asks("build")).len(), 1);
     assert_eq!(lab.lease(0, wish("worker", 10)).len(), 1);
 }
+
+#[test]
+fn one_answer_carries_inputs_up_to_its_bound_and_the_rest_stays_offered() {
+    let mut lab = Lab::new();
+    let large = format!("\"{}\"", "x".repeat(250 * 1_024));
+    let nodes = (0..40).map(|at| {
+        let input = serde_json::value::RawValue::from_string(large.clone()).expect("JSON");
+        domain::node::spec::NodeSpec { input: Some(input), ..node(&format!("n{at}"), &[]) }
+    });
+    lab.submit(0, 1, spec(nodes.collect()));
+    let first = lab.lease(0, wish("worker", 1_000));
+    assert!(first.len() < 40, "{} leases of 250 KiB in one answer", first.len());
+    let second = lab.lease(0, wish("worker", 1_000));
+    assert_eq!(first.len() + second.len(), 40, "what did not fit is still offered");
+}
