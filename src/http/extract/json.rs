@@ -116,26 +116,37 @@ pub fn parse<T: RequestBody>(text: &[u8]) -> Result<T, Problem> {
     }
     // serde would also take an array for a struct, field by field; nobody means that.
     if text.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        must_be_well_formed(text)?;
         return Err(Problem::field("", "wrong_type", "must be an object"));
     }
     let mut reader = serde_json::Deserializer::from_slice(text);
-    let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let inner = error.inner();
-        if inner.is_data() {
-            let message = inner.to_string();
-            return Problem::invalid(vec![pointer::field_error(error.path(), &message)]);
+    let value: T = match serde_path_to_error::deserialize(&mut reader) {
+        Ok(value) => value,
+        Err(error) => {
+            must_be_well_formed(text)?;
+            let inner = error.inner();
+            return Err(Problem::invalid(vec![if inner.is_data() {
+                pointer::field_error(error.path(), &inner.to_string())
+            } else {
+                // serde_json calls it bad syntax when a word is wanted and a number stands there.
+                pointer::wrong_type(error.path())
+            }]));
         }
-        // serde_json calls it bad syntax when a word is wanted and a number stands there.
-        let text = std::str::from_utf8(text);
-        if text.is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok()) {
-            return Problem::invalid(vec![pointer::wrong_type(error.path())]);
-        }
-        malformed(inner)
-    })?;
+    };
     reader.end().map_err(|error| malformed(&error))?;
     let mut errors = Vec::new();
     value.check(&mut errors);
     if errors.is_empty() { Ok(value) } else { Err(Problem::invalid(errors)) }
+}
+
+/// A wrong field may be met before the place where the text stops being JSON; the text comes first.
+fn must_be_well_formed(text: &[u8]) -> Result<(), Problem> {
+    serde_json::from_slice::<IgnoredAny>(text).map_err(|error| malformed(&error))?;
+    // Skipping a value does not look at the bytes of its texts.
+    match std::str::from_utf8(text) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Problem::new(Code::MalformedJson, "the body is not UTF-8")),
+    }
 }
 
 /// serde_json's messages of this kind name a line and a column and never repeat the text.

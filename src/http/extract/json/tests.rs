@@ -53,6 +53,11 @@ fn what_is_not_json_is_400() {
         "{\"name\": \"a\nb\"}",
         "\u{feff}{}",
         "{'a': 1}",
+        // What is wrong with a field is met first here.
+        r#"{"nope": }"#,
+        r#"{"name": 5"#,
+        "{} {}",
+        "[1",
     ] {
         let (status, code, ..) = refused(text);
         assert_eq!((status, code.as_str()), (400, "malformed_json"), "{text:?}");
@@ -76,6 +81,8 @@ fn shapes_are_refused_with_their_pointer() {
         refused(&with_job(r#""metadata": {"a": 1e999}"#)),
         invalid("/metadata/a", "wrong_type")
     );
+    let huge = format!("\"timeout_ms\": 1{}", "0".repeat(400));
+    assert_eq!(refused(&with_job(&huge)), invalid("/timeout_ms", "wrong_type"));
     assert_eq!(refused(&with_job(r#""retry": [1]"#)), invalid("/retry/0", "wrong_type"));
     assert_eq!(refused(&with_job(r#""retry": []"#)), invalid("/retry", "wrong_type"));
     assert_eq!(refused(&with_node(r#""tags": [1]"#)), invalid("/nodes/1/tags/0", "wrong_type"));
