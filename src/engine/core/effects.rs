@@ -187,5 +187,9 @@ fn concerns_whole_job(event: &JobEvent) -> bool {
     let started = |(_, to): &(JobStatus, JobStatus)| *to != JobStatus::Running;
     event.ending.is_some()
         || event.job.iter().any(started)
-        || matches!(event.fact, JobFact::Patched(_) | JobFact::Resumed)
+        // A job that is submitted for later moves nowhere, and yet has a time.
+        || matches!(
+            event.fact,
+            JobFact::Submitted(_) | JobFact::Patched(_) | JobFact::Resumed
+        )
 }

@@ -8,3 +8,4 @@ mod leases;
 mod lists;
 mod service;
 mod surroundings;
+mod times;
