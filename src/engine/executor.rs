@@ -24,8 +24,7 @@ use crate::engine::core::{Core, CoreSettings};
 use crate::engine::handle::{Engine, Gauges};
 use crate::engine::{loader, rebuild};
 use crate::environment::Surroundings;
-use crate::event_store::contract::{AppendItem, EventStore, EventStoreError, Nudge, StoreResult};
-use crate::telemetry::metrics::{APPEND_DURATION, APPEND_EVENTS};
+use crate::event_store::contract::{EventStore, EventStoreError, StoreResult};
 use crate::view::contract::View;
 
 /// Messages that may wait; beyond it askers wait in the channel, which is their backpressure.
@@ -350,26 +349,6 @@ impl Executor {
             Output::Answer { ticket, response } => self.reply(ticket, response),
             Output::Forward { to, ticket, request } => self.forward(to, ticket, request),
         }
-    }
-
-    fn append(&mut self, nudges: Vec<Nudge>, items: Vec<AppendItem>) {
-        let store = Arc::clone(&self.store);
-        let clock = Arc::clone(&self.clock);
-        let too_long = clock.sleep(self.append_deadline);
-        let events: u32 = items.iter().map(|item| item.record.count).sum();
-        self.under_way += 1;
-        self.spawn(async move {
-            let began = clock.monotonic();
-            let subjects: Vec<SubjectId> = items.iter().map(|item| item.subject.clone()).collect();
-            let append = outside::append(store.as_ref(), nudges, items);
-            let outcome = tokio::select! {
-                outcome = append => outcome,
-                () = too_long => Err(EventStoreError::Unavailable("no answer in time".to_owned())),
-            };
-            metrics::histogram!(APPEND_DURATION).record(clock.monotonic().saturating_sub(began));
-            metrics::histogram!(APPEND_EVENTS).record(f64::from(events));
-            Some(Input::Appended { subjects, outcome })
-        });
     }
 
     fn reply(&mut self, ticket: Ticket, response: Response) {

@@ -1,15 +1,39 @@
-//! What the executor does outside: appends with their nudges, flushes, the ways to other engines, and the look for subjects of driven groups that become due.
+//! What the executor does outside: appends with their nudges, flushes, the ways to other engines, and the look for
+//! subjects of driven groups that become due.
 
 use std::sync::Arc;
 
-use domain::ids::Millis;
+use domain::ids::{Millis, SubjectId};
 
 use super::{Executor, MARKS_PAGE};
 use crate::engine::core::message::{EngineId, Input, Request, Ticket};
-use crate::event_store::contract::{AppendItem, Appended, EventStore, Nudge, StoreResult};
+use crate::event_store::contract::{
+    AppendItem, Appended, EventStore, EventStoreError, Nudge, StoreResult,
+};
+use crate::telemetry::metrics::{APPEND_DURATION, APPEND_EVENTS};
 use crate::view::contract::{Document, View, ViewResult};
 
 impl Executor {
+    pub(super) fn append(&mut self, nudges: Vec<Nudge>, items: Vec<AppendItem>) {
+        let store = Arc::clone(&self.store);
+        let clock = Arc::clone(&self.clock);
+        let too_long = clock.sleep(self.append_deadline);
+        let events: u32 = items.iter().map(|item| item.record.count).sum();
+        self.under_way += 1;
+        self.spawn(async move {
+            let began = clock.monotonic();
+            let subjects: Vec<SubjectId> = items.iter().map(|item| item.subject.clone()).collect();
+            let append = append(store.as_ref(), nudges, items);
+            let outcome = tokio::select! {
+                outcome = append => outcome,
+                () = too_long => Err(EventStoreError::Unavailable("no answer in time".to_owned())),
+            };
+            metrics::histogram!(APPEND_DURATION).record(clock.monotonic().saturating_sub(began));
+            metrics::histogram!(APPEND_EVENTS).record(f64::from(events));
+            Some(Input::Appended { subjects, outcome })
+        });
+    }
+
     pub(super) fn forward(&mut self, to: EngineId, ticket: Ticket, request: Request) {
         let Some(forward) = self.forward.clone() else {
             self.core.handle(self.clock.now_ms(), Input::NotForwarded { ticket, request });
