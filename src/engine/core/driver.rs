@@ -259,16 +259,16 @@ impl Core {
         if slot.guest {
             return true;
         }
-        let Some(job) = entity.job() else { return false };
-        if !shown || slot.damaged.is_some() {
+        if !shown || slot.damaged.is_some() || !slot.asks.is_empty() {
             return false;
         }
-        let due = if job.head.status.is_over() {
-            None
-        } else {
-            parked_until(job, self.now, self.settings.park_after_ms)
+        let over = is_over(slot);
+        // A living environment stays: whoever asks it must not wait for a load.
+        let due = match entity.job() {
+            Some(job) if !over => parked_until(job, self.now, self.settings.park_after_ms),
+            Some(_) | None => None,
         };
-        if job.head.status.is_over() || due.is_some() {
+        if over || due.is_some() {
             if slot.mark.1 == due {
                 return true;
             }
@@ -292,8 +292,15 @@ impl Core {
     }
 }
 
+/// Nothing of it is owed any more: it is retired once the view shows it.
 fn is_over(slot: &Slot) -> bool {
-    slot.entity.as_ref().and_then(Entity::job).is_some_and(|job| job.head.status.is_over())
+    match &slot.entity {
+        Some(Entity::Job(job)) => job.head.status.is_over(),
+        Some(Entity::Environment(environment)) => {
+            environment.deleted && environment.grants.is_empty()
+        }
+        None => false,
+    }
 }
 
 /// Until when a job has nothing to do, when that is far enough away to leave memory. A queued job waits for a grant

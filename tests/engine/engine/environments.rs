@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use domain::environment::command::EnvironmentCommand;
 use domain::ids::SubjectId;
 use domain::job::command::JobCommand;
 use domain::job::status::JobStatus;
+use orrery::engine::core::message::{Caller, Command, Request, Response};
 
 use crate::harness::jobs::{in_environment, single, wish};
 use crate::harness::lab::Lab;
@@ -140,4 +142,18 @@ fn holders_of_stream(lab: &Lab, pool: &SubjectId) -> usize {
         Some(Entity::Environment(environment)) => environment.grants.len(),
         _ => 0,
     }
+}
+
+#[test]
+fn a_deleted_environment_leaves_memory_and_its_name_can_be_taken_again() {
+    let mut lab = Lab::new();
+    let pool = lab.define(0, "pool", 2);
+    let delete = Command::Environment(EnvironmentCommand::Delete { waiting: 0 });
+    let request =
+        Request::Command { subject: pool.clone(), command: delete, caller: Caller::engine() };
+    assert!(matches!(lab.ask(0, request), Response::Command { .. }));
+    lab.advance(20_000);
+    assert_eq!(lab.core_of(0).counts().subjects, 0);
+    assert_eq!(lab.define(0, "pool", 3), pool);
+    assert!(!lab.environment(&pool).deleted);
 }
