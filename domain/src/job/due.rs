@@ -57,6 +57,13 @@ pub fn job_due(state: &JobState) -> Option<(JobDue, Millis)> {
     }
 }
 
+/// When a node has taken too long in all: from its first ready, retries included.
+pub(crate) fn total_deadline(state: &JobState, ix: u32) -> Option<Millis> {
+    let node = state.nodes.get(ix as usize).filter(|node| node.first_ready > 0)?;
+    let timeouts = state.plan.timeouts_of(&state.plan.nodes[ix as usize]);
+    timeouts.total_ms.map(|ms| after(node.first_ready, ms))
+}
+
 /// What a node waits for, at most two things.
 pub fn node_dues(state: &JobState, ix: u32) -> [Option<(NodeDue, Millis)>; 2] {
     // An ending has its own time: what runs may go on until the grace is over, whatever its time-outs say.
@@ -65,10 +72,7 @@ pub fn node_dues(state: &JobState, ix: u32) -> [Option<(NodeDue, Millis)>; 2] {
     }
     let Some(node) = state.nodes.get(ix as usize) else { return [None, None] };
     let timeouts = state.plan.timeouts_of(&state.plan.nodes[ix as usize]);
-    let total = timeouts
-        .total_ms
-        .filter(|_| node.first_ready > 0)
-        .map(|ms| (NodeDue::Total, after(node.first_ready, ms)));
+    let total = total_deadline(state, ix).map(|at| (NodeDue::Total, at));
     let paused = state.head.status == JobStatus::Paused;
     match node.status {
         NodeStatus::Ready => {

@@ -1,7 +1,7 @@
 //! Named cases: joins, skips, limits, the four time-outs, pausing, what a patch may change.
 
 use domain::job::command::{Answer, JobCommand, Outcome};
-use domain::job::event::{Patch, PauseCause};
+use domain::job::event::{JobFact, Patch, PauseCause};
 use domain::job::spec::{CompleteWhen, JobSpec};
 use domain::job::status::JobStatus;
 use domain::node::spec::{DependencyCondition, NodeSpec};
@@ -104,6 +104,11 @@ fn attempt_and_total_time_outs_end_attempts_at_their_time() {
     live.wake_at(T0 + 2_000);
     assert_eq!(live.status("a"), NodeStatus::Ready, "it may run again");
     live.lease("a");
+    live.now = T0 + 3_000;
+    let decision = live.decide(&JobCommand::Wake { nodes: vec![live.at("a")] }).ok();
+    let fact = decision.and_then(|decision| decision.event).map(|event| event.fact);
+    let Some(JobFact::AttemptTimedOut(failure)) = fact else { panic!("it timed out: {fact:?}") };
+    assert_eq!(failure.error.class, "timeout.total", "it says which time-out it was");
     live.wake_at(T0 + 3_000);
     assert_eq!(live.status("a"), NodeStatus::Timeout, "but not beyond its total time");
 }

@@ -50,10 +50,16 @@ fn is_due(state: &JobState, ix: u32, kind: NodeDue, now: Millis) -> bool {
 
 fn attempt_timed_out(state: &JobState, ix: u32, context: &Context) -> Decision {
     let node = &state.nodes[ix as usize];
+    let (error_type, class, message) =
+        if due::total_deadline(state, ix).is_some_and(|at| at <= context.now) {
+            ("TotalTimeout", "timeout.total", "the node took longer than it may, retries included")
+        } else {
+            ("AttemptTimeout", "timeout.attempt", "the attempt ran longer than it may")
+        };
     let error = AttemptError {
-        error_type: "AttemptTimeout".to_owned(),
-        message: "the attempt ran longer than it may".to_owned(),
-        class: "timeout.attempt".to_owned(),
+        error_type: error_type.to_owned(),
+        message: message.to_owned(),
+        class: class.to_owned(),
         ..AttemptError::default()
     };
     let attempt = AttemptRef { node: ix, attempt: node.attempt, epoch: node.epoch };
