@@ -13,6 +13,9 @@ use utoipa::openapi::{OpenApi, Ref, RefOr, Required, Response};
 
 use crate::http::problem::PROBLEM_JSON;
 
+/// Of 422.
+const NOT_VALID: &str = "The request is well formed and not valid; `errors` says where.";
+
 /// Completes the document.
 #[derive(Debug)]
 pub(super) struct Completed;
@@ -44,6 +47,12 @@ pub(super) fn operations(item: &mut PathItem) -> Vec<(HttpMethod, &mut Operation
 
 fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
     if !path.starts_with("/api/") {
+        // What is served beside the API has no bad input but a query.
+        let is_query = |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(known) if matches!(known.parameter_in, ParameterIn::Query));
+        if operation.parameters.iter().flatten().any(is_query) {
+            let answer = RefOr::T(problem(NOT_VALID));
+            operation.responses.responses.insert("422".to_owned(), answer);
+        }
         return;
     }
     let is_post = matches!(method, HttpMethod::Post);
@@ -65,7 +74,7 @@ fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
             .entry(status.to_owned())
             .or_insert_with(|| RefOr::T(problem(description)));
     };
-    add("422", "The request is well formed and not valid; `errors` says where.");
+    add("422", NOT_VALID);
     add("500", "A mistake of the engine; the log has the details under the request id.");
     add("503", "Not now: overloaded, stopping, or the store does not answer. See `Retry-After`.");
     if is_named {
