@@ -74,7 +74,11 @@ impl Core {
         }
         self.next_pending += 1;
         let number = self.next_pending;
-        let actor: Arc<str> = Arc::from(format!("worker/{}", request.worker));
+        let caller = Caller {
+            actor: Arc::from(format!("worker/{}", request.worker)),
+            correlation: request.correlation.clone(),
+            ..Caller::engine()
+        };
         let mut pending =
             PendingLease { ticket, parts: 0, granted: Vec::new(), failure: None, request };
         for (ix, nodes) in by_slot {
@@ -93,7 +97,7 @@ impl Core {
             slot.queue.push_back(Waiting::Command {
                 origin: Origin::Lease { request: number, nodes },
                 command: Command::Job(JobCommand::Lease(Arc::new(order))),
-                caller: Caller { actor: Arc::clone(&actor), ..Caller::engine() },
+                caller: caller.clone(),
                 tries: 0,
             });
             self.queued += 1;

@@ -75,6 +75,8 @@ pub struct LeaseRequest {
     pub max: usize,
     /// Until when it may be parked.
     pub wait_until: Millis,
+    /// Of the request that asks.
+    pub correlation: Option<CorrelationId>,
 }
 
 /// A job's wish for its environment's resources. Volatile: asked again after a load of either side.

@@ -236,6 +236,7 @@ async fn work(
         lease_ms: wanted.lease_ms,
         max: wanted.max as usize,
         wait_until: api.engine().now().saturating_add_unsigned(wanted.wait_ms),
+        correlation: Some(caller.correlation.clone()),
     };
     let granted = {
         let _waiting = (wanted.wait_ms > 0).then(|| api.long_poll()).transpose()?;

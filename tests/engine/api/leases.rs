@@ -127,6 +127,20 @@ async fn the_same_claim_gives_the_same_leases() {
 }
 
 #[tokio::test]
+async fn the_history_names_the_request_that_leased() {
+    let service = Service::start().await;
+    let id = service.job(&one_node()).await;
+    let body = json!({"worker": "w"}).to_string();
+    let asked = [("x-request-id", "asked-for-work")];
+    service.call(Method::POST, LEASE, &asked, Some(&body)).await.ok(200);
+    let history = service.get(&format!("/api/v1/jobs/{id}/history")).await.ok(200);
+    let events = history["events"].as_array().expect("events");
+    let leased = events.iter().find(|event| event["type"] == "nodes_leased").expect("a lease");
+    assert_eq!(leased["correlation_id"], "asked-for-work", "{leased}");
+    assert_eq!(leased["actor"], "worker/w");
+}
+
+#[tokio::test]
 async fn bad_lease_requests_and_reports_are_refused_and_store_nothing() {
     let service = Service::start().await;
     service.job(&one_node()).await;

@@ -71,6 +71,7 @@ pub(crate) fn wish(worker: &str, max: usize) -> LeaseRequest {
         lease_ms: 30_000,
         max,
         wait_until: 0,
+        correlation: None,
     }
 }
 
