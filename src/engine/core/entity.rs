@@ -55,11 +55,11 @@ pub(super) enum EntityUndo {
 }
 
 impl EntityEvent {
-    /// Its canonical JSON, one line.
-    pub fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
+    /// Writes its canonical JSON, one line.
+    pub fn encode_into(&self, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
         match self {
-            Self::Job(event) => serde_json::to_vec(event),
-            Self::Environment(event) => serde_json::to_vec(event),
+            Self::Job(event) => serde_json::to_writer(out, event),
+            Self::Environment(event) => serde_json::to_writer(out, event),
         }
     }
 

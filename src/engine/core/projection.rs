@@ -16,6 +16,8 @@ use crate::view::contract::{Columns, Document, JobColumns};
 
 /// How long a deleted subject's seq stays in the view, so that no late flush brings it back.
 const TOMBSTONE_KEPT_MS: Millis = 24 * 3_600 * 1_000;
+/// Most documents are shorter.
+const DOCUMENT_BYTES_USUAL: usize = 1_536;
 /// Documents of one flush.
 const FLUSH_MAX: usize = 2_000;
 
@@ -151,19 +153,26 @@ pub(in crate::engine) fn document(
     let (columns, body) = match entity {
         Entity::Job(job) => {
             let summary = JobSnapshot::of(job).summary_as_changed();
-            (Columns::Job(Box::new(columns(job))), serde_json::to_string(&summary))
+            (Columns::Job(Box::new(columns(job))), json(&summary))
         }
         Entity::Environment(environment) if environment.deleted => {
             let keep_until = environment.updated_at.saturating_add(TOMBSTONE_KEPT_MS);
-            (Columns::Deleted { keep_until }, Ok(String::new()))
+            (Columns::Deleted { keep_until }, Some(String::new()))
         }
         Entity::Environment(environment) => {
             let name = environment.name.to_string();
-            (Columns::Named { name }, serde_json::to_string(&environment.summary()))
+            (Columns::Named { name }, json(&environment.summary()))
         }
     };
-    let body: Arc<str> = Arc::from(body.ok()?);
+    let body: Arc<str> = Arc::from(body?);
     Some(Document { subject: subject.clone(), seq, columns, body })
+}
+
+/// One allocation for most documents instead of a few that grow.
+fn json(summary: &impl serde::Serialize) -> Option<String> {
+    let mut text = Vec::with_capacity(DOCUMENT_BYTES_USUAL);
+    serde_json::to_writer(&mut text, summary).ok()?;
+    String::from_utf8(text).ok()
 }
 
 fn columns(job: &JobState) -> JobColumns {
