@@ -74,13 +74,9 @@ impl Tick for Lag {
             tracing::warn!(lag_ms = lag, behind, "the view's lag passed its bound");
         }
         let next = Some(now.saturating_add(LOOK_MS));
-        let failure = if behind {
-            Some(format!("the view is {lag} ms behind, {} are allowed", self.max_ms))
-        } else if self.engine.view_is_whole() {
-            None
-        } else {
-            Some("the view is being made from the streams: lists are incomplete".to_owned())
-        };
+        // A view that is being made from the streams (always at the first start) is work, not a failure.
+        let failure =
+            behind.then(|| format!("the view is {lag} ms behind, {} are allowed", self.max_ms));
         TickReport { did: u64::from(since.is_some()), next_due: next, failure }
     }
 }
