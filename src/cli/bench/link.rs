@@ -1,6 +1,6 @@
 //! One kept connection that speaks as much HTTP/1.1 as the engine's answers need, written for little work a request:
-//! one write, no allocation once its buffers have grown. Measured against `reqwest` (docs/performance.md), because
-//! the bench shares its two cores with the engine that it measures.
+//! one write, no allocation once its buffers have grown, no pool to ask, because the bench shares its cores with the
+//! engine that it measures.
 //! Absent: TLS, redirects, pools, pipelining; an answer without Content-Length is refused.
 
 use std::time::Duration;
