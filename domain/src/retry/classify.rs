@@ -47,6 +47,9 @@ const fn if_idempotent(again: Again) -> ClassRule {
 /// "Retry up to 2, then escalate": two retries after the first execution, which is also the engine's default policy.
 const BUG: ClassRule = rule(Again::AtMost(3));
 
+/// The word for a failure whose reporter names no class: it says nothing, and the policy alone decides.
+pub const UNCLASSIFIED: &str = "unclassified";
+
 /// Class words and their rules, in the order of the taxonomy.
 const TABLE: &[(&str, ClassRule)] = &[
     ("network.connect", rule(Again::AsPolicy)),
@@ -74,6 +77,7 @@ const TABLE: &[(&str, ClassRule)] = &[
     ("cancelled", rule(Again::Never)),
     ("terminated", rule(Again::Never)),
     ("bug", BUG),
+    (UNCLASSIFIED, rule(Again::AsPolicy)),
 ];
 
 /// What this class says about an error of this type.

@@ -7,6 +7,7 @@ use domain::ids::LeaseId;
 use domain::job::command::Outcome;
 use domain::job::event::AttemptError;
 use domain::refusal::FieldError;
+use domain::retry::classify::UNCLASSIFIED;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -24,8 +25,6 @@ const WARNING_CHARS_MAX: usize = 1_000;
 const ARTIFACTS_BYTES_MAX: usize = 16 * 1_024;
 /// Characters of an error's type and class.
 const ERROR_WORD_CHARS_MAX: usize = 100;
-/// The class of an error whose reporter names none: retried like an error of a server.
-const CLASS_USUAL: &str = "server.error";
 
 /// Completed attempts.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -93,7 +92,7 @@ pub struct AttemptErrorBody {
     /// For people; cut at 4,096 characters.
     #[serde(default)]
     message: String,
-    /// Failure class; absent: server.error.
+    /// Failure class; absent: unclassified, and the policy alone decides.
     #[schema(min_length = 1, max_length = 100, examples("network.connect"))]
     class: Option<String>,
     /// Whether another execution can help; absent: the class decides.
@@ -226,7 +225,7 @@ impl FailItem {
         let at = format!("/items/{position}/error");
         let mut errors = Vec::new();
         let error = self.error;
-        let class = error.class.unwrap_or_else(|| CLASS_USUAL.to_owned());
+        let class = error.class.unwrap_or_else(|| UNCLASSIFIED.to_owned());
         for (field, word) in [("type", &error.error_type), ("class", &class)] {
             let fits = (1..=ERROR_WORD_CHARS_MAX).contains(&word.chars().count())
                 && !word.chars().any(char::is_control);

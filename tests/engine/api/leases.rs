@@ -207,3 +207,22 @@ async fn a_client_that_goes_away_during_a_long_poll_holds_no_lease() {
     }
     assert_eq!(leased[0]["attempt"], 1, "{leased}");
 }
+
+#[tokio::test]
+async fn a_failure_without_a_class_gets_every_execution_of_its_policy() {
+    let service = Service::start().await;
+    let mut job = one_node();
+    job["retry"] = json!({"strategy": "immediate", "max_attempts": 3, "jitter": {"mode": "none"}});
+    let id = service.job(&job).await;
+    for attempt in 1..=3 {
+        let held = lease(&service).await[0].clone();
+        assert_eq!(held["attempt"], attempt);
+        let report = json!({"items": [{"lease": held["lease"], "error": {"type": "Oops", "message": "no"}}]});
+        service.post(FAIL, &report).await.ok(200);
+    }
+    let ended = service.get(&format!("/api/v1/jobs/{id}")).await.ok(200);
+    assert_eq!(
+        (&ended["status"], &ended["error"]["class"]),
+        (&json!("failed"), &json!("unclassified"))
+    );
+}
