@@ -6,38 +6,11 @@
 //! standard output and exits with something else than 0. Absent: any guess from the words of standard error.
 
 use domain::bounds::{ERROR_MESSAGE_CHARS_MAX, RETRY_AFTER_MS_MAX};
+use domain::retry::classify::is_known;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::cli::client::shapes::AttemptError;
-
-/// Every class that an error may have; another one from a child is kept in the details only.
-const CLASSES: [&str; 24] = [
-    "network.connect",
-    "network.reset",
-    "tls.handshake_timeout",
-    "tls.certificate",
-    "timeout.attempt",
-    "timeout.job",
-    "timeout.queue",
-    "heartbeat.missed",
-    "throttled",
-    "server.unavailable",
-    "server.error",
-    "request.timeout",
-    "conflict",
-    "validation",
-    "auth",
-    "forbidden",
-    "not_found",
-    "precondition",
-    "unsupported",
-    "quota.hard",
-    "data",
-    "cancelled",
-    "terminated",
-    "bug",
-];
 
 /// Letters of standard error that become the message; the last ones, for there the reason stands.
 const MESSAGE_CHARS_MAX: usize = 2_000;
@@ -98,7 +71,7 @@ pub(super) fn error_of(ending: Ending, stdout: &[u8], stderr_tail: &str) -> Atte
         Ending::Signal(number) => details.insert("signal".to_owned(), json!(number)),
     };
     let class = match own.class {
-        Some(class) if CLASSES.contains(&class.as_str()) => class,
+        Some(class) if is_known(&class) => class,
         Some(unknown) => {
             details.insert("class".to_owned(), json!(unknown));
             class.to_owned()
@@ -186,7 +159,7 @@ mod tests {
                     (kind, class),
                     "{ending:?}"
                 );
-                assert!(CLASSES.contains(&error.class.as_str()));
+                assert!(is_known(&error.class));
             }
         }
     }
