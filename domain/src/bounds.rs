@@ -59,8 +59,6 @@ pub const PAYLOAD_INLINE_BYTES_MAX: usize = 2 * 1_024;
 pub const SCHEDULE_AHEAD_MS_MAX: i64 = 10 * 365 * 24 * 3_600 * 1_000;
 /// Leases of one attempt that may be given back uncounted because an answer could not be written.
 pub const UNCOUNTED_RELEASES_MAX: u8 = 3;
-/// The first report after a lease was lost is kept as evidence; further ones are only counted in the metrics.
-pub const EVIDENCE_PER_ATTEMPT_MAX: u8 = 1;
 
 /// The limits an operator may change.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -279,11 +279,6 @@ impl GroupId {
     pub fn index(self) -> u8 {
         self.0
     }
-
-    /// The group with this index, if there is one.
-    pub fn from_index(index: u8) -> Option<Self> {
-        (index < bounds::GROUPS).then_some(Self(index))
-    }
 }
 
 /// Fencing token of a lease: grows over the whole life of a node. The upper half is the store's incarnation, so that

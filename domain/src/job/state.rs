@@ -202,11 +202,6 @@ impl JobState {
         self.head.counts[status.index()]
     }
 
-    /// Nodes that take a place under `max_parallel`.
-    pub fn places_taken(&self) -> u32 {
-        self.count(NodeStatus::Ready) + self.count(NodeStatus::Running)
-    }
-
     /// Whether ready nodes may be leased.
     pub fn offers_work(&self) -> bool {
         self.head.ending.is_none()

@@ -99,7 +99,9 @@ impl Core {
                 self.release(ix, slot, outcome);
             }
         } else if !slot.guest && slot.seq > 0 && slot.mark.1.is_none_or(|due| due > self.now) {
-            self.wake_first(slot, round);
+            // A parked or retired subject is marked for its driver before it gets events.
+            self.decide_later(slot, round);
+            self.wake(slot);
         } else {
             self.send_record(slot, round);
         }
@@ -115,9 +117,8 @@ impl Core {
                 Response::Command { answer: Answer::Nothing, shown: None }
             }
             Waiting::Command { command, caller, origin, .. } => {
-                let newest = slot.entity.as_ref().map_or(0, Entity::updated_at);
                 let context = Context {
-                    now: self.now.max(newest),
+                    now: self.now,
                     draw: self.draw_unit(),
                     incarnation: self.incarnation,
                     grace_ms: self.settings.grace_ms,
@@ -200,12 +201,6 @@ impl Core {
             again_at: None,
             was_unknown: false,
         }));
-    }
-
-    /// A parked or retired subject is marked for its driver before it gets events.
-    fn wake_first(&mut self, slot: &mut Slot, round: Round) {
-        self.decide_later(slot, round);
-        self.wake(slot);
     }
 
     /// Takes a round back: it is decided anew when more is known.

@@ -125,14 +125,6 @@ impl Entity {
         (version == SNAPSHOT_VERSION).then_some(entity)
     }
 
-    /// When it changed last.
-    pub fn updated_at(&self) -> Millis {
-        match self {
-            Self::Job(job) => job.head.updated_at,
-            Self::Environment(environment) => environment.newest_at,
-        }
-    }
-
     /// The job, if it is one.
     pub fn job(&self) -> Option<&JobState> {
         match self {

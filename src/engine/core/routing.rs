@@ -145,10 +145,8 @@ impl Core {
     /// tried without a look: the append says whether the stream exists.
     pub(super) fn enqueue(&mut self, subject: &SubjectId, waiting: Waiting, optimistic: bool) {
         let ix = self.slots.find(subject).unwrap_or_else(|| self.open(subject, optimistic));
-        let now = self.now;
         if let Some(slot) = self.slots.get_mut(ix) {
             slot.queue.push_back(waiting);
-            slot.touched_at = now;
             slot.fresh &= slot.phase != Phase::Ready;
             slot.stale |= slot.guest && slot.phase == Phase::Ready && slot.seq > 0;
             self.queued += 1;

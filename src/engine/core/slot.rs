@@ -130,8 +130,6 @@ pub(super) struct Slot {
     pub(super) stale: bool,
     /// The tail was read for what waits now.
     pub(super) fresh: bool,
-    /// When it was touched last, for leaving memory.
-    pub(super) touched_at: Millis,
 }
 
 impl Slot {
@@ -160,7 +158,6 @@ impl Slot {
             nudged: None,
             stale: false,
             fresh: false,
-            touched_at: now,
         }
     }
 
