@@ -126,7 +126,7 @@ impl Core {
             slot.shown = slot.seq;
         } else {
             slot.dirty_since = Some(self.now);
-            self.projection.dirty(ix, self.now);
+            self.projection.dirty(ix, self.now, is_over(slot));
             self.refresh_job(ix, slot);
         }
         if matches!(slot.entity, Some(Entity::Environment(_))) {
@@ -293,7 +293,7 @@ impl Core {
 }
 
 /// Nothing of it is owed any more: it is retired once the view shows it.
-fn is_over(slot: &Slot) -> bool {
+pub(super) fn is_over(slot: &Slot) -> bool {
     match &slot.entity {
         Some(Entity::Job(job)) => job.head.status.is_over(),
         Some(Entity::Environment(environment)) => {

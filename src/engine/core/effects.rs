@@ -13,6 +13,7 @@ use domain::node::status::NodeStatus;
 
 use crate::engine::core::Core;
 use crate::engine::core::dispatch::{Entry, QueueKey, score};
+use crate::engine::core::driver::is_over;
 use crate::engine::core::entity::{Entity, EntityEvent};
 use crate::engine::core::slot::{ASK_TIMER, JOB_TIMER, LeaseTime, Slot};
 
@@ -26,7 +27,7 @@ impl Core {
         if slot.guest {
             return;
         }
-        self.projection.dirty(ix, self.now);
+        self.projection.dirty(ix, self.now, is_over(slot));
         let mut nodes = BTreeSet::new();
         let mut whole_job = false;
         for event in events {

@@ -1,7 +1,8 @@
 //! What the view must show: dirty subjects become documents at commit points, folded, one flush at a time. A document
-//! is made only of a committed state.
+//! is made only of a committed state. When much changes, what is over goes first and what still runs waits a little
+//! longer, so that a short job costs one document and not one for each of its steps.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use domain::ids::{Millis, SubjectId};
@@ -9,6 +10,7 @@ use domain::job::state::JobState;
 use domain::job::summary::JobSnapshot;
 
 use crate::engine::core::Core;
+use crate::engine::core::driver::is_over;
 use crate::engine::core::entity::Entity;
 use crate::engine::core::message::Output;
 use crate::engine::core::slot::Slot;
@@ -18,8 +20,12 @@ use crate::view::contract::{Columns, Document, JobColumns};
 const TOMBSTONE_KEPT_MS: Millis = 24 * 3_600 * 1_000;
 /// Most documents are shorter.
 const DOCUMENT_BYTES_USUAL: usize = 1_536;
-/// Documents of one flush.
+/// Documents of one flush, so that making them holds the core up for few milliseconds.
 const FLUSH_MAX: usize = 2_000;
+/// With at most so many changed subjects each flush shows all of them.
+const ALL_SHOWN_MAX: usize = 500;
+/// With more, one that still runs is shown only when it has been changed for so long, milliseconds.
+const FOLDED_MS: Millis = 300;
 
 /// What is not shown yet.
 #[derive(Debug, Default)]
@@ -27,6 +33,8 @@ pub(super) struct Projection {
     dirty: BTreeMap<u32, Millis>,
     /// The same, oldest first.
     by_age: BTreeSet<(Millis, u32)>,
+    /// Those of them that are over, in the order in which they ended: they will not change again.
+    over: VecDeque<u32>,
     /// Dirty and in the middle of an append: their documents are made at the next commit.
     waited: BTreeSet<u32>,
     made: Vec<Document>,
@@ -39,10 +47,29 @@ pub(super) struct Projection {
 }
 
 impl Projection {
-    pub(super) fn dirty(&mut self, ix: u32, now: Millis) {
+    pub(super) fn dirty(&mut self, ix: u32, now: Millis, over: bool) {
         let since = self.take(ix).map_or(now, |since| since.min(now));
         self.dirty.insert(ix, since);
         self.by_age.insert((since, ix));
+        if over {
+            self.over.push_back(ix);
+        }
+    }
+
+    /// Those whose documents are due, at most [`FLUSH_MAX`]: of few all, of many what is over and what is old.
+    fn due(&mut self, now: Millis) -> Vec<u32> {
+        if self.dirty.len() <= ALL_SHOWN_MAX {
+            self.over.clear();
+            return self.by_age.iter().map(|(_, ix)| *ix).collect();
+        }
+        let old = (now.saturating_sub(FOLDED_MS), u32::MAX);
+        let mut due: Vec<u32> =
+            self.by_age.range(..=old).map(|(_, ix)| *ix).take(FLUSH_MAX).collect();
+        while due.len() < FLUSH_MAX {
+            let Some(ix) = self.over.pop_front() else { break };
+            due.push(ix);
+        }
+        due
     }
 
     fn take(&mut self, ix: u32) -> Option<Millis> {
@@ -100,9 +127,7 @@ impl Core {
         if self.projection.under_way || !due {
             return;
         }
-        let dirty: Vec<u32> =
-            self.projection.by_age.iter().map(|(_, ix)| *ix).take(FLUSH_MAX).collect();
-        for ix in dirty {
+        for ix in self.projection.due(self.now) {
             let Some(mut slot) = self.slots.take(ix) else { continue };
             if slot.is_settled() {
                 self.make_document(ix, &mut slot);
@@ -129,6 +154,7 @@ impl Core {
         for (subject, seq) in shown {
             let Some(ix) = self.slots.find(subject) else { continue };
             let Some(slot) = self.slots.get_mut(ix) else { continue };
+            let over = is_over(slot);
             if slot.flushing == Some(*seq) {
                 slot.flushing = None;
             }
@@ -137,7 +163,7 @@ impl Core {
             } else {
                 // As old as before: the view is no less behind for having failed.
                 slot.dirty_since.get_or_insert(since);
-                self.projection.dirty(ix, since);
+                self.projection.dirty(ix, since, over);
             }
             self.leave_checks.insert(ix);
         }

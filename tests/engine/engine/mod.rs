@@ -5,4 +5,5 @@ mod environments;
 mod leases;
 mod parking;
 mod runs;
+mod showing;
 mod two_engines;
