@@ -4,10 +4,10 @@
 //! arrived.
 
 mod outside;
+mod replies;
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use domain::ids::{GroupId, Millis, SubjectId};
@@ -17,8 +17,9 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use self::replies::Replies;
 use crate::engine::core::message::{
-    Caller, Command, EngineId, Granted, Input, Output, Request, Response, Ticket,
+    Caller, Command, EngineId, Granted, Input, LeaseRequest, Output, Request, Response, Ticket,
 };
 use crate::engine::core::{Core, CoreSettings};
 use crate::engine::handle::{Engine, Gauges};
@@ -33,8 +34,6 @@ const CHANNEL_MAX: usize = 65_536;
 const HEARD_MAX: usize = 4_096;
 /// Streams read at once.
 const LOADS_MAX: usize = 64;
-/// Parked requests whose clients are looked after before work is given to them.
-const SERVED_LOOK: usize = 64;
 /// Marks read at once.
 const MARKS_PAGE: usize = 5_000;
 /// How often parked subjects that become due are looked for; marks due until a little after the next look are taken.
@@ -45,6 +44,8 @@ const LOOK_EVERY_MS: Millis = 5_000;
 pub enum Message {
     /// One request.
     Ask {
+        /// Drawn by whoever asks.
+        ticket: Ticket,
         /// What.
         request: Request,
         /// For the answer.
@@ -52,8 +53,22 @@ pub enum Message {
         /// By another engine.
         forwarded: bool,
     },
-    /// Many requests at once.
-    AskAll(Vec<(Request, oneshot::Sender<Response>)>),
+    /// Many requests at once, answered together.
+    AskAll {
+        /// The ticket of the first; the others have those that follow.
+        first: Ticket,
+        /// What.
+        requests: Vec<Request>,
+        /// For the answers, in order; none: nobody waits for them.
+        reply: Option<oneshot::Sender<Vec<Response>>>,
+        /// The work that is wanted after them; its ticket is the one before the first.
+        next: Option<(LeaseRequest, oneshot::Sender<Response>)>,
+    },
+    /// Nobody waits any more for the answer to a request for work.
+    Gone {
+        /// Which.
+        ticket: Ticket,
+    },
     /// Something that was asked of the outside came back.
     Came(Input),
     /// Finish what is under way, then end.
@@ -113,6 +128,7 @@ pub async fn start(
         clock: Arc::clone(&clock),
         ids: parts.surroundings.ids.clone(),
         gauges: Arc::clone(&gauges),
+        tickets: Arc::new(AtomicU64::new(1)),
     };
     let executor = Executor {
         core,
@@ -124,8 +140,7 @@ pub async fn start(
         groups: driven(&parts.drivers, parts.me),
         append_deadline: parts.append_deadline,
         returns,
-        replies: HashMap::new(),
-        next_ticket: 0,
+        replies: Replies::default(),
         loads: Arc::new(Semaphore::new(LOADS_MAX)),
         stopping: false,
         under_way: 0,
@@ -152,9 +167,7 @@ struct Executor {
     groups: Vec<GroupId>,
     append_deadline: Duration,
     returns: mpsc::UnboundedSender<Input>,
-    /// Looked up by ticket only.
-    replies: HashMap<Ticket, oneshot::Sender<Response>>,
-    next_ticket: Ticket,
+    replies: Replies,
     loads: Arc<Semaphore>,
     stopping: bool,
     /// Writes whose outcome is not back yet.
@@ -213,7 +226,6 @@ impl Executor {
     }
 
     fn turn(&mut self) {
-        self.drop_gone();
         let now = self.clock.now_ms();
         self.core.turn(now);
         while let Some(output) = self.core.poll() {
@@ -244,10 +256,17 @@ impl Executor {
 
     fn hear(&mut self, message: Message) {
         match message {
-            Message::Ask { request, reply, forwarded } => self.ask(request, reply, forwarded),
-            Message::AskAll(all) => {
-                for (request, reply) in all {
-                    self.ask(request, reply, false);
+            Message::Ask { ticket, request, reply, forwarded } => {
+                self.replies.wait(ticket, reply);
+                let input = Input::Request { ticket, request, forwarded };
+                self.core.handle(self.clock.now_ms(), input);
+            }
+            Message::AskAll { first, requests, reply, next } => {
+                self.ask_all(first, requests, reply, next);
+            }
+            Message::Gone { ticket } => {
+                if self.replies.forget(ticket) {
+                    self.core.handle(self.clock.now_ms(), Input::Gone { ticket });
                 }
             }
             Message::Came(input) => self.core.handle(self.clock.now_ms(), input),
@@ -255,25 +274,25 @@ impl Executor {
         }
     }
 
-    fn ask(&mut self, request: Request, reply: oneshot::Sender<Response>, forwarded: bool) {
-        self.next_ticket += 1;
-        let ticket = self.next_ticket;
-        self.replies.insert(ticket, reply);
-        self.core.handle(self.clock.now_ms(), Input::Request { ticket, request, forwarded });
-    }
-
-    /// Parked requests of clients that went away are let go of before work is given to them.
-    fn drop_gone(&mut self) {
-        loop {
-            let mut gone = self.core.about_to_be_served(SERVED_LOOK);
-            gone.retain(|ticket| self.replies.get(ticket).is_none_or(oneshot::Sender::is_closed));
-            if gone.is_empty() {
-                return;
-            }
-            for ticket in gone {
-                self.replies.remove(&ticket);
-                self.core.handle(self.clock.now_ms(), Input::Gone { ticket });
-            }
+    fn ask_all(
+        &mut self,
+        first: Ticket,
+        requests: Vec<Request>,
+        reply: Option<oneshot::Sender<Vec<Response>>>,
+        next: Option<(LeaseRequest, oneshot::Sender<Response>)>,
+    ) {
+        let now = self.clock.now_ms();
+        if let Some((request, reply)) = next {
+            let ticket = first - 1;
+            self.replies.wait(ticket, reply);
+            let request = Request::NextWork { request, reports: requests.len() as u64 };
+            self.core.handle(now, Input::Request { ticket, request, forwarded: false });
+        }
+        if let Some(reply) = reply {
+            self.replies.wait_for_all(first, requests.len(), reply);
+        }
+        for (request, ticket) in requests.into_iter().zip(first..) {
+            self.core.handle(now, Input::Request { ticket, request, forwarded: false });
         }
     }
 
@@ -352,11 +371,7 @@ impl Executor {
     }
 
     fn reply(&mut self, ticket: Ticket, response: Response) {
-        let unheard = match self.replies.remove(&ticket) {
-            Some(reply) => reply.send(response).err(),
-            None => Some(response),
-        };
-        if let Some(Response::Leases(granted)) = unheard {
+        if let Some(Response::Leases(granted)) = self.replies.answer(ticket, response) {
             for lease in granted {
                 self.give_back(&lease);
             }

@@ -1,12 +1,12 @@
 //! What everything above the engine asks it: typed requests to the core, and reads of streams for what the core does
 //! not keep. Cheap to clone.
-//! Always holds: an answer to a change leaves only after its append; a lease whose asker is gone is given back.
+//! Always holds: an answer to a change leaves only after its append. Absent: work for workers (`work`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use domain::ids::{JobId, LeaseId, Millis, Namespace, SubjectId};
-use domain::job::command::{Answer, JobCommand, Report, Submission};
+use domain::job::command::{Answer, JobCommand, Submission};
 use domain::job::summary::JobSnapshot;
 use domain::refusal::Refusal;
 use tokio::sync::{mpsc, oneshot};
@@ -14,8 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::engine::core::CoreCounts;
 use crate::engine::core::entity::Entity;
 use crate::engine::core::message::{
-    Caller, Command, Failure, Granted, Input, LeaseRequest, QueueFacts, Request, Response, Shown,
-    WorkerFacts,
+    Caller, Command, Failure, Input, QueueFacts, Request, Response, Shown, Ticket, WorkerFacts,
 };
 use crate::engine::executor::Message;
 use crate::engine::loader;
@@ -84,17 +83,6 @@ pub struct Changed<T> {
     pub replayed: bool,
 }
 
-/// What became of one report.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reported {
-    /// It counts.
-    Recorded,
-    /// It counted before.
-    Replayed,
-    /// It does not count.
-    Refused(EngineError),
-}
-
 /// An attempt is kept until then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kept {
@@ -115,6 +103,8 @@ pub struct Engine {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) ids: Ids,
     pub(super) gauges: Arc<Gauges>,
+    /// The next ticket.
+    pub(super) tickets: Arc<AtomicU64>,
 }
 
 /// Numbers that the executor publishes after each turn, for metrics and health.
@@ -168,28 +158,29 @@ impl Engine {
     /// `Stopping` when the engine is gone.
     pub async fn ask(&self, request: Request) -> Result<Response, EngineError> {
         let (reply, answer) = oneshot::channel();
-        let message = Message::Ask { request, reply, forwarded: false };
+        let message = Message::Ask { ticket: self.draw(1), request, reply, forwarded: false };
         self.inputs.send(message).await.map_err(|_| EngineError::Stopping)?;
         answer.await.map_err(|_| EngineError::Stopping)
     }
 
-    /// Asks many things at once: they reach the core together.
+    /// The first of so many tickets.
+    pub(super) fn draw(&self, tickets: u64) -> Ticket {
+        self.tickets.fetch_add(tickets, Ordering::Relaxed)
+    }
+
+    /// Asks many things at once: they reach the core together, and their answers come together.
     async fn ask_all(&self, requests: Vec<Request>) -> Vec<Result<Response, EngineError>> {
-        let (mut asked, mut answers) =
-            (Vec::with_capacity(requests.len()), Vec::with_capacity(requests.len()));
-        for request in requests {
-            let (reply, answer) = oneshot::channel();
-            asked.push((request, reply));
-            answers.push(answer);
+        let count = requests.len();
+        if count == 0 {
+            return Vec::new();
         }
-        if self.inputs.send(Message::AskAll(asked)).await.is_err() {
-            return answers.iter().map(|_| Err(EngineError::Stopping)).collect();
+        let (reply, answers) = oneshot::channel();
+        let first = self.draw(count as u64);
+        let message = Message::AskAll { first, requests, reply: Some(reply), next: None };
+        if self.inputs.send(message).await.is_err() {
+            return stopping(count);
         }
-        let mut responses = Vec::with_capacity(answers.len());
-        for answer in answers {
-            responses.push(answer.await.map_err(|_| EngineError::Stopping));
-        }
-        responses
+        answered(answers, count).await
     }
 
     /// Makes a job. The same submission again gives the job as it was made.
@@ -284,45 +275,6 @@ impl Engine {
         }
     }
 
-    /// Work for a worker, perhaps none.
-    ///
-    /// # Errors
-    /// What keeps the engine from answering.
-    pub async fn lease(&self, request: LeaseRequest) -> Result<Vec<Granted>, EngineError> {
-        match self.ask(Request::Lease(request)).await? {
-            Response::Leases(granted) => Ok(granted),
-            Response::Failed(failure) => Err(failure.into()),
-            _ => Ok(Vec::new()),
-        }
-    }
-
-    /// Reports on attempts; an answer each, in order.
-    pub async fn report(
-        &self,
-        namespace: &Namespace,
-        reports: Vec<(JobId, Report, Caller)>,
-    ) -> Vec<Reported> {
-        let requests = reports.into_iter().map(|(job, report, caller)| {
-            let subject = SubjectId::job(namespace.clone(), job);
-            job_request(&subject, JobCommand::Report(Box::new(report)), caller)
-        });
-        let responses = self.ask_all(requests.collect()).await;
-        responses
-            .into_iter()
-            .map(|response| match response {
-                Ok(Response::Command { answer: Answer::RecordedBefore, .. }) => Reported::Replayed,
-                Ok(
-                    Response::Command { answer: Answer::Refused(refusal), .. }
-                    | Response::Refused(refusal),
-                ) => Reported::Refused(refusal.into()),
-                Ok(Response::Command { .. }) => Reported::Recorded,
-                Ok(Response::Failed(failure)) => Reported::Refused(failure.into()),
-                Ok(_) => Reported::Refused(EngineError::Unavailable),
-                Err(error) => Reported::Refused(error),
-            })
-            .collect()
-    }
-
     /// Keeps attempts; an answer each, in order.
     pub async fn heartbeat(
         &self,
@@ -377,6 +329,21 @@ impl Engine {
     pub async fn stop(&self) {
         let _ = self.inputs.send(Message::Stop).await;
     }
+}
+
+/// Answers that come together.
+pub(super) async fn answered(
+    answers: oneshot::Receiver<Vec<Response>>,
+    count: usize,
+) -> Vec<Result<Response, EngineError>> {
+    match answers.await {
+        Ok(responses) => responses.into_iter().map(Ok).collect(),
+        Err(_) => stopping(count),
+    }
+}
+
+pub(super) fn stopping(count: usize) -> Vec<Result<Response, EngineError>> {
+    std::iter::repeat_with(|| Err(EngineError::Stopping)).take(count).collect()
 }
 
 pub(super) fn job_request(subject: &SubjectId, command: JobCommand, caller: Caller) -> Request {

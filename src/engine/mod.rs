@@ -9,3 +9,4 @@ pub mod loader;
 mod reads;
 pub mod rebuild;
 mod undelivered;
+pub mod work;

@@ -4,9 +4,8 @@
 use domain::ids::{LeaseId, Namespace, SubjectId};
 use domain::job::command::{JobCommand, Outcome, Report};
 use domain::payload::Hash;
-use tokio::sync::oneshot;
 
-use crate::engine::core::message::Caller;
+use crate::engine::core::message::{Caller, Request};
 use crate::engine::executor::Message;
 use crate::engine::handle::{Engine, job_request};
 
@@ -23,8 +22,11 @@ impl Engine {
             };
             let subject = SubjectId::job(namespace.clone(), lease.job);
             let command = JobCommand::Report(Box::new(report));
-            (job_request(&subject, command, Caller::engine()), oneshot::channel().0)
+            job_request(&subject, command, Caller::engine())
         });
-        let _ = self.inputs.try_send(Message::AskAll(asked.collect()));
+        let requests: Vec<Request> = asked.collect();
+        let first = self.draw(requests.len() as u64);
+        let message = Message::AskAll { first, requests, reply: None, next: None };
+        let _ = self.inputs.try_send(message);
     }
 }

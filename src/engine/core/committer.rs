@@ -10,7 +10,7 @@ use domain::job::command::{Answer, Context, JobCommand};
 use crate::engine::core::Core;
 use crate::engine::core::entity::{self, Entity, EntityEvent};
 use crate::engine::core::message::{Command, Failure, Output, Response};
-use crate::engine::core::slot::{InFlight, Origin, Outcome, Phase, Slot, Waiting};
+use crate::engine::core::slot::{InFlight, Origin, Outcome, Slot, Waiting};
 use crate::event_store::contract::{AppendItem, Nudge, Payload, Record};
 
 /// Events of one record; more wait for the next.
@@ -19,9 +19,9 @@ const RECORD_EVENTS_MAX: usize = 1_000;
 /// Most events are shorter: one allocation instead of a few that grow.
 const EVENT_BYTES_USUAL: usize = 768;
 
-/// A record in the making.
+/// A record in the making. Open within one turn only.
 #[derive(Debug)]
-struct Round {
+pub(super) struct Round {
     body: Vec<u8>,
     events: Vec<EntityEvent>,
     payloads: Vec<Payload>,
@@ -30,69 +30,113 @@ struct Round {
     submits: bool,
 }
 
+impl Round {
+    fn on(entity: Option<&Entity>) -> Self {
+        Self {
+            body: Vec::new(),
+            events: Vec::new(),
+            payloads: Vec::new(),
+            outcomes: Vec::new(),
+            undo: entity::undo_for(entity),
+            submits: false,
+        }
+    }
+}
+
 impl Core {
+    /// Decides what waits, then the requests for work on top of it, so that a node that became ready a moment ago is
+    /// leased by the same append that made it so.
     pub(super) fn decide_runnable(&mut self) {
-        while self.in_flight < self.settings.appends_in_flight_max {
-            let Some(ix) = self.runnable.pop_front() else { break };
-            self.decide_slot(ix);
-            if self.batch_events >= self.settings.batch_events_max
-                || self.batch_bytes >= self.settings.batch_bytes_max
-            {
+        while self.has_to_decide() {
+            while self.in_flight < self.settings.appends_in_flight_max {
+                let Some(ix) = self.runnable.pop_front() else { break };
+                let has_room = self.decide_slot(ix);
+                if !has_room
+                    || self.batch_events >= self.settings.batch_events_max
+                    || self.batch_bytes >= self.settings.batch_bytes_max
+                {
+                    self.close_batch();
+                }
+            }
+            // The rounds stay open until nobody wants more of them.
+            if !self.serve_waiting() {
                 self.close_batch();
             }
         }
     }
 
+    /// Whether this turn has something to decide. What is let go of as a batch closes may be asked for again.
+    pub(super) fn has_to_decide(&self) -> bool {
+        let decides =
+            !self.runnable.is_empty() && self.in_flight < self.settings.appends_in_flight_max;
+        decides || !self.open.is_empty() || self.has_to_serve()
+    }
+
     /// Sends what has gathered.
-    pub(super) fn close_batch(&mut self) {
+    fn close_batch(&mut self) {
+        for ix in std::mem::take(&mut self.open) {
+            let Some(mut slot) = self.slots.take(ix) else { continue };
+            if let Some(round) = slot.round.take() {
+                self.close_round(ix, &mut slot, *round);
+            }
+            self.resume(ix, slot);
+        }
+        self.batch_events = 0;
+        self.batch_bytes = 0;
         if self.batch.is_empty() {
             return;
         }
         self.in_flight += 1;
-        self.batch_events = 0;
-        self.batch_bytes = 0;
         let nudges = std::mem::take(&mut self.batch_nudges);
         let items = std::mem::take(&mut self.batch);
         self.outputs.push_back(Output::Append { nudges, items });
     }
 
-    fn decide_slot(&mut self, ix: u32) {
-        let Some(mut slot) = self.slots.take(ix) else { return };
-        let ready = slot.phase == Phase::Ready && slot.is_settled() && !slot.queue.is_empty();
+    /// Answers whether the record it goes into has room for more.
+    fn decide_slot(&mut self, ix: u32) -> bool {
+        let Some(mut slot) = self.slots.take(ix) else { return true };
+        let ready = slot.may_decide() && !slot.queue.is_empty();
+        let mut has_room = true;
         if let Some(reason) = slot.damaged.clone() {
             self.refuse_all(ix, &mut slot, &Failure::Damaged(reason));
         } else if ready && slot.guest && slot.stale {
             // Somebody else drives it: what is said about it rests on its newest events.
             self.catch_up(&mut slot);
         } else if ready {
-            self.decide_round(ix, &mut slot);
+            has_room = self.decide_round(ix, &mut slot);
         }
         self.resume(ix, slot);
+        has_room
     }
 
-    fn decide_round(&mut self, ix: u32, slot: &mut Slot) {
-        let mut round = Round {
-            body: Vec::new(),
-            events: Vec::new(),
-            payloads: Vec::new(),
-            outcomes: Vec::new(),
-            undo: entity::undo_for(slot.entity.as_ref()),
-            submits: false,
-        };
-        while round.events.len() < RECORD_EVENTS_MAX
-            && round.body.len() < self.settings.batch_bytes_max
-        {
-            let Some(waiting) = slot.queue.pop_front() else { break };
+    fn decide_round(&mut self, ix: u32, slot: &mut Slot) -> bool {
+        let mut round = slot.round.take().unwrap_or_else(|| {
+            self.open.push(ix);
+            Box::new(Round::on(slot.entity.as_ref()))
+        });
+        let (events, bytes) = (round.events.len(), round.body.len());
+        let mut has_room = true;
+        while has_room && let Some(waiting) = slot.queue.pop_front() {
             self.queued -= 1;
             let response = self.decide_one(slot, &waiting, &mut round);
             round.outcomes.push(Outcome { waiting, response });
+            has_room = round.events.len() < RECORD_EVENTS_MAX
+                && round.body.len() < self.settings.batch_bytes_max;
         }
+        self.batch_events += round.events.len() - events;
+        self.batch_bytes += round.body.len() - bytes;
+        self.offer_early(ix, slot, &round.events[events..]);
+        slot.round = Some(round);
+        has_room
+    }
+
+    fn close_round(&mut self, ix: u32, slot: &mut Slot, round: Round) {
         let refuses = |outcome: &Outcome| {
             matches!(outcome.response, Response::Refused(_) | Response::Read(None))
         };
         let fresh = std::mem::take(&mut slot.fresh) || self.settings.alone || slot.guest;
         if round.events.is_empty() && !fresh && round.outcomes.iter().any(refuses) {
-            self.decide_later(slot, round);
+            self.decide_later(ix, slot, round);
             self.catch_up(slot);
         } else if round.events.is_empty() {
             for outcome in round.outcomes {
@@ -100,7 +144,7 @@ impl Core {
             }
         } else if !slot.guest && slot.seq > 0 && slot.mark.1.is_none_or(|due| due > self.now) {
             // A parked or retired subject is marked for its driver before it gets events.
-            self.decide_later(slot, round);
+            self.decide_later(ix, slot, round);
             self.wake(slot);
         } else {
             self.send_record(slot, round);
@@ -154,6 +198,7 @@ impl Core {
                     round.submits |= matches!(command, Command::Job(JobCommand::Submit(_)));
                     round.events.push(event);
                 }
+                self.batch_bytes += decision.payloads.iter().map(|p| p.bytes.len()).sum::<usize>();
                 let stored = decision.payloads.into_iter();
                 round.payloads.extend(stored.map(|p| Payload { hash: p.sha256.0, bytes: p.bytes }));
                 let shows =
@@ -185,9 +230,6 @@ impl Core {
             wake: (slot.seq == 0).then_some(self.now),
             may_use_reserve: !round.submits,
         };
-        self.batch_events += round.events.len();
-        self.batch_bytes +=
-            item.record.body.len() + item.payloads.iter().map(|p| p.bytes.len()).sum::<usize>();
         if slot.guest {
             self.batch_nudges
                 .push(Nudge { subject: slot.subject.clone(), seq: slot.seq + u64::from(count) });
@@ -204,8 +246,8 @@ impl Core {
     }
 
     /// Takes a round back: it is decided anew when more is known.
-    fn decide_later(&mut self, slot: &mut Slot, round: Round) {
-        entity::undo(&mut slot.entity, round.undo);
+    fn decide_later(&mut self, ix: u32, slot: &mut Slot, round: Round) {
+        self.take_back(ix, slot, round.undo, &round.events);
         for outcome in round.outcomes.into_iter().rev() {
             slot.queue.push_front(outcome.waiting);
             self.queued += 1;

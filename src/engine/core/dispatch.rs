@@ -49,7 +49,8 @@ pub(super) struct Dispatch {
     stirred: BTreeSet<QueueKey>,
     workers: BTreeMap<(Namespace, WorkerName), WorkerFacts>,
     parked_until: BTreeSet<(Millis, Ticket)>,
-    parked_at: BTreeMap<Ticket, QueueKey>,
+    /// Where, and until when.
+    parked_at: BTreeMap<Ticket, (QueueKey, Millis)>,
 }
 
 /// The place of a node that became ready then, with this priority.
@@ -158,34 +159,44 @@ impl Dispatch {
         });
     }
 
-    /// Parked requests that work has come for, those to be served first, at most `max`: whoever carries answers can
-    /// say which of them have nobody waiting any more before work is given to them.
-    pub(super) fn about_to_be_served(&self, max: usize) -> Vec<Ticket> {
-        let queues = self.stirred.iter().filter_map(|key| self.queues.get(key));
-        queues.flat_map(|queue| queue.parked.iter().map(|(ticket, _)| *ticket)).take(max).collect()
-    }
-
-    /// Parks a request until there is work. Answers whether there was room.
-    pub(super) fn park(&mut self, ticket: Ticket, request: LeaseRequest) -> bool {
+    /// Parks a request until there is work, or until then. Answers whether there was room.
+    pub(super) fn park(&mut self, ticket: Ticket, request: LeaseRequest, until: Millis) -> bool {
         let key = (request.namespace.clone(), request.queue.clone());
         let queue = self.queues.entry(key.clone()).or_default();
         if queue.parked.len() >= PARKED_MAX {
             return false;
         }
-        self.parked_until.insert((request.wait_until, ticket));
-        self.parked_at.insert(ticket, key);
+        self.parked_until.insert((until, ticket));
+        self.parked_at.insert(ticket, (key, until));
         queue.parked.push_back((ticket, request));
         true
     }
 
+    /// A request that was parked for longer than it asked waits as long as it asked from now on.
+    pub(super) fn waits_for_itself(&mut self, ticket: Ticket) {
+        let Some((key, until)) = self.parked_at.get_mut(&ticket) else { return };
+        let Some(queue) = self.queues.get(key) else { return };
+        let Some((_, request)) = queue.parked.iter().find(|(parked, _)| *parked == ticket) else {
+            return;
+        };
+        self.parked_until.remove(&(*until, ticket));
+        *until = request.wait_until;
+        self.parked_until.insert((*until, ticket));
+    }
+
     /// Takes a parked request away.
     pub(super) fn unpark(&mut self, ticket: Ticket) -> Option<LeaseRequest> {
-        let key = self.parked_at.remove(&ticket)?;
+        let (key, until) = self.parked_at.remove(&ticket)?;
         let queue = self.queues.get_mut(&key)?;
         let position = queue.parked.iter().position(|(parked, _)| *parked == ticket)?;
         let (_, request) = queue.parked.remove(position)?;
-        self.parked_until.remove(&(request.wait_until, ticket));
+        self.parked_until.remove(&(until, ticket));
         Some(request)
+    }
+
+    /// Whether a queue got work that somebody may wait for.
+    pub(super) fn is_stirred(&self) -> bool {
+        !self.stirred.is_empty()
     }
 
     /// The next parked request of a queue that got work, oldest first, as long as there is work.

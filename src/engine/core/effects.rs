@@ -2,7 +2,6 @@
 //! view must show, what other subjects must hear.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
 
 use domain::ids::Millis;
 use domain::job::due;
@@ -28,17 +27,14 @@ impl Core {
             return;
         }
         self.projection.dirty(ix, self.now, is_over(slot));
-        let mut nodes = BTreeSet::new();
-        let mut whole_job = false;
-        for event in events {
-            let EntityEvent::Job(event) = event else { continue };
-            touched(event, &mut nodes);
-            whole_job |= concerns_whole_job(event);
-        }
-        if whole_job {
+        let concerns_all = |event: &EntityEvent| match event {
+            EntityEvent::Job(event) => concerns_whole_job(event),
+            EntityEvent::Environment(_) => false,
+        };
+        if events.iter().any(concerns_all) {
             self.refresh_job(ix, slot);
         } else {
-            for node in nodes {
+            for node in touched(events) {
                 self.refresh_node(ix, slot, node);
             }
         }
@@ -85,11 +81,6 @@ impl Core {
         let Some(state) = job.nodes.get(node as usize) else { return };
         let spec = &job.plan.nodes[node as usize];
         let key: QueueKey = (job.namespace.clone(), spec.queue.clone());
-        let action = spec.action_type.clone();
-        let ready = state.status == NodeStatus::Ready
-            && job.offers_work()
-            && !slot.reserved.contains(&node);
-        let wanted = ready.then(|| score(state.since, job.priority_of(node)));
         let running = (state.status == NodeStatus::Running)
             .then_some((state.epoch, u64::from(state.lease_ms)));
         let dues = due::node_dues(job, node);
@@ -98,21 +89,59 @@ impl Core {
             .get(&node)
             .map(|claim| (key.0.clone(), claim.worker.clone(), claim.claim.clone()));
 
-        let offered = slot.offered.get(&node).copied();
-        if offered != wanted {
-            if let Some(score) = offered {
-                slot.offered.remove(&node);
-                self.dispatch.withdraw(&key, action.as_ref(), Entry { score, slot: ix, node });
-            }
-            if let Some(score) = wanted {
-                slot.offered.insert(node, score);
-                self.dispatch.offer(&key, action.as_ref(), Entry { score, slot: ix, node });
-            }
-        }
+        self.refresh_offer(ix, slot, node);
         self.refresh_lease(ix, slot, node, running, &key);
         self.refresh_claim(ix, node, running.is_some(), claim);
         for (_, at) in dues.into_iter().flatten() {
             self.arm(ix, slot, at, node);
+        }
+    }
+
+    /// Whether a node is offered, and with which score, as the state has it.
+    pub(super) fn refresh_offer(&mut self, ix: u32, slot: &mut Slot, node: u32) {
+        if slot.guest || slot.damaged.is_some() {
+            return;
+        }
+        let Some(job) = slot.entity.as_ref().and_then(Entity::job) else { return };
+        let Some(state) = job.nodes.get(node as usize) else { return };
+        let ready = state.status == NodeStatus::Ready
+            && job.offers_work()
+            && !slot.reserved.contains(&node);
+        let wanted = ready.then(|| score(state.since, job.priority_of(node)));
+        if slot.offered.get(&node).copied() == wanted {
+            return;
+        }
+        self.withdraw(ix, slot, node);
+        if let (Some(score), Some(job)) = (wanted, slot.entity.as_ref().and_then(Entity::job)) {
+            let (key, action) = queue_of(job, node);
+            slot.offered.insert(node, score);
+            self.dispatch.offer(&key, action.as_ref(), Entry { score, slot: ix, node });
+        }
+    }
+
+    /// What has been decided and is not durable yet is offered already: a lease is decided on top of it and leaves
+    /// with it, or is decided again without it.
+    pub(super) fn offer_early(&mut self, ix: u32, slot: &mut Slot, events: &[EntityEvent]) {
+        for node in touched(events) {
+            self.refresh_offer(ix, slot, node);
+        }
+    }
+
+    /// Nobody knows when work on these can be leased: nothing of it is offered meanwhile.
+    pub(super) fn withdraw_all(&mut self, ix: u32, nodes: &[u32]) {
+        let Some(mut slot) = self.slots.take(ix) else { return };
+        for node in nodes {
+            self.withdraw(ix, &mut slot, *node);
+        }
+        self.slots.put(ix, slot);
+    }
+
+    /// Takes an offer back.
+    pub(super) fn withdraw(&mut self, ix: u32, slot: &mut Slot, node: u32) {
+        let Some(job) = slot.entity.as_ref().and_then(Entity::job) else { return };
+        if let Some(score) = slot.offered.remove(&node) {
+            let (key, action) = queue_of(job, node);
+            self.dispatch.withdraw(&key, action.as_ref(), Entry { score, slot: ix, node });
         }
     }
 
@@ -176,11 +205,16 @@ fn queue_of(job: &JobState, node: u32) -> (QueueKey, Option<domain::ids::ActionT
     ((job.namespace.clone(), spec.queue.clone()), spec.action_type.clone())
 }
 
-/// The nodes an event is about.
-fn touched(event: &JobEvent, nodes: &mut BTreeSet<u32>) {
-    for change in &event.nodes {
-        nodes.extend(change.at.iter());
+/// The nodes that events are about, ascending.
+pub(super) fn touched(events: &[EntityEvent]) -> Vec<u32> {
+    let mut nodes = Vec::new();
+    for event in events {
+        let EntityEvent::Job(event) = event else { continue };
+        nodes.extend(event.nodes.iter().flat_map(|change| change.at.iter()));
     }
+    nodes.sort_unstable();
+    nodes.dedup();
+    nodes
 }
 
 /// Whether offers of all nodes may have changed.

@@ -38,18 +38,61 @@ pub(super) struct PendingLease {
     failure: Option<Failure>,
 }
 
+/// Reports that came together with a request for work, by their tickets.
+#[derive(Debug)]
+pub(super) struct Reports {
+    first: Ticket,
+    unanswered: u64,
+    lease: Ticket,
+}
+
 impl Core {
+    /// Served in this turn, when what can be decided is decided.
     pub(super) fn lease_request(&mut self, ticket: Ticket, request: LeaseRequest) {
         self.dispatch.polled(&request, self.now);
         if let Some(granted) = self.claimed_before(&request) {
             return self.answer(ticket, Response::Leases(granted));
         }
-        self.serve(ticket, request);
+        self.wishes.push_back((ticket, request));
     }
 
-    /// Gives a parked request its chance. Answers whether there was one.
-    pub(super) fn serve_parked(&mut self) -> bool {
-        match self.retries.pop().or_else(|| self.dispatch.next_served()) {
+    /// As `lease_request`, for the reports of the next tickets: it waits for their outcome at least, since they may
+    /// make the very work ready that is asked for.
+    pub(super) fn next_work(&mut self, ticket: Ticket, request: LeaseRequest, reports: u64) {
+        if reports > 0 {
+            let together = Reports { first: ticket + 1, unanswered: reports, lease: ticket };
+            self.reports.insert(ticket.saturating_add(reports), together);
+            self.follows.insert(ticket);
+        }
+        self.lease_request(ticket, request);
+    }
+
+    /// A report that came together with a request for work has its answer; after the last one the request waits only
+    /// as long as it wants to.
+    pub(super) fn report_answered(&mut self, ticket: Ticket) {
+        let Some((last, together)) = self.reports.range_mut(ticket..).next() else { return };
+        if ticket < together.first {
+            return;
+        }
+        together.unanswered = together.unanswered.saturating_sub(1);
+        if together.unanswered == 0 {
+            let (last, lease) = (*last, together.lease);
+            self.reports.remove(&last);
+            self.follows.remove(&lease);
+            self.dispatch.waits_for_itself(lease);
+        }
+    }
+
+    /// Whether a request for work has not had its chance yet.
+    pub(super) fn has_to_serve(&self) -> bool {
+        !self.wishes.is_empty() || !self.retries.is_empty() || self.dispatch.is_stirred()
+    }
+
+    /// Gives a request for work its chance: one that found nothing where it looked, one that is parked and for which
+    /// something came, a new one. Answers whether there was one.
+    pub(super) fn serve_waiting(&mut self) -> bool {
+        let waiting = self.retries.pop().or_else(|| self.dispatch.next_served());
+        match waiting.or_else(|| self.wishes.pop_front()) {
             None => false,
             Some((ticket, request)) => {
                 self.serve(ticket, request);
@@ -62,8 +105,10 @@ impl Core {
         let entries = self.dispatch.take(&request);
         let entries = self.within_bytes(&request, entries);
         if entries.is_empty() {
-            let waits = request.wait_until > self.now && !self.leaving;
-            if !waits || !self.dispatch.park(ticket, request) {
+            let until =
+                if self.follows.contains(&ticket) { Millis::MAX } else { request.wait_until };
+            let waits = until > self.now && !self.leaving;
+            if !waits || !self.dispatch.park(ticket, request, until) {
                 self.answer(ticket, Response::Leases(Vec::new()));
             }
             return;
@@ -101,7 +146,7 @@ impl Core {
                 tries: 0,
             });
             self.queued += 1;
-            if slot.is_settled() && slot.phase == crate::engine::core::slot::Phase::Ready {
+            if slot.may_decide() {
                 self.runnable.push_back(ix);
             }
         }

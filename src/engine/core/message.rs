@@ -108,6 +108,14 @@ pub enum Request {
     },
     /// Get work.
     Lease(LeaseRequest),
+    /// Get work after reports: the requests with the `reports` tickets that follow this one's. It waits for their
+    /// outcome at least, so that it finds the work that they make ready.
+    NextWork {
+        /// What work.
+        request: LeaseRequest,
+        /// How many reports.
+        reports: u64,
+    },
     /// Keep an attempt.
     Heartbeat {
         /// Whose job.

@@ -145,11 +145,19 @@ pub struct Core {
     drivers: Vec<Option<EngineId>>,
     slots: Slots,
     runnable: VecDeque<u32>,
+    /// Slots with an open round.
+    open: Vec<u32>,
     queued: usize,
     dispatch: Dispatch,
     pending_leases: BTreeMap<u64, PendingLease>,
     next_pending: u64,
     retries: Vec<(Ticket, LeaseRequest)>,
+    /// Requests for work of this turn.
+    wishes: VecDeque<(Ticket, LeaseRequest)>,
+    /// Reports that came with a request for work, by the last of their tickets.
+    reports: BTreeMap<Ticket, leasing::Reports>,
+    /// Those requests.
+    follows: BTreeSet<Ticket>,
     claims: BTreeMap<leasing::ClaimKey, BTreeSet<(u32, u32)>>,
     swept_at: Millis,
     /// Commands that other engines were asked to decide and whose answer matters here: for whom, and for what.
@@ -189,11 +197,15 @@ impl Core {
             drivers: vec![None; usize::from(domain::bounds::GROUPS)],
             slots: Slots::default(),
             runnable: VecDeque::new(),
+            open: Vec::new(),
             queued: 0,
             dispatch: Dispatch::default(),
             pending_leases: BTreeMap::new(),
             next_pending: 0,
             retries: Vec::new(),
+            wishes: VecDeque::new(),
+            reports: BTreeMap::new(),
+            follows: BTreeSet::new(),
             claims: BTreeMap::new(),
             swept_at: now,
             sent: BTreeMap::new(),
@@ -224,7 +236,10 @@ impl Core {
             Input::Leaving => self.leaving = true,
             Input::Forwarded { ticket, response } => self.forwarded(ticket, response),
             Input::NotForwarded { ticket, request } => self.not_forwarded(ticket, request),
-            Input::Gone { ticket } => _ = self.dispatch.unpark(ticket),
+            Input::Gone { ticket } => {
+                self.wishes.retain(|(wished, _)| *wished != ticket);
+                _ = self.dispatch.unpark(ticket);
+            }
             Input::Appended { subjects, outcome } => self.appended(&subjects, outcome),
             Input::Loaded { subject, result } => self.loaded(&subject, result),
             Input::Tail { subject, after, result } => self.tail(&subject, after, result),
@@ -243,10 +258,6 @@ impl Core {
         self.write_again();
         self.end_waits();
         self.decide_runnable();
-        while self.serve_parked() {
-            self.decide_runnable();
-        }
-        self.close_batch();
         self.flush_documents();
         self.sweep();
         self.leave();
@@ -264,16 +275,9 @@ impl Core {
         let wait = self.dispatch.next_due();
         let flush = self.projection.next_due(self.settings.view_flush_ms);
         // What came in while outputs were carried out: the next turn decides it.
-        let decides =
-            !self.runnable.is_empty() && self.in_flight < self.settings.appends_in_flight_max;
-        let now = (decides || !self.leave_checks.is_empty()).then_some(self.now);
+        let turns = self.has_to_decide() || !self.leave_checks.is_empty();
+        let now = turns.then_some(self.now);
         [timer, again, wait, flush, now].into_iter().flatten().min()
-    }
-
-    /// Parked requests that work has come for, the first to be served, at most `max`. Whoever carries answers says
-    /// `Gone` for those that nobody waits for any more, before work is leased to them.
-    pub fn about_to_be_served(&self, max: usize) -> Vec<Ticket> {
-        self.dispatch.about_to_be_served(max)
     }
 
     /// Numbers for metrics and tests.
@@ -302,10 +306,14 @@ impl Core {
 
     /// The sizes of what is kept for a while: lease requests under way, claims, timers, commands sent to other engines.
     pub fn kept(&self) -> [usize; 4] {
-        [self.pending_leases.len(), self.claims.len(), self.armed.len(), self.sent.len()]
+        let leases = self.pending_leases.len() + self.reports.len() + self.follows.len();
+        [leases, self.claims.len(), self.armed.len(), self.sent.len()]
     }
 
     fn answer(&mut self, ticket: Ticket, response: Response) {
+        if !self.reports.is_empty() {
+            self.report_answered(ticket);
+        }
         self.outputs.push_back(Output::Answer { ticket, response });
     }
 
@@ -319,6 +327,7 @@ impl Core {
         }
         match request {
             Request::Lease(request) => self.lease_request(ticket, request),
+            Request::NextWork { request, reports } => self.next_work(ticket, request, reports),
             Request::Queues { namespace } => {
                 let facts = self.dispatch.queue_facts(&namespace);
                 self.answer(ticket, Response::Queues(facts));

@@ -8,7 +8,8 @@ use domain::job::command::{Answer, JobCommand};
 use domain::job::event::JobFact;
 
 use crate::engine::core::Core;
-use crate::engine::core::entity::{self, Entity, EntityEvent};
+use crate::engine::core::effects::touched;
+use crate::engine::core::entity::{self, Entity, EntityEvent, EntityUndo};
 use crate::engine::core::message::{Caller, Command, Failure, Output, Response};
 use crate::engine::core::slot::{Origin, Outcome, Phase, Slot, Waiting};
 use crate::event_store::contract::{Appended, EventStoreError, Nudge, Snapshot};
@@ -98,7 +99,7 @@ impl Core {
             if let Some(at) = in_flight.again_at {
                 self.unknown.remove(&(at, ix));
             }
-            entity::undo(&mut slot.entity, in_flight.undo);
+            self.take_back(ix, &mut slot, in_flight.undo, &in_flight.events);
             if in_flight.was_unknown {
                 self.prolong_leases(&mut slot);
             }
@@ -155,12 +156,21 @@ impl Core {
     fn full(&mut self, ix: u32) {
         let Some(mut slot) = self.slots.take(ix) else { return };
         if let Some(in_flight) = slot.in_flight.take() {
-            entity::undo(&mut slot.entity, in_flight.undo);
+            self.take_back(ix, &mut slot, in_flight.undo, &in_flight.events);
             if let Some(at) = in_flight.again_at {
                 self.unknown.remove(&(at, ix));
             }
             for outcome in in_flight.outcomes {
-                self.refuse(ix, &mut slot, &outcome.waiting, &Failure::Full);
+                match outcome.waiting {
+                    // Work of a job that there is not: who wants work goes on waiting for other work.
+                    Waiting::Command { origin: Origin::Lease { request, ref nodes }, .. }
+                        if slot.seq == 0 =>
+                    {
+                        self.end_reservation(ix, &mut slot, nodes);
+                        self.lease_part(request, Ok(Vec::new()));
+                    }
+                    _ => self.refuse(ix, &mut slot, &outcome.waiting, &Failure::Full),
+                }
             }
         }
         if slot.seq == 0 && !slot.queue.is_empty() {
@@ -179,6 +189,7 @@ impl Core {
             self.unknown.remove(&(before, ix));
         }
         in_flight.was_unknown = true;
+        let nodes = touched(&in_flight.events);
         let (mut told, mut parts) = (Vec::new(), Vec::new());
         for outcome in &mut in_flight.outcomes {
             let ticket = match &mut outcome.waiting {
@@ -200,6 +211,7 @@ impl Core {
             told.extend((ticket != 0).then_some(ticket));
         }
         self.unknown.insert((again_at, ix));
+        self.withdraw_all(ix, &nodes);
         for ticket in told {
             self.fail(ticket, Failure::OutcomeUnknown);
         }
@@ -237,14 +249,30 @@ impl Core {
         }
     }
 
+    /// Takes a slot back to its committed state, with what it offers.
+    pub(super) fn take_back(
+        &mut self,
+        ix: u32,
+        slot: &mut Slot,
+        undo: EntityUndo,
+        events: &[EntityEvent],
+    ) {
+        let nodes = touched(events);
+        for node in &nodes {
+            self.withdraw(ix, slot, *node);
+        }
+        entity::undo(&mut slot.entity, undo);
+        for node in &nodes {
+            self.refresh_offer(ix, slot, *node);
+        }
+    }
+
     /// Puts a slot back and lets it go on with what waits.
     pub(super) fn resume(&mut self, ix: u32, mut slot: Box<Slot>) {
         if !slot.asks.is_empty() {
             self.grant_next(ix, &mut slot);
         }
-        let settled = slot.is_settled();
-        let (waits, idle) =
-            (settled && !slot.queue.is_empty() && slot.phase == Phase::Ready, slot.is_idle());
+        let (waits, idle) = (slot.may_decide() && !slot.queue.is_empty(), slot.is_idle());
         self.slots.put(ix, slot);
         if waits {
             self.runnable.push_back(ix);

@@ -68,7 +68,10 @@ impl Core {
             Request::Command { subject, .. } | Request::Read { subject } => subject.clone(),
             Request::Heartbeat { namespace, lease } => SubjectId::job(namespace.clone(), lease.job),
             Request::AskGrant { environment, .. } => environment.clone(),
-            Request::Lease(_) | Request::Queues { .. } | Request::Workers { .. } => return,
+            Request::Lease(_)
+            | Request::NextWork { .. }
+            | Request::Queues { .. }
+            | Request::Workers { .. } => return,
         };
         if let Some(driver) =
             self.driver_of(&subject).filter(|driver| *driver != self.me && !forwarded)
@@ -99,7 +102,10 @@ impl Core {
                 self.ask_grant(&subject, grant);
                 self.answer(ticket, Response::Read(None));
             }
-            Request::Lease(_) | Request::Queues { .. } | Request::Workers { .. } => {}
+            Request::Lease(_)
+            | Request::NextWork { .. }
+            | Request::Queues { .. }
+            | Request::Workers { .. } => {}
         }
     }
 

@@ -1,13 +1,14 @@
 //! One loaded subject with everything volatile about it: commands that wait, the append in flight, timers, lease
 //! expiries, what it offers. All of it can be thrown away and made anew from the stream.
-//! Invariant: at most one append in flight; while there is one, `entity` is ahead of the committed state by it, and
-//! nobody is shown `entity`.
+//! Invariant: at most one append in flight; while there is one, or a round is open (within a turn only), `entity` is
+//! ahead of the committed state by it, and nobody is shown `entity`.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
 use domain::ids::{Epoch, LeaseId, Millis, SubjectId};
 
+use crate::engine::core::committer::Round;
 use crate::engine::core::entity::{Entity, EntityEvent, EntityUndo};
 use crate::engine::core::message::{Caller, Command, GrantRequest, Response, Ticket};
 use crate::event_store::contract::{AppendItem, ChainHash};
@@ -101,6 +102,8 @@ pub(super) struct Slot {
     pub(super) chain: ChainHash,
     pub(super) queue: VecDeque<Waiting>,
     pub(super) in_flight: Option<Box<InFlight>>,
+    /// What was decided in this turn and is not sent yet: more may be decided on top of it.
+    pub(super) round: Option<Box<Round>>,
     /// Number and due time of the wake mark; number 0: there is none.
     pub(super) mark: (u64, Option<Millis>),
     /// This engine does not drive it: nothing volatile is kept, and it goes when its commands are answered.
@@ -142,6 +145,7 @@ impl Slot {
             chain,
             queue: VecDeque::new(),
             in_flight: None,
+            round: None,
             mark: (0, None),
             guest: false,
             timers: BinaryHeap::new(),
@@ -163,7 +167,12 @@ impl Slot {
 
     /// Nothing is under way: what `entity` shows is committed.
     pub(super) fn is_settled(&self) -> bool {
-        self.in_flight.is_none()
+        self.in_flight.is_none() && self.round.is_none()
+    }
+
+    /// What waits can be decided now, on top of what was decided in this turn.
+    pub(super) fn may_decide(&self) -> bool {
+        self.in_flight.is_none() && self.phase == Phase::Ready
     }
 
     /// Nothing waits and nothing is under way.

@@ -5,12 +5,13 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use domain::ids::{LeaseId, SubjectId, WorkerName};
+use domain::ids::{JobId, LeaseId, SubjectId, WorkerName};
 use domain::job::command::{Outcome, Report};
 use domain::payload::Hash;
 
-use crate::engine::core::message::LeaseRequest;
-use crate::engine::handle;
+use crate::engine::core::message::{Caller as Asker, Granted, LeaseRequest};
+use crate::engine::handle::{self, EngineError};
+use crate::engine::work;
 use crate::http::commands::by_worker;
 use crate::http::delivery::Undelivered;
 use crate::http::extract::headers::{Caller, IdempotencyKey};
@@ -49,7 +50,13 @@ pub async fn lease(
     body: ValidJson<LeaseBody>,
 ) -> Result<Response, Problem> {
     let wanted = body.value.into_wanted(queue, &key, api.settings())?;
-    let (leases, undelivered) = work(&api, &caller, wanted).await?;
+    let waits = wanted.wait_ms > 0;
+    let request = lease_request(&api, &caller, wanted)?;
+    let granted = {
+        let _waiting = waits.then(|| api.long_poll()).transpose()?;
+        api.engine().lease(request).await?
+    };
+    let (leases, undelivered) = delivery(&api, &caller, granted).await?;
     Ok(undelivered.sent_with(&LeasesAnswer { leases }))
 }
 
@@ -185,23 +192,24 @@ async fn reported(
         }
         texts.push(text);
     }
-    let mut answers = api.engine().report(&caller.namespace, reports).await.into_iter();
+    let (answers, leased) = report(api, caller, reports, next).await;
+    let mut answers = answers.into_iter();
     let outcomes: Vec<Reported> = refused
         .into_iter()
         .map(|refusal| match refusal {
             Some(problem) => Reported::Refused(problem),
             None => match answers.next() {
-                Some(handle::Reported::Recorded) => Reported::Recorded,
-                Some(handle::Reported::Replayed) => Reported::Replayed,
-                Some(handle::Reported::Refused(error)) => Reported::Refused(error.into()),
+                Some(work::Reported::Recorded) => Reported::Recorded,
+                Some(work::Reported::Replayed) => Reported::Replayed,
+                Some(work::Reported::Refused(error)) => Reported::Refused(error.into()),
                 None => Reported::Refused(unanswered()),
             },
         })
         .collect();
     // What was reported is reported: trouble with the next work must not hide it.
-    let (leases, undelivered) = match next {
-        Some(wanted) => work(api, caller, wanted).await.unwrap_or_default(),
-        None => (Vec::new(), Undelivered::default()),
+    let (leases, undelivered) = match leased {
+        Ok(granted) => delivery(api, caller, granted).await.unwrap_or_default(),
+        Err(_) => (Vec::new(), Undelivered::default()),
     };
     let results = outcomes.iter().zip(&texts);
     let results = results.map(|(outcome, lease)| outcome.result(lease, &caller.correlation));
@@ -220,14 +228,23 @@ fn report_hash(outcome: &Outcome) -> Hash {
     Hash::of(&text.unwrap_or_default())
 }
 
-/// Leases, with their inputs, and the guard that gives them back unless the answer is written.
-async fn work(
+/// Reports, and leases the next work with them. Without a place to wait there is no next work.
+async fn report(
     api: &Api,
     caller: &Caller,
-    wanted: WorkWanted,
-) -> Result<(Vec<LeaseAnswer>, Undelivered), Problem> {
+    reports: Vec<(JobId, Report, Asker)>,
+    next: Option<WorkWanted>,
+) -> (Vec<work::Reported>, Result<Vec<Granted>, EngineError>) {
+    let waits = next.as_ref().is_some_and(|next| next.wait_ms > 0);
+    let place = waits.then(|| api.long_poll()).transpose();
+    let next = next.filter(|_| place.is_ok());
+    let request = next.and_then(|wanted| lease_request(api, caller, wanted).ok());
+    api.engine().report(&caller.namespace, reports, request).await
+}
+
+fn lease_request(api: &Api, caller: &Caller, wanted: WorkWanted) -> Result<LeaseRequest, Problem> {
     let unnamed = || WorkerName::parse(UNNAMED).map_err(|_| unanswered());
-    let request = LeaseRequest {
+    Ok(LeaseRequest {
         namespace: caller.namespace.clone(),
         queue: wanted.queue,
         action_types: wanted.action_types,
@@ -237,11 +254,15 @@ async fn work(
         max: wanted.max as usize,
         wait_until: api.engine().now().saturating_add_unsigned(wanted.wait_ms),
         correlation: Some(caller.correlation.clone()),
-    };
-    let granted = {
-        let _waiting = (wanted.wait_ms > 0).then(|| api.long_poll()).transpose()?;
-        api.engine().lease(request).await?
-    };
+    })
+}
+
+/// Leases, with their inputs, and the guard that gives them back unless the answer is written.
+async fn delivery(
+    api: &Api,
+    caller: &Caller,
+    granted: Vec<Granted>,
+) -> Result<(Vec<LeaseAnswer>, Undelivered), Problem> {
     let leases = granted.iter().map(|granted| granted.lease).collect();
     let undelivered = Undelivered::of(api.engine(), &caller.namespace, leases);
     let mut answers = Vec::with_capacity(granted.len());

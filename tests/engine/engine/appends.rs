@@ -26,8 +26,13 @@ fn nothing_is_answered_or_offered_before_its_append() {
     let submitted = lab.send(0, request);
     let read = lab.send(0, Request::Read { subject: job.clone() });
     assert!(lab.heard(submitted).is_none() && lab.heard(read).is_none());
-    assert!(lab.lease(0, wish("early", 10)).is_empty());
+    let early = lab.send(0, Request::Lease(wish("early", 10)));
+    assert!(lab.heard(early).is_none(), "a lease of what is not durable waits for it");
     lab.let_go();
+    let Some(Response::Leases(granted)) = lab.heard(early) else { panic!("no leases") };
+    let released =
+        lab.send(0, report_of(&granted[0], Outcome::Release { undelivered: false }, b"not now"));
+    assert!(recorded(&lab.heard(released).expect("an answer")));
     assert!(matches!(lab.heard(submitted), Some(Response::Command { .. })));
     assert!(matches!(lab.heard(read), Some(Response::Read(Some(_)))));
 

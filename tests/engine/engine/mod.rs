@@ -1,6 +1,7 @@
 //! The engine's core held to its promises, one file a concern.
 
 mod appends;
+mod early_leases;
 mod environments;
 mod leases;
 mod parking;

@@ -361,6 +361,18 @@ impl Lab {
         ticket
     }
 
+    /// Asks for many things in one breath, without waiting.
+    pub(crate) fn send_all(&mut self, at: usize, requests: Vec<Request>) -> Vec<Ticket> {
+        let first = self.next_ticket + 1;
+        for request in requests {
+            self.next_ticket += 1;
+            let input = Input::Request { ticket: self.next_ticket, request, forwarded: false };
+            self.members[at].core.handle(self.now, input);
+        }
+        self.settle();
+        (first..=self.next_ticket).collect()
+    }
+
     /// What came as an answer so far, if anything did.
     pub(crate) fn heard(&mut self, ticket: Ticket) -> Option<Response> {
         self.answers.remove(&ticket)

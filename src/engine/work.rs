@@ -1,0 +1,141 @@
+//! Work for workers: leases, reports, and the next work after a report. The part of the handle that workers use.
+//! Always holds: a request for work whose asker goes away is taken back, or what was leased to it is given back.
+
+use domain::ids::{JobId, Namespace, SubjectId};
+use domain::job::command::{Answer, JobCommand, Report};
+use tokio::sync::oneshot;
+
+use crate::engine::core::message::{Caller, Granted, LeaseRequest, Request, Response, Ticket};
+use crate::engine::executor::Message;
+use crate::engine::handle::{Engine, EngineError, answered, job_request, stopping};
+
+/// What became of one report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reported {
+    /// It counts.
+    Recorded,
+    /// It counted before.
+    Replayed,
+    /// It does not count.
+    Refused(EngineError),
+}
+
+/// A request for work that is not answered yet.
+struct Wish<'a> {
+    engine: &'a Engine,
+    ticket: Ticket,
+    answer: oneshot::Receiver<Response>,
+    answered: bool,
+}
+
+impl<'a> Wish<'a> {
+    fn of(engine: &'a Engine, ticket: Ticket, answer: oneshot::Receiver<Response>) -> Self {
+        Self { engine, ticket, answer, answered: false }
+    }
+
+    async fn granted(mut self) -> Result<Vec<Granted>, EngineError> {
+        let answer = (&mut self.answer).await;
+        self.answered = true;
+        match answer {
+            Ok(Response::Leases(granted)) => Ok(granted),
+            Ok(Response::Failed(failure)) => Err(failure.into()),
+            Ok(_) => Ok(Vec::new()),
+            Err(_) => Err(EngineError::Stopping),
+        }
+    }
+}
+
+impl Drop for Wish<'_> {
+    /// The asker is gone: nothing is leased to it any more, and what was leased already is given back.
+    fn drop(&mut self) {
+        if self.answered {
+            return;
+        }
+        self.answer.close();
+        match self.answer.try_recv() {
+            Ok(Response::Leases(granted)) => {
+                for lease in granted {
+                    self.engine.give_back(&lease.namespace, &[lease.lease]);
+                }
+            }
+            Ok(_) => {}
+            // Without room for the word of it, the answer finds nobody, and comes back then.
+            Err(_) => {
+                _ = self.engine.inputs.try_send(Message::Gone { ticket: self.ticket });
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// Work for a worker, perhaps none.
+    ///
+    /// # Errors
+    /// What keeps the engine from answering.
+    pub async fn lease(&self, request: LeaseRequest) -> Result<Vec<Granted>, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        let ticket = self.draw(1);
+        let request = Request::Lease(request);
+        let message = Message::Ask { ticket, request, reply, forwarded: false };
+        self.inputs.send(message).await.map_err(|_| EngineError::Stopping)?;
+        Wish::of(self, ticket, answer).granted().await
+    }
+
+    /// Reports on attempts, and asks for the next work in the same breath: the work that the reports make ready can be
+    /// leased by the append that records them. An answer each, in order, and the leases, perhaps none.
+    pub async fn report(
+        &self,
+        namespace: &Namespace,
+        reports: Vec<(JobId, Report, Caller)>,
+        next: Option<LeaseRequest>,
+    ) -> (Vec<Reported>, Result<Vec<Granted>, EngineError>) {
+        if reports.is_empty() {
+            let leased = match next {
+                Some(request) => self.lease(request).await,
+                None => Ok(Vec::new()),
+            };
+            return (Vec::new(), leased);
+        }
+        let count = reports.len();
+        let requests = reports.into_iter().map(|(job, report, caller)| {
+            let subject = SubjectId::job(namespace.clone(), job);
+            job_request(&subject, JobCommand::Report(Box::new(report)), caller)
+        });
+        let requests: Vec<Request> = requests.collect();
+        let (reply, answers) = oneshot::channel();
+        let ticket = self.draw(count as u64 + 1);
+        let (next, wish) = match next {
+            None => (None, None),
+            Some(request) => {
+                let (reply, answer) = oneshot::channel();
+                (Some((request, reply)), Some(Wish::of(self, ticket, answer)))
+            }
+        };
+        let message = Message::AskAll { first: ticket + 1, requests, reply: Some(reply), next };
+        if self.inputs.send(message).await.is_err() {
+            return (
+                stopping(count).into_iter().map(outcome).collect(),
+                Err(EngineError::Stopping),
+            );
+        }
+        let reported = answered(answers, count).await.into_iter().map(outcome).collect();
+        let leased = match wish {
+            Some(wish) => wish.granted().await,
+            None => Ok(Vec::new()),
+        };
+        (reported, leased)
+    }
+}
+
+fn outcome(response: Result<Response, EngineError>) -> Reported {
+    match response {
+        Ok(Response::Command { answer: Answer::RecordedBefore, .. }) => Reported::Replayed,
+        Ok(
+            Response::Command { answer: Answer::Refused(refusal), .. } | Response::Refused(refusal),
+        ) => Reported::Refused(refusal.into()),
+        Ok(Response::Command { .. }) => Reported::Recorded,
+        Ok(Response::Failed(failure)) => Reported::Refused(failure.into()),
+        Ok(_) => Reported::Refused(EngineError::Unavailable),
+        Err(error) => Reported::Refused(error),
+    }
+}
