@@ -294,6 +294,11 @@ impl Epoch {
     pub fn next(self, incarnation: u32) -> Self {
         Self(self.0.max(u64::from(incarnation) << 32) + 1)
     }
+
+    /// Whether it was given before the store was restored into this incarnation: whoever holds it holds nothing.
+    pub fn is_void_in(self, incarnation: u32) -> bool {
+        self.0 >> 32 < u64::from(incarnation)
+    }
 }
 
 /// A lease's name: the job, the node's position and the epoch. Opaque to workers.

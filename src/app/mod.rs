@@ -3,6 +3,7 @@
 //! Always holds: ready is said only once everything runs, and taken back before anything ends; a store that cannot go
 //! on, or a core that ended, ends the process with an error. Absent: signals and exit codes (`cli`).
 
+pub mod keeping;
 mod server;
 
 use std::net::SocketAddr;
@@ -55,6 +56,9 @@ pub enum AppError {
     /// The view cannot be opened.
     #[error(transparent)]
     View(#[from] ViewError),
+    /// The view cannot be made from the streams.
+    #[error("the view cannot be made: {0}")]
+    Rebuild(String),
     /// The services cannot be put together.
     #[error(transparent)]
     Host(#[from] HostError),
@@ -166,6 +170,7 @@ async fn start_engine(
         file_bytes_max: None,
         reserve_bytes: RESERVE_BYTES,
         disk_free_min: settings.storage.free_space_min_bytes,
+        opened_at: outside.clock.now_ms(),
     };
     let id = outside.ids.mint().to_string();
     let store = SqliteEventStore::open(Arc::clone(&folder), &id, room)?;

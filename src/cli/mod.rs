@@ -2,15 +2,20 @@
 //!
 //! Always: `serve` is what runs when no command is named; data goes to standard output, messages to standard
 //! error; exit codes are those of [`failure::Failure`]. Absent: any knowledge of the engine's inside but in
-//! `serve` and `demo`, which start one through `app`; all others speak its public HTTP API.
+//! `serve` and `demo`, which start one through `app`, and in `backup`, `check` and `view`, which work on its folder
+//! through `app`; all others speak its public HTTP API.
 
+mod backup;
+mod bar;
 mod bench;
 mod chance;
+mod check;
 mod client;
 mod console;
 mod demo;
 mod engine;
 mod failure;
+mod folder;
 mod healthcheck;
 mod import;
 mod jobs;
@@ -18,6 +23,7 @@ mod serve;
 mod settings;
 mod signals;
 mod submit;
+mod view;
 mod watch;
 mod wfformat;
 mod worker;
@@ -58,6 +64,12 @@ enum Command {
     Import(import::ImportArgs),
     /// Load a running engine and show what it bears
     Bench(bench::BenchArgs),
+    /// Copy the data folder of an engine, running or not, into a new folder
+    Backup(backup::BackupArgs),
+    /// Prove the data folder of a stopped engine, or a backup, and name what is wrong
+    Check(check::CheckArgs),
+    /// Work on the documents that lists are made of
+    View(view::ViewArgs),
     /// Print the API's OpenAPI document
     Openapi,
     /// Check or show the configuration
@@ -107,6 +119,9 @@ async fn run(line: CommandLine, console: &Console) -> Result<(), Failure> {
         Command::Worker(args) => worker::run(args, console.clone()).await,
         Command::Import(args) => import::run(&args, console),
         Command::Bench(args) => bench::run(args, console.clone()).await,
+        Command::Backup(args) => backup::run(args, console).await,
+        Command::Check(args) => check::run(args, console).await,
+        Command::View(args) => view::run(args, console).await,
         Command::Openapi => console.data(&engine::openapi_document()),
         Command::Config(args) => settings::run(args, console),
         Command::Healthcheck(args) => healthcheck::run(args, console).await,
@@ -157,6 +172,11 @@ mod tests {
             "orrery bench backlog --nodes 1000 --keep --server-pid 7",
             "orrery bench wfformat run.json.gz --scale 0.01 --jobs 3",
             "orrery completions bash",
+            "orrery backup folder-of-backup --data folder --config f -o json",
+            "orrery check",
+            "orrery check folder -o json",
+            "orrery view rebuild",
+            "orrery view rebuild folder --config f",
         ] {
             assert!(parsed(line).is_ok(), "{line}: {:?}", parsed(line).err());
         }
@@ -175,6 +195,8 @@ mod tests {
             "orrery nonsense",
             "orrery --data x demo",
             "orrery submit",
+            "orrery backup",
+            "orrery view",
             "orrery bench",
             "orrery bench dag --fail 1",
             "orrery bench dag --rate 0",

@@ -146,7 +146,7 @@ pub async fn start(
         under_way: 0,
         fatal: None,
     };
-    executor.spawn(rebuild::adopt_view(engine.clone(), info.store_id));
+    executor.spawn(rebuild::adopt_view(engine.clone(), info.view_id()));
     let task = tokio::spawn(executor.run(messages, came));
     Ok((engine, task))
 }

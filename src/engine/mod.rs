@@ -1,6 +1,7 @@
 //! The engine: `core` decides without IO; `executor` runs it with stores, clock and tasks; `handle` is what everything
 //! above asks.
 
+pub mod check;
 pub mod core;
 mod environments;
 pub mod executor;

@@ -16,11 +16,13 @@ use crate::view::contract::View;
 const SUBJECTS_PAGE: usize = 2_000;
 
 /// Makes the view this store's, from the streams where it is not.
-pub(super) async fn adopt_view(engine: Engine, store_id: String) -> Option<Input> {
-    let rebuilt = match engine.view.adopt(&store_id, true).await {
+pub(super) async fn adopt_view(engine: Engine, view_id: String) -> Option<Input> {
+    // Called whole only once it is: an engine that dies while it makes the view must not leave half of one behind.
+    let rebuilt = match engine.view.adopt(&view_id, false).await {
         Ok(true) => Ok(()),
         Ok(false) => {
-            rebuild_view(engine.store.as_ref(), engine.view.as_ref(), &store_id).await.map(|_| ())
+            let (store, view) = (engine.store.as_ref(), engine.view.as_ref());
+            rebuild_view(store, view, &view_id, |_| {}).await.map(|_| ())
         }
         Err(error) => Err(error.to_string()),
     };
@@ -33,17 +35,27 @@ pub(super) async fn adopt_view(engine: Engine, store_id: String) -> Option<Input
     None
 }
 
-/// Writes the document of every stream. Answers how many.
+/// What a view was made of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// Documents written.
+    pub documents: u64,
+    /// Streams that cannot be read, and are not in it.
+    pub left_out: u64,
+}
+
+/// Writes the document of every stream; `seen` hears after each page how many streams were read.
 ///
 /// # Errors
 /// What keeps a store from answering, in words.
 pub async fn rebuild_view(
     store: &dyn EventStore,
     view: &dyn View,
-    store_id: &str,
-) -> Result<u64, String> {
-    view.adopt(store_id, false).await.map_err(|error| error.to_string())?;
-    let mut count = 0;
+    view_id: &str,
+    mut seen: impl FnMut(u64) + Send,
+) -> Result<Rebuilt, String> {
+    view.adopt(view_id, false).await.map_err(|error| error.to_string())?;
+    let (mut rebuilt, mut streams) = (Rebuilt::default(), 0);
     for group in GroupId::all() {
         let mut after = None;
         loop {
@@ -53,6 +65,7 @@ pub async fn rebuild_view(
                 .map_err(|error| error.to_string())?;
             let Some(last) = subjects.last().cloned() else { break };
             let mut documents = Vec::with_capacity(subjects.len());
+            streams += subjects.len() as u64;
             for subject in subjects {
                 match loader::load(store, &subject).await {
                     Ok(stream) => {
@@ -61,15 +74,19 @@ pub async fn rebuild_view(
                             .and_then(|entity| projection::document(&subject, &entity, stream.seq));
                         documents.extend(document);
                     }
-                    Err(error) => tracing::error!(%subject, %error, "left out of the view"),
+                    Err(error) => {
+                        tracing::error!(%subject, %error, "left out of the view");
+                        rebuilt.left_out += 1;
+                    }
                 }
             }
-            count += documents.len() as u64;
+            rebuilt.documents += documents.len() as u64;
             view.flush(documents).await.map_err(|error| error.to_string())?;
             after = Some(last);
+            seen(streams);
         }
     }
     view.sync().await.map_err(|error| error.to_string())?;
-    view.adopt(store_id, true).await.map_err(|error| error.to_string())?;
-    Ok(count)
+    view.adopt(view_id, true).await.map_err(|error| error.to_string())?;
+    Ok(rebuilt)
 }

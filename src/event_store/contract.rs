@@ -25,6 +25,13 @@ pub struct StoreInfo {
     pub newest_at: Millis,
 }
 
+impl StoreInfo {
+    /// Whose view a view must be: one of an earlier incarnation may show what the restored streams never held.
+    pub fn view_id(&self) -> String {
+        format!("{}/{}", self.store_id, self.incarnation)
+    }
+}
+
 /// Bytes that an event names by their hash. They belong to one subject.
 #[derive(Debug, Clone)]
 pub struct Payload {
@@ -32,6 +39,17 @@ pub struct Payload {
     pub hash: PayloadHash,
     /// Raw JSON text.
     pub bytes: Arc<[u8]>,
+}
+
+/// A payload as it lies in a store, without its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeptPayload {
+    /// Under which hash.
+    pub hash: PayloadHash,
+    /// How many bytes.
+    pub bytes: u64,
+    /// Whether the bytes have this hash.
+    pub intact: bool,
 }
 
 /// One record: the events of one append to one subject.

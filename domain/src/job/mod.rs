@@ -15,3 +15,4 @@ pub mod spec;
 pub mod state;
 pub mod status;
 pub mod summary;
+pub mod verify;

@@ -17,7 +17,7 @@ use crate::event_store::contract::{EventStoreError, MarkMove, Nudge, WakeMark};
 /// A loaded environment grants nothing for so long: those who hold grants are heard first (design, fine print 8).
 const GRANTS_AFTER_LOAD_MS: Millis = 2_000;
 /// A wake mark for what only a person wakes.
-pub(super) const NEVER: Millis = Millis::MAX;
+pub(in crate::engine) const NEVER: Millis = Millis::MAX;
 /// A nudge whose append never landed is forgotten after so long.
 const NUDGES_KEPT_MS: Millis = 60_000;
 /// A wake mark that could not be moved is tried again after so long.
@@ -303,9 +303,14 @@ pub(super) fn is_over(slot: &Slot) -> bool {
     }
 }
 
-/// Until when a job has nothing to do, when that is far enough away to leave memory. A queued job waits for a grant
-/// that may come any time; offered nodes and running attempts keep a job here.
+/// Until when a job has nothing to do, when that is far enough away to leave memory.
 fn parked_until(job: &JobState, now: Millis, park_after_ms: Millis) -> Option<Millis> {
+    next_due(job).filter(|next| *next >= now.saturating_add(park_after_ms))
+}
+
+/// When a job that is not over is due next, `NEVER` when it waits for a person; none when it must be in memory: a
+/// queued job waits for a grant that may come any time, offered nodes and running attempts keep a job here.
+pub(in crate::engine) fn next_due(job: &JobState) -> Option<Millis> {
     let busy = job.count(NodeStatus::Running) > 0
         || (job.offers_work() && job.count(NodeStatus::Ready) > 0);
     if busy || job.head.ending.is_some() || job.head.status == JobStatus::Queued {
@@ -317,6 +322,5 @@ fn parked_until(job: &JobState, now: Millis, park_after_ms: Millis) -> Option<Mi
         .flatten()
         .map(|(_, at)| at);
     let of_job = due::job_due(job).map(|(_, at)| at);
-    let next = of_nodes.chain(of_job).min().unwrap_or(NEVER);
-    (next >= now.saturating_add(park_after_ms)).then_some(next)
+    Some(of_nodes.chain(of_job).min().unwrap_or(NEVER))
 }

@@ -157,7 +157,9 @@ impl Core {
         match running {
             Some((epoch, lease_ms)) if known != Some(epoch) => {
                 let length = Millis::try_from(lease_ms).unwrap_or(Millis::MAX);
-                let expires_at = self.now.saturating_add(length);
+                // Granted before the store was restored: it holds nothing, and need not run out.
+                let void = epoch.is_void_in(self.incarnation);
+                let expires_at = if void { self.now } else { self.now.saturating_add(length) };
                 slot.leases.insert(node, LeaseTime { epoch, expires_at, lease_ms });
                 if known.is_none() {
                     self.dispatch.count_running(key, true);

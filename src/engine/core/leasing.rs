@@ -260,6 +260,9 @@ impl Core {
             .filter_map(|(ix, node)| {
                 let slot = self.slots.get(*ix)?;
                 let lease = slot.leases.get(node)?;
+                if lease.epoch.is_void_in(self.incarnation) {
+                    return None;
+                }
                 let job = slot.entity.as_ref()?.job()?;
                 // The place may be another subject's by now: the subject's own word counts.
                 let mark = job.claims.get(node)?;
@@ -306,7 +309,9 @@ impl Core {
             slot.entity.as_ref().and_then(Entity::job).is_some_and(|job| job.head.ending.is_some());
         let now = self.now;
         match slot.leases.get_mut(&lease.node) {
-            Some(time) if time.epoch == lease.epoch => {
+            Some(time)
+                if time.epoch == lease.epoch && !lease.epoch.is_void_in(self.incarnation) =>
+            {
                 let length = Millis::try_from(time.lease_ms).unwrap_or(Millis::MAX);
                 time.expires_at = now.saturating_add(length);
                 Response::Heartbeat {

@@ -6,7 +6,7 @@
 mod admission;
 mod committer;
 mod dispatch;
-mod driver;
+pub(in crate::engine) mod driver;
 mod effects;
 pub mod entity;
 mod leasing;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 pub const FOLDER_DEFAULT: &str = "./orrery-data";
 
 const LOCK_FILE: &str = "engine.lock";
-const EVENTS_FILE: &str = "events.db";
+pub(super) const EVENTS_FILE: &str = "events.db";
 const VIEW_FILE: &str = "view.db";
 
 /// Why a data folder cannot be used. Each message names the folder.
@@ -25,6 +25,14 @@ pub enum FolderError {
         folder: String,
         /// ` (process N)` when it is known, else empty.
         holder: String,
+    },
+    /// There is no store in it.
+    #[error("{folder} is not a data folder of orrery: {reason}")]
+    NoStore {
+        /// Which folder.
+        folder: String,
+        /// What is missing.
+        reason: &'static str,
     },
     /// The operating system refused.
     #[error("the data folder {folder} cannot be used: {action}: {cause}")]
@@ -110,6 +118,11 @@ impl DataFolder {
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
+    /// Takes a folder that has a store in it; makes none.
+    pub fn open_existing(path: &Path) -> Result<Self, FolderError> {
+        Self::open(existing(path)?)
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -135,20 +148,43 @@ impl DataFolder {
     }
 }
 
-#[cfg(unix)]
+/// The folder itself, when there is a store in it.
+pub(super) fn existing(path: &Path) -> Result<&Path, FolderError> {
+    let reason = if !path.is_dir() {
+        "there is no such folder"
+    } else if !path.join(EVENTS_FILE).is_file() {
+        "it has no events.db"
+    } else {
+        return Ok(path);
+    };
+    Err(FolderError::NoStore { folder: path.display().to_string(), reason })
+}
+
 fn create(path: &Path) -> io::Result<()> {
+    builder().recursive(true).create(path)
+}
+
+/// Makes one folder; it is an error when there is one.
+pub(super) fn create_one(path: &Path) -> io::Result<()> {
+    builder().create(path)
+}
+
+#[cfg(unix)]
+fn builder() -> DirBuilder {
     use std::os::unix::fs::DirBuilderExt;
+    let mut builder = DirBuilder::new();
     // Inputs and outputs of jobs may be secrets: the owner only.
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
+    builder.mode(0o700);
+    builder
 }
 
 #[cfg(not(unix))]
-fn create(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).create(path)
+fn builder() -> DirBuilder {
+    DirBuilder::new()
 }
 
 /// A folder is synced through a handle on it; systems where that is no such thing need none.
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }
 

@@ -3,15 +3,19 @@
 //! one; one item's conflict never touches another; a failed fsync or write ends the store for good.
 //! Absent: other processes. The folder's lock keeps a second engine away (`folder`).
 
+mod backup;
 mod checkpoint;
 mod failure;
 mod folder;
 mod heads;
+mod inspect;
 mod reads;
 mod schema;
 mod store;
 mod transaction;
 mod writer;
 
+pub use self::backup::{BackedUp, BackupError, back_up, progress as backup_progress};
 pub use self::folder::{DataFolder, FOLDER_DEFAULT, FolderError};
+pub use self::inspect::{FileFault, Inspection};
 pub use self::store::{Settings, SqliteEventStore};

@@ -182,7 +182,7 @@ fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
 }
 
 /// Reads kind, namespace and id from the first three columns.
-fn subject(row: &Row<'_>) -> rusqlite::Result<SubjectId> {
+pub(super) fn subject(row: &Row<'_>) -> rusqlite::Result<SubjectId> {
     let wrong = || rusqlite::Error::InvalidQuery;
     let kind = match row.get::<_, i64>(0)? {
         0 => SubjectKind::Job,

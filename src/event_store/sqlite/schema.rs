@@ -1,11 +1,15 @@
 //! The tables of `events.db`, their version and how a connection is opened.
 //! Always holds: a file of a newer format, or one that is not ours, is refused before a byte of it is changed; a
-//! migration is one transaction. Absent: a way back to an older format.
+//! migration is one transaction; the first opening of a copy raises its incarnation, once. Absent: a way back to an
+//! older format.
 
+use std::io::Read;
 use std::path::Path;
 
+use domain::ids::Millis;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
+use super::backup::COPIED_AT;
 use super::folder::FolderError;
 
 /// Written into the file's header, so that another program's file is not taken for ours: "ORRY".
@@ -40,6 +44,14 @@ const MIGRATIONS: [&str; 1] = [
          seq INTEGER NOT NULL, PRIMARY KEY (grp, kind, namespace, id)) STRICT, WITHOUT ROWID;",
 ];
 
+/// The part of SQLite's header that is looked at: the version it is written with, 1 without a log, 2 with one.
+const HEADER_BYTES: usize = 20;
+const WRITE_VERSION_AT: usize = 18;
+const WRITTEN_WITHOUT_LOG: u8 = 1;
+
+/// Incarnations of restored stores are the seconds since then (2026-01-01): they fit for 136 years.
+const INCARNATIONS_FROM_MS: Millis = 1_767_225_600_000;
+
 /// The statements a connection keeps prepared; more than the code has.
 const STATEMENTS_MAX: usize = 64;
 
@@ -52,12 +64,14 @@ pub(super) struct Identity {
     pub(super) streams: i64,
 }
 
-/// Opens the file for writing, making or migrating it.
+/// Opens the file for writing, making or migrating it. `now`: milliseconds of the wall clock, 0 where there is none.
 pub(super) fn open_writer(
     file: &Path,
     new_store_id: &str,
+    now: Millis,
 ) -> Result<(Connection, Identity), FolderError> {
     let named = file.display().to_string();
+    refuse_strange_log(file, &named)?;
     let unreadable = |error: rusqlite::Error| FolderError::Unreadable {
         file: named.clone(),
         reason: error.to_string(),
@@ -70,8 +84,64 @@ pub(super) fn open_writer(
     }
     configure(&connection).map_err(unreadable)?;
     migrate(&mut connection, format, new_store_id).map_err(unreadable)?;
+    raise_incarnation_of_copy(&mut connection, now).map_err(unreadable)?;
     let identity = identity(&connection).map_err(unreadable)?;
     Ok((connection, identity))
+}
+
+/// Opens the file for reading beside anybody, changing nothing, in a format that is known here.
+pub(super) fn open_beside(file: &Path) -> Result<Connection, FolderError> {
+    let named = file.display().to_string();
+    refuse_strange_log(file, &named)?;
+    let unreadable = |error: rusqlite::Error| FolderError::Unreadable {
+        file: named.clone(),
+        reason: error.to_string(),
+    };
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags).map_err(unreadable)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    let (found, known) =
+        (format_of(&connection, &named)?, u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX));
+    if found > known {
+        return Err(FolderError::NewerFormat { file: named, found, known });
+    }
+    if found < known {
+        let reason = format!("it has format {found}: start an engine on it once, which brings it to {known}");
+        return Err(FolderError::Unreadable { file: named, reason });
+    }
+    Ok(connection)
+}
+
+/// A copy has no log of writes; one that lies beside it belongs to another store and would be mixed into it.
+fn refuse_strange_log(file: &Path, named: &str) -> Result<(), FolderError> {
+    let mut log = file.as_os_str().to_owned();
+    log.push("-wal");
+    let has_log = std::fs::metadata(&log).is_ok_and(|log| log.len() > 0);
+    let mut header = [0; HEADER_BYTES];
+    let read = std::fs::File::open(file).and_then(|mut file| file.read_exact(&mut header));
+    if !has_log || read.is_err() || header[WRITE_VERSION_AT] != WRITTEN_WITHOUT_LOG {
+        return Ok(());
+    }
+    Err(FolderError::Unreadable {
+        file: named.to_owned(),
+        reason: "events.db-wal beside it belongs to another store; restore a backup into a folder of its own".to_owned(),
+    })
+}
+
+/// Leases that were granted after the copy was made are not known in it. So that no epoch is ever given twice, also
+/// when one copy is restored again and again, the incarnation follows the time of the restore.
+fn raise_incarnation_of_copy(connection: &mut Connection, now: Millis) -> rusqlite::Result<()> {
+    let of_time = u32::try_from((now - INCARNATIONS_FROM_MS) / 1_000).unwrap_or(0);
+    let transaction = connection.transaction()?;
+    let copied = transaction.execute("DELETE FROM meta WHERE key = ?1", [COPIED_AT])?;
+    if copied == 1 {
+        transaction.execute(
+            "UPDATE meta SET value = max(value + 1, ?1) WHERE key = 'incarnation'",
+            [of_time],
+        )?;
+        tracing::info!("the store was restored from a backup: leases granted before are void");
+    }
+    transaction.commit()
 }
 
 /// Opens the file for reading beside the writer.
@@ -145,7 +215,7 @@ fn migrate(connection: &mut Connection, format: u32, new_store_id: &str) -> rusq
     Ok(())
 }
 
-fn identity(connection: &Connection) -> rusqlite::Result<Identity> {
+pub(super) fn identity(connection: &Connection) -> rusqlite::Result<Identity> {
     let meta = "SELECT value FROM meta WHERE key = ?1";
     let at_deletion: i64 = connection.query_row(meta, ["newest_at"], |row| row.get(0))?;
     let last: Option<i64> = connection

@@ -41,6 +41,9 @@ pub struct Settings {
     pub reserve_bytes: u64,
     /// Below this many free bytes on the folder's disk, only what may use the reserve is appended.
     pub disk_free_min: u64,
+    /// Milliseconds of the wall clock at the opening, from which a restored store takes its incarnation; 0: none, the
+    /// incarnation grows by one.
+    pub opened_at: Millis,
 }
 
 /// The event store in a data folder.
@@ -71,7 +74,7 @@ impl SqliteEventStore {
         let file = folder.events_file();
         let unreadable =
             |reason: String| FolderError::Unreadable { file: file.display().to_string(), reason };
-        let (connection, identity) = schema::open_writer(&file, new_store_id)?;
+        let (connection, identity) = schema::open_writer(&file, new_store_id, settings.opened_at)?;
         let room =
             limit_size(&connection, settings).map_err(|error| unreadable(error.to_string()))?;
         folder.sync()?;
@@ -106,8 +109,31 @@ impl SqliteEventStore {
         })
     }
 
+    /// Opens the streams of a stopped engine for reading only: no file is changed, every write is refused. Blocks.
+    pub fn open_for_reading(folder: Arc<DataFolder>) -> Result<Self, FolderError> {
+        let file = folder.events_file();
+        let unreadable =
+            |reason: String| FolderError::Unreadable { file: file.display().to_string(), reason };
+        let readers =
+            (0..READERS).map(|_| schema::open_beside(&file)).collect::<Result<Vec<_>, _>>()?;
+        let identity = readers.first().map(schema::identity).transpose();
+        let identity = identity.map_err(|error| unreadable(error.to_string()))?;
+        let identity = identity.ok_or_else(|| unreadable("nobody reads it".to_owned()))?;
+        let readers = Threads::start("event-reader", readers, READS_WAITING_MAX)
+            .map_err(|error| unreadable(error.to_string()))?;
+        Ok(Self {
+            store_id: identity.store_id,
+            incarnation: identity.incarnation,
+            newest_at: Arc::new(AtomicI64::new(identity.newest_at)),
+            readers: Some(readers),
+            writes: None,
+            writer: None,
+            folder,
+        })
+    }
+
     async fn write(&self, work: Work) -> StoreResult<Done> {
-        let ended = || EventStoreError::Fatal("the writer has ended".to_owned());
+        let ended = || EventStoreError::Fatal("nothing is written any more".to_owned());
         let (reply, answer) = oneshot::channel();
         let writes = self.writes.as_ref().ok_or_else(ended)?;
         writes.try_send(Request { work, reply }).map_err(|error| match error {

@@ -3,9 +3,11 @@
 //! Absent: anything that cannot be had back from the streams. A file that cannot be read is set aside.
 
 mod flush;
+mod inspect;
 mod lists;
 mod query;
 mod schema;
 mod store;
 
+pub use self::inspect::ShownDocuments;
 pub use self::store::SqliteView;

@@ -71,10 +71,7 @@ pub(super) fn view_error(error: &rusqlite::Error) -> ViewError {
 pub(super) fn open_writer(file: &Path) -> ViewResult<Connection> {
     match opened(file) {
         Ok(Opened::Usable(connection)) => Ok(connection),
-        Ok(Opened::Foreign) => Err(ViewError::Damaged(format!(
-            "{} belongs to another program; move it away",
-            file.display()
-        ))),
+        Ok(Opened::Foreign) => Err(foreign(file)),
         Ok(Opened::OtherFormat) => {
             remove(file)?;
             fresh(file)
@@ -87,6 +84,26 @@ pub(super) fn open_writer(file: &Path) -> ViewResult<Connection> {
             unavailable @ ViewError::Unavailable(_) => Err(unavailable),
         },
     }
+}
+
+/// Opens the file for reading, changing nothing; none when it is empty or of another format.
+pub(super) fn open_beside(file: &Path) -> rusqlite::Result<Option<Connection>> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    let pragma = |name: &str| {
+        connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i32>(0))
+    };
+    let ours = pragma("application_id")? == APPLICATION_ID && pragma("user_version")? == FORMAT;
+    Ok(ours.then_some(connection))
+}
+
+/// Throws the file away with everything in it; it is an error when it belongs to another program.
+pub(super) fn throw_away(file: &Path) -> ViewResult<()> {
+    if matches!(opened(file), Ok(Opened::Foreign)) {
+        return Err(foreign(file));
+    }
+    remove(file)
 }
 
 /// Opens the file for reading beside the writer.
@@ -140,6 +157,10 @@ fn opened(file: &Path) -> rusqlite::Result<Opened> {
         transaction.commit()?;
     }
     Ok(Opened::Usable(connection))
+}
+
+fn foreign(file: &Path) -> ViewError {
+    ViewError::Damaged(format!("{} belongs to another program; move it away", file.display()))
 }
 
 fn fresh(file: &Path) -> ViewResult<Connection> {

@@ -63,6 +63,12 @@ impl SqliteView {
         Ok(Self { readers, writer, path: path.to_owned() })
     }
 
+    /// Throws the view in this file away and opens an empty one. Blocks.
+    pub fn make_anew(path: &Path) -> ViewResult<Self> {
+        schema::throw_away(path)?;
+        Self::open(path)
+    }
+
     async fn write<T: Send + 'static>(
         &self,
         act: impl FnOnce(&mut Writing) -> ViewResult<T> + Send + 'static,

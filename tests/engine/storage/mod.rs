@@ -2,6 +2,7 @@
 //! A difference between implementations is an argument, never a skip. Files of the embedded pair that only it has
 //! (folder, cuts, formats) are in `embedded` and `view_file`.
 
+mod backup;
 mod embedded;
 mod event_store;
 mod faults;

@@ -37,7 +37,11 @@ pub(super) fn expire_lease(
     }
     let error = AttemptError {
         error_type: "LeaseExpired".to_owned(),
-        message: "the worker's heartbeats stopped".to_owned(),
+        message: if epoch.is_void_in(context.incarnation) {
+            "the store was restored: leases granted before are void".to_owned()
+        } else {
+            "the worker's heartbeats stopped".to_owned()
+        },
         class: "heartbeat.missed".to_owned(),
         ..AttemptError::default()
     };

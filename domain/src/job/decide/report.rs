@@ -1,5 +1,6 @@
-//! Reports of workers. A report counts only with the newest epoch of a running node; the same report again gets the
-//! first answer again; the first stale one of an attempt is kept as evidence and changes nothing else.
+//! Reports of workers. A report counts only with the newest epoch of a running node, given in this incarnation; the
+//! same report again gets the first answer again; the first stale one of an attempt is kept as evidence and changes
+//! nothing else.
 
 use crate::bounds;
 use crate::ids::Epoch;
@@ -23,6 +24,7 @@ pub(super) fn report(
     if node.status == NodeStatus::Running
         && node.epoch == report.epoch
         && report.epoch != Epoch::default()
+        && !report.epoch.is_void_in(context.incarnation)
     {
         return Ok(count(state, node, report, context));
     }

@@ -1,0 +1,53 @@
+//! A bar that shows how far something is, on a terminal; elsewhere nothing is drawn.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::console::Console;
+
+/// What a bar counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Bytes.
+    Bytes,
+    /// Streams.
+    Streams,
+}
+
+/// A bar, or none.
+#[derive(Debug)]
+pub(crate) struct Bar(Option<ProgressBar>);
+
+impl Bar {
+    /// A bar at its beginning.
+    pub(crate) fn begin(console: &Console, what: &str, unit: Unit) -> Self {
+        if !console.is_terminal() {
+            return Self(None);
+        }
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        let template = match unit {
+            Unit::Bytes => "{prefix} {wide_bar} {bytes} of {total_bytes}",
+            Unit::Streams => "{prefix} {wide_bar} {human_pos} of {human_len} streams",
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_prefix(what.to_owned());
+        Self(Some(bar))
+    }
+
+    /// So much is done, of so much.
+    pub(crate) fn set(&self, done: u64, all: u64) {
+        if let Some(bar) = &self.0 {
+            bar.set_length(all.max(done));
+            bar.set_position(done);
+        }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
