@@ -13,7 +13,9 @@ use crate::engine::check::{Beside, Finding, check_stream};
 use crate::engine::rebuild::{self, Rebuilt};
 use crate::environment::Surroundings;
 use crate::event_store::contract::{EventStore, EventStoreError};
-use crate::event_store::sqlite::{self, BackedUp, BackupError, DataFolder, Inspection, SqliteEventStore};
+use crate::event_store::sqlite::{
+    self, BackedUp, BackupError, DataFolder, Inspection, SqliteEventStore,
+};
 use crate::view::sqlite::{ShownDocuments, SqliteView};
 
 /// Streams listed at once.

@@ -45,13 +45,11 @@ pub(crate) async fn run(args: BackupArgs, console: &Console) -> Result<(), Failu
     let (from, to) = (data.clone(), args.dir.clone());
     let mut copying = tokio::task::spawn_blocking(move || keeping::back_up(&from, &to));
     let made = loop {
-        match tokio::time::timeout(LOOK_EVERY, &mut copying).await {
-            Ok(made) => break made.map_err(|panic| Failure::Failed(panic.to_string()))?,
-            Err(_) => {
-                let (done, all) = keeping::backup_progress(&data, &args.dir);
-                bar.set(done, all);
-            }
+        if let Ok(made) = tokio::time::timeout(LOOK_EVERY, &mut copying).await {
+            break made.map_err(|panic| Failure::Failed(panic.to_string()))?;
         }
+        let (done, all) = keeping::backup_progress(&data, &args.dir);
+        bar.set(done, all);
     };
     drop(bar);
     let made = made.map_err(|error| match &error {

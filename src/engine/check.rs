@@ -108,7 +108,8 @@ impl Replay<'_> {
             return false;
         }
         let lines: Vec<&[u8]> = record.body.split(|byte| *byte == b'\n').collect();
-        let chain = lines.iter().fold(self.chain, |chain, line| domain::history::chain(chain, line));
+        let chain =
+            lines.iter().fold(self.chain, |chain, line| domain::history::chain(chain, line));
         if chain != record.hash {
             self.find(Some(first), "chain", "the hash chain does not hold in the record from here");
             return false;
@@ -305,7 +306,10 @@ fn contradictions(entity: &Entity) -> Vec<String> {
         Entity::Environment(environment) => {
             let latest = environment.grants.values().map(|grant| grant.number).max().unwrap_or(0);
             let wrong = latest > environment.granted;
-            wrong.then(|| "a grant has a number that was never given".to_owned()).into_iter().collect()
+            wrong
+                .then(|| "a grant has a number that was never given".to_owned())
+                .into_iter()
+                .collect()
         }
     }
 }

@@ -139,5 +139,5 @@ fn name(partial: &Path, to: &Path) -> io::Result<()> {
     folder::sync_folder(partial)?;
     fs::rename(partial, to)?;
     let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty());
-    folder::sync_folder(parent.unwrap_or(Path::new(".")))
+    folder::sync_folder(parent.unwrap_or_else(|| Path::new(".")))
 }

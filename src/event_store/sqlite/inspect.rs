@@ -114,7 +114,8 @@ impl Inspection {
                 what: format!("{table} of a stream that does not exist"),
             }));
             if table == "records" {
-                let empty = streams.iter().filter(|(stream, _)| used.binary_search(stream).is_err());
+                let empty =
+                    streams.iter().filter(|(stream, _)| used.binary_search(stream).is_err());
                 faults.extend(empty.map(|(_, subject)| FileFault {
                     place: subject.to_string(),
                     what: "a stream without records".to_owned(),

@@ -106,7 +106,9 @@ pub(super) fn open_beside(file: &Path) -> Result<Connection, FolderError> {
         return Err(FolderError::NewerFormat { file: named, found, known });
     }
     if found < known {
-        let reason = format!("it has format {found}: start an engine on it once, which brings it to {known}");
+        let reason = format!(
+            "it has format {found}: start an engine on it once, which brings it to {known}"
+        );
         return Err(FolderError::Unreadable { file: named, reason });
     }
     Ok(connection)

@@ -82,7 +82,9 @@ impl ShownDocuments {
                 let page = self.page(table, kind, after).map_err(wrong)?;
                 let Some((last, _)) = page.last() else { break };
                 after = *last;
-                page.into_iter().for_each(|(_, subject)| each(subject));
+                for (_, subject) in page {
+                    each(subject);
+                }
             }
         }
         Ok(())
@@ -97,7 +99,8 @@ impl ShownDocuments {
         self.file
             .prepare_cached(&sql)?
             .query_and_then(params![after, SUBJECTS_PAGE], |row| {
-                let namespace = Namespace::parse(row.get_ref(1)?.as_str()?).map_err(|_| invalid())?;
+                let namespace =
+                    Namespace::parse(row.get_ref(1)?.as_str()?).map_err(|_| invalid())?;
                 let id = Uuid::from_slice(row.get_ref(2)?.as_blob()?).map_err(|_| invalid())?;
                 let kind = match row.get::<_, i64>(3)? {
                     0 => SubjectKind::Job,

@@ -206,3 +206,24 @@ fn one_answer_carries_inputs_up_to_its_bound_and_the_rest_stays_offered() {
     let second = lab.lease(0, wish("worker", 1_000));
     assert_eq!(first.len() + second.len(), 40, "what did not fit is still offered");
 }
+
+#[test]
+fn a_restore_voids_what_was_leased_before_it() {
+    let mut lab = Lab::new();
+    let job = lab.submit(0, 1, diamond());
+    let mut wished = wish("worker", 1);
+    wished.claim = Some(claim("c"));
+    let held = lab.lease(0, wished.clone());
+    lab.store.raise_incarnation();
+    lab.restart(0);
+    assert!(matches!(lab.heartbeat(0, &held[0]), Response::Refused(Refusal::LeaseLost)));
+    assert!(!recorded(&lab.complete(0, &held[0])), "whoever leased it may have lost it long ago");
+    assert!(lab.lease(0, wished).is_empty(), "its claim gives nothing either");
+    assert_eq!(expiries(&lab, &job), 1, "and nobody waits until it runs out");
+    lab.advance(10_000);
+    let again = lab.lease(0, wish("other", 1));
+    assert!(again[0].lease.epoch.0 >> 32 == 2 && recorded(&lab.complete(0, &again[0])));
+    assert_eq!(lab.work(0), 3);
+    assert_eq!(lab.status(&job), JobStatus::Completed);
+    lab.check_at_rest();
+}

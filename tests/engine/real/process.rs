@@ -21,6 +21,7 @@ pub(super) struct EngineProcess {
     folder: PathBuf,
     port: u16,
     client: reqwest::Client,
+    settings: &'static [(&'static str, &'static str)],
 }
 
 /// A worker process.
@@ -30,6 +31,14 @@ pub(super) struct WorkerProcess(Child);
 impl EngineProcess {
     /// Starts an engine on this folder and waits until it is ready.
     pub(super) async fn start(folder: &Path) -> Self {
+        Self::start_with(folder, &[]).await
+    }
+
+    /// The same with settings of the environment, such as `ORRERY__ENGINE__PARK_AFTER_MS`.
+    pub(super) async fn start_with(
+        folder: &Path,
+        settings: &'static [(&'static str, &'static str)],
+    ) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let port = TcpListener::bind("127.0.0.1:0")
             .expect("a free port")
@@ -37,16 +46,23 @@ impl EngineProcess {
             .expect("its number")
             .port();
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        let engine = Self { child: serve(folder, port), folder: folder.to_owned(), port, client };
+        let (child, folder) = (serve(folder, port, settings), folder.to_owned());
+        let engine = Self { child, folder, port, client, settings };
         engine.until_ready().await;
         engine
+    }
+
+    /// Kills it with -9.
+    pub(super) fn kill(&mut self) {
+        self.child.kill().expect("the engine can be killed");
+        self.child.wait().expect("it ends");
     }
 
     /// Kills it with -9 and starts it again on the same folder and port.
     pub(super) async fn kill_and_restart(&mut self) {
         self.child.kill().expect("the engine can be killed");
         self.child.wait().expect("it ends");
-        self.child = serve(&self.folder, self.port);
+        self.child = serve(&self.folder, self.port, self.settings);
         self.until_ready().await;
     }
 
@@ -88,6 +104,18 @@ impl EngineProcess {
         let answer =
             self.client.get(format!("{}{path}", self.url())).send().await.expect("an answer");
         answer.text().await.expect("a text")
+    }
+
+    /// Asks for the metrics until one without labels has this value.
+    pub(super) async fn until_metric(&self, name: &str, value: &str) {
+        let line = format!("{name} {value}");
+        for _ in 0..ASKED_MAX {
+            if self.text("/metrics").await.lines().any(|found| found == line) {
+                return;
+            }
+            pause().await;
+        }
+        panic!("{name} did not become {value}");
     }
 
     /// Asks for a job until `enough`, and answers it.
@@ -147,8 +175,16 @@ pub(super) fn run(args: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-fn serve(folder: &Path, port: u16) -> Child {
+/// Runs a subcommand to its end; answers exit code, standard output and standard error.
+pub(super) fn tried(args: &[&str]) -> (i32, String, String) {
+    let output = Command::new(BINARY).args(args).output().expect("the command runs");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+}
+
+fn serve(folder: &Path, port: u16, settings: &[(&str, &str)]) -> Child {
     Command::new(BINARY)
+        .envs(settings.iter().copied())
         .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--data"])
         .arg(folder)
         .stdout(Stdio::null())
