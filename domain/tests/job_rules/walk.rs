@@ -179,6 +179,9 @@ impl Walk {
         check_step(&old, event, &self.state)?;
         check_failure(&old, event, &self.state)?;
         check_state(&self.state)?;
+        // Whoever proves a stored job finds nothing wrong with what the rules decided.
+        prop_assert_eq!(old.refuses(event), None, "{:?}", event);
+        prop_assert_eq!(self.state.contradictions(), Vec::<String>::new(), "{:?}", event);
         self.replayed.apply(&written(event)?, &mut Undo::default());
         self.detail.apply(event, 0, [0; 32]);
         prop_assert_eq!(self.state.digest(), self.detail.state.digest(), "detail of {:?}", event);
@@ -252,7 +255,8 @@ impl Walk {
         };
         let key = (node, epoch);
         let current = &self.state.nodes[node as usize];
-        let counts = current.status == Running && current.epoch == epoch;
+        let void = epoch.is_void_in(self.incarnation);
+        let counts = current.status == Running && current.epoch == epoch && !void;
         let over = self.state.head.status.is_over();
         let spared = says == 10 && current.undelivered >= 3;
         let (seq, moved) = (self.state.head.seq, self.state.nodes.clone());
