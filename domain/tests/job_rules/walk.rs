@@ -451,6 +451,10 @@ impl Walk {
                 if node.status == Running {
                     let epoch = node.epoch;
                     self.report(*ix, epoch, 1, 0)?;
+                    // Where a restore came between, the driver ends the lease.
+                    if epoch.is_void_in(self.incarnation) {
+                        self.ask(&JobCommand::ExpireLease { node: *ix, epoch })?.ok();
+                    }
                 }
             }
             self.step(&Op::Wake)?;
