@@ -9,5 +9,6 @@ pub mod ids;
 pub mod job;
 pub mod node;
 pub mod payload;
+pub mod planted;
 pub mod refusal;
 pub mod retry;

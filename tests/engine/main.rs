@@ -6,4 +6,5 @@ mod api;
 mod engine;
 mod harness;
 mod real;
+mod simulation;
 mod storage;

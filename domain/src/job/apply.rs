@@ -18,6 +18,7 @@ use crate::job::state::{
 use crate::job::status::JobStatus;
 use crate::node::status::NodeStatus;
 use crate::payload::{Hash, Payload};
+use crate::planted::{self, Planted};
 
 /// How long a minted command id is remembered, in milliseconds: longer than any forward or retry of one.
 pub(crate) const MINTED_KEPT_MS: Millis = 10 * 60 * 1_000;
@@ -151,12 +152,18 @@ impl JobState {
             }
             JobFact::LeaseExpired(failure) | JobFact::AttemptTimedOut(failure) => {
                 self.fail(failure, undo);
+                if planted::on(Planted::EpochResetOnExpiry) {
+                    self.node_mut(failure.attempt.node, undo).epoch = crate::ids::Epoch::default();
+                }
             }
             JobFact::Released { attempt, report, undelivered } => {
                 self.mark_report(*attempt, ReportKind::Release, *report, undo);
                 let node = self.node_mut(attempt.node, undo);
                 node.attempt = attempt.attempt.saturating_sub(1);
                 node.undelivered = node.undelivered.saturating_add(u8::from(*undelivered));
+                if planted::on(Planted::EpochResetOnRequeue) {
+                    node.epoch = crate::ids::Epoch::default();
+                }
             }
             JobFact::Paused { why } => self.head.pause_cause = Some(*why),
             JobFact::Resumed => self.head.resumed_at = at,

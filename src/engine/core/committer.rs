@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use domain::job::command::{Answer, Context, JobCommand};
+use domain::planted::{self, Planted};
 
 use crate::engine::core::Core;
 use crate::engine::core::entity::{self, Entity, EntityEvent};
@@ -134,7 +135,10 @@ impl Core {
         let refuses = |outcome: &Outcome| {
             matches!(outcome.response, Response::Refused(_) | Response::Read(None))
         };
-        let fresh = std::mem::take(&mut slot.fresh) || self.settings.alone || slot.guest;
+        let fresh = std::mem::take(&mut slot.fresh)
+            || self.settings.alone
+            || slot.guest
+            || planted::on(Planted::StaleRefusal);
         if round.events.is_empty() && !fresh && round.outcomes.iter().any(refuses) {
             self.decide_later(ix, slot, round);
             self.catch_up(slot);

@@ -7,6 +7,7 @@ use domain::job::due;
 use domain::job::state::JobState;
 use domain::job::status::JobStatus;
 use domain::node::status::NodeStatus;
+use domain::planted::{self, Planted};
 
 use crate::engine::core::Core;
 use crate::engine::core::entity::{Entity, EntityEvent};
@@ -127,7 +128,9 @@ impl Core {
         } else {
             slot.dirty_since = Some(self.now);
             self.projection.dirty(ix, self.now, is_over(slot));
-            self.refresh_job(ix, slot);
+            if !planted::on(Planted::EffectForgottenAtLoad) {
+                self.refresh_job(ix, slot);
+            }
         }
         if matches!(slot.entity, Some(Entity::Environment(_))) {
             slot.grants_from = self.now.saturating_add(GRANTS_AFTER_LOAD_MS);

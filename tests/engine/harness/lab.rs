@@ -47,6 +47,42 @@ pub(crate) fn wait<F: Future>(future: F) -> F::Output {
     panic!("a future that waits for something outside")
 }
 
+/// Carries a request to the storage out, at once. Answers what comes back, if anything does.
+pub(crate) fn carry(store: &MemoryEventStore, view: &MemoryView, output: Output) -> Option<Input> {
+    Some(match output {
+        Output::Append { nudges, items } => {
+            let subjects = items.iter().map(|item| item.subject.clone()).collect();
+            let nudged = if nudges.is_empty() { Ok(()) } else { wait(store.nudge(nudges)) };
+            Input::Appended { subjects, outcome: nudged.and_then(|()| wait(store.append(items))) }
+        }
+        Output::Load { subject } => {
+            let result = wait(loader::load(store, &subject)).map(Box::new);
+            Input::Loaded { subject, result }
+        }
+        Output::LoadTail { subject, after, chain } => {
+            let result = wait(loader::tail(store, &subject, after, chain));
+            Input::Tail { subject, after, result }
+        }
+        Output::MoveMarks { moves } => {
+            Input::MarksMoved { result: wait(store.move_marks(moves.clone())), moves }
+        }
+        Output::Flush { documents } => {
+            let shown = documents.iter().map(|d| (d.subject.clone(), d.seq)).collect();
+            let durable = wait(view.flush(documents)).is_ok() && wait(view.sync()).is_ok();
+            Input::Flushed { shown, durable }
+        }
+        Output::ClearNudges { nudges } => {
+            drop(wait(store.clear_nudges(nudges)));
+            return None;
+        }
+        Output::Snapshot { subject, snapshot } => {
+            drop(wait(store.save_snapshot(&subject, snapshot)));
+            return None;
+        }
+        Output::Answer { .. } | Output::Forward { .. } => return None,
+    })
+}
+
 /// What becomes of requests between engines.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
@@ -272,46 +308,22 @@ impl Lab {
     }
 
     fn perform(&mut self, at: usize, output: Output) {
-        let store = Arc::clone(&self.store);
-        let input = match output {
+        let output = match output {
             Output::Append { .. } if self.holds_appends => {
                 return self.held.push_back((at, output));
             }
-            Output::Append { nudges, items } => {
-                let subjects = items.iter().map(|item| item.subject.clone()).collect();
-                let nudged = if nudges.is_empty() { Ok(()) } else { wait(store.nudge(nudges)) };
-                Input::Appended {
-                    subjects,
-                    outcome: nudged.and_then(|()| wait(store.append(items))),
-                }
-            }
-            Output::Load { subject } => {
-                let result = wait(loader::load(store.as_ref(), &subject)).map(Box::new);
-                Input::Loaded { subject, result }
-            }
-            Output::LoadTail { subject, after, chain } => {
-                let result = wait(loader::tail(store.as_ref(), &subject, after, chain));
-                Input::Tail { subject, after, result }
-            }
-            Output::MoveMarks { moves } => {
-                Input::MarksMoved { result: wait(store.move_marks(moves.clone())), moves }
-            }
-            Output::ClearNudges { nudges } => return drop(wait(store.clear_nudges(nudges))),
-            Output::Snapshot { subject, snapshot } => {
-                return drop(wait(store.save_snapshot(&subject, snapshot)));
-            }
-            Output::Flush { documents } => {
+            Output::Flush { documents } if self.view_fails => {
                 let shown = documents.iter().map(|d| (d.subject.clone(), d.seq)).collect();
-                let durable = !self.view_fails
-                    && wait(self.view.flush(documents)).is_ok()
-                    && wait(self.view.sync()).is_ok();
-                Input::Flushed { shown, durable }
+                let input = Input::Flushed { shown, durable: false };
+                return self.members[at].core.handle(self.now, input);
             }
             Output::Answer { ticket, response } => return self.answered(at, ticket, response),
             Output::Forward { to, ticket, request } => {
                 return self.forward(at, to, ticket, request);
             }
+            output => output,
         };
+        let Some(input) = carry(&self.store, &self.view, output) else { return };
         self.members[at].core.handle(self.now, input);
     }
 

@@ -15,6 +15,7 @@ use crate::job::state::{JobState, Readiness, counts_as_completed, readiness};
 use crate::job::status::JobStatus;
 use crate::node::status::NodeStatus;
 use crate::payload::{Payload, PayloadBytes};
+use crate::planted::{self, Planted};
 
 /// What a node has become within this event.
 #[derive(Debug, Clone, Copy)]
@@ -161,6 +162,9 @@ impl<'a> Draft<'a> {
         let spec = &self.state.plan.nodes[ix as usize];
         let Some(touched) = self.touched.get(&ix) else { return };
         let parents = u32::try_from(spec.parents.len()).unwrap_or(u32::MAX);
+        if parents > 2 && planted::on(Planted::WideJoinStays) {
+            return;
+        }
         match readiness(spec.condition, parents, touched.unsettled, touched.completed) {
             Readiness::Fulfilled if !self.state.held.contains(&ix) => {
                 _ = self.newly_held.insert(ix);
@@ -233,6 +237,9 @@ impl<'a> Draft<'a> {
     pub(super) fn decide_ending(&mut self, to: JobStatus, grace_ms: Millis) {
         for ix in (0u32..).take(self.state.nodes.len()) {
             let status = self.node_status(ix);
+            if status == NodeStatus::Ready && planted::on(Planted::CancelLeavesReady) {
+                continue;
+            }
             if status != NodeStatus::Running && !status.is_settled() {
                 self.move_node_alone(ix, NodeStatus::Cancelled);
             }

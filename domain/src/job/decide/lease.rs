@@ -8,6 +8,7 @@ use crate::job::event::{AttemptRef, JobFact};
 use crate::job::state::JobState;
 use crate::job::status::JobStatus;
 use crate::node::status::NodeStatus;
+use crate::planted::{self, Planted};
 
 pub(super) fn lease(state: &JobState, order: &LeaseOrder, context: &Context) -> Decision {
     if !state.offers_work() {
@@ -22,7 +23,9 @@ pub(super) fn lease(state: &JobState, order: &LeaseOrder, context: &Context) -> 
         }
         draft.move_node_alone(*ix, NodeStatus::Running);
         let epoch = node.epoch.next(context.incarnation);
-        attempts.push(AttemptRef { node: *ix, attempt: node.attempt.saturating_add(1), epoch });
+        let counts = !planted::on(Planted::AttemptsNotCounted);
+        let attempt = node.attempt.saturating_add(u32::from(counts));
+        attempts.push(AttemptRef { node: *ix, attempt, epoch });
     }
     if attempts.is_empty() {
         return Decision::unchanged(Answer::Leased(attempts));

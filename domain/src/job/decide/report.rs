@@ -13,6 +13,7 @@ use crate::job::event::{AttemptRef, JobEvent, JobFact, Ranges};
 use crate::job::state::{JobState, NodeState, ReportMark};
 use crate::node::status::NodeStatus;
 use crate::payload::{Payload, PayloadBytes};
+use crate::planted::{self, Planted};
 use crate::refusal::Refusal;
 
 pub(super) fn report(
@@ -21,8 +22,11 @@ pub(super) fn report(
     context: &Context,
 ) -> Result<Decision, Refusal> {
     let Some(node) = state.nodes.get(report.node as usize) else { return Err(Refusal::LeaseLost) };
-    if node.status == NodeStatus::Running
-        && node.epoch == report.epoch
+    let fits = node.epoch == report.epoch || planted::on(Planted::CompletionNotFenced);
+    let open = node.status == NodeStatus::Running
+        || (node.status == NodeStatus::Cancelled && planted::on(Planted::LateCompletionCounts));
+    if open
+        && fits
         && report.epoch != Epoch::default()
         && !report.epoch.is_void_in(context.incarnation)
     {

@@ -1,0 +1,56 @@
+//! Bugs that the simulation plants to see itself find them. A site is one condition, `planted::on(Planted::X)`, which is
+//! a constant `false` in every build but that of the tests (feature `proof`).
+//! Always holds: without the feature no bug can be switched on, and no site costs anything.
+
+/// The sites.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Planted {
+    /// A completion counts whatever its epoch.
+    CompletionNotFenced,
+    /// A cancel leaves ready nodes as they are.
+    CancelLeavesReady,
+    /// A lease does not count the attempt.
+    AttemptsNotCounted,
+    /// A node with more than two parents is never released by them.
+    WideJoinStays,
+    /// A completion of a node that was cancelled meanwhile counts.
+    LateCompletionCounts,
+    /// A lease that runs out takes the node's epoch back.
+    EpochResetOnExpiry,
+    /// An attempt that is given back takes the node's epoch back.
+    EpochResetOnRequeue,
+    /// What a subject owes is not issued again when it is loaded.
+    EffectForgottenAtLoad,
+    /// A refusal is said without a look at what others wrote.
+    StaleRefusal,
+}
+
+#[cfg(feature = "proof")]
+mod switch {
+    use std::cell::Cell;
+
+    use super::Planted;
+
+    thread_local! {
+        static PLANTED: Cell<Option<Planted>> = const { Cell::new(None) };
+    }
+
+    /// Whether this bug is planted, in this thread.
+    pub fn on(bug: Planted) -> bool {
+        PLANTED.get() == Some(bug)
+    }
+
+    /// Plants a bug in this thread, or none.
+    pub fn plant(bug: Option<Planted>) {
+        PLANTED.set(bug);
+    }
+}
+
+#[cfg(feature = "proof")]
+pub use self::switch::{on, plant};
+
+/// Whether this bug is planted: never in this build.
+#[cfg(not(feature = "proof"))]
+pub const fn on(_: Planted) -> bool {
+    false
+}

@@ -1,0 +1,250 @@
+//! Requests of clients on their way: sent to an engine, lost, late, doubled, answered, given up. The client's side of
+//! the truth: what was asked, and what an answer that left an engine claims.
+//! Always holds: an answer is shown to the checker when it leaves its engine, whoever hears of it.
+
+use domain::ids::{Claim, LeaseId, Millis, SubjectId};
+use domain::job::command::{JobCommand, Outcome, Report};
+use domain::job::event::CommandMark;
+use domain::payload::Hash;
+use orrery::engine::core::message::{
+    Caller, Command, Granted, Input, Request, Response, Ticket,
+};
+use orrery::engine::core::Core;
+
+use super::world::{Happening, Whose, World};
+
+/// Parked requests whose clients are looked after before work is given to them, as in the product.
+const SERVED_LOOK: usize = 64;
+/// A client waits so long for an answer that should come at once.
+const PATIENCE_MS: Millis = 4_000;
+
+/// What was asked, as far as its answer must fit.
+#[derive(Debug, Clone)]
+pub(crate) enum Asked {
+    Submit { order: usize },
+    Errand { errand: usize, command: JobCommand },
+    Environment { errand: usize },
+    Lease { worker: usize, claim: Option<Claim> },
+    Heartbeat { held: u64, lease: LeaseId },
+    Report { held: u64, lease: LeaseId, hash: Hash },
+    Read,
+}
+
+/// A request of a client.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) asked: Asked,
+    pub(crate) subject: Option<SubjectId>,
+    pub(crate) mark: Option<CommandMark>,
+    /// The life of the engine that it reached, and the head of its subject then.
+    pub(crate) arrived: Option<(Whose, u64)>,
+    /// Its client still waits.
+    pub(crate) waits: bool,
+    /// Its engine knows that nobody waits.
+    pub(crate) gone: bool,
+    /// An answer has left an engine.
+    pub(crate) answered: bool,
+}
+
+impl World {
+    /// Asks some engine. Whether anything arrives is the network's.
+    pub(crate) fn asks(&mut self, asked: Asked, request: Request, wait_ms: Millis) {
+        let at = self.dice.index(self.members.len());
+        self.asks_engine(at, asked.clone(), request.clone(), wait_ms);
+        let repeated = self.mix.network.repeated;
+        if self.dice.chance(repeated) && !matches!(asked, Asked::Lease { .. }) {
+            let at = self.dice.index(self.members.len());
+            self.asks_engine(at, asked, request, wait_ms);
+        }
+    }
+
+    pub(crate) fn asks_engine(
+        &mut self,
+        at: usize,
+        asked: Asked,
+        request: Request,
+        wait_ms: Millis,
+    ) {
+        self.steps += 1;
+        let ticket = self.ticket();
+        let (subject, mark) = match &request {
+            Request::Command { subject, caller, .. } => {
+                (Some(subject.clone()), caller.mark.clone())
+            }
+            Request::Heartbeat { namespace, lease } => {
+                (Some(SubjectId::job(namespace.clone(), lease.job)), None)
+            }
+            Request::Read { subject } => (Some(subject.clone()), None),
+            Request::Lease(_)
+            | Request::AskGrant { .. }
+            | Request::Queues { .. }
+            | Request::Workers { .. } => (None, None),
+        };
+        let call = Call { asked, subject, mark, arrived: None, waits: true, gone: false, answered: false };
+        self.calls.insert(ticket, call);
+        let lost = self.mix.network.lost_requests;
+        if !self.dice.chance(lost) {
+            let wait = self.network_wait();
+            self.after(wait, Happening::Arrives { at, ticket, request });
+        }
+        self.after(wait_ms + PATIENCE_MS, Happening::GivesUp { ticket });
+    }
+
+    pub(crate) fn network_wait(&mut self) -> Millis {
+        let (late, late_ms) = (self.mix.network.late, self.mix.network.late_ms);
+        if self.dice.chance(late) {
+            return self.dice.wait(0, late_ms);
+        }
+        let latency = self.mix.network.latency_ms;
+        self.dice.wait(0, latency)
+    }
+
+    pub(crate) fn arrives(&mut self, at: usize, ticket: Ticket, request: Request) {
+        let of = self.life_of(at);
+        let frozen = self.members[at].frozen_until - self.now;
+        if self.members[at].core.is_none() {
+            return;
+        }
+        if frozen > 0 {
+            return self.after(frozen, Happening::Arrives { at, ticket, request });
+        }
+        let Some(call) = self.calls.get_mut(&ticket) else { return };
+        let head = call.subject.as_ref().map_or(0, |subject| self.checker.head(subject));
+        call.arrived = Some((of, head));
+        let mut request = request;
+        if let Request::Lease(wish) = &mut request {
+            // How long it may wait is said in milliseconds; the engine makes it a time of its own clock.
+            wish.wait_until += self.members[at].clock(self.now);
+        }
+        self.give(of, Input::Request { ticket, request, forwarded: false });
+    }
+
+    /// An engine answers somebody: another engine, or a client.
+    pub(crate) fn answered(&mut self, of: Whose, ticket: Ticket, response: Response) {
+        self.note(ticket ^ kind(&response) << 48 ^ self.now.unsigned_abs() << 16);
+        if self.flights.contains_key(&ticket) {
+            return self.answers_engine(ticket, response);
+        }
+        let Some(call) = self.calls.get_mut(&ticket).filter(|call| !call.answered) else {
+            if ticket != 0 {
+                self.checker.break_at("21", format!("ticket {ticket} is answered twice"));
+            }
+            return;
+        };
+        call.answered = true;
+        self.checker.answer(of, call, &response);
+        let waits = call.waits;
+        if self.tells {
+            self.tell(&(of, ticket, &response));
+        }
+        if !waits {
+            self.calls.remove(&ticket);
+            let noticed = self.mix.network.noticed;
+            if self.dice.chance(noticed) {
+                self.gives_back(of, response);
+            }
+            return;
+        }
+        let lost = self.mix.network.lost_answers;
+        if self.dice.chance(lost) {
+            // The client finds out by waiting in vain; the engine may have seen that nobody took it.
+            let noticed = self.mix.network.noticed;
+            if self.dice.chance(noticed) {
+                self.gives_back(of, response);
+            }
+            return;
+        }
+        let wait = self.network_wait();
+        self.after(wait, Happening::Heard { ticket, response });
+    }
+
+    /// Leases whose answer could not be written are given back, as the product's executor does.
+    fn gives_back(&mut self, of: Whose, response: Response) {
+        let Response::Leases(granted) = response else { return };
+        for granted in granted {
+            let hash = Hash::of(b"undelivered");
+            self.checker.reports(granted.lease, hash, None);
+            let request = report(&granted, hash, Outcome::Release { undelivered: true });
+            self.after(0, Happening::Back {
+                of,
+                input: Input::Request { ticket: 0, request, forwarded: false },
+            });
+        }
+    }
+
+    pub(crate) fn heard(&mut self, ticket: Ticket, response: Response) {
+        let Some(call) = self.calls.remove(&ticket).filter(|call| call.waits) else { return };
+        self.hears(call.asked, Some(response));
+    }
+
+    pub(crate) fn gives_up(&mut self, ticket: Ticket) {
+        let Some(call) = self.calls.get_mut(&ticket) else { return };
+        call.waits = false;
+        let asked = call.asked.clone();
+        if call.answered {
+            // The answer was lost, or is on its way to nobody.
+            self.calls.remove(&ticket);
+        } else {
+            call.gone = self.dice.chance(self.mix.network.noticed);
+        }
+        self.hears(asked, None);
+    }
+
+    /// A client learns what became of what it asked; none: nothing came.
+    fn hears(&mut self, asked: Asked, response: Option<Response>) {
+        match asked {
+            Asked::Submit { order } => self.hears_of_order(order, response.as_ref()),
+            Asked::Errand { errand, .. } | Asked::Environment { errand } => {
+                self.hears_of_errand(errand, response.as_ref());
+            }
+            Asked::Lease { worker, .. } => self.hears_of_lease(worker, response),
+            Asked::Heartbeat { held, .. } => self.hears_of_heartbeat(held, response.as_ref()),
+            Asked::Report { held, .. } => self.hears_of_report(held, response.as_ref()),
+            Asked::Read => {}
+        }
+    }
+
+    /// Before a turn: parked requests of clients that went away are let go of, as the product's executor does.
+    pub(crate) fn drop_gone(&mut self, at: usize) {
+        let of = self.life_of(at);
+        let clock = self.members[at].clock(self.now);
+        let Some(core) = self.members[at].core.as_mut() else { return };
+        for ticket in core.about_to_be_served(SERVED_LOOK) {
+            let gone = self.calls.get(&ticket).is_some_and(|call| call.gone);
+            if gone {
+                self.steps += 1;
+                self.calls.remove(&ticket);
+                drop_ticket(core, clock, ticket);
+            }
+        }
+        debug_assert!(self.lives(of), "an engine that turns lives");
+    }
+}
+
+fn drop_ticket(core: &mut Core, clock: Millis, ticket: Ticket) {
+    core.handle(clock, Input::Gone { ticket });
+}
+
+/// The request that reports on an attempt.
+pub(crate) fn report(granted: &Granted, hash: Hash, outcome: Outcome) -> Request {
+    let LeaseId { job, node, epoch } = granted.lease;
+    let report = Report { node, epoch, hash, outcome };
+    Request::Command {
+        subject: SubjectId::job(granted.namespace.clone(), job),
+        command: Command::Job(JobCommand::Report(Box::new(report))),
+        caller: Caller::engine(),
+    }
+}
+
+/// Tells kinds of answers apart.
+fn kind(response: &Response) -> u64 {
+    match response {
+        Response::Command { .. } => 1,
+        Response::Refused(_) => 2,
+        Response::Leases(granted) => 8 + granted.len() as u64,
+        Response::Heartbeat { .. } => 3,
+        Response::Read(_) => 4,
+        Response::Queues(_) | Response::Workers(_) => 5,
+        Response::Failed(_) => 6,
+    }
+}

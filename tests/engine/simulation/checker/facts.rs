@@ -1,0 +1,309 @@
+//! What each fact of a job must fit: leases only of offered nodes, with epochs that grow by one; reports only of the
+//! newest lease, as a client sent them; times not before they are due.
+
+use domain::ids::Millis;
+use domain::job::event::{AttemptFailure, AttemptRef, EndingCause, JobEvent, JobFact, ReportKind};
+use domain::job::status::JobStatus;
+use domain::node::spec::Timeouts;
+use domain::node::status::NodeStatus;
+use domain::payload::Hash;
+
+use super::ClientLog;
+use super::job::{JobStory, LeaseRow};
+use crate::simulation::world::Whose;
+
+/// Leases of one attempt that may be given back uncounted because nobody took the answer.
+const UNDELIVERED_MAX: u32 = 3;
+
+fn millis(ms: u64) -> Millis {
+    Millis::try_from(ms).unwrap_or(Millis::MAX)
+}
+
+impl JobStory {
+    pub(super) fn fact(
+        &mut self,
+        event: &JobEvent,
+        of: Whose,
+        incarnation: u64,
+        log: &ClientLog,
+    ) -> Result<(), String> {
+        let at = event.by.at;
+        match &event.fact {
+            JobFact::Submitted(_) => Ok(()),
+            JobFact::Started => self.starts(event),
+            JobFact::Granted { number, environment } => {
+                if self.status != JobStatus::Queued || *environment != self.plan.environment {
+                    return Err("invariant 3: a grant for a job that is not queued".to_owned());
+                }
+                self.take_grant(*number);
+                Ok(())
+            }
+            JobFact::Leased { worker, claim, lease_ms, attempts } => {
+                if !self.offers() {
+                    return Err(format!("invariant 12/13: leased while {} {:?}", self.status, self.ending));
+                }
+                for attempt in attempts {
+                    let claim = claim.as_ref().map(ToString::to_string);
+                    let row = LeaseRow { worker: worker.to_string(), claim, attempt: attempt.attempt };
+                    self.leases(*attempt, row, millis(*lease_ms), (at, of, incarnation))?;
+                }
+                Ok(())
+            }
+            JobFact::Completed { attempt, output, report, .. } => {
+                self.newest(*attempt)?;
+                let sent = self.counted(*attempt, ReportKind::Complete, *report, of, log)?;
+                if sent != output.as_ref() {
+                    return Err("invariant 4: the result is not what was sent".to_owned());
+                }
+                Ok(())
+            }
+            JobFact::Failed(failure) => {
+                self.newest(failure.attempt)?;
+                let hash = failure.report.ok_or("invariant 4: a failure without its report")?;
+                self.counted(failure.attempt, ReportKind::Fail, hash, of, log)?;
+                self.fails(failure, at, of)
+            }
+            JobFact::LeaseExpired(failure) => {
+                self.newest(failure.attempt)?;
+                self.may_expire(failure.attempt, at, of, log)?;
+                self.fails(failure, at, of)
+            }
+            JobFact::AttemptTimedOut(failure) => {
+                self.newest(failure.attempt)?;
+                let timeouts = self.timeouts(failure.attempt.node);
+                let node = &self.nodes[failure.attempt.node as usize];
+                let own = timeouts.attempt_ms.is_some_and(|ms| at >= node.started + millis(ms));
+                let total = timeouts.total_ms.is_some_and(|ms| at >= node.first_ready + millis(ms));
+                if !own && !total {
+                    return Err("invariant 14: an attempt timed out before its time".to_owned());
+                }
+                self.fails(failure, at, of)
+            }
+            JobFact::Released { attempt, report, undelivered } => {
+                self.newest(*attempt)?;
+                self.counted(*attempt, ReportKind::Release, *report, of, log)?;
+                let node = &mut self.nodes[attempt.node as usize];
+                node.attempt -= 1;
+                node.undelivered += u32::from(*undelivered);
+                if *undelivered && node.undelivered > UNDELIVERED_MAX {
+                    return Err("invariant 10: given back uncounted too often".to_owned());
+                }
+                Ok(())
+            }
+            JobFact::RetriesDue => self.retries_due(event),
+            JobFact::NodesTimedOut { .. } => self.nodes_timed_out(event),
+            JobFact::EndingDecided { why } => self.ending_decided(*why, at),
+            JobFact::Revoked if self.ending.is_some() && at >= self.ending_until => {
+                self.revoked(of);
+                Ok(())
+            }
+            JobFact::Revoked => Err("invariant 14: revoked before the grace was over".to_owned()),
+            JobFact::Paused { .. } if self.ending.is_some() => {
+                Err("invariant 3: paused while ending".to_owned())
+            }
+            JobFact::Paused { .. } => Ok(()),
+            JobFact::Resumed => self.resumes(at),
+            JobFact::Patched(patch) => {
+                self.timeout_ms = patch.timeout_ms.unwrap_or(self.timeout_ms);
+                self.scheduled_at = patch.scheduled_at.unwrap_or(self.scheduled_at);
+                Ok(())
+            }
+            JobFact::LateReport { node, epoch, .. } => self.late_report(*node, epoch.0),
+        }
+    }
+
+    fn starts(&self, event: &JobEvent) -> Result<(), String> {
+        let early = self.scheduled_at.is_some_and(|due| event.by.at < due);
+        if early && &*event.by.actor == "engine" {
+            return Err("invariant 14: started by the clock before its time".to_owned());
+        }
+        if self.status != JobStatus::Pending {
+            return Err("invariant 3: started and not pending".to_owned());
+        }
+        Ok(())
+    }
+
+    fn resumes(&mut self, at: Millis) -> Result<(), String> {
+        if self.status != JobStatus::Paused || self.ending.is_some() {
+            return Err("invariant 3: resumed and not paused".to_owned());
+        }
+        self.resumed_at = at;
+        for node in self.nodes.iter_mut().filter(|node| node.unknown) {
+            node.allowed += 1;
+        }
+        Ok(())
+    }
+
+    fn leases(
+        &mut self,
+        attempt: AttemptRef,
+        row: LeaseRow,
+        lease_ms: Millis,
+        (at, of, incarnation): (Millis, Whose, u64),
+    ) -> Result<(), String> {
+        let spec = &self.plan.nodes[attempt.node as usize];
+        let most = self.plan.retry_of(spec).max_attempts;
+        let node = &mut self.nodes[attempt.node as usize];
+        if node.status != NodeStatus::Ready {
+            return Err(format!("invariant 7: leased while {}", node.status));
+        }
+        let epoch = attempt.epoch.0;
+        // Dense within an incarnation; the first one of a newer incarnation outruns all before.
+        let expected = node.epoch.max((epoch >> 32) << 32) + 1;
+        if epoch != expected || epoch >> 32 > incarnation || epoch >> 32 == 0 {
+            return Err(format!("invariant 5: epoch {epoch:x} after {:x}", node.epoch));
+        }
+        if attempt.attempt != node.attempt + 1 || attempt.attempt > most + node.allowed {
+            let (before, allowed) = (node.attempt, node.allowed);
+            return Err(format!(
+                "invariant 10: attempt {} after {before}, of {most} and {allowed}",
+                attempt.attempt
+            ));
+        }
+        (node.epoch, node.attempt, node.started) = (epoch, attempt.attempt, at);
+        (node.lease_ms, node.leased_by, node.ended_by) = (lease_ms, Some(of), None);
+        self.leases.insert((attempt.node, epoch), row);
+        Ok(())
+    }
+
+    /// What ends an attempt must name the newest lease of a running node.
+    fn newest(&self, attempt: AttemptRef) -> Result<(), String> {
+        let node = &self.nodes[attempt.node as usize];
+        let fits = node.status == NodeStatus::Running
+            && node.epoch == attempt.epoch.0
+            && node.attempt == attempt.attempt;
+        if fits {
+            return Ok(());
+        }
+        Err(format!(
+            "invariant 6: epoch {:x} counted, and node {} is {} with epoch {:x}",
+            attempt.epoch.0, attempt.node, node.status, node.epoch
+        ))
+    }
+
+    /// A report that counts was sent by somebody for this very lease, and is the only one of it.
+    fn counted<'a>(
+        &mut self,
+        attempt: AttemptRef,
+        kind: ReportKind,
+        hash: Hash,
+        of: Whose,
+        log: &'a ClientLog,
+    ) -> Result<Option<&'a domain::payload::Payload>, String> {
+        self.ends_attempt(attempt.node, of);
+        let key = (attempt.node, attempt.epoch.0);
+        if self.reports.insert(key, (kind, hash)).is_some() {
+            return Err("invariant 4: an attempt is recorded twice".to_owned());
+        }
+        let sent = log.sent.get(&(self.id, key.0, key.1)).and_then(|sent| sent.get(&hash));
+        let same = sent.filter(|sent| sent.kind == kind);
+        // The engine itself gives back what nobody took, under one well-known hash.
+        let by_engine = kind == ReportKind::Release && hash == Hash::of(b"undelivered");
+        match same {
+            Some(sent) => Ok(sent.output.as_ref()),
+            None if by_engine => Ok(None),
+            None => Err("invariant 4: nobody sent this report".to_owned()),
+        }
+    }
+
+    fn fails(&mut self, failure: &AttemptFailure, at: Millis, of: Whose) -> Result<(), String> {
+        self.ends_attempt(failure.attempt.node, of);
+        let spec = &self.plan.nodes[failure.attempt.node as usize];
+        let policy = self.plan.retry_of(spec);
+        let node = &mut self.nodes[failure.attempt.node as usize];
+        node.undelivered = 0;
+        let Some(retry) = failure.retry else { return Ok(()) };
+        if failure.attempt.attempt >= policy.max_attempts {
+            return Err("invariant 10: another execution than the policy allows".to_owned());
+        }
+        if spec.at_most_once && failure.report.is_none() {
+            return Err("invariant 10: an unknown outcome runs again by itself".to_owned());
+        }
+        let asked = failure.error.retry_after_ms.unwrap_or(0);
+        let fits = retry.due == at + millis(retry.wait_ms)
+            && retry.wait_ms >= asked
+            && retry.wait_ms <= policy.max_delay_ms.max(asked);
+        if !fits {
+            return Err(format!("invariant 11: a wait of {} ms", retry.wait_ms));
+        }
+        node.due = retry.due;
+        Ok(())
+    }
+
+    /// Nobody's lease runs out before the time that the same engine gave it.
+    fn may_expire(
+        &self,
+        attempt: AttemptRef,
+        at: Millis,
+        of: Whose,
+        log: &ClientLog,
+    ) -> Result<(), String> {
+        let node = &self.nodes[attempt.node as usize];
+        let granted = (node.leased_by == Some(of)).then_some(node.started + node.lease_ms);
+        let promised = log.promised.get(&(self.id, attempt.node, attempt.epoch.0));
+        let promised = promised.filter(|(by, _)| *by == of).map(|(_, until)| *until);
+        let until = promised.max(granted);
+        if until.is_some_and(|until| at < until) {
+            return Err("invariant 7: a lease ran out before its time".to_owned());
+        }
+        Ok(())
+    }
+
+    pub(super) fn timeouts(&self, node: u32) -> Timeouts {
+        self.plan.timeouts_of(&self.plan.nodes[node as usize])
+    }
+
+    fn retries_due(&self, event: &JobEvent) -> Result<(), String> {
+        let moved = event.nodes.iter().filter(|change| change.from == NodeStatus::Retrying);
+        for ix in moved.flat_map(|change| change.at.iter()) {
+            if event.by.at < self.nodes[ix as usize].due {
+                return Err("invariant 11: a retry before it is due".to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    fn nodes_timed_out(&self, event: &JobEvent) -> Result<(), String> {
+        let late = event.nodes.iter().filter(|change| change.to == NodeStatus::Timeout);
+        for ix in late.flat_map(|change| change.at.iter()) {
+            let (node, timeouts) = (&self.nodes[ix as usize], self.timeouts(ix));
+            let since = node.since.max(self.resumed_at);
+            let queue = timeouts.queue_ms.is_some_and(|ms| event.by.at >= since + millis(ms));
+            let total = timeouts.total_ms.is_some_and(|ms| event.by.at >= node.first_ready + millis(ms));
+            if !queue && !total {
+                return Err("invariant 14: a node timed out before its time".to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// When the job is out of time.
+    pub(crate) fn deadline(&self) -> Option<Millis> {
+        Some(self.queued_at? + millis(self.timeout_ms?))
+    }
+
+    fn ending_decided(&self, why: EndingCause, at: Millis) -> Result<(), String> {
+        if why == EndingCause::Deadline && self.deadline().is_none_or(|deadline| at < deadline) {
+            return Err("invariant 14: timed out before the deadline".to_owned());
+        }
+        Ok(())
+    }
+
+    fn revoked(&mut self, of: Whose) {
+        for ix in (0u32..).take(self.nodes.len()) {
+            if self.nodes[ix as usize].status == NodeStatus::Running {
+                self.ends_attempt(ix, of);
+            }
+        }
+    }
+
+    fn late_report(&mut self, node: u32, epoch: u64) -> Result<(), String> {
+        let running = &self.nodes[node as usize];
+        let newest = running.status == NodeStatus::Running && running.epoch == epoch;
+        let known = self.leases.contains_key(&(node, epoch));
+        if newest || !known || self.reports.contains_key(&(node, epoch)) || !self.late.insert((node, epoch)) {
+            return Err("invariant 6: evidence of a report that is none".to_owned());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,171 @@
+//! What goes wrong with engines: crashes that forget everything volatile, changes of driver of which engines hear at
+//! different times (so that two believe they drive, or nobody does), freezes, steps of the wall clock.
+//! Always holds: in the calm no fault is left and everybody agrees on who drives what.
+
+use domain::ids::Millis;
+use orrery::engine::core::message::Input;
+
+use super::bugs::Bug;
+use super::mix::Mix;
+use super::world::{Happening, Whose, World};
+
+const HOUR_MS: Millis = 3_600_000;
+
+impl World {
+    pub(crate) fn plan_faults(&mut self) {
+        let faults = self.mix.engine.clone();
+        self.plan(faults.crash_every_ms, Happening::Crash);
+        self.plan(faults.reroute_every_ms, Happening::Reroute);
+        self.plan(faults.freeze_every_ms, Happening::Freeze);
+        let clock = if self.has(Bug::SweeperAhead) { 10_000 } else { faults.clock_every_ms };
+        self.plan(clock, Happening::ClockSteps);
+    }
+
+    fn plan(&mut self, mean_ms: Millis, fault: Happening) {
+        if mean_ms > 0 && !self.calm {
+            let wait = self.dice.wait(1, 2 * mean_ms);
+            self.after(wait, fault);
+        }
+    }
+
+    pub(crate) fn crash_somebody(&mut self) {
+        self.plan(self.mix.engine.crash_every_ms, Happening::Crash);
+        if self.calm {
+            return;
+        }
+        if self.dice.chance(100) {
+            // Everybody at once; what comes back may have been restored meanwhile.
+            for at in 0..self.members.len() {
+                self.crashes(at);
+            }
+            if self.dice.chance(300) {
+                self.store.raise_incarnation();
+                self.checker.raise_incarnation();
+            }
+        } else {
+            let at = self.dice.index(self.members.len());
+            if self.dice.chance(200) {
+                let of = self.life_of(at);
+                self.give(of, Input::Leaving);
+            }
+            self.crashes(at);
+        }
+        if self.dice.chance(200) {
+            self.view.lose_unsynced();
+            // What is gone was not in the list all the time.
+            self.lister = super::lister::Lister::default();
+        }
+    }
+
+    /// Everything volatile is gone. What was on its way to the storage may still arrive, unless the engine is alone
+    /// with its store and takes it along.
+    pub(crate) fn crashes(&mut self, at: usize) {
+        let of = self.life_of(at);
+        if self.members[at].core.take().is_none() {
+            return;
+        }
+        self.members[at].turn_at = None;
+        let alone = self.mix.engines == 1;
+        let under_way = self.take_out(
+            |happening| matches!(happening, Happening::Storage { of: whose, .. } if *whose == of),
+        );
+        for (key, happening) in under_way {
+            let lands = self.dice.chance(500);
+            let Happening::Storage { output, .. } = happening else { continue };
+            if lands && alone {
+                self.reaches_storage(of, output, false);
+            } else if lands {
+                self.put_back(key, Happening::Storage { of, output, replies: false });
+            }
+        }
+        let wait = self.dice.wait(1, 6_000);
+        self.after(wait, Happening::Restarts { at });
+    }
+
+    /// Some groups get another driver; engines hear of it one after the other.
+    pub(crate) fn reroute(&mut self) {
+        self.plan(self.mix.engine.reroute_every_ms, Happening::Reroute);
+        if self.calm {
+            return;
+        }
+        let engines = self.members.len() as u64;
+        let many = self.dice.pick(&[1_000, 300, 50]);
+        for group in 0..self.drivers.len() {
+            if self.dice.chance(many) {
+                self.drivers[group] = u32::try_from(self.dice.below(engines)).ok();
+            }
+        }
+        for at in 0..self.members.len() {
+            let wait = self.dice.wait(0, 5_000);
+            let drivers = self.drivers.clone();
+            self.after(wait, Happening::Routes { at, drivers });
+        }
+    }
+
+    pub(crate) fn hears_routes(&mut self, at: usize, drivers: Vec<Option<u32>>) {
+        self.members[at].drivers.clone_from(&drivers);
+        let of = self.life_of(at);
+        self.give(of, Input::Routes { drivers });
+        self.after(0, Happening::Look { of, again: false });
+    }
+
+    pub(crate) fn freeze_somebody(&mut self) {
+        self.plan(self.mix.engine.freeze_every_ms, Happening::Freeze);
+        if self.calm {
+            return;
+        }
+        let at = self.dice.index(self.members.len());
+        let length = self.dice.pick(&[500, 5_000, 40_000]);
+        let wait = self.dice.wait(1, length);
+        self.members[at].frozen_until = self.now + wait;
+        let of = self.life_of(at);
+        self.after(wait, Happening::Thaws { of });
+    }
+
+    /// What waited is heard before time is: the turn comes after the inputs.
+    pub(crate) fn thaws(&mut self, of: Whose) {
+        if self.lives(of) && self.members[of.at].frozen_until <= self.now {
+            self.members[of.at].turn_at = Some(self.now + 1);
+        }
+    }
+
+    /// The wall clock is put forward or back. Engines that run do not see it; those that start do.
+    pub(crate) fn step_clock(&mut self) {
+        let again = if self.has(Bug::SweeperAhead) { 10_000 } else { self.mix.engine.clock_every_ms };
+        self.plan(again, Happening::ClockSteps);
+        if self.calm {
+            return;
+        }
+        if self.has(Bug::SweeperAhead) {
+            let at = self.dice.index(self.members.len());
+            let ahead = self.members[at].clock(self.now) + HOUR_MS;
+            self.members[at].set_clock(self.now, ahead);
+            return;
+        }
+        self.wall += self.dice.pick(&[-HOUR_MS, -HOUR_MS, HOUR_MS, -1_000, 90_000]);
+    }
+
+    /// The faults are over: everybody is up, agrees on the drivers, and on the time.
+    pub(crate) fn calms_down(&mut self) {
+        self.calm = true;
+        self.mix = Mix::calm(&self.mix);
+        for at in 0..self.members.len() {
+            self.members[at].frozen_until = 0;
+            self.restarts(at);
+        }
+        self.take_out(|happening| {
+            matches!(happening, Happening::Routes { .. } | Happening::Restarts { .. })
+        });
+        for at in 0..self.members.len() {
+            let drivers = self.drivers.clone();
+            self.after(0, Happening::Routes { at, drivers });
+        }
+        let now = self.now;
+        let latest = self.members.iter().map(|member| member.clock(now)).max().unwrap_or(now);
+        for member in &mut self.members {
+            member.set_clock(now, latest);
+            member.turn_at = Some(now);
+        }
+        self.calm_clients();
+    }
+}

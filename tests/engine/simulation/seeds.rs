@@ -1,0 +1,92 @@
+//! Which seeds are run, and what is required of them.
+
+use std::time::{Duration, Instant};
+
+use super::bugs::Bug;
+use super::run::{Ran, command, run};
+
+/// Seeds of every run of the tests: about 25 s in the profile of the tests on one core.
+const FIXED: u64 = 60;
+/// Each so many-th seed is run twice and must do the same.
+const TWICE_EVERY: u64 = 100;
+/// Seeds that failed once.
+const FAILED_ONCE: [u64; 0] = [];
+/// A planted bug must be found within so many seeds.
+const FOUND_WITHIN: u64 = 400;
+
+/// A number from the environment.
+pub(crate) fn variable(name: &str) -> Option<u64> {
+    #[expect(clippy::disallowed_methods, reason = "the tests' own switches")]
+    std::env::var(name).ok()?.parse().ok()
+}
+
+pub(crate) fn say(text: &str) {
+    #[expect(clippy::print_stderr, reason = "what a person who runs it wants to see")]
+    {
+        eprintln!("{text}");
+    }
+}
+
+/// Runs a seed that must hold.
+fn holds(seed: u64) -> Ran {
+    let ran = run(seed, None);
+    if let Some(broken) = &ran.broken {
+        panic!("seed {seed}, after {} steps: {broken}\nreplay: {}", ran.steps, command(seed));
+    }
+    if seed.is_multiple_of(TWICE_EVERY) {
+        assert_eq!(ran, run(seed, None), "two runs of seed {seed} differ: {}", command(seed));
+    }
+    ran
+}
+
+#[expect(clippy::disallowed_methods, reason = "how fast it was; nothing is decided by it")]
+fn runs(seeds: impl Iterator<Item = u64>, at_most: Option<Duration>) {
+    let started = Instant::now();
+    let (mut count, mut steps, mut events) = (0_u64, 0, 0);
+    for seed in seeds {
+        let ran = holds(seed);
+        (count, steps, events) = (count + 1, steps + ran.steps, events + ran.events);
+        if at_most.is_some_and(|most| started.elapsed() >= most) {
+            break;
+        }
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a figure for people")]
+    let a_minute = (steps as f64 / seconds.max(0.001) * 60.0) as u64;
+    say(&format!(
+        "simulation: {count} seeds, {steps} steps, {events} events in {seconds:.1} s: {a_minute} steps a minute"
+    ));
+}
+
+#[test]
+fn every_seed_keeps_every_promise() {
+    if let Some(seed) = variable("ORRERY_SIMULATION_SEED") {
+        return runs(std::iter::once(seed), None);
+    }
+    runs(FAILED_ONCE.into_iter().chain(0..FIXED), None);
+    if let Some(minutes) = variable("ORRERY_SIMULATION_MINUTES") {
+        #[expect(clippy::disallowed_methods, reason = "fresh seeds each time")]
+        let from = uuid::Uuid::new_v4().as_u64_pair().0 >> 16;
+        runs(from.., Some(Duration::from_secs(60 * minutes)));
+    }
+}
+
+#[test]
+fn every_planted_bug_is_found() {
+    for bug in Bug::FOUND {
+        let found = (0..FOUND_WITHIN).find_map(|seed| {
+            let ran = run(seed, Some(bug));
+            Some((seed, ran.steps, ran.broken?))
+        });
+        let Some((seed, steps, broken)) = found else { panic!("{bug:?} was not found") };
+        say(&format!("{bug:?}: seed {seed}, {steps} steps: {broken}"));
+    }
+}
+
+#[test]
+fn a_clock_that_runs_ahead_costs_work_and_breaks_nothing() {
+    for seed in 0..10 {
+        let ran = run(seed, Some(Bug::SweeperAhead));
+        assert_eq!(ran.broken, None, "seed {seed}");
+    }
+}

@@ -1,0 +1,170 @@
+//! What becomes of calls to the storage: they act late, in another order, in part, or not at all, and their answers
+//! come late or never. The in-memory store and view themselves do the acting.
+//! Always holds: a call acts at one moment; what was appended is read by the checker at that very moment.
+
+use domain::ids::{Millis, SubjectId};
+use orrery::engine::core::message::{Input, Output};
+use orrery::event_store::contract::{
+    AppendItem, Appended, EventStore as _, EventStoreError, Nudge, Record,
+};
+use orrery::event_store::memory::AppendFault;
+use orrery::view::contract::View as _;
+
+use super::bugs::Bug;
+use super::world::{Happening, Whose, World};
+use crate::harness::lab::{carry, wait};
+
+/// After so long without an answer an append counts as unknown.
+const APPEND_DEADLINE_MS: Millis = 1_000;
+
+fn unavailable() -> EventStoreError {
+    EventStoreError::Unavailable("a fault".to_owned())
+}
+
+impl World {
+    pub(crate) fn storage_wait(&mut self) -> Millis {
+        let latency = self.mix.storage.latency_ms;
+        self.dice.wait(0, latency)
+    }
+
+    /// An append leaves an engine. A slow one acts when its writer has given up on it.
+    pub(crate) fn sends_append(&mut self, of: Whose, output: Output) {
+        let Output::Append { items, .. } = &output else { return };
+        let subjects: Vec<SubjectId> = items.iter().map(|item| item.subject.clone()).collect();
+        if self.has(Bug::AnswerBeforeAppend) {
+            // The engine is told that it is durable before anybody has tried.
+            let outcome = Ok(vec![Appended::Committed; subjects.len()]);
+            self.after(0, Happening::Back { of, input: Input::Appended { subjects, outcome } });
+            let wait = 20 + self.storage_wait();
+            return self.after(wait, Happening::Storage { of, output, replies: false });
+        }
+        let slow = self.mix.storage.slow;
+        let (wait, replies) = if self.dice.chance(slow) {
+            let wait = self.dice.wait(1, self.mix.storage.slow_ms);
+            (wait, wait <= APPEND_DEADLINE_MS)
+        } else {
+            (self.storage_wait(), true)
+        };
+        if !replies {
+            let input = Input::Appended { subjects, outcome: Err(unavailable()) };
+            self.after(APPEND_DEADLINE_MS, Happening::Back { of, input });
+        }
+        self.after(wait, Happening::Storage { of, output, replies });
+    }
+
+    pub(crate) fn reaches_storage(&mut self, of: Whose, output: Output, replies: bool) {
+        let input = match output {
+            Output::Append { nudges, items } => self.appends(of, nudges, items, replies),
+            Output::Flush { documents } if self.dice.chance(self.mix.storage.flushes) => {
+                let shown = documents.iter().map(|d| (d.subject.clone(), d.seq)).collect();
+                let part = self.dice.index(documents.len() + 1);
+                let landed: Vec<_> = documents.into_iter().take(part).collect();
+                wait(self.view.flush(landed)).expect("the view takes what it gets");
+                Some(Input::Flushed { shown, durable: false })
+            }
+            Output::Snapshot { ref subject, ref snapshot } => {
+                self.checker.snapshot(subject, snapshot);
+                carry(&self.store, &self.view, output)
+            }
+            output => self.calls_storage(output),
+        };
+        if let (Some(input), true) = (input, replies) {
+            self.comes_back(of, input);
+        }
+    }
+
+    fn calls_storage(&mut self, output: Output) -> Option<Input> {
+        let fails = self.mix.storage.calls;
+        if !self.dice.chance(fails) {
+            return carry(&self.store, &self.view, output);
+        }
+        let failed = match &output {
+            Output::Load { subject } => {
+                Some(Input::Loaded { subject: subject.clone(), result: Err(unavailable()) })
+            }
+            Output::LoadTail { subject, after, .. } => Some(Input::Tail {
+                subject: subject.clone(),
+                after: *after,
+                result: Err(unavailable()),
+            }),
+            Output::MoveMarks { moves } => {
+                Some(Input::MarksMoved { moves: moves.clone(), result: Err(unavailable()) })
+            }
+            _ => None,
+        };
+        if self.dice.chance(500) {
+            carry(&self.store, &self.view, output);
+        }
+        failed
+    }
+
+    /// Nudges first; what happens between the two may be a crash.
+    fn appends(
+        &mut self,
+        of: Whose,
+        nudges: Vec<Nudge>,
+        items: Vec<AppendItem>,
+        replies: bool,
+    ) -> Option<Input> {
+        let subjects: Vec<SubjectId> = items.iter().map(|item| item.subject.clone()).collect();
+        if !nudges.is_empty() {
+            let fails = self.mix.storage.calls;
+            let failed = self.dice.chance(fails);
+            if !failed || self.dice.chance(500) {
+                wait(self.store.nudge(nudges)).expect("the store is there");
+            }
+            if failed {
+                return Some(Input::Appended { subjects, outcome: Err(unavailable()) });
+            }
+            let wait = self.storage_wait();
+            let output = Output::Append { nudges: Vec::new(), items };
+            self.after(wait, Happening::Storage { of, output, replies });
+            return None;
+        }
+        if self.has(Bug::UnknownAppliedAgain) {
+            self.apply_again(&items);
+        }
+        let fault = self.append_fault();
+        self.store.lay_down([fault]);
+        let outcome = wait(self.store.append(items));
+        for subject in &subjects {
+            self.checker.read(&self.store, subject, of);
+        }
+        Some(Input::Appended { subjects, outcome })
+    }
+
+    fn append_fault(&mut self) -> AppendFault {
+        let (fails, full) = (self.mix.storage.appends, self.mix.storage.full);
+        if self.dice.chance(full) {
+            return AppendFault::Full;
+        }
+        if !self.dice.chance(fails) {
+            return AppendFault::Nothing;
+        }
+        self.dice.pick(&[
+            AppendFault::FailsBefore,
+            AppendFault::ReplyLost,
+            AppendFault::LandsInPart,
+            AppendFault::UnknownBefore,
+            AppendFault::UnknownAfter,
+        ])
+    }
+
+    /// Planted: a record that is written again after an unknown outcome is applied again where it landed before.
+    fn apply_again(&mut self, items: &[AppendItem]) {
+        for item in items {
+            let part = wait(self.store.read(&item.subject, 1, usize::MAX)).expect("the store");
+            let landed = part.records.iter().any(|record| record.nonce == item.record.nonce);
+            let Some(last) = part.records.last().filter(|_| landed) else { continue };
+            let hash = item
+                .record
+                .body
+                .split(|byte| *byte == b'\n')
+                .fold(last.hash, domain::history::chain);
+            let first = last.first + u64::from(last.count);
+            let record = Record { first, nonce: item.record.nonce + 1, hash, ..item.record.clone() };
+            let item = AppendItem { record, ..item.clone() };
+            wait(self.store.append(vec![item])).expect("the store");
+        }
+    }
+}
