@@ -62,9 +62,10 @@ impl World {
                 wait(self.view.flush(landed)).expect("the view takes what it gets");
                 Some(Input::Flushed { shown, durable: false })
             }
+            Output::Flush { .. } => carry(&self.store, &self.view, output),
             Output::Snapshot { ref subject, ref snapshot } => {
                 self.checker.snapshot(subject, snapshot);
-                carry(&self.store, &self.view, output)
+                self.calls_storage(output)
             }
             output => self.calls_storage(output),
         };
