@@ -61,10 +61,12 @@ impl World {
     /// with its store and takes it along.
     pub(crate) fn crashes(&mut self, at: usize) {
         let of = self.life_of(at);
+        self.count_conflicts(at);
         if self.members[at].core.take().is_none() {
             return;
         }
         self.members[at].turn_at = None;
+        self.checker.count("fault: crash");
         let alone = self.mix.engines == 1;
         let under_way = self.take_out(
             |happening| matches!(happening, Happening::Storage { of: whose, .. } if *whose == of),
@@ -82,12 +84,21 @@ impl World {
         self.after(wait, Happening::Restarts { at });
     }
 
+    /// Conflicts of a life that ends, or of one that is looked at for the last time.
+    pub(crate) fn count_conflicts(&mut self, at: usize) {
+        let counts = self.members[at].core.as_ref().map(orrery::engine::core::Core::counts);
+        for _ in 0..counts.map_or(0, |counts| counts.conflicts) {
+            self.checker.count("conflict");
+        }
+    }
+
     /// Some groups get another driver; engines hear of it one after the other.
     pub(crate) fn reroute(&mut self) {
         self.plan(self.mix.engine.reroute_every_ms, Happening::Reroute);
         if self.calm {
             return;
         }
+        self.checker.count("fault: other drivers");
         let engines = self.members.len() as u64;
         let many = self.dice.pick(&[1_000, 300, 50]);
         for group in 0..self.drivers.len() {
@@ -114,6 +125,7 @@ impl World {
         if self.calm {
             return;
         }
+        self.checker.count("fault: freeze");
         let at = self.dice.index(self.members.len());
         let length = self.dice.pick(&[500, 5_000, 40_000]);
         let wait = self.dice.wait(1, length);
@@ -142,6 +154,7 @@ impl World {
             self.members[at].set_clock(self.now, ahead);
             return;
         }
+        self.checker.count("fault: clock step");
         self.wall += self.dice.pick(&[-HOUR_MS, -HOUR_MS, HOUR_MS, -1_000, 90_000]);
     }
 

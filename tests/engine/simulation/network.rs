@@ -78,6 +78,7 @@ impl World {
         if std::mem::replace(&mut flight.settled, true) {
             return;
         }
+        self.checker.count("fault: no answer of another engine");
         let (of, ticket, request) = (flight.of, flight.ticket, flight.request.clone());
         self.give(of, Input::NotForwarded { ticket, request });
     }

@@ -1,6 +1,7 @@
 //! One run of one seed: a phase with faults, in which nothing may ever be wrong, and a phase without, in which
 //! everything must come to rest in bounded time. A run that fails says how to run it again.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use domain::ids::Millis;
@@ -21,7 +22,8 @@ const BREATH_MS: Millis = 15_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ran {
     pub(crate) steps: u64,
-    pub(crate) events: u64,
+    /// How often what happened.
+    pub(crate) tally: BTreeMap<&'static str, u64>,
     /// Follows from everything that could be observed.
     pub(crate) trace: u64,
     /// What was wrong, if anything was.
@@ -39,9 +41,12 @@ pub(crate) fn run(seed: u64, bug: Option<Bug>) -> Ran {
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         world.checker.break_at("0", format!("a panic: {}", text.unwrap_or_default()));
     }
+    for at in 0..world.members.len() {
+        world.count_conflicts(at);
+    }
     Ran {
         steps: world.steps,
-        events: world.checker.events,
+        tally: std::mem::take(&mut world.checker.tally),
         trace: world.trace(),
         broken: world.checker.broken.take(),
     }

@@ -46,6 +46,7 @@ impl World {
             (self.storage_wait(), true)
         };
         if !replies {
+            self.checker.count("fault: late append");
             let input = Input::Appended { subjects, outcome: Err(unavailable()) };
             self.after(APPEND_DEADLINE_MS, Happening::Back { of, input });
         }
@@ -56,6 +57,7 @@ impl World {
         let input = match output {
             Output::Append { nudges, items } => self.appends(of, nudges, items, replies),
             Output::Flush { documents } if self.dice.chance(self.mix.storage.flushes) => {
+                self.checker.count("fault: flush");
                 let shown = documents.iter().map(|d| (d.subject.clone(), d.seq)).collect();
                 let part = self.dice.index(documents.len() + 1);
                 let landed: Vec<_> = documents.into_iter().take(part).collect();
@@ -79,6 +81,7 @@ impl World {
         if !self.dice.chance(fails) {
             return carry(&self.store, &self.view, output);
         }
+        self.checker.count("fault: call");
         let failed = match &output {
             Output::Load { subject } => {
                 Some(Input::Loaded { subject: subject.clone(), result: Err(unavailable()) })
@@ -142,6 +145,7 @@ impl World {
         if !self.dice.chance(fails) {
             return AppendFault::Nothing;
         }
+        self.checker.count("fault: append");
         self.dice.pick(&[
             AppendFault::FailsBefore,
             AppendFault::ReplyLost,

@@ -6,7 +6,7 @@ use domain::job::command::{Answer, JobCommand};
 use domain::job::status::JobStatus;
 use domain::node::status::NodeStatus;
 use domain::refusal::Refusal;
-use orrery::engine::core::message::{Granted, Response, Shown};
+use orrery::engine::core::message::{Failure, Granted, Response, Shown};
 
 use super::Checker;
 use super::job::JobStory;
@@ -22,6 +22,21 @@ impl Checker {
     }
 
     fn judge(&mut self, of: Whose, call: &Call, response: &Response) -> Result<(), String> {
+        self.count(match response {
+            Response::Refused(refusal) => refusal.code(),
+            Response::Command { answer: Answer::RecordedBefore, .. } => "answer: recorded before",
+            Response::Command { answer: Answer::Replayed { .. }, .. } => "answer: replayed",
+            Response::Failed(Failure::OutcomeUnknown) => "answer: outcome unknown",
+            Response::Failed(Failure::Full) => "answer: full",
+            Response::Failed(Failure::Overloaded) => "answer: overloaded",
+            Response::Failed(Failure::ViewBehind) => "answer: view behind",
+            Response::Failed(Failure::Unavailable) => "answer: unavailable",
+            Response::Failed(Failure::Damaged(_)) => "answer: damaged",
+            _ => "answer: others",
+        });
+        if let Response::Failed(Failure::Damaged(reason)) = response {
+            return Err(format!("invariant 18: {reason}"));
+        }
         match response {
             Response::Command { answer, shown } => self.command(call, answer, shown.as_ref()),
             Response::Refused(refusal) => self.refusal(call, refusal),
@@ -51,7 +66,7 @@ impl Checker {
                 let repeated = matches!(answer, Answer::Replayed { .. });
                 if let Some(job) = self.job(subject) {
                     if let (true, Some(mark)) = (repeated, &call.mark)
-                        && job.commands.get(&mark.id) != Some(seq)
+                        && job.commands.get(&mark.id).is_none_or(|(first, _)| first != seq)
                     {
                         return Err("invariant 21: another event answered it first".to_owned());
                     }

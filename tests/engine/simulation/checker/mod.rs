@@ -72,12 +72,17 @@ pub(crate) struct Checker {
     incarnation: u64,
     /// Which invariant broke first, and how.
     pub(crate) broken: Option<String>,
-    /// Events read.
-    pub(crate) events: u64,
+    /// How often what happened: a rule that is never reached is not tested.
+    pub(crate) tally: BTreeMap<&'static str, u64>,
     trace: u64,
 }
 
 impl Checker {
+    /// Something happened that a run should reach now and then.
+    pub(crate) fn count(&mut self, what: &'static str) {
+        *self.tally.entry(what).or_default() += 1;
+    }
+
     /// Something is wrong.
     pub(crate) fn break_at(&mut self, invariant: &str, what: String) {
         self.broken.get_or_insert_with(|| format!("invariant {invariant}: {what}"));
@@ -163,7 +168,10 @@ impl Checker {
     }
 
     fn read_event(&mut self, subject: &SubjectId, event: &EntityEvent, of: Whose) -> Result<(), String> {
-        self.events += 1;
+        self.count(match event {
+            EntityEvent::Job(event) => event.fact.type_name(),
+            EntityEvent::Environment(event) => event.fact.type_name(),
+        });
         self.across(subject, event)?;
         let incarnation = self.incarnation + 1;
         let stream = self.streams.get_mut(subject).expect("just read");
