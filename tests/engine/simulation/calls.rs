@@ -9,12 +9,9 @@ use domain::payload::Hash;
 use orrery::engine::core::message::{
     Caller, Command, Granted, Input, Request, Response, Ticket,
 };
-use orrery::engine::core::Core;
 
 use super::world::{Happening, Whose, World};
 
-/// Parked requests whose clients are looked after before work is given to them, as in the product.
-const SERVED_LOOK: usize = 64;
 /// A client waits so long for an answer that should come at once.
 const PATIENCE_MS: Millis = 4_000;
 
@@ -40,8 +37,6 @@ pub(crate) struct Call {
     pub(crate) arrived: Option<(Whose, u64)>,
     /// Its client still waits.
     pub(crate) waits: bool,
-    /// Its engine knows that nobody waits.
-    pub(crate) gone: bool,
     /// An answer has left an engine.
     pub(crate) answered: bool,
 }
@@ -50,44 +45,44 @@ impl World {
     /// Asks some engine. Whether anything arrives is the network's.
     pub(crate) fn asks(&mut self, asked: Asked, request: Request, wait_ms: Millis) {
         let at = self.dice.index(self.members.len());
-        self.asks_engine(at, asked.clone(), request.clone(), wait_ms);
+        self.asks_engine(at, vec![(asked.clone(), request.clone())], wait_ms);
         let repeated = self.mix.network.repeated;
         if self.dice.chance(repeated) && !matches!(asked, Asked::Lease { .. }) {
             let at = self.dice.index(self.members.len());
-            self.asks_engine(at, asked, request, wait_ms);
+            self.asks_engine(at, vec![(asked, request)], wait_ms);
         }
     }
 
-    pub(crate) fn asks_engine(
-        &mut self,
-        at: usize,
-        asked: Asked,
-        request: Request,
-        wait_ms: Millis,
-    ) {
-        self.steps += 1;
-        let ticket = self.ticket();
-        let (subject, mark) = match &request {
-            Request::Command { subject, caller, .. } => {
-                (Some(subject.clone()), caller.mark.clone())
-            }
-            Request::Heartbeat { namespace, lease } => {
-                (Some(SubjectId::job(namespace.clone(), lease.job)), None)
-            }
-            Request::Read { subject } => (Some(subject.clone()), None),
-            Request::Lease(_)
-            | Request::AskGrant { .. }
-            | Request::Queues { .. }
-            | Request::Workers { .. } => (None, None),
-        };
-        let call = Call { asked, subject, mark, arrived: None, waits: true, gone: false, answered: false };
-        self.calls.insert(ticket, call);
+    /// Asks one engine for some things in one breath; their tickets follow one another.
+    pub(crate) fn asks_engine(&mut self, at: usize, all: Vec<(Asked, Request)>, wait_ms: Millis) {
+        let mut requests = Vec::with_capacity(all.len());
+        for (asked, request) in all {
+            self.steps += 1;
+            let ticket = self.ticket();
+            let (subject, mark) = match &request {
+                Request::Command { subject, caller, .. } => {
+                    (Some(subject.clone()), caller.mark.clone())
+                }
+                Request::Heartbeat { namespace, lease } => {
+                    (Some(SubjectId::job(namespace.clone(), lease.job)), None)
+                }
+                Request::Read { subject } => (Some(subject.clone()), None),
+                Request::Lease(_)
+                | Request::NextWork { .. }
+                | Request::AskGrant { .. }
+                | Request::Queues { .. }
+                | Request::Workers { .. } => (None, None),
+            };
+            let call = Call { asked, subject, mark, arrived: None, waits: true, answered: false };
+            self.calls.insert(ticket, call);
+            self.after(wait_ms + PATIENCE_MS, Happening::GivesUp { ticket });
+            requests.push((ticket, request));
+        }
         let lost = self.mix.network.lost_requests;
         if !self.dice.chance(lost) {
             let wait = self.network_wait();
-            self.after(wait, Happening::Arrives { at, ticket, request });
+            self.after(wait, Happening::Arrives { at, requests });
         }
-        self.after(wait_ms + PATIENCE_MS, Happening::GivesUp { ticket });
     }
 
     pub(crate) fn network_wait(&mut self) -> Millis {
@@ -99,24 +94,25 @@ impl World {
         self.dice.wait(0, latency)
     }
 
-    pub(crate) fn arrives(&mut self, at: usize, ticket: Ticket, request: Request) {
+    pub(crate) fn arrives(&mut self, at: usize, requests: Vec<(Ticket, Request)>) {
         let of = self.life_of(at);
         let frozen = self.members[at].frozen_until - self.now;
         if self.members[at].core.is_none() {
             return;
         }
         if frozen > 0 {
-            return self.after(frozen, Happening::Arrives { at, ticket, request });
+            return self.after(frozen, Happening::Arrives { at, requests });
         }
-        let Some(call) = self.calls.get_mut(&ticket) else { return };
-        let head = call.subject.as_ref().map_or(0, |subject| self.checker.head(subject));
-        call.arrived = Some((of, head));
-        let mut request = request;
-        if let Request::Lease(wish) = &mut request {
-            // How long it may wait is said in milliseconds; the engine makes it a time of its own clock.
-            wish.wait_until += self.members[at].clock(self.now);
+        for (ticket, mut request) in requests {
+            let Some(call) = self.calls.get_mut(&ticket) else { continue };
+            let head = call.subject.as_ref().map_or(0, |subject| self.checker.head(subject));
+            call.arrived = Some((of, head));
+            if let Request::Lease(wish) | Request::NextWork { request: wish, .. } = &mut request {
+                // How long it may wait is said in milliseconds; the engine makes it a time of its own clock.
+                wish.wait_until += self.members[at].clock(self.now);
+            }
+            self.give(of, Input::Request { ticket, request, forwarded: false });
         }
-        self.give(of, Input::Request { ticket, request, forwarded: false });
     }
 
     /// An engine answers somebody: another engine, or a client.
@@ -185,7 +181,12 @@ impl World {
             // The answer was lost, or is on its way to nobody.
             self.calls.remove(&ticket);
         } else {
-            call.gone = self.dice.chance(self.mix.network.noticed);
+            let of = call.arrived.map(|(of, _)| of);
+            let leases = matches!(asked, Asked::Lease { .. });
+            let noticed = self.mix.network.noticed;
+            if let Some(of) = of.filter(|_| leases && self.dice.chance(noticed)) {
+                self.after(0, Happening::Back { of, input: Input::Gone { ticket } });
+            }
         }
         self.hears(asked, None);
     }
@@ -203,26 +204,6 @@ impl World {
             Asked::Read => {}
         }
     }
-
-    /// Before a turn: parked requests of clients that went away are let go of, as the product's executor does.
-    pub(crate) fn drop_gone(&mut self, at: usize) {
-        let of = self.life_of(at);
-        let clock = self.members[at].clock(self.now);
-        let Some(core) = self.members[at].core.as_mut() else { return };
-        for ticket in core.about_to_be_served(SERVED_LOOK) {
-            let gone = self.calls.get(&ticket).is_some_and(|call| call.gone);
-            if gone {
-                self.steps += 1;
-                self.calls.remove(&ticket);
-                drop_ticket(core, clock, ticket);
-            }
-        }
-        debug_assert!(self.lives(of), "an engine that turns lives");
-    }
-}
-
-fn drop_ticket(core: &mut Core, clock: Millis, ticket: Ticket) {
-    core.handle(clock, Input::Gone { ticket });
 }
 
 /// The request that reports on an attempt.

@@ -149,7 +149,6 @@ impl World {
             self.members[at].turn_at = Some(frozen);
             return;
         }
-        self.drop_gone(at);
         let now = self.now;
         let member = &mut self.members[at];
         let clock = member.clock(now);

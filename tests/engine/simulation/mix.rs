@@ -78,6 +78,8 @@ pub(crate) struct WorkerWays {
     pub(crate) differs: u64,
     pub(crate) releases: u64,
     pub(crate) claims: u64,
+    /// Reports that ask for the next work in the same breath.
+    pub(crate) next: u64,
     /// An attempt takes up to so long.
     pub(crate) work_ms: Millis,
 }
@@ -140,6 +142,7 @@ impl Mix {
             differs: rate(dice, 100),
             releases: rate(dice, 200),
             claims: dice.pick(&[0, 300, 900]),
+            next: dice.pick(&[0, 300, 1_000]),
             work_ms: dice.pick(&[200, 3_000, 15_000]),
         };
         Self {

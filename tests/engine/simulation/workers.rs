@@ -30,6 +30,7 @@ pub(crate) struct Worker {
 /// An attempt in a worker's hands.
 #[derive(Debug)]
 pub(crate) struct Held {
+    worker: usize,
     granted: Granted,
     finish_at: Millis,
     /// It keeps its lease alive until then.
@@ -67,6 +68,18 @@ impl World {
         if self.workers[worker].polling || (self.calm && self.workers[worker].pinned.is_none()) {
             return;
         }
+        let (wish, wait) = self.wish(worker);
+        let asked = Asked::Lease { worker, claim: wish.claim.clone() };
+        match self.workers[worker].pinned {
+            Some((engine, _)) => {
+                self.asks_engine(engine, vec![(asked, Request::Lease(wish))], wait);
+            }
+            None => self.asks(asked, Request::Lease(wish), wait),
+        }
+    }
+
+    /// What a worker asks for, and how long it waits.
+    fn wish(&mut self, worker: usize) -> (LeaseRequest, Millis) {
         let ways = self.mix.worker.clone();
         let pinned = self.workers[worker].pinned;
         let queue = pinned.map_or_else(|| self.dice.index(QUEUES.len()), |(_, queue)| queue);
@@ -90,12 +103,8 @@ impl World {
             wait_until: self.dice.pick(&[0, 1_000, 10_000]),
             ..jobs::wish("nobody", 1)
         };
-        let asked = Asked::Lease { worker, claim: wish.claim.clone() };
         let wait = wish.wait_until;
-        match pinned {
-            Some((engine, _)) => self.asks_engine(engine, asked, Request::Lease(wish), wait),
-            None => self.asks(asked, Request::Lease(wish), wait),
-        }
+        (wish, wait)
     }
 
     pub(crate) fn hears_of_lease(&mut self, worker: usize, response: Option<Response>) {
@@ -105,14 +114,14 @@ impl World {
         if let Some(Response::Leases(granted)) = response {
             one.claim = None;
             for granted in granted {
-                self.takes(granted);
+                self.takes(worker, granted);
             }
         }
         let wait = self.dice.wait(1, pause);
         self.after(wait, Happening::Polls { worker });
     }
 
-    fn takes(&mut self, granted: Granted) {
+    fn takes(&mut self, worker: usize, granted: Granted) {
         let ways = self.mix.worker.clone();
         if self.dice.chance(ways.silent) {
             return;
@@ -123,7 +132,7 @@ impl World {
         let finish_at = self.now + if zombie { lease_ms + work } else { work };
         let number = self.ticket();
         let (outcome, hash) = self.outcome(number);
-        let held = Held { granted, finish_at, beats: !zombie, outcome, hash, tries: 0 };
+        let held = Held { worker, granted, finish_at, beats: !zombie, outcome, hash, tries: 0 };
         self.held.insert(number, held);
         let first = if zombie { finish_at } else { finish_at.min(self.now + lease_ms / 3) };
         self.after(first - self.now, Happening::Works { held: number });
@@ -164,8 +173,18 @@ impl World {
         one.tries += 1;
         let request = report(&one.granted, one.hash, one.outcome.clone());
         let asked = Asked::Report { held, lease, hash: one.hash };
+        let worker = one.worker;
         self.checker.reports(lease, one.hash, Some(&one.outcome));
-        self.asks(asked, request, 0);
+        let next = self.mix.worker.next;
+        if self.workers[worker].polling || self.calm || !self.dice.chance(next) {
+            return self.asks(asked, request, 0);
+        }
+        // The report and the wish for more in one breath.
+        let (wish, wait) = self.wish(worker);
+        let next = Asked::Lease { worker, claim: wish.claim.clone() };
+        let wish = Request::NextWork { request: wish, reports: 1 };
+        let at = self.dice.index(self.members.len());
+        self.asks_engine(at, vec![(next, wish), (asked, request)], wait);
     }
 
     pub(crate) fn hears_of_heartbeat(&mut self, held: u64, response: Option<&Response>) {

@@ -29,8 +29,8 @@ pub(crate) enum Happening {
     Storage { of: Whose, output: Output, replies: bool },
     /// Something comes back to an engine.
     Back { of: Whose, input: Input },
-    /// A client's request reaches an engine.
-    Arrives { at: usize, ticket: Ticket, request: Request },
+    /// What a client asks in one breath reaches an engine.
+    Arrives { at: usize, requests: Vec<(Ticket, Request)> },
     /// An engine's answer reaches a client.
     Heard { ticket: Ticket, response: Response },
     /// A client waits no longer.
@@ -198,7 +198,7 @@ impl World {
         match happening {
             Happening::Storage { of, output, replies } => self.reaches_storage(of, output, replies),
             Happening::Back { of, input } => self.give(of, input),
-            Happening::Arrives { at, ticket, request } => self.arrives(at, ticket, request),
+            Happening::Arrives { at, requests } => self.arrives(at, requests),
             Happening::Heard { ticket, response } => self.heard(ticket, response),
             Happening::GivesUp { ticket } => self.gives_up(ticket),
             Happening::Forwarded { at, ticket, request } => self.forwarded(at, ticket, request),
