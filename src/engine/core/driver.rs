@@ -290,6 +290,8 @@ impl Core {
         let Some(mut slot) = self.slots.take(ix) else { return };
         self.forget(ix, &mut slot);
         slot.guest = true;
+        // What waits is decided on what the new driver wrote, not on what was known here.
+        slot.stale = slot.seq > 0;
         slot.dirty_since = None;
         self.resume(ix, slot);
     }

@@ -305,6 +305,10 @@ impl Core {
 
     /// Keeps an attempt: no event, only its expiry.
     pub(super) fn heartbeat(&mut self, slot: &mut Slot, lease: LeaseId) -> Response {
+        if slot.guest {
+            // The group changed hands after this heartbeat was heard: lease times are with the new driver.
+            return Response::Failed(Failure::Unavailable);
+        }
         let cancel =
             slot.entity.as_ref().and_then(Entity::job).is_some_and(|job| job.head.ending.is_some());
         let now = self.now;

@@ -1,18 +1,22 @@
 //! Two engines over one store: forwarding, deciding for one another, and both believing that they drive.
 
 use domain::ids::{GroupId, SubjectId};
-use domain::job::command::JobCommand;
+use domain::job::command::{JobCommand, Outcome};
 use domain::job::status::JobStatus;
 use orrery::engine::core::CoreSettings;
-use orrery::engine::core::message::{Request, Response};
+use orrery::engine::core::message::{Failure, Request, Response};
 use orrery::event_store::contract::{EventStore as _, Nudge};
 
 use crate::harness::history;
 use crate::harness::jobs::{diamond, fan, in_environment, single, wish};
-use crate::harness::lab::{Lab, Way, recorded, replayed, wait};
+use crate::harness::lab::{Lab, Way, heartbeat, recorded, replayed, report_of, wait};
 
 fn two() -> Lab {
     Lab::of(2, CoreSettings::default())
+}
+
+fn completes() -> Outcome {
+    Outcome::Complete { output: None, warnings: Vec::new(), artifacts: Vec::new() }
 }
 
 fn nudges(lab: &Lab) -> usize {
@@ -181,6 +185,36 @@ fn the_groups_of_a_dead_engine_are_taken_over() {
         assert_eq!(lab.status(&subject), JobStatus::Completed);
     }
     lab.check_at_rest();
+}
+
+#[test]
+fn an_engine_that_just_lost_a_group_calls_no_lease_of_it_lost() {
+    let mut lab = two();
+    let job = lab.submit(0, 1, fan(2));
+    let (driver, other) = (lab.driver_of(&job), other(&lab, &job));
+    let held = lab.lease(driver, wish("worker", 1));
+    let drivers = vec![u32::try_from(other).ok(); 64];
+    let ticket = lab.send_and_route(driver, heartbeat(&held[0]), drivers.clone());
+    let answer = lab.heard(ticket);
+    assert!(matches!(answer, Some(Response::Failed(Failure::Unavailable))), "{answer:?}");
+    lab.route(other, drivers);
+    assert!(matches!(lab.heartbeat(other, &held[0]), Response::Heartbeat { .. }));
+}
+
+#[test]
+fn an_engine_that_just_lost_a_group_reads_before_it_refuses() {
+    let mut lab = two();
+    let job = lab.submit(0, 1, fan(2));
+    let (driver, other) = (lab.driver_of(&job), other(&lab, &job));
+    // The other one takes over first, and leases what the old driver does not know of.
+    let drivers = vec![u32::try_from(other).ok(); 64];
+    lab.route(other, drivers.clone());
+    lab.advance(100);
+    let held = lab.lease(other, wish("worker", 1));
+    let report = report_of(&held[0], completes(), b"done");
+    let ticket = lab.send_and_route(driver, report, drivers);
+    let answer = lab.heard(ticket).expect("an answer");
+    assert!(recorded(&answer), "{answer:?}");
 }
 
 #[test]

@@ -385,6 +385,21 @@ impl Lab {
         (first..=self.next_ticket).collect()
     }
 
+    /// Asks, and changes who drives before the engine has had its turn.
+    pub(crate) fn send_and_route(
+        &mut self,
+        at: usize,
+        request: Request,
+        drivers: Vec<Option<u32>>,
+    ) -> Ticket {
+        self.next_ticket += 1;
+        let ticket = self.next_ticket;
+        let input = Input::Request { ticket, request, forwarded: false };
+        self.members[at].core.handle(self.now, input);
+        self.route(at, drivers);
+        ticket
+    }
+
     /// What came as an answer so far, if anything did.
     pub(crate) fn heard(&mut self, ticket: Ticket) -> Option<Response> {
         self.answers.remove(&ticket)

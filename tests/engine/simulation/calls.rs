@@ -6,9 +6,7 @@ use domain::ids::{Claim, LeaseId, Millis, SubjectId};
 use domain::job::command::{JobCommand, Outcome, Report};
 use domain::job::event::CommandMark;
 use domain::payload::Hash;
-use orrery::engine::core::message::{
-    Caller, Command, Granted, Input, Request, Response, Ticket,
-};
+use orrery::engine::core::message::{Caller, Command, Granted, Input, Request, Response, Ticket};
 
 use super::world::{Happening, Whose, World};
 
@@ -123,7 +121,7 @@ impl World {
         }
         let Some(call) = self.calls.get_mut(&ticket).filter(|call| !call.answered) else {
             if ticket != 0 {
-                self.checker.break_at("21", format!("ticket {ticket} is answered twice"));
+                self.checker.break_at("21", &format!("ticket {ticket} is answered twice"));
             }
             return;
         };
@@ -161,16 +159,19 @@ impl World {
             let hash = Hash::of(b"undelivered");
             self.checker.reports(granted.lease, hash, None);
             let request = report(&granted, hash, Outcome::Release { undelivered: true });
-            self.after(0, Happening::Back {
-                of,
-                input: Input::Request { ticket: 0, request, forwarded: false },
-            });
+            self.after(
+                0,
+                Happening::Back {
+                    of,
+                    input: Input::Request { ticket: 0, request, forwarded: false },
+                },
+            );
         }
     }
 
     pub(crate) fn heard(&mut self, ticket: Ticket, response: Response) {
         let Some(call) = self.calls.remove(&ticket).filter(|call| call.waits) else { return };
-        self.hears(call.asked, Some(response));
+        self.hears(&call.asked, Some(response));
     }
 
     pub(crate) fn gives_up(&mut self, ticket: Ticket) {
@@ -188,12 +189,12 @@ impl World {
                 self.after(0, Happening::Back { of, input: Input::Gone { ticket } });
             }
         }
-        self.hears(asked, None);
+        self.hears(&asked, None);
     }
 
     /// A client learns what became of what it asked; none: nothing came.
-    fn hears(&mut self, asked: Asked, response: Option<Response>) {
-        match asked {
+    fn hears(&mut self, asked: &Asked, response: Option<Response>) {
+        match *asked {
             Asked::Submit { order } => self.hears_of_order(order, response.as_ref()),
             Asked::Errand { errand, .. } | Asked::Environment { errand } => {
                 self.hears_of_errand(errand, response.as_ref());

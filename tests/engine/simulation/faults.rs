@@ -143,7 +143,8 @@ impl World {
 
     /// The wall clock is put forward or back. Engines that run do not see it; those that start do.
     pub(crate) fn step_clock(&mut self) {
-        let again = if self.has(Bug::SweeperAhead) { 10_000 } else { self.mix.engine.clock_every_ms };
+        let again =
+            if self.has(Bug::SweeperAhead) { 10_000 } else { self.mix.engine.clock_every_ms };
         self.plan(again, Happening::ClockSteps);
         if self.calm {
             return;

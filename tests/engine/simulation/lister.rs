@@ -80,7 +80,7 @@ impl World {
         let there = all(&self.view);
         let missed = lister.expected.iter().any(|id| there.contains(id) && !seen.contains(id));
         if seen.len() != lister.seen.len() || missed {
-            self.checker.break_at("26", "a job is missing in the pages, or there twice".to_owned());
+            self.checker.break_at("26", "a job is missing in the pages, or there twice");
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::harness::lab::wait;
 
 /// How often an engine looks for what is due.
 const LOOK_EVERY_MS: Millis = 5_000;
+const YEAR_MS: Millis = 365 * 24 * 3_600_000;
 /// More turns than this at one moment are a spin.
 const TURNS_MAX: u32 = 5_000;
 
@@ -44,7 +45,8 @@ impl Member {
 
     /// When its clock will show this, or a little earlier.
     fn when(&self, now: Millis, shows: Millis) -> Millis {
-        let left = shows - self.clock(now);
+        // What is due never is looked at again in a year.
+        let left = shows.saturating_sub(self.clock(now)).min(YEAR_MS);
         if left <= 0 { now } else { now + (left * 1_000 / (1_000 + self.drift)).max(1) }
     }
 
@@ -167,10 +169,11 @@ impl World {
         member.turn_at = due;
         let stalled = core.counts().stalled_queues;
         if member.turned.1 > TURNS_MAX {
-            self.checker.break_at("29", format!("engine {at} spins"));
+            self.checker.break_at("29", &format!("engine {at} spins"));
         }
         if stalled > 0 {
-            self.checker.break_at("15", format!("engine {at}: work and pollers wait for each other"));
+            self.checker
+                .break_at("15", &format!("engine {at}: work and pollers wait for each other"));
         }
     }
 

@@ -23,8 +23,7 @@ impl World {
     pub(crate) fn forwards(&mut self, of: Whose, to: u32, ticket: Ticket, request: Request) {
         let at = usize::try_from(to).expect("few engines");
         let flown = self.ticket();
-        self.flights
-            .insert(flown, Flight { of, ticket, request: request.clone(), settled: false });
+        self.flights.insert(flown, Flight { of, ticket, request: request.clone(), settled: false });
         self.after(FORWARD_DEADLINE_MS, Happening::ForwardLost { ticket: flown });
         let (lost, repeated) = (self.mix.network.lost_requests, self.mix.network.repeated);
         if !self.dice.chance(lost) {

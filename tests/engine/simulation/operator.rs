@@ -44,7 +44,10 @@ impl World {
     pub(crate) fn calm_clients(&mut self) {
         self.calm_workers();
         self.take_out(|happening| {
-            matches!(happening, Happening::Operates | Happening::Again { .. } | Happening::Submits { .. })
+            matches!(
+                happening,
+                Happening::Operates | Happening::Again { .. } | Happening::Submits { .. }
+            )
         });
         for order in 0..self.orders.len() {
             if !self.orders[order].acked {
@@ -165,10 +168,7 @@ impl World {
     fn asks_pool(&mut self, command: EnvironmentCommand) {
         let number = self.errands.len();
         let subject = self.pool.clone();
-        let mark = self
-            .dice
-            .chance(500)
-            .then(|| orders::mark(&format!("errand {number}"), true));
+        let mark = self.dice.chance(500).then(|| orders::mark(&format!("errand {number}"), true));
         let command = Command::Environment(command);
         self.errands.push(Errand { subject, command, mark, expected_version: None, tries: 0 });
         self.runs_errand(number);

@@ -61,9 +61,7 @@ fn spec(dice: &mut Dice, now: Millis, in_pool: u64) -> JobSpec {
     JobSpec {
         name: format!("job {}", dice.below(100)),
         job_type: dice.chance(500).then(|| dice.pick(&["meal", "laundry"]).to_owned()),
-        priority: dice
-            .chance(500)
-            .then(|| u8::try_from(dice.between(1, 10)).expect("a priority")),
+        priority: dice.chance(500).then(|| u8::try_from(dice.between(1, 10)).expect("a priority")),
         tags: if dice.chance(300) { vec!["tag".to_owned()] } else { Vec::new() },
         input: dice.chance(100).then(|| raw("{\"a\":1}")),
         scheduled_at: scheduled,
@@ -103,13 +101,14 @@ fn node(dice: &mut Dice, at: usize) -> NodeSpec {
         action_type: dice.chance(500).then(|| dice.pick(&ACTIONS).to_owned()),
         input: dice.chance(30).then(|| raw(&format!("\"{}\"", "x".repeat(3_000)))),
         depends_on,
-        dependency_condition: dice
-            .pick(&[DependencyCondition::All, DependencyCondition::All, DependencyCondition::Any]),
+        dependency_condition: dice.pick(&[
+            DependencyCondition::All,
+            DependencyCondition::All,
+            DependencyCondition::Any,
+        ]),
         skip_on_failure: dice.chance(250),
         optional: dice.chance(200),
-        priority: dice
-            .chance(200)
-            .then(|| u8::try_from(dice.between(1, 10)).expect("a priority")),
+        priority: dice.chance(200).then(|| u8::try_from(dice.between(1, 10)).expect("a priority")),
         timeouts: Timeouts {
             queue_ms: dice.chance(100).then(|| dice.pick(&[1_000, 10_000])),
             attempt_ms: dice.chance(150).then(|| dice.pick(&[1_000, 10_000])),
@@ -151,7 +150,10 @@ fn policy(dice: &mut Dice) -> RetryPolicy {
 }
 
 fn grows(strategy: Strategy) -> bool {
-    matches!(strategy, Strategy::LinearBackoff | Strategy::ExponentialBackoff | Strategy::FibonacciBackoff)
+    matches!(
+        strategy,
+        Strategy::LinearBackoff | Strategy::ExponentialBackoff | Strategy::FibonacciBackoff
+    )
 }
 
 pub(crate) fn raw(text: &str) -> Box<RawValue> {

@@ -39,7 +39,7 @@ pub(crate) fn run(seed: u64, bug: Option<Bug>) -> Ran {
     if let Err(panic) = outcome {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        world.checker.break_at("0", format!("a panic: {}", text.unwrap_or_default()));
+        world.checker.break_at("0", &format!("a panic: {}", text.unwrap_or_default()));
     }
     for at in 0..world.members.len() {
         world.count_conflicts(at);
@@ -63,7 +63,9 @@ fn phases(world: &mut World) {
     while world.checker.broken.is_none() && !world.is_quiet() {
         if world.now >= limit {
             let open = world.checker.open();
-            return world.checker.break_at("29", format!("no rest after {QUIET_WITHIN_MS} ms: {open}"));
+            return world
+                .checker
+                .break_at("29", &format!("no rest after {QUIET_WITHIN_MS} ms: {open}"));
         }
         world.run_until(world.now + 1_000);
         world.check_gauges();

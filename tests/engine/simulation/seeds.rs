@@ -1,5 +1,7 @@
 //! Which seeds are run, and what is required of them.
 
+#![expect(clippy::disallowed_methods, reason = "switches, and for how many minutes seeds are run")]
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -17,7 +19,6 @@ const FOUND_WITHIN: u64 = 400;
 
 /// A number from the environment.
 pub(crate) fn variable(name: &str) -> Option<u64> {
-    #[expect(clippy::disallowed_methods, reason = "the tests' own switches")]
     std::env::var(name).ok()?.parse().ok()
 }
 
@@ -48,7 +49,10 @@ fn computed_s() -> f64 {
 }
 
 /// Runs seeds until they are through, or `enough` says so, and tells how many and how fast.
-fn runs(seeds: impl Iterator<Item = u64>, enough: impl Fn() -> bool) -> BTreeMap<&'static str, u64> {
+fn runs(
+    seeds: impl Iterator<Item = u64>,
+    enough: impl Fn() -> bool,
+) -> BTreeMap<&'static str, u64> {
     let before = computed_s();
     let (mut count, mut steps, mut tally) = (0_u64, 0, BTreeMap::new());
     for seed in seeds {
@@ -84,11 +88,17 @@ fn every_seed_keeps_every_promise() {
     }
     runs(FAILED_ONCE.into_iter().chain(0..FIXED), || false);
     if let Some(minutes) = variable("ORRERY_SIMULATION_MINUTES") {
-        #[expect(clippy::disallowed_methods, reason = "fresh seeds each time, for so many minutes")]
-        let from = uuid::Uuid::new_v4().as_u64_pair().0 >> 16;
-        let (started, length) = (Instant::now(), Duration::from_secs(60 * minutes));
-        runs(from.., || started.elapsed() >= length);
+        let started = Instant::now();
+        // Fresh each time, and such that no two runs share seeds.
+        let from = u64::from(started_at()) << 32;
+        runs(from.., || started.elapsed() >= Duration::from_secs(60 * minutes));
     }
+}
+
+/// Seconds of the wall clock.
+fn started_at() -> u32 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    u32::try_from(since.unwrap_or_default().as_secs()).unwrap_or(0)
 }
 
 #[test]

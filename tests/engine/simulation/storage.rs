@@ -167,7 +167,8 @@ impl World {
                 .split(|byte| *byte == b'\n')
                 .fold(last.hash, domain::history::chain);
             let first = last.first + u64::from(last.count);
-            let record = Record { first, nonce: item.record.nonce + 1, hash, ..item.record.clone() };
+            let record =
+                Record { first, nonce: item.record.nonce + 1, hash, ..item.record.clone() };
             let item = AppendItem { record, ..item.clone() };
             wait(self.store.append(vec![item])).expect("the store");
         }

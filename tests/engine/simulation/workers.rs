@@ -144,7 +144,8 @@ impl World {
         let outcome = if self.dice.chance(releases) {
             Outcome::Release { undelivered: false }
         } else if self.dice.chance(fails) {
-            let class = self.dice.pick(&["unclassified", "network.reset", "throttled", "validation"]);
+            let class =
+                self.dice.pick(&["unclassified", "network.reset", "throttled", "validation"]);
             let retry_after_ms = self.dice.chance(100).then(|| self.dice.between(0, 8_000));
             Outcome::Fail { error: error(class, retry_after_ms), details: None }
         } else {
@@ -193,16 +194,26 @@ impl World {
         if lost && !self.dice.chance(self.mix.worker.zombie) {
             self.held.remove(&held);
         }
-        if cancel && self.dice.chance(500) && let Some(one) = self.held.get_mut(&held) {
+        if cancel && self.dice.chance(500) {
+            let hash = Hash::of(&self.ticket().to_be_bytes());
+            let Some(one) = self.held.get_mut(&held) else { return };
             one.outcome = Outcome::Fail { error: error("cancelled", None), details: None };
-            one.finish_at = self.now;
+            (one.hash, one.finish_at) = (hash, self.now);
         }
     }
 
     pub(crate) fn hears_of_report(&mut self, held: u64, response: Option<&Response>) {
         let settled = matches!(
             response,
-            Some(Response::Command { answer: Answer::Recorded | Answer::RecordedBefore | Answer::Nothing | Answer::Refused(_), .. } | Response::Refused(_))
+            Some(
+                Response::Command {
+                    answer: Answer::Recorded
+                        | Answer::RecordedBefore
+                        | Answer::Nothing
+                        | Answer::Refused(_),
+                    ..
+                } | Response::Refused(_)
+            )
         );
         let (repeats, differs) = (self.mix.worker.repeats, self.mix.worker.differs);
         let Some(one) = self.held.get_mut(&held) else { return };

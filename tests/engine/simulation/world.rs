@@ -26,44 +26,86 @@ use crate::harness::jobs;
 #[derive(Debug)]
 pub(crate) enum Happening {
     /// A call reaches the storage. Without `replies` nobody hears of it.
-    Storage { of: Whose, output: Output, replies: bool },
+    Storage {
+        of: Whose,
+        output: Output,
+        replies: bool,
+    },
     /// Something comes back to an engine.
-    Back { of: Whose, input: Input },
+    Back {
+        of: Whose,
+        input: Input,
+    },
     /// What a client asks in one breath reaches an engine.
-    Arrives { at: usize, requests: Vec<(Ticket, Request)> },
+    Arrives {
+        at: usize,
+        requests: Vec<(Ticket, Request)>,
+    },
     /// An engine's answer reaches a client.
-    Heard { ticket: Ticket, response: Response },
+    Heard {
+        ticket: Ticket,
+        response: Response,
+    },
     /// A client waits no longer.
-    GivesUp { ticket: Ticket },
+    GivesUp {
+        ticket: Ticket,
+    },
     /// A request between engines arrives.
-    Forwarded { at: usize, ticket: Ticket, request: Request },
+    Forwarded {
+        at: usize,
+        ticket: Ticket,
+        request: Request,
+    },
     /// An answer between engines arrives.
-    ForwardAnswered { ticket: Ticket, response: Response },
+    ForwardAnswered {
+        ticket: Ticket,
+        response: Response,
+    },
     /// The asking engine waits no longer for the other.
-    ForwardLost { ticket: Ticket },
+    ForwardLost {
+        ticket: Ticket,
+    },
     /// An engine looks for what is due; `again`: and goes on doing so.
-    Look { of: Whose, again: bool },
+    Look {
+        of: Whose,
+        again: bool,
+    },
     /// An engine comes back.
-    Restarts { at: usize },
+    Restarts {
+        at: usize,
+    },
     /// A frozen engine goes on.
-    Thaws { of: Whose },
+    Thaws {
+        of: Whose,
+    },
     /// An engine hears who drives what.
-    Routes { at: usize, drivers: Vec<Option<u32>> },
+    Routes {
+        at: usize,
+        drivers: Vec<Option<u32>>,
+    },
     /// A fault of this kind is due, and the next one is drawn.
     Crash,
     Reroute,
     Freeze,
     ClockSteps,
     /// A worker asks for work.
-    Polls { worker: usize },
+    Polls {
+        worker: usize,
+    },
     /// Something is next with an attempt.
-    Works { held: u64 },
+    Works {
+        held: u64,
+    },
     /// A job is submitted, for the first time or again.
-    Submits { order: usize },
+    Submits {
+        order: usize,
+    },
     /// An operator does something.
     Operates,
     /// An errand of an operator is tried again.
-    Again { errand: usize },
+    Again {
+        errand: usize,
+    },
     /// Somebody reads another page of the list.
     Lists,
 }

@@ -24,7 +24,9 @@ pub(super) fn report(
     let Some(node) = state.nodes.get(report.node as usize) else { return Err(Refusal::LeaseLost) };
     let fits = node.epoch == report.epoch || planted::on(Planted::CompletionNotFenced);
     let open = node.status == NodeStatus::Running
-        || (node.status == NodeStatus::Cancelled && planted::on(Planted::LateCompletionCounts));
+        || (node.status == NodeStatus::Cancelled
+            && matches!(report.outcome, Outcome::Complete { .. })
+            && planted::on(Planted::LateCompletionCounts));
     if open
         && fits
         && report.epoch != Epoch::default()

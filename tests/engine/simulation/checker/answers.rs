@@ -1,7 +1,7 @@
 //! What an answer claims must be durable when it leaves its engine, and a refusal must rest on how things stood after
 //! the request had arrived: an engine that does not drive any more must not speak of the past.
 
-use domain::ids::{LeaseId, SubjectId};
+use domain::ids::{LeaseId, Millis, SubjectId};
 use domain::job::command::{Answer, JobCommand};
 use domain::job::status::JobStatus;
 use domain::node::status::NodeStatus;
@@ -40,19 +40,27 @@ impl Checker {
         match response {
             Response::Command { answer, shown } => self.command(call, answer, shown.as_ref()),
             Response::Refused(refusal) => self.refusal(call, refusal),
-            Response::Leases(granted) => granted.iter().try_for_each(|one| self.granted(call, one)),
+            Response::Leases(granted) => granted.iter().try_for_each(|one| {
+                self.granted(call, one)?;
+                self.promise(of, one.lease, one.expires_at);
+                Ok(())
+            }),
             Response::Heartbeat { expires_at, .. } => {
                 let Asked::Heartbeat { lease, .. } = &call.asked else {
                     return Err("invariant 6: a heartbeat nobody sent".to_owned());
                 };
                 self.kept(of, call, *lease)?;
-                let key = (lease.job, lease.node, lease.epoch.0);
-                self.log.promised.insert(key, (of, *expires_at));
+                self.promise(of, *lease, *expires_at);
                 Ok(())
             }
             Response::Read(shown) => self.read_answer(call, shown.as_ref()),
             Response::Queues(_) | Response::Workers(_) | Response::Failed(_) => Ok(()),
         }
+    }
+
+    /// An engine says until when it keeps an attempt, on its own clock.
+    fn promise(&mut self, of: Whose, lease: LeaseId, until: Millis) {
+        self.log.promised.insert((lease.job, lease.node, lease.epoch.0), (of, until));
     }
 
     fn command(&self, call: &Call, answer: &Answer, shown: Option<&Shown>) -> Result<(), String> {
@@ -140,7 +148,8 @@ impl Checker {
                 Err("invariant 1: refused as unknown, and it exists".to_owned())
             }
             Refusal::LeaseLost => {
-                let (Asked::Report { lease, .. } | Asked::Heartbeat { lease, .. }) = &call.asked else {
+                let (Asked::Report { lease, .. } | Asked::Heartbeat { lease, .. }) = &call.asked
+                else {
                     return Err("invariant 6: a lost lease nobody spoke of".to_owned());
                 };
                 let Some(job) = self.job(subject) else { return Ok(()) };
@@ -154,7 +163,11 @@ impl Checker {
                     }
                     _ => false,
                 };
-                if runs || recorded { Err("invariant 6: a stale refusal".to_owned()) } else { Ok(()) }
+                if runs || recorded {
+                    Err("invariant 6: a stale refusal".to_owned())
+                } else {
+                    Ok(())
+                }
             }
             Refusal::ReportedDifferently => {
                 let Asked::Report { lease, hash, .. } = &call.asked else {
@@ -183,7 +196,9 @@ impl Checker {
     }
 
     fn read_answer(&self, call: &Call, shown: Option<&Shown>) -> Result<(), String> {
-        let (Some(subject), Some((_, since))) = (&call.subject, call.arrived) else { return Ok(()) };
+        let (Some(subject), Some((_, since))) = (&call.subject, call.arrived) else {
+            return Ok(());
+        };
         match shown {
             None if since > 0 => Err("invariant 1: read as absent, and it exists".to_owned()),
             Some(Shown::Job(shown)) => {
@@ -201,9 +216,7 @@ fn promised(job: &JobStory, call: &Call, seq: u64) -> Result<(), String> {
     let at = usize::try_from(seq - 1).expect("a short history");
     let Some((status, ending)) = job.statuses.get(at).copied() else { return Ok(()) };
     let holds = match command {
-        JobCommand::Cancel { .. } => {
-            [Some(status), ending].contains(&Some(JobStatus::Cancelled))
-        }
+        JobCommand::Cancel { .. } => [Some(status), ending].contains(&Some(JobStatus::Cancelled)),
         JobCommand::Pause { .. } => status == JobStatus::Paused,
         JobCommand::Resume { .. } => status != JobStatus::Paused,
         JobCommand::Start => status != JobStatus::Pending,

@@ -53,14 +53,18 @@ impl JobStory {
         for ix in (0u32..).take(self.nodes.len()) {
             let held = self.held.contains(&ix);
             if held && !lives {
-                return Err(format!("invariant 12: node {ix} waits for a place in a job that ends"));
+                return Err(format!(
+                    "invariant 12: node {ix} waits for a place in a job that ends"
+                ));
             }
             if !lives || self.nodes[ix as usize].status != Pending {
                 continue;
             }
             let (fulfilled, impossible) = self.parents_say(ix);
             if held != fulfilled {
-                return Err(format!("invariant 8: node {ix} may start: {fulfilled}; it waits for a place: {held}"));
+                return Err(format!(
+                    "invariant 8: node {ix} may start: {fulfilled}; it waits for a place: {held}"
+                ));
             }
             if held && self.plan.max_parallel.is_none_or(|most| places < most as usize) {
                 return Err(format!("invariant 8: a place is free and node {ix} waits"));
@@ -71,7 +75,10 @@ impl JobStory {
         }
         let busy = self.many(&[Ready, Running, Retrying, Waiting]) > 0;
         if self.offers() && !busy {
-            return Err(format!("invariant 1: settled, and going on after {}", event.fact.type_name()));
+            return Err(format!(
+                "invariant 1: settled, and going on after {}",
+                event.fact.type_name()
+            ));
         }
         Ok(())
     }
@@ -93,7 +100,11 @@ impl JobStory {
         let cancelled = self.many(&[Cancelled]) > 0;
         if let Some(ending) = before.filter(|_| !decided) {
             let fits = ending == self.status;
-            return if fits { Ok(()) } else { Err(format!("invariant 3: ending {ending}, ended {}", self.status)) };
+            return if fits {
+                Ok(())
+            } else {
+                Err(format!("invariant 3: ending {ending}, ended {}", self.status))
+            };
         }
         if decided || cancelled || fails_fast {
             let fits = match &event.fact {

@@ -61,7 +61,9 @@ impl EnvironmentStory {
         let defines = matches!(event.fact, EnvironmentFact::Defined { .. });
         let releases = matches!(event.fact, EnvironmentFact::Released { .. });
         if self.deleted != defines && !(self.deleted && releases) {
-            return Err("invariant 3: an environment that is defined twice, or used when gone".to_owned());
+            return Err(
+                "invariant 3: an environment that is defined twice, or used when gone".to_owned()
+            );
         }
         match &event.fact {
             EnvironmentFact::Defined { capacity, .. } => {

@@ -29,7 +29,6 @@ impl JobStory {
     ) -> Result<(), String> {
         let at = event.by.at;
         match &event.fact {
-            JobFact::Submitted(_) => Ok(()),
             JobFact::Started => self.starts(event),
             JobFact::Granted { number, environment } => {
                 if self.status != JobStatus::Queued || *environment != self.plan.environment {
@@ -38,17 +37,52 @@ impl JobStory {
                 self.take_grant(*number);
                 Ok(())
             }
-            JobFact::Leased { worker, claim, lease_ms, attempts } => {
+            JobFact::Leased { worker, claim, attempts, .. } => {
                 if !self.offers() {
-                    return Err(format!("invariant 12/13: leased while {} {:?}", self.status, self.ending));
+                    return Err(format!(
+                        "invariant 12/13: leased while {} {:?}",
+                        self.status, self.ending
+                    ));
                 }
                 for attempt in attempts {
                     let claim = claim.as_ref().map(ToString::to_string);
-                    let row = LeaseRow { worker: worker.to_string(), claim, attempt: attempt.attempt };
-                    self.leases(*attempt, row, millis(*lease_ms), (at, of, incarnation))?;
+                    let row =
+                        LeaseRow { worker: worker.to_string(), claim, attempt: attempt.attempt };
+                    self.leases(*attempt, row, at, incarnation)?;
                 }
                 Ok(())
             }
+            JobFact::Completed { .. }
+            | JobFact::Failed(_)
+            | JobFact::LeaseExpired(_)
+            | JobFact::AttemptTimedOut(_)
+            | JobFact::Released { .. } => self.attempt_ends(event, of, log),
+            JobFact::RetriesDue => self.retries_due(event),
+            JobFact::NodesTimedOut { .. } => self.nodes_timed_out(event),
+            JobFact::EndingDecided { why } => self.ending_decided(*why, at),
+            JobFact::Revoked if self.ending.is_some() && at >= self.ending_until => {
+                self.revoked(of);
+                Ok(())
+            }
+            JobFact::Revoked => Err("invariant 14: revoked before the grace was over".to_owned()),
+            JobFact::Paused { .. } if self.ending.is_some() => {
+                Err("invariant 3: paused while ending".to_owned())
+            }
+            JobFact::Submitted(_) | JobFact::Paused { .. } => Ok(()),
+            JobFact::Resumed => self.resumes(at),
+            JobFact::Patched(patch) => {
+                self.timeout_ms = patch.timeout_ms.unwrap_or(self.timeout_ms);
+                self.scheduled_at = patch.scheduled_at.unwrap_or(self.scheduled_at);
+                Ok(())
+            }
+            JobFact::LateReport { node, epoch, .. } => self.late_report(*node, epoch.0),
+        }
+    }
+
+    /// An attempt ends: by a report, by silence, or by taking too long.
+    fn attempt_ends(&mut self, event: &JobEvent, of: Whose, log: &ClientLog) -> Result<(), String> {
+        let at = event.by.at;
+        match &event.fact {
             JobFact::Completed { attempt, output, report, .. } => {
                 self.newest(*attempt)?;
                 let sent = self.counted(*attempt, ReportKind::Complete, *report, of, log)?;
@@ -90,25 +124,7 @@ impl JobStory {
                 }
                 Ok(())
             }
-            JobFact::RetriesDue => self.retries_due(event),
-            JobFact::NodesTimedOut { .. } => self.nodes_timed_out(event),
-            JobFact::EndingDecided { why } => self.ending_decided(*why, at),
-            JobFact::Revoked if self.ending.is_some() && at >= self.ending_until => {
-                self.revoked(of);
-                Ok(())
-            }
-            JobFact::Revoked => Err("invariant 14: revoked before the grace was over".to_owned()),
-            JobFact::Paused { .. } if self.ending.is_some() => {
-                Err("invariant 3: paused while ending".to_owned())
-            }
-            JobFact::Paused { .. } => Ok(()),
-            JobFact::Resumed => self.resumes(at),
-            JobFact::Patched(patch) => {
-                self.timeout_ms = patch.timeout_ms.unwrap_or(self.timeout_ms);
-                self.scheduled_at = patch.scheduled_at.unwrap_or(self.scheduled_at);
-                Ok(())
-            }
-            JobFact::LateReport { node, epoch, .. } => self.late_report(*node, epoch.0),
+            _ => Ok(()),
         }
     }
 
@@ -138,8 +154,8 @@ impl JobStory {
         &mut self,
         attempt: AttemptRef,
         row: LeaseRow,
-        lease_ms: Millis,
-        (at, of, incarnation): (Millis, Whose, u64),
+        at: Millis,
+        incarnation: u64,
     ) -> Result<(), String> {
         let spec = &self.plan.nodes[attempt.node as usize];
         let most = self.plan.retry_of(spec).max_attempts;
@@ -161,7 +177,7 @@ impl JobStory {
             ));
         }
         (node.epoch, node.attempt, node.started) = (epoch, attempt.attempt, at);
-        (node.lease_ms, node.leased_by, node.ended_by) = (lease_ms, Some(of), None);
+        node.ended_by = None;
         self.leases.insert((attempt.node, epoch), row);
         Ok(())
     }
@@ -238,11 +254,9 @@ impl JobStory {
         of: Whose,
         log: &ClientLog,
     ) -> Result<(), String> {
-        let node = &self.nodes[attempt.node as usize];
-        let granted = (node.leased_by == Some(of)).then_some(node.started + node.lease_ms);
+        // An event is never older than the one before it: its time is the engine's own clock, or later.
         let promised = log.promised.get(&(self.id, attempt.node, attempt.epoch.0));
-        let promised = promised.filter(|(by, _)| *by == of).map(|(_, until)| *until);
-        let until = promised.max(granted);
+        let until = promised.filter(|(by, _)| *by == of).map(|(_, until)| *until);
         if until.is_some_and(|until| at < until) {
             return Err("invariant 7: a lease ran out before its time".to_owned());
         }
@@ -269,7 +283,8 @@ impl JobStory {
             let (node, timeouts) = (&self.nodes[ix as usize], self.timeouts(ix));
             let since = node.since.max(self.resumed_at);
             let queue = timeouts.queue_ms.is_some_and(|ms| event.by.at >= since + millis(ms));
-            let total = timeouts.total_ms.is_some_and(|ms| event.by.at >= node.first_ready + millis(ms));
+            let total =
+                timeouts.total_ms.is_some_and(|ms| event.by.at >= node.first_ready + millis(ms));
             if !queue && !total {
                 return Err("invariant 14: a node timed out before its time".to_owned());
             }
@@ -301,7 +316,11 @@ impl JobStory {
         let running = &self.nodes[node as usize];
         let newest = running.status == NodeStatus::Running && running.epoch == epoch;
         let known = self.leases.contains_key(&(node, epoch));
-        if newest || !known || self.reports.contains_key(&(node, epoch)) || !self.late.insert((node, epoch)) {
+        if newest
+            || !known
+            || self.reports.contains_key(&(node, epoch))
+            || !self.late.insert((node, epoch))
+        {
             return Err("invariant 6: evidence of a report that is none".to_owned());
         }
         Ok(())

@@ -29,8 +29,6 @@ pub(crate) struct NodeStory {
     pub(super) first_ready: Millis,
     pub(super) started: Millis,
     pub(super) due: Millis,
-    pub(super) lease_ms: Millis,
-    pub(super) leased_by: Option<Whose>,
     /// Who wrote the row that ended the newest attempt.
     pub(super) ended_by: Option<Whose>,
     pub(super) undelivered: u32,
@@ -92,8 +90,6 @@ impl JobStory {
             first_ready: 0,
             started: 0,
             due: 0,
-            lease_ms: 0,
-            leased_by: None,
             ended_by: None,
             undelivered: 0,
             allowed: 0,
@@ -201,7 +197,10 @@ impl JobStory {
             let optional = self.plan.nodes[ix as usize].optional;
             let node = &mut self.nodes[ix as usize];
             if node.status != change.from || !change.from.may_become(change.to) {
-                return Err(format!("invariant 3: node {ix} {} -> {} from {}", change.from, change.to, node.status));
+                return Err(format!(
+                    "invariant 3: node {ix} {} -> {} from {}",
+                    change.from, change.to, node.status
+                ));
             }
             if change.from.is_settled() {
                 return Err(format!("invariant 3: node {ix} was settled"));
@@ -301,7 +300,8 @@ impl JobStory {
                 return wrong("a node");
             }
             let parents = &self.plan.nodes[ix].parents;
-            let settled = parents.iter().filter(|parent| self.nodes[**parent as usize].status.is_settled());
+            let settled =
+                parents.iter().filter(|parent| self.nodes[**parent as usize].status.is_settled());
             if node.unsettled as usize != parents.len() - settled.count() {
                 return wrong("the number of open parents");
             }

@@ -84,7 +84,7 @@ impl Checker {
     }
 
     /// Something is wrong.
-    pub(crate) fn break_at(&mut self, invariant: &str, what: String) {
+    pub(crate) fn break_at(&mut self, invariant: &str, what: &str) {
         self.broken.get_or_insert_with(|| format!("invariant {invariant}: {what}"));
     }
 
@@ -133,11 +133,18 @@ impl Checker {
         let part = wait(store.read(subject, after + 1, usize::MAX)).expect("the store");
         for record in part.records.iter().filter(|record| record.first > after) {
             let outcome = self.read_record(subject, record, of);
-            self.hold(outcome.map_err(|what| format!("{what} ({subject}, event {})", self.head(subject))));
+            self.hold(
+                outcome.map_err(|what| format!("{what} ({subject}, event {})", self.head(subject))),
+            );
         }
     }
 
-    fn read_record(&mut self, subject: &SubjectId, record: &Record, of: Whose) -> Result<(), String> {
+    fn read_record(
+        &mut self,
+        subject: &SubjectId,
+        record: &Record,
+        of: Whose,
+    ) -> Result<(), String> {
         self.groups.insert(subject.group());
         let stream = self.streams.entry(subject.clone()).or_insert_with(|| Stream {
             seq: 0,
@@ -167,7 +174,12 @@ impl Checker {
         Ok(())
     }
 
-    fn read_event(&mut self, subject: &SubjectId, event: &EntityEvent, of: Whose) -> Result<(), String> {
+    fn read_event(
+        &mut self,
+        subject: &SubjectId,
+        event: &EntityEvent,
+        of: Whose,
+    ) -> Result<(), String> {
         self.count(match event {
             EntityEvent::Job(event) => event.fact.type_name(),
             EntityEvent::Environment(event) => event.fact.type_name(),
@@ -186,14 +198,17 @@ impl Checker {
             (EntityEvent::Environment(event), None) => {
                 stream.told = Some(Told::Environment(Box::new(EnvironmentStory::begin(event)?)));
             }
-            (EntityEvent::Environment(event), Some(Told::Environment(story))) => story.take(event)?,
+            (EntityEvent::Environment(event), Some(Told::Environment(story))) => {
+                story.take(event)?;
+            }
             _ => return Err("invariant 18: an event of another kind".to_owned()),
         }
         match stream.replay.as_mut() {
             None => stream.replay = Entity::create(event),
             Some(replay) => _ = replay.apply(event),
         }
-        if let (Some(Told::Job(story)), Some(Entity::Job(replay))) = (&stream.told, &stream.replay) {
+        if let (Some(Told::Job(story)), Some(Entity::Job(replay))) = (&stream.told, &stream.replay)
+        {
             story.recount(replay)?;
         }
         Ok(())
@@ -210,13 +225,21 @@ impl Checker {
                     _ => false,
                 });
                 let _ = job;
-                if there { Ok(()) } else { Err(format!("invariant 16: grant {number} is not held")) }
+                if there {
+                    Ok(())
+                } else {
+                    Err(format!("invariant 16: grant {number} is not held"))
+                }
             }
             EntityEvent::Environment(event) => {
                 let Some((job, number)) = environment::grant_freed(event) else { return Ok(()) };
                 let job = SubjectId::job(subject.namespace.clone(), job);
                 let uses = self.job(&job).is_some_and(|job| job.uses_grant(number));
-                if uses { Err(format!("invariant 16: grant {number} is freed and in use")) } else { Ok(()) }
+                if uses {
+                    Err(format!("invariant 16: grant {number} is freed and in use"))
+                } else {
+                    Ok(())
+                }
             }
         }
     }
@@ -242,7 +265,10 @@ impl Checker {
         };
         let Some(replay) = &stream.replay else { return };
         if !same(live, replay) {
-            self.break_at("9", format!("{subject} at {seq}: the state in memory is not the replay"));
+            self.break_at(
+                "9",
+                &format!("{subject} at {seq}: the state in memory is not the replay"),
+            );
         }
     }
 
@@ -252,7 +278,7 @@ impl Checker {
         let Some(replay) = at.and_then(|stream| stream.replay.as_ref()) else { return };
         let kept = Entity::decode_snapshot(subject.kind, &snapshot.body);
         if kept.is_none_or(|kept| !same(&kept, replay)) {
-            self.break_at("9", format!("{subject}: a snapshot that is not the replay"));
+            self.break_at("9", &format!("{subject}: a snapshot that is not the replay"));
         }
     }
 
@@ -296,6 +322,8 @@ fn same(one: &Entity, other: &Entity) -> bool {
                 && one.sinks == other.sinks
         }
         (Entity::Environment(one), Entity::Environment(other)) => one == other,
-        (Entity::Job(_), Entity::Environment(_)) | (Entity::Environment(_), Entity::Job(_)) => false,
+        (Entity::Job(_), Entity::Environment(_)) | (Entity::Environment(_), Entity::Job(_)) => {
+            false
+        }
     }
 }

@@ -99,7 +99,11 @@ impl Checker {
                 return hold(false, "26", "a job with another document");
             };
             let shows = document.seq == self.head(subject) && columns.status == job.status.as_str();
-            hold(shows, "26", &format!("{subject} is shown as {} at {}", columns.status, document.seq))?;
+            hold(
+                shows,
+                "26",
+                &format!("{subject} is shown as {} at {}", columns.status, document.seq),
+            )?;
         }
         Ok(())
     }
@@ -111,7 +115,11 @@ impl Checker {
             for descending in [false, true] {
                 let seen = pages(view, &query(sort, descending, 3));
                 let unique: BTreeSet<Uuid> = seen.iter().copied().collect();
-                hold(seen.len() == unique.len() && unique == all, "26", "a page has it twice or never")?;
+                hold(
+                    seen.len() == unique.len() && unique == all,
+                    "26",
+                    "a page has it twice or never",
+                )?;
             }
         }
         let mut by_status: BTreeMap<JobStatus, BTreeSet<Uuid>> = BTreeMap::new();
