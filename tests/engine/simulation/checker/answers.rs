@@ -163,7 +163,9 @@ impl Checker {
                     }
                     _ => false,
                 };
-                if runs || recorded {
+                // A restore makes every lease from before void.
+                let void = lease.epoch.0 >> 32 <= self.incarnation;
+                if (runs && !void) || recorded {
                     Err("invariant 6: a stale refusal".to_owned())
                 } else {
                     Ok(())

@@ -75,7 +75,9 @@ impl JobStory {
                 self.scheduled_at = patch.scheduled_at.unwrap_or(self.scheduled_at);
                 Ok(())
             }
-            JobFact::LateReport { node, epoch, .. } => self.late_report(*node, epoch.0),
+            JobFact::LateReport { node, epoch, .. } => {
+                self.late_report(*node, epoch.0, incarnation)
+            }
         }
     }
 
@@ -312,9 +314,10 @@ impl JobStory {
         }
     }
 
-    fn late_report(&mut self, node: u32, epoch: u64) -> Result<(), String> {
+    fn late_report(&mut self, node: u32, epoch: u64, incarnation: u64) -> Result<(), String> {
         let running = &self.nodes[node as usize];
-        let newest = running.status == NodeStatus::Running && running.epoch == epoch;
+        let void = epoch >> 32 < incarnation;
+        let newest = running.status == NodeStatus::Running && running.epoch == epoch && !void;
         let known = self.leases.contains_key(&(node, epoch));
         if newest
             || !known
