@@ -1,14 +1,14 @@
-//! Drives one variant: connections that submit, connections that work. One thread does it all, so that the books need
-//! no locks and the server gets the rest of the machine.
-//! Invariant: a report asks for the next work but never waits for it, so that no answer to a report is late; only a
-//! plain request for work waits.
+//! Drives one variant: connections that submit, here, and connections that work (`work`). One thread does it all, so
+//! that the books need no locks and the server gets the rest of the machine.
+//! Invariant: on a schedule every time counts from when a job was due, however late it was sent, and what the engine
+//! puts off is not sent again: the load stays what was asked for, whatever becomes of it.
 //! Absent: what is measured of it (`measure`), and repetition after a broken connection: a bench ends then.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -16,32 +16,29 @@ use tokio_util::sync::CancellationToken;
 use super::ledger::Ledger;
 use super::link::{Link, Target};
 use super::shapes::Variant;
-use super::wire::{BatchAnswer, JobAnswer, StepInput, Wants, WorkAnswer, write_item};
+use super::wire::{BatchAnswer, JobAnswer, Wants};
 use crate::cli::failure::Failure;
 use crate::environment::{Dice as _, SystemDice};
 
-/// How long a plain request for work waits. Short: a worker leaves when its request is answered, never before, since
-/// an engine that has not yet seen it gone would offer it the next run's work.
-const WAIT_MS: u64 = 1_000;
-/// A submission that was put off comes again after this.
+/// What was put off comes again after this, where the engine does not say when.
 const PUT_OFF: Duration = Duration::from_millis(20);
+/// However long the engine says: a bench is short.
+const PUT_OFF_MAX: Duration = Duration::from_secs(2);
 /// Sent later than this after its schedule, a submission is late. Timers have steps of 1 ms.
-const LATE: Duration = Duration::from_millis(5);
-/// Reports of one request.
-const REPORTS_MAX: usize = 1_000;
+pub(super) const LATE: Duration = Duration::from_millis(5);
 
 /// What the tasks of a run share.
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) variant: Variant,
     pub(super) ledger: RefCell<Ledger>,
-    target: Target,
+    pub(super) target: Target,
     queue: String,
     fail: f64,
     /// One permit a job that may be opened.
     room: Semaphore,
     closing: Cell<bool>,
-    leave: CancellationToken,
+    pub(super) leave: CancellationToken,
     started: Instant,
     due_next: Cell<u32>,
     /// Ids of accepted jobs, kept where they are cancelled afterwards.
@@ -49,12 +46,15 @@ pub(super) struct Run {
     keeps_ids: bool,
 }
 
-/// A step in a worker's hands.
-#[derive(Debug)]
-struct Held {
-    lease: String,
-    job: Option<u64>,
-    failed: bool,
+/// What became of a submission.
+#[derive(Debug, PartialEq, Eq)]
+enum Sent {
+    /// Taken.
+    Taken,
+    /// Put off, the whole of it.
+    PutOff(Duration),
+    /// Items of a batch were put off, by their place.
+    PutOffItems(Vec<usize>),
 }
 
 impl Run {
@@ -119,6 +119,16 @@ impl Run {
         }
     }
 
+    /// Whether the next attempt is to fail.
+    pub(super) fn fails(&self) -> bool {
+        self.fail > 0.0 && SystemDice.unit() < self.fail
+    }
+
+    /// A job has ended: there is room for another one.
+    pub(super) fn ended(&self, jobs: usize) {
+        self.room.add_permits(jobs);
+    }
+
     async fn submitter(&self) -> Result<(), Failure> {
         let mut link = Link::open(&self.target).await?;
         let batch = self.variant.batch;
@@ -138,18 +148,13 @@ impl Run {
             if due.is_some_and(|due| now.saturating_duration_since(due) > LATE) {
                 self.ledger.borrow_mut().counted().late += batch as u64;
             }
-            body.clear();
-            if batch == 1 {
-                self.variant.job.write(first, &mut body);
-            } else {
-                self.variant.job.write_batch(first, batch, &mut body);
-            }
-            self.submit(&mut link, &body).await?;
+            let jobs: Vec<u64> = (first..).take(batch).collect();
+            self.submit(&mut link, &mut body, jobs, due.is_some()).await?;
         }
     }
 
     /// Waits until the next request is due, when there is a schedule. The moment it was due.
-    async fn due(&self, batch: usize) -> Option<Instant> {
+    pub(super) async fn due(&self, batch: usize) -> Option<Instant> {
         let every = self.variant.every?;
         let batch = u32::try_from(batch).unwrap_or(u32::MAX);
         let number = self.due_next.get();
@@ -162,174 +167,80 @@ impl Run {
         Some(due)
     }
 
-    /// Sends one submission, again for as long as the engine puts it off.
-    pub(super) async fn submit(&self, link: &mut Link, body: &[u8]) -> Result<(), Failure> {
-        let many = self.variant.batch > 1;
-        let path = if many { "/api/v1/jobs/batch" } else { "/api/v1/jobs" };
-        loop {
-            let answer = link.send("POST", path, body).await?;
-            if answer.is_busy() {
-                self.ledger.borrow_mut().counted().put_off += 1;
-                tokio::time::sleep(PUT_OFF).await;
-                continue;
-            }
-            if !matches!(answer.status, 200 | 201) {
-                return Err(answer.failure("a submission"));
-            }
-            if many {
-                let read: BatchAnswer<'_> = read(answer.body)?;
-                if let Some(error) = read.results.iter().find_map(|result| result.error) {
-                    return Err(Failure::Failed(format!("a job of a batch was refused: {error}")));
-                }
-            } else if self.keeps_ids {
-                let job: JobAnswer<'_> = read(answer.body)?;
-                self.accepted.borrow_mut().push(job.id.to_owned());
-            }
-            return Ok(());
-        }
-    }
-
-    /// Takes work, reports it done, and takes the next in the same request.
-    async fn worker(&self, number: usize) -> Result<(), Failure> {
-        let mut link = Link::open(&self.target).await?;
-        let wants = self.wants(number);
-        let (path, ask, next) = (wants.path(), wants.body(WAIT_MS), wants.next());
-        let mut held: Vec<Held> = Vec::new();
-        let mut body = Vec::new();
-        loop {
-            let failed = held.extract_if(.., |held| held.failed).collect::<Vec<_>>();
-            if !failed.is_empty() {
-                self.report(&mut link, &failed, &Wants::end(), &mut body).await?;
-            }
-            if held.is_empty() {
-                if self.leave.is_cancelled() {
-                    return Ok(());
-                }
-                let answer = link.send("POST", &path, &ask).await?;
-                if answer.status != 200 {
-                    return Err(answer.failure("a request for work"));
-                }
-                held = self.taken(read(answer.body)?);
-            } else {
-                held = self.report(&mut link, &held, &next, &mut body).await?;
-            }
-        }
-    }
-
-    /// Reports what ended; the next work, when `end` asks for it.
-    async fn report(
+    /// Submits jobs that are open in the books. What the engine puts off is sent again, unless it came by schedule or
+    /// the run is over: then it is forgotten.
+    pub(super) async fn submit(
         &self,
         link: &mut Link,
-        ended: &[Held],
-        end: &[u8],
         body: &mut Vec<u8>,
-    ) -> Result<Vec<Held>, Failure> {
-        body.clear();
-        for held in ended {
-            write_item(body, &held.lease, held.failed);
+        mut jobs: Vec<u64>,
+        scheduled: bool,
+    ) -> Result<(), Failure> {
+        loop {
+            body.clear();
+            match jobs.as_slice() {
+                [one] if self.variant.batch == 1 => self.variant.job.write(*one, body),
+                many => self.variant.job.write_batch(many, body),
+            }
+            let began = Instant::now();
+            let (put_off, wait) = match self.send(link, body).await? {
+                Sent::Taken => return Ok(()),
+                Sent::PutOff(wait) => (jobs, wait),
+                Sent::PutOffItems(places) => {
+                    (places.iter().filter_map(|at| jobs.get(*at).copied()).collect(), PUT_OFF)
+                }
+            };
+            let mut ledger = self.ledger.borrow_mut();
+            ledger.counted().put_off += put_off.len() as u64;
+            ledger.counted().put_offs.record(began.elapsed());
+            if scheduled || self.closing.get() {
+                let forgotten = put_off.iter().filter(|job| ledger.forget(**job)).count();
+                self.ended(forgotten);
+                return Ok(());
+            }
+            drop(ledger);
+            jobs = put_off;
+            tokio::time::sleep(wait).await;
         }
-        body.extend_from_slice(end);
-        let failed = ended.first().is_some_and(|held| held.failed);
-        let path = if failed { "/api/v1/leases/fail" } else { "/api/v1/leases/complete" };
+    }
+
+    async fn send(&self, link: &mut Link, body: &[u8]) -> Result<Sent, Failure> {
+        let many = self.variant.batch > 1;
+        let path = if many { "/api/v1/jobs/batch" } else { "/api/v1/jobs" };
         let answer = link.send("POST", path, body).await?;
-        if answer.status != 200 {
-            return Err(answer.failure("a report"));
+        if answer.is_busy() {
+            return Ok(Sent::PutOff(wait_of(answer.retry_after)));
         }
-        let answer: WorkAnswer<'_> = read(answer.body)?;
-        let now = Instant::now();
-        let mut ledger = self.ledger.borrow_mut();
-        for (held, result) in ended.iter().zip(&answer.results) {
-            if !result.counts() {
-                let counted = ledger.counted();
-                counted.refused += 1;
-                counted.refusal =
-                    counted.refusal.take().or_else(|| Some(result.error?.to_string()));
-            } else if held.failed {
-                ledger.counted().failed += 1;
-            } else {
-                let over = match held.job {
-                    Some(job) => ledger.recorded(job, now),
-                    None => ledger.recorded(u64::MAX, now),
-                };
-                if over {
-                    self.room.add_permits(1);
-                }
-            }
+        if !matches!(answer.status, 200 | 201) {
+            return Err(answer.failure("a submission"));
         }
-        drop(ledger);
-        Ok(self.taken(answer))
-    }
-
-    /// The leases of an answer, as they are held.
-    fn taken(&self, answer: WorkAnswer<'_>) -> Vec<Held> {
-        let now = Instant::now();
-        let mut ledger = self.ledger.borrow_mut();
-        let held = answer.leases.into_iter().map(|lease| {
-            let job = lease.input.and_then(|input| input.job);
-            if let Some(job) = job.filter(|_| self.variant.shows_start) {
-                ledger.started(job, now);
-            }
-            let failed = self.fail > 0.0 && SystemDice.unit() < self.fail;
-            Held { lease: lease.lease.to_owned(), job, failed }
-        });
-        held.collect()
-    }
-
-    /// Takes work and lets each step sleep; what has slept is reported on a second connection, together.
-    async fn sleeper(&self, number: usize) -> Result<(), Failure> {
-        let mut link = Link::open(&self.target).await?;
-        let mut reports = Link::open(&self.target).await?;
-        let wants = self.wants(number);
-        let (path, ask) = (wants.path(), wants.body(WAIT_MS));
-        let slept = Rc::new((RefCell::new(Vec::<Held>::new()), Notify::new()));
-        let mut sleeping = JoinSet::new();
-        let taking = async {
-            while !self.leave.is_cancelled() {
-                let answer = link.send("POST", &path, &ask).await?;
-                if answer.status != 200 {
-                    return Err(answer.failure("a request for work"));
-                }
-                let answer: WorkAnswer<'_> = read(answer.body)?;
-                let inputs: Vec<StepInput> =
-                    answer.leases.iter().map(|lease| lease.input.unwrap_or_default()).collect();
-                for (held, input) in self.taken(answer).into_iter().zip(inputs) {
-                    let scaled = input.runtime_s * self.variant.sleep_scale.unwrap_or(0.0);
-                    let sleep = Duration::try_from_secs_f64(scaled).unwrap_or_default();
-                    let slept = Rc::clone(&slept);
-                    sleeping.spawn_local(async move {
-                        tokio::time::sleep(sleep).await;
-                        slept.0.borrow_mut().push(held);
-                        slept.1.notify_one();
-                    });
-                }
-                while sleeping.try_join_next().is_some() {}
-            }
-            Ok(())
-        };
-        let reporting = async {
-            let mut body = Vec::new();
-            loop {
-                let mut ended = slept.0.take();
-                if ended.is_empty() {
-                    slept.1.notified().await;
-                    continue;
-                }
-                if ended.len() > REPORTS_MAX {
-                    slept.0.borrow_mut().extend(ended.drain(REPORTS_MAX..));
-                }
-                let failed = ended.extract_if(.., |held| held.failed).collect::<Vec<_>>();
-                for part in [failed, ended] {
-                    if !part.is_empty() {
-                        self.report(&mut reports, &part, &Wants::end(), &mut body).await?;
+        if many {
+            let read: BatchAnswer<'_> = read(answer.body)?;
+            let mut put_off = Vec::new();
+            for (place, result) in read.results.iter().enumerate() {
+                match &result.error {
+                    None => {}
+                    Some(error) if error.is_busy() => put_off.push(place),
+                    Some(error) => {
+                        let cause = format!("a job of a batch was refused: {}", error.shown());
+                        return Err(Failure::Failed(cause));
                     }
                 }
             }
-        };
-        tokio::select! {
-            ended = taking => ended,
-            ended = reporting => ended,
+            if !put_off.is_empty() {
+                return Ok(Sent::PutOffItems(put_off));
+            }
+        } else if self.keeps_ids {
+            let job: JobAnswer<'_> = read(answer.body)?;
+            self.accepted.borrow_mut().push(job.id.to_owned());
         }
+        Ok(Sent::Taken)
     }
+}
+
+/// How long to wait before sending again.
+pub(super) fn wait_of(retry_after: Option<Duration>) -> Duration {
+    retry_after.unwrap_or(PUT_OFF).min(PUT_OFF_MAX)
 }
 
 /// Reads a part of an answer.

@@ -35,6 +35,8 @@ pub(super) struct Measured {
     pub(super) after: Reading,
     /// The highest of all samples.
     pub(super) highest: Sample,
+    /// Jobs that had not ended long after the measured time.
+    pub(super) left: u64,
 }
 
 /// One variant's figures. What could not be known is null.
@@ -55,8 +57,16 @@ pub(super) struct Figures {
     bytes_per_step: Option<f64>,
     late: u64,
     put_off: u64,
+    /// Of answers that put a submission off; absent when none did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    put_off_p99_ms: Option<f64>,
+    /// Of answers to reports; absent where no worker reported.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report_p99_ms: Option<f64>,
+    work_put_off: u64,
     failed_attempts: u64,
     refused: u64,
+    left: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     refusal: Option<String>,
 }
@@ -76,7 +86,9 @@ impl Figures {
         let appends = grown(after.appends, before.appends);
         let events = grown(after.events, before.events);
         let cpu_s = grown(after.cpu_s, before.cpu_s);
-        let quantile = |per_mille| Some(times.quantile(per_mille)?.as_secs_f64() * 1_000.0);
+        let quantile = |times: &Spread, per_mille| {
+            Some(rounded(times.quantile(per_mille)?.as_secs_f64() * 1_000.0, 3))
+        };
         let seconds = measured.seconds.as_secs_f64();
         Self {
             shape,
@@ -84,8 +96,8 @@ impl Figures {
             steps: measured.counted.steps,
             seconds: rounded(seconds, 3),
             steps_per_s: rounded(steps / seconds, 1),
-            p50_ms: quantile(500).map(|ms| rounded(ms, 3)),
-            p99_ms: quantile(990).map(|ms| rounded(ms, 3)),
+            p50_ms: quantile(times, 500),
+            p99_ms: quantile(times, 990),
             appends: appends.map(whole),
             events_per_append: appends
                 .zip(events)
@@ -99,8 +111,12 @@ impl Figures {
                 .map(|bytes| rounded(bytes, 1)),
             late: measured.counted.late,
             put_off: measured.counted.put_off,
+            put_off_p99_ms: quantile(&measured.counted.put_offs, 990),
+            report_p99_ms: quantile(&measured.counted.reports, 990),
+            work_put_off: measured.counted.work_put_off,
             failed_attempts: measured.counted.failed,
             refused: measured.counted.refused,
+            left: measured.left,
             refusal: measured.counted.refusal.clone(),
         }
     }
@@ -127,13 +143,20 @@ impl Figures {
         ]
     }
 
+    /// Jobs that had not ended long after the measured time.
+    pub(super) fn left(&self) -> u64 {
+        self.left
+    }
+
     /// What went another way than planned, to be said beside the table.
     pub(super) fn remarks(&self) -> Option<String> {
         let remarks: Vec<String> = [
-            (self.late, "submissions were late"),
-            (self.put_off, "submissions were put off by the engine and sent again"),
+            (self.late, "were sent late"),
+            (self.put_off, "jobs were put off by the engine"),
+            (self.work_put_off, "requests and reports of workers were put off by the engine"),
             (self.failed_attempts, "attempts failed, as asked"),
             (self.refused, "reports were refused"),
+            (self.left, "jobs did not end"),
         ]
         .into_iter()
         .filter(|(count, _)| *count > 0)
@@ -191,6 +214,7 @@ mod tests {
                 bytes: Some(7.0),
             },
             highest: Sample { rss_mb: Some(64.25), view_lag_ms: None },
+            left: 0,
         }
     }
 
@@ -203,7 +227,7 @@ mod tests {
             "shape": "dag", "variant": "200 jobs", "steps": 2_000, "seconds": 10.0, "steps_per_s": 200.0,
             "p50_ms": 0.04, "p99_ms": 0.04, "appends": 200, "events_per_append": 20.0,
             "server_cpu_s_per_1000": 0.25, "server_rss_mb": 64.3, "view_lag_ms": null,
-            "bytes_per_step": null, "late": 0, "put_off": 0, "failed_attempts": 0, "refused": 0,
+            "bytes_per_step": null, "late": 0, "put_off": 0, "work_put_off": 0, "failed_attempts": 0, "refused": 0, "left": 0,
         });
         assert_eq!(line, expected);
         assert_eq!(figures.row().len(), HEADING.len());
@@ -216,6 +240,6 @@ mod tests {
         measured.counted = Counted { late: 3, ..Counted::default() };
         let figures = Figures::of("idle", "x", &measured, &measured.counted.to_end);
         assert_eq!((figures.server_cpu_s_per_1000, figures.p50_ms), (None, None));
-        assert_eq!(figures.remarks().as_deref(), Some("idle x: 3 submissions were late"));
+        assert_eq!(figures.remarks().as_deref(), Some("idle x: 3 were sent late"));
     }
 }

@@ -30,8 +30,14 @@ pub(super) struct Counted {
     pub(super) requests: Spread,
     /// Submissions sent later than their schedule.
     pub(super) late: u64,
-    /// Submissions that the engine put off (429, 503, 507) and that were sent again.
+    /// Jobs that the engine put off (429, 503, 507). On a schedule they are not sent again.
     pub(super) put_off: u64,
+    /// How long answers took that put something off.
+    pub(super) put_offs: Spread,
+    /// How long answers to reports took.
+    pub(super) reports: Spread,
+    /// Requests and reports of workers that the engine put off and that were sent again.
+    pub(super) work_put_off: u64,
     /// Attempts reported as failed.
     pub(super) failed: u64,
     /// Reports that did not count.
@@ -88,12 +94,25 @@ impl Ledger {
             return false;
         }
         self.counted.to_end.record(now.saturating_duration_since(unit.sent));
+        self.close_one();
+        true
+    }
+
+    /// A job was not taken and is not sent again. True when it was open.
+    pub(super) fn forget(&mut self, number: u64) -> bool {
+        let open = unit(&mut self.units, self.first, number).filter(|unit| unit.left > 0);
+        let Some(unit) = open else { return false };
+        unit.left = 0;
+        self.close_one();
+        true
+    }
+
+    fn close_one(&mut self) {
         self.open -= 1;
         while self.units.front().is_some_and(|unit| unit.left == 0) {
             self.units.pop_front();
             self.first += 1;
         }
-        true
     }
 
     /// What is counted now.
@@ -142,6 +161,19 @@ mod tests {
         let counted = ledger.measure();
         assert_eq!((counted.steps, counted.to_end.total(), counted.to_start.total()), (6, 3, 1));
         assert_eq!(ledger.counted().steps, 0);
+    }
+
+    #[test]
+    fn a_job_that_was_not_taken_is_not_open_and_ends_nothing() {
+        let now = Instant::now();
+        let mut ledger = Ledger::new(1);
+        ledger.open(3, now);
+        assert!(ledger.forget(1) && !ledger.forget(1) && !ledger.forget(9));
+        assert_eq!((ledger.jobs_open(), ledger.units.len()), (2, 3));
+        assert!(ledger.forget(0));
+        assert_eq!((ledger.jobs_open(), ledger.first), (1, 2));
+        assert!(!ledger.recorded(1, now), "its step ends nothing");
+        assert_eq!(ledger.measure().to_end.total(), 0);
     }
 
     #[test]

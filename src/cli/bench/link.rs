@@ -9,6 +9,7 @@ use reqwest::Url;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use super::wire::is_busy;
 use crate::cli::client::EngineArgs;
 use crate::cli::failure::Failure;
 
@@ -74,13 +75,15 @@ impl Target {
 #[derive(Debug)]
 pub(super) struct Answer<'a> {
     pub(super) status: u16,
+    /// When to come again, where it says so.
+    pub(super) retry_after: Option<Duration>,
     pub(super) body: &'a [u8],
 }
 
 impl Answer<'_> {
     /// Whether the engine says that it can do it later: overload, a view behind, no room.
     pub(super) fn is_busy(&self) -> bool {
-        matches!(self.status, 429 | 503 | 507)
+        is_busy(self.status)
     }
 
     /// The failure that this answer is.
@@ -131,15 +134,16 @@ impl Link {
         self.out.extend_from_slice(b"\r\n\r\n");
         self.out.extend_from_slice(body);
         let exchanged = tokio::time::timeout(ANSWER_MAX, self.exchange()).await;
-        let (status, head) = match exchanged {
+        let head = match exchanged {
             Ok(exchanged) => exchanged?,
             Err(_) => return Err(unreachable(&self.target, "no answer in time")),
         };
-        Ok(Answer { status, body: &self.read[head..] })
+        let Head { status, retry_after, bytes, .. } = head;
+        Ok(Answer { status, retry_after, body: &self.read[bytes..] })
     }
 
-    /// Writes what is in `out`; the answer is then in `read`, its body from the returned offset on.
-    async fn exchange(&mut self) -> Result<(u16, usize), Failure> {
+    /// Writes what is in `out`; the answer is then in `read`, its body behind its head.
+    async fn exchange(&mut self) -> Result<Head, Failure> {
         let broken =
             |target: &Target, cause: &std::io::Error| unreachable(target, &cause.to_string());
         if let Err(cause) = self.stream.write_all(&self.out).await {
@@ -159,10 +163,10 @@ impl Link {
                     Failure::Failed(format!("an answer of {}: {cause}", self.target.shown))
                 })?;
             }
-            if let Some(head) = &head
+            if let Some(head) = head
                 && self.read.len() >= head.bytes + head.body_bytes
             {
-                return Ok((head.status, head.bytes));
+                return Ok(head);
             }
         }
     }
@@ -173,9 +177,10 @@ fn unreachable(target: &Target, cause: &str) -> Failure {
 }
 
 /// What is known of an answer once its head is there.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Head {
     status: u16,
+    retry_after: Option<Duration>,
     bytes: usize,
     body_bytes: usize,
 }
@@ -197,16 +202,20 @@ impl Head {
             .and_then(|line| line.strip_prefix("HTTP/1.1 "))
             .and_then(|line| line.get(..3)?.parse().ok())
             .ok_or_else(|| "no HTTP/1.1".to_owned())?;
-        let length = lines
-            .filter_map(|line| line.split_once(':'))
-            .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-            .and_then(|(_, value)| value.trim().parse().ok());
+        let (mut length, mut retry_after) = (None, None);
+        for (name, value) in lines.filter_map(|line| line.split_once(':')) {
+            if name.eq_ignore_ascii_case("content-length") {
+                length = value.trim().parse().ok();
+            } else if name.eq_ignore_ascii_case("retry-after") {
+                retry_after = value.trim().parse().ok().map(Duration::from_secs);
+            }
+        }
         let body_bytes = match (length, status) {
             (Some(length), _) => length,
             (None, 204) => 0,
             (None, _) => return Err("it has no Content-Length".to_owned()),
         };
-        Ok(Some(Self { status, bytes: end + 4, body_bytes }))
+        Ok(Some(Self { status, retry_after, bytes: end + 4, body_bytes }))
     }
 }
 
@@ -221,11 +230,16 @@ mod tests {
 
     #[test]
     fn a_head_is_read_when_it_is_whole() {
-        let text = b"HTTP/1.1 201 Created\r\nContent-Length: 5\r\nx: y\r\n\r\nhello";
+        let text = b"HTTP/1.1 201 Created\r\nContent-Length: 5\r\nretry-after: 2\r\n\r\nhello";
         for end in 0..text.len() - 5 {
             assert_eq!(Head::read(&text[..end]), Ok(None), "{end}");
         }
-        let whole = Head { status: 201, bytes: text.len() - 5, body_bytes: 5 };
+        let whole = Head {
+            status: 201,
+            retry_after: Some(Duration::from_secs(2)),
+            bytes: text.len() - 5,
+            body_bytes: 5,
+        };
         assert_eq!(Head::read(text), Ok(Some(whole)));
     }
 

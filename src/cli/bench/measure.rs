@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::drive::{Run, read};
+use super::drive::{LATE, Run, read, wait_of};
 use super::figures::Measured;
 use super::link::{Link, Target};
 use super::progress::Progress;
@@ -53,20 +53,21 @@ impl Bench {
         let mut tasks = JoinSet::new();
         run.start(&mut tasks);
         let measuring = async {
-            let measured = self.measure(&run, &mut server, progress).await?;
+            let mut measured = self.measure(&run, &mut server, progress).await?;
             run.close();
             let end = Instant::now() + END_MAX;
-            while run.ledger.borrow().jobs_open() > 0 {
-                if Instant::now() > end {
-                    let open = run.ledger.borrow().jobs_open();
-                    return Err(Failure::TimedOut(format!("{open} jobs do not end")));
-                }
+            while run.ledger.borrow().jobs_open() > 0 && Instant::now() < end {
                 tokio::time::sleep(LOOK).await;
             }
+            measured.left = run.ledger.borrow().jobs_open() as u64;
             Ok(measured)
         };
         let measured = beside(&mut tasks, measuring).await?;
         run.leave();
+        if measured.left > 0 {
+            // Workers with work in hands would go on taking more.
+            tasks.abort_all();
+        }
         while tasks.join_next().await.is_some() {}
         Ok(measured)
     }
@@ -98,11 +99,12 @@ impl Bench {
             wait(SAMPLE.min(self.seconds.saturating_sub(began.elapsed())), progress).await;
             highest = highest.highest(server.sample().await?);
         }
+        // As at the beginning: the server's counters first, so that both spans are equally long.
+        let after = server.reading().await?;
         let seconds = began.elapsed();
         let counted = run.ledger.borrow_mut().measure();
-        let after = server.reading().await?;
         progress.end();
-        Ok(Measured { seconds, counted, before, after, highest })
+        Ok(Measured { seconds, counted, before, after, highest, left: 0 })
     }
 
     /// Stores the jobs of a backlog, then takes and completes a little of it, and times the requests for work. Gives
@@ -116,9 +118,12 @@ impl Bench {
         progress: &Progress,
     ) -> Result<(Measured, Duration, Vec<String>), Failure> {
         let mut server = Server::find(&self.target, self.server_pid, self.data.clone()).await?;
-        let run = Run::new(variant, self.target.clone(), self.queue.clone(), 0.0, true);
+        // Made before the schedule of the requests begins.
+        let storing = Variant { every: None, ..variant.clone() };
+        let storing = Run::new(storing, self.target.clone(), self.queue.clone(), 0.0, true);
         let mut link = Link::open(&self.target).await?;
-        let stored = self.store(&run, &mut link, progress).await?;
+        let stored = self.store(&storing, &mut link, progress).await?;
+        let run = Run::new(variant, self.target.clone(), self.queue.clone(), self.fail, true);
         progress.begin(&run.variant, self.seconds);
         let before = server.reading().await?;
         run.ledger.borrow_mut().measure();
@@ -126,7 +131,8 @@ impl Bench {
         let mut sampled = began;
         let mut highest = server.sample().await?;
         while began.elapsed() < self.seconds {
-            if !take(&run, &mut link).await? {
+            let due = run.due(1).await;
+            if !take(&run, &mut link, due).await? {
                 break;
             }
             if sampled.elapsed() > SAMPLE {
@@ -135,12 +141,12 @@ impl Bench {
                 highest = highest.highest(server.sample().await?);
             }
         }
+        let after = server.reading().await?;
         let seconds = began.elapsed();
         let counted = run.ledger.borrow_mut().measure();
-        let after = server.reading().await?;
         progress.end();
-        let ids = run.accepted.take();
-        Ok((Measured { seconds, counted, before, after, highest }, stored, ids))
+        let ids = storing.accepted.take();
+        Ok((Measured { seconds, counted, before, after, highest, left: 0 }, stored, ids))
     }
 
     /// Submits every job of a backlog.
@@ -156,9 +162,7 @@ impl Bench {
         let mut body = Vec::new();
         for _ in 0..jobs {
             let number = run.ledger.borrow_mut().open(1, Instant::now());
-            body.clear();
-            run.variant.job.write(number, &mut body);
-            run.submit(link, &body).await?;
+            run.submit(link, &mut body, vec![number], false).await?;
             progress.tick(Duration::from_secs(1), run.variant.job.steps() as u64);
         }
         progress.end();
@@ -182,33 +186,51 @@ impl Bench {
     }
 }
 
-/// Takes some work, timing the request, and completes it. False when there was none.
-async fn take(run: &Run, link: &mut Link) -> Result<bool, Failure> {
+/// Takes some work, timing the request (on a schedule from when it was due), and reports it. False when there was
+/// none.
+async fn take(run: &Run, link: &mut Link, due: Option<Instant>) -> Result<bool, Failure> {
     let wants = run.wants(0);
     let began = Instant::now();
+    if due.is_some_and(|due| began.saturating_duration_since(due) > LATE) {
+        run.ledger.borrow_mut().counted().late += 1;
+    }
     let answer = link.send("POST", &wants.path(), &wants.body(0)).await?;
+    if answer.is_busy() {
+        let wait = wait_of(answer.retry_after);
+        run.ledger.borrow_mut().counted().work_put_off += 1;
+        tokio::time::sleep(wait).await;
+        return Ok(true);
+    }
     if answer.status != 200 {
         return Err(answer.failure("a request for work"));
     }
-    run.ledger.borrow_mut().counted().requests.record(began.elapsed());
+    run.ledger.borrow_mut().counted().requests.record(due.unwrap_or(began).elapsed());
     let leases = read::<WorkAnswer<'_>>(answer.body)?.leases;
-    let mut body = Vec::new();
-    for lease in &leases {
-        write_item(&mut body, lease.lease, false);
-    }
     if leases.is_empty() {
         return Ok(false);
     }
-    body.extend_from_slice(&Wants::end());
-    let answer = link.send("POST", "/api/v1/leases/complete", &body).await?;
-    if answer.status != 200 {
-        return Err(answer.failure("a report"));
+    let (mut done, mut failed) = (Vec::new(), Vec::new());
+    for lease in &leases {
+        let fails = run.fails();
+        write_item(if fails { &mut failed } else { &mut done }, lease.lease, fails);
     }
-    let results = read::<WorkAnswer<'_>>(answer.body)?.results;
-    let recorded = results.iter().filter(|result| result.counts()).count() as u64;
-    let mut ledger = run.ledger.borrow_mut();
-    ledger.counted().steps += recorded;
-    ledger.counted().refused += results.len() as u64 - recorded;
+    for (fails, mut body) in [(false, done), (true, failed)] {
+        if body.is_empty() {
+            continue;
+        }
+        body.extend_from_slice(&Wants::end());
+        let path = if fails { "/api/v1/leases/fail" } else { "/api/v1/leases/complete" };
+        let answer = link.send("POST", path, &body).await?;
+        if answer.status != 200 {
+            return Err(answer.failure("a report"));
+        }
+        let results = read::<WorkAnswer<'_>>(answer.body)?.results;
+        let recorded = results.iter().filter(|result| result.counts()).count() as u64;
+        let mut ledger = run.ledger.borrow_mut();
+        let counted = ledger.counted();
+        *(if fails { &mut counted.failed } else { &mut counted.steps }) += recorded;
+        counted.refused += results.len() as u64 - recorded;
+    }
     Ok(true)
 }
 

@@ -1,8 +1,8 @@
 //! `orrery bench`: loads a running engine over its public HTTP API, with submitters and workers of its own, and says
 //! what it bears.
 //!
-//! Always: measuring (`measure`, `ledger`, `server`, `spread`, `figures`) is apart from driving (`drive`, `link`,
-//! `wire`) and from what is driven (`shapes`); the queue is a fresh one, so nobody else's work is taken. The client
+//! Always: measuring (`measure`, `ledger`, `server`, `spread`, `figures`) is apart from driving (`drive`, `work`,
+//! `link`, `wire`) and from what is driven (`shapes`); the queue is a fresh one, so nobody else's work is taken. The client
 //! sends no claims and no heartbeats: nothing it loses is of worth. Absent: starting an engine.
 
 mod drive;
@@ -15,6 +15,7 @@ mod server;
 mod shapes;
 mod spread;
 mod wire;
+mod work;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -32,6 +33,9 @@ use measure::Bench;
 use progress::Progress;
 use shapes::{Common, Variant};
 
+/// Jobs that may be open when a schedule says when they are sent: a bound on the bench's memory alone.
+const OPEN_MAX_ON_SCHEDULE: usize = 5_000_000;
+
 /// Arguments of `orrery bench`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct BenchArgs {
@@ -42,12 +46,16 @@ pub(crate) struct BenchArgs {
     /// How long each variant is measured, after 2 s of warming up
     #[arg(long, global = true, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: u64,
-    /// Jobs a second, sent on schedule; those sent late are counted [default: as fast as they end]
+    /// Jobs a second, sent on schedule whatever becomes of them; those sent late are counted, those that the engine
+    /// puts off are not sent again. Of backlog: requests for work a second [default: as fast as they end]
     #[arg(long, global = true, value_name = "R", value_parser = rate)]
     rate: Option<f64>,
     /// The share of attempts that are reported as failed; jobs retry them at once
     #[arg(long, global = true, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     fail: f64,
+    /// Connections that submit [default: by shape]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    connections: Option<u16>,
     /// Connections that take work [default: by shape]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_000))]
     workers: Option<u16>,
@@ -132,7 +140,8 @@ async fn bench(args: BenchArgs, console: &Console) -> Result<(), Failure> {
     let progress = Progress::new(console);
     let mut all = Vec::new();
     if let Shape::Backlog { nodes, keep } = args.shape {
-        let variant = shapes::backlog(&common, nodes);
+        let mut variant = shapes::backlog(&common, nodes);
+        adjust(&mut variant, &args, "requests/s");
         all.push(backlog(&bench, variant, keep, &progress, console).await?);
         shown_line(&args, &all, console)?;
     } else {
@@ -149,6 +158,10 @@ async fn bench(args: BenchArgs, console: &Console) -> Result<(), Failure> {
             let name = if shows_start { format!("{name}: submit to end") } else { name };
             all.push(Figures::of(shape, &name, &measured, &counted.to_end));
             shown_line(&args, &all, console)?;
+            if measured.left > 0 {
+                // What is left would be the next variant's work.
+                break;
+            }
         }
     }
     if args.output == Format::Table {
@@ -159,7 +172,10 @@ async fn bench(args: BenchArgs, console: &Console) -> Result<(), Failure> {
     for remarks in all.iter().filter_map(Figures::remarks) {
         console.say(&remarks);
     }
-    Ok(())
+    match all.last().map(Figures::left) {
+        Some(left) if left > 0 => Err(Failure::TimedOut(format!("{left} jobs do not end"))),
+        _ => Ok(()),
+    }
 }
 
 /// The newest figures as JSON, when that is asked for: a line as soon as it is known.
@@ -214,12 +230,13 @@ fn variants(args: &BenchArgs, common: &Common) -> Result<Vec<Variant>, Failure> 
         }
     };
     for variant in &mut variants {
-        if let Some(rate) = args.rate {
-            variant.every = Some(Duration::from_secs_f64(1.0 / rate));
-            variant.name = format!("{}, {rate} jobs/s", variant.name);
+        adjust(variant, args, "jobs/s");
+        if args.rate.is_some() {
+            // The schedule alone says when a job is sent.
+            variant.open_max = OPEN_MAX_ON_SCHEDULE;
         }
-        if args.fail > 0.0 {
-            variant.name = format!("{}, {} % fail", variant.name, args.fail * 100.0);
+        if let Some(connections) = args.connections {
+            variant.connections = usize::from(connections);
         }
         if let Some(workers) = args.workers {
             variant.workers = usize::from(workers);
@@ -229,6 +246,17 @@ fn variants(args: &BenchArgs, common: &Common) -> Result<Vec<Variant>, Failure> 
         }
     }
     Ok(variants)
+}
+
+/// What the arguments say about any variant; `unit` is what its rate counts.
+fn adjust(variant: &mut Variant, args: &BenchArgs, unit: &str) {
+    if let Some(rate) = args.rate {
+        variant.every = Some(Duration::from_secs_f64(1.0 / rate));
+        variant.name = format!("{}, {rate} {unit}", variant.name);
+    }
+    if args.fail > 0.0 {
+        variant.name = format!("{}, {} % fail", variant.name, args.fail * 100.0);
+    }
 }
 
 fn recorded(common: &Common, file: &Path, scale: f64, jobs: usize) -> Result<Variant, Failure> {

@@ -48,14 +48,14 @@ impl JobText {
         }
     }
 
-    /// Writes the body of `POST /jobs/batch` for the jobs from `first` on.
-    pub(super) fn write_batch(&self, first: u64, jobs: usize, out: &mut Vec<u8>) {
+    /// Writes the body of `POST /jobs/batch` for these jobs.
+    pub(super) fn write_batch(&self, jobs: &[u64], out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"jobs\":[");
-        for job in 0..jobs as u64 {
-            if job > 0 {
+        for (position, job) in jobs.iter().enumerate() {
+            if position > 0 {
                 out.push(b',');
             }
-            self.write(first + job, out);
+            self.write(*job, out);
         }
         out.extend_from_slice(b"]}");
     }
@@ -126,7 +126,7 @@ pub(super) struct WorkAnswer<'a> {
 pub(super) struct ResultItem<'a> {
     outcome: &'a str,
     #[serde(borrow, default)]
-    pub(super) error: Option<&'a RawValue>,
+    pub(super) error: Option<ErrorText<'a>>,
 }
 
 impl ResultItem<'_> {
@@ -165,7 +165,33 @@ pub(super) struct BatchAnswer<'a> {
 #[derive(Debug, Deserialize)]
 pub(super) struct SubmitItem<'a> {
     #[serde(borrow, default)]
-    pub(super) error: Option<&'a RawValue>,
+    pub(super) error: Option<ErrorText<'a>>,
+}
+
+/// The problem of one item of a batch, as it came.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(transparent)]
+pub(super) struct ErrorText<'a>(#[serde(borrow)] &'a RawValue);
+
+impl ErrorText<'_> {
+    /// Whether the engine says that it can do it later.
+    pub(super) fn is_busy(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Problem {
+            status: u16,
+        }
+        serde_json::from_str(self.0.get()).is_ok_and(|problem: Problem| is_busy(problem.status))
+    }
+
+    /// The whole of it.
+    pub(super) fn shown(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+/// Whether a status says that the engine can do it later: overload, a view behind, no room.
+pub(super) fn is_busy(status: u16) -> bool {
+    matches!(status, 429 | 503 | 507)
 }
 
 /// The part of an accepted job that the bench reads.
@@ -195,7 +221,7 @@ mod tests {
         text.write(17, &mut out);
         assert_eq!(read(&out)["nodes"][1]["input"], json!({ "job": 17 }));
         out.clear();
-        text.write_batch(8, 3, &mut out);
+        text.write_batch(&[8, 9, 10], &mut out);
         let jobs = read(&out);
         let number = |job: &Value| job["nodes"][0]["input"]["job"].clone();
         let numbers: Vec<Value> =
@@ -225,13 +251,15 @@ mod tests {
     #[test]
     fn answers_are_read_with_what_the_bench_does_not_know() {
         let answer: WorkAnswer<'_> = serde_json::from_str(
-            r#"{"results":[{"lease":"a","outcome":"recorded","error":null},{"lease":"b","outcome":"refused","error":{"code":"lease_lost"}}],
+            r#"{"results":[{"lease":"a","outcome":"recorded","error":null},{"lease":"b","outcome":"refused","error":{"code":"lease_lost","status":409}},{"lease":"b","outcome":"refused","error":{"code":"overloaded","status":503}}],
                 "leases":[{"lease":"c","job_id":"j","node":"n","attempt":1,"input":{"job":3,"runtime_s":0.5,"program":"x"}},{"lease":"d","input":null}]}"#,
         )
         .expect("an answer");
         let counts: Vec<bool> = answer.results.iter().map(ResultItem::counts).collect();
-        assert_eq!(counts, [true, false]);
-        assert!(answer.results[1].error.is_some_and(|error| error.get().contains("lease_lost")));
+        assert_eq!(counts, [true, false, false]);
+        let errors = answer.results.iter().map(|result| result.error.map(|error| error.is_busy()));
+        assert_eq!(errors.collect::<Vec<_>>(), [None, Some(false), Some(true)]);
+        assert!(answer.results[1].error.is_some_and(|error| error.shown().contains("lease_lost")));
         let jobs: Vec<Option<u64>> =
             answer.leases.iter().map(|lease| lease.input.and_then(|input| input.job)).collect();
         assert_eq!(jobs, [Some(3), None]);
