@@ -3,6 +3,7 @@
 //! Always holds: inputs that are at hand are heard before time is, so that no lease runs out under a heartbeat that has
 //! arrived.
 
+mod lateness;
 mod outside;
 mod replies;
 
@@ -52,6 +53,8 @@ pub enum Message {
         reply: oneshot::Sender<Response>,
         /// By another engine.
         forwarded: bool,
+        /// On the engine's clock.
+        at: Millis,
     },
     /// Many requests at once, answered together.
     AskAll {
@@ -63,6 +66,8 @@ pub enum Message {
         reply: Option<oneshot::Sender<Vec<Response>>>,
         /// The work that is wanted after them; its ticket is the one before the first.
         next: Option<(LeaseRequest, oneshot::Sender<Response>)>,
+        /// On the engine's clock.
+        at: Millis,
     },
     /// Nobody waits any more for the answer to a request for work.
     Gone {
@@ -198,7 +203,8 @@ impl Executor {
             }
             let look = if self.stopping { Millis::MAX } else { look_at };
             let next = self.core.next_due().map_or(look, |due| due.min(look));
-            let wait = u64::try_from(next.saturating_sub(self.clock.now_ms())).unwrap_or(0);
+            let rests_at = self.clock.now_ms();
+            let wait = u64::try_from(next.saturating_sub(rests_at)).unwrap_or(0);
             if wait == 0 {
                 // A sleep that is over at once would never let go of the thread.
                 tokio::task::yield_now().await;
@@ -211,6 +217,7 @@ impl Executor {
                 }
                 () = self.clock.sleep(Duration::from_millis(wait)) => {}
             }
+            self.look_how_late(next.max(rests_at), &heard);
             while let Ok(input) = came.try_recv() {
                 self.back(Some(input));
             }
@@ -233,6 +240,7 @@ impl Executor {
         }
         let counts = self.core.counts();
         *self.gauges.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = counts;
+        self.gauges.refused.store(lateness::refused(&self.core), Ordering::Relaxed);
         self.gauges.turned_at.store(u64::try_from(now).unwrap_or(0), Ordering::Relaxed);
     }
 
@@ -256,12 +264,12 @@ impl Executor {
 
     fn hear(&mut self, message: Message) {
         match message {
-            Message::Ask { ticket, request, reply, forwarded } => {
+            Message::Ask { ticket, request, reply, forwarded, .. } => {
                 self.replies.wait(ticket, reply);
                 let input = Input::Request { ticket, request, forwarded };
                 self.core.handle(self.clock.now_ms(), input);
             }
-            Message::AskAll { first, requests, reply, next } => {
+            Message::AskAll { first, requests, reply, next, .. } => {
                 self.ask_all(first, requests, reply, next);
             }
             Message::Gone { ticket } => {

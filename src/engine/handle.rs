@@ -3,7 +3,7 @@
 //! Always holds: an answer to a change leaves only after its append. Absent: work for workers (`work`).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use domain::ids::{JobId, LeaseId, Millis, Namespace, SubjectId};
 use domain::job::command::{Answer, JobCommand, Submission};
@@ -16,6 +16,7 @@ use crate::engine::core::entity::Entity;
 use crate::engine::core::message::{
     Caller, Command, Failure, Input, QueueFacts, Request, Response, Shown, Ticket, WorkerFacts,
 };
+use crate::engine::core::urgency::Urgency;
 use crate::engine::executor::Message;
 use crate::engine::loader;
 use crate::environment::{Clock, Ids};
@@ -94,6 +95,9 @@ pub struct Kept {
     pub cancel: bool,
 }
 
+/// New jobs are refused when one in so many of the messages that may wait do so.
+const UNHEARD_SHARE: usize = 8;
+
 /// The engine as seen from above.
 #[derive(Debug, Clone)]
 pub struct Engine {
@@ -112,6 +116,8 @@ pub struct Engine {
 pub struct Gauges {
     pub(super) counts: std::sync::Mutex<CoreCounts>,
     pub(super) turned_at: AtomicU64,
+    /// A bit for each urgency that the core refuses.
+    pub(super) refused: AtomicU8,
     pub(super) view_whole: std::sync::atomic::AtomicBool,
     pub(super) store_ok: std::sync::atomic::AtomicBool,
 }
@@ -152,13 +158,24 @@ impl Engine {
         self.gauges.view_whole.load(Ordering::Relaxed)
     }
 
+    /// Whether what is as urgent as this would be refused now, known without asking the core: what is refused costs
+    /// next to nothing.
+    pub fn refuses(&self, urgency: Urgency) -> bool {
+        let refused = self.gauges.refused.load(Ordering::Relaxed) & (1 << urgency as u8) != 0;
+        // What waits to be heard does not show in the core.
+        let unheard_max = self.inputs.max_capacity() / UNHEARD_SHARE;
+        let unheard = self.inputs.max_capacity() - self.inputs.capacity();
+        refused || (urgency == Urgency::Submit && unheard > unheard_max)
+    }
+
     /// Asks the core, and waits for the answer.
     ///
     /// # Errors
     /// `Stopping` when the engine is gone.
     pub async fn ask(&self, request: Request) -> Result<Response, EngineError> {
         let (reply, answer) = oneshot::channel();
-        let message = Message::Ask { ticket: self.draw(1), request, reply, forwarded: false };
+        let (ticket, at) = (self.draw(1), self.now());
+        let message = Message::Ask { ticket, request, reply, forwarded: false, at };
         self.inputs.send(message).await.map_err(|_| EngineError::Stopping)?;
         answer.await.map_err(|_| EngineError::Stopping)
     }
@@ -175,8 +192,8 @@ impl Engine {
             return Vec::new();
         }
         let (reply, answers) = oneshot::channel();
-        let first = self.draw(count as u64);
-        let message = Message::AskAll { first, requests, reply: Some(reply), next: None };
+        let (first, at) = (self.draw(count as u64), self.now());
+        let message = Message::AskAll { first, requests, reply: Some(reply), next: None, at };
         if self.inputs.send(message).await.is_err() {
             return stopping(count);
         }

@@ -76,7 +76,7 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         let ticket = self.draw(1);
         let request = Request::Lease(request);
-        let message = Message::Ask { ticket, request, reply, forwarded: false };
+        let message = Message::Ask { ticket, request, reply, forwarded: false, at: self.now() };
         self.inputs.send(message).await.map_err(|_| EngineError::Stopping)?;
         Wish::of(self, ticket, answer).granted().await
     }
@@ -111,7 +111,8 @@ impl Engine {
                 (Some((request, reply)), Some(Wish::of(self, ticket, answer)))
             }
         };
-        let message = Message::AskAll { first: ticket + 1, requests, reply: Some(reply), next };
+        let (first, at) = (ticket + 1, self.now());
+        let message = Message::AskAll { first, requests, reply: Some(reply), next, at };
         if self.inputs.send(message).await.is_err() {
             return (
                 stopping(count).into_iter().map(outcome).collect(),

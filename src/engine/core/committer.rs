@@ -50,7 +50,7 @@ impl Core {
     pub(super) fn decide_runnable(&mut self) {
         while self.has_to_decide() {
             while self.in_flight < self.settings.appends_in_flight_max {
-                let Some(ix) = self.runnable.pop_front() else { break };
+                let Some(ix) = self.runnable.pop() else { break };
                 let has_room = self.decide_slot(ix);
                 if !has_room
                     || self.batch_events >= self.settings.batch_events_max
@@ -88,6 +88,7 @@ impl Core {
             return;
         }
         self.in_flight += 1;
+        self.pace.sent(self.now);
         let nudges = std::mem::take(&mut self.batch_nudges);
         let items = std::mem::take(&mut self.batch);
         self.outputs.push_back(Output::Append { nudges, items });
@@ -117,18 +118,37 @@ impl Core {
         });
         let (events, bytes) = (round.events.len(), round.body.len());
         let mut has_room = true;
+        let mut expiries = Vec::new();
         while has_room && let Some(waiting) = slot.queue.pop_front() {
             self.queued -= 1;
+            if waiting.is_expiry() {
+                // Reports and heartbeats that came behind it are heard first.
+                expiries.push(waiting);
+                continue;
+            }
             let response = self.decide_one(slot, &waiting, &mut round);
             round.outcomes.push(Outcome { waiting, response });
-            has_room = round.events.len() < RECORD_EVENTS_MAX
-                && round.body.len() < self.settings.batch_bytes_max;
+            has_room = self.has_room(&round);
+        }
+        for waiting in expiries {
+            if has_room {
+                let response = self.decide_one(slot, &waiting, &mut round);
+                round.outcomes.push(Outcome { waiting, response });
+                has_room = self.has_room(&round);
+            } else {
+                slot.queue.push_back(waiting);
+                self.queued += 1;
+            }
         }
         self.batch_events += round.events.len() - events;
         self.batch_bytes += round.body.len() - bytes;
         self.offer_early(ix, slot, &round.events[events..]);
         slot.round = Some(round);
         has_room
+    }
+
+    fn has_room(&self, round: &Round) -> bool {
+        round.events.len() < RECORD_EVENTS_MAX && round.body.len() < self.settings.batch_bytes_max
     }
 
     fn close_round(&mut self, ix: u32, slot: &mut Slot, round: Round) {

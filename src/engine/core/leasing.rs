@@ -17,6 +17,7 @@ use crate::engine::core::message::{
     Caller, Command, Failure, Granted, LeaseRequest, Response, Ticket,
 };
 use crate::engine::core::slot::{Origin, Slot, Waiting};
+use crate::engine::core::urgency::Urgency;
 
 /// Ended attempts keep their claim in the index for so long at most; an index entry alone grants nothing.
 const SWEPT_EVERY_MS: Millis = 10_000;
@@ -147,7 +148,7 @@ impl Core {
             });
             self.queued += 1;
             if slot.may_decide() {
-                self.runnable.push_back(ix);
+                self.runnable.push(ix, Urgency::Lease, self.now);
             }
         }
         self.pending_leases.insert(number, pending);

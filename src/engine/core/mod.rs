@@ -12,12 +12,14 @@ pub mod entity;
 mod leasing;
 pub mod message;
 mod outcomes;
+mod pace;
 pub(in crate::engine) mod projection;
 pub mod response;
 mod routing;
 mod slot;
 mod slots;
 mod timers;
+pub mod urgency;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -26,8 +28,10 @@ use domain::ids::{Millis, SubjectId};
 use self::dispatch::Dispatch;
 use self::leasing::PendingLease;
 use self::message::{EngineId, Failure, Input, LeaseRequest, Output, Request, Response, Ticket};
+use self::pace::Pace;
 use self::projection::Projection;
 use self::slots::Slots;
+use self::urgency::{Runnable, Urgency};
 use crate::event_store::contract::{AppendItem, MarkMove, Nudge};
 
 /// What an operator may set; see `config/default.toml` for the reasons.
@@ -41,8 +45,12 @@ pub struct CoreSettings {
     pub batch_events_max: usize,
     /// Bytes that close a batch.
     pub batch_bytes_max: usize,
-    /// Commands that may wait before submissions are refused.
+    /// Commands that may wait: submissions are refused at half of it, requests for work and reads at all of it,
+    /// what finishes or stops work at four times it.
     pub queue_max: usize,
+    /// A submission that would wait longer than this for its append is refused, milliseconds; a request for work at
+    /// eight times it.
+    pub delay_max_ms: Millis,
     /// A subject that waits for something further away than this leaves memory, milliseconds.
     pub park_after_ms: Millis,
     /// A stream's state is kept beside it each time it has grown by so many events.
@@ -64,6 +72,7 @@ impl Default for CoreSettings {
             batch_events_max: 2_000,
             batch_bytes_max: 1_024 * 1_024,
             queue_max: 50_000,
+            delay_max_ms: 500,
             park_after_ms: 60_000,
             snapshot_every_events: 10_000,
             view_flush_ms: 50,
@@ -144,7 +153,8 @@ pub struct Core {
     now: Millis,
     drivers: Vec<Option<EngineId>>,
     slots: Slots,
-    runnable: VecDeque<u32>,
+    runnable: Runnable,
+    pace: Pace,
     /// Slots with an open round.
     open: Vec<u32>,
     queued: usize,
@@ -196,7 +206,8 @@ impl Core {
             now,
             drivers: vec![None; usize::from(domain::bounds::GROUPS)],
             slots: Slots::default(),
-            runnable: VecDeque::new(),
+            runnable: Runnable::default(),
+            pace: Pace::default(),
             open: Vec::new(),
             queued: 0,
             dispatch: Dispatch::default(),
@@ -277,7 +288,7 @@ impl Core {
         // What came in while outputs were carried out: the next turn decides it.
         let turns = self.has_to_decide() || !self.leave_checks.is_empty();
         let now = turns.then_some(self.now);
-        [timer, again, wait, flush, now].into_iter().flatten().min()
+        [timer, again, wait, flush, now, self.looks_again()].into_iter().flatten().min()
     }
 
     /// Numbers for metrics and tests.
@@ -322,7 +333,7 @@ impl Core {
     }
 
     fn request(&mut self, ticket: Ticket, request: Request, forwarded: bool) {
-        if let Some(refusal) = self.overload(&request) {
+        if let Some(refusal) = self.overload(Urgency::of(&request)) {
             return self.fail(ticket, refusal);
         }
         match request {

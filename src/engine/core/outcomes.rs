@@ -12,6 +12,7 @@ use crate::engine::core::effects::touched;
 use crate::engine::core::entity::{self, Entity, EntityEvent, EntityUndo};
 use crate::engine::core::message::{Caller, Command, Failure, Output, Response};
 use crate::engine::core::slot::{Origin, Outcome, Phase, Slot, Waiting};
+use crate::engine::core::urgency::Urgency;
 use crate::event_store::contract::{Appended, EventStoreError, Nudge, Snapshot};
 
 /// Decisions again after conflicts; a rival that wins so often is a driver, and the caller may ask it.
@@ -26,6 +27,7 @@ impl Core {
         outcome: Result<Vec<Appended>, EventStoreError>,
     ) {
         self.in_flight = self.in_flight.saturating_sub(1);
+        self.pace.came_back(self.now);
         self.counts.appends += 1;
         let outcomes = outcome.unwrap_or_else(|_| vec![Appended::Unknown; subjects.len()]);
         for (subject, appended) in subjects.iter().zip(outcomes) {
@@ -238,6 +240,7 @@ impl Core {
             items.push(in_flight.item.clone());
             if events >= self.settings.batch_events_max {
                 self.in_flight += 1;
+                self.pace.sent(self.now);
                 let (items, nudges) = (std::mem::take(&mut items), std::mem::take(&mut nudges));
                 self.outputs.push_back(Output::Append { nudges, items });
                 events = 0;
@@ -245,6 +248,7 @@ impl Core {
         }
         if !items.is_empty() {
             self.in_flight += 1;
+            self.pace.sent(self.now);
             self.outputs.push_back(Output::Append { nudges, items });
         }
     }
@@ -273,9 +277,10 @@ impl Core {
             self.grant_next(ix, &mut slot);
         }
         let (waits, idle) = (slot.may_decide() && !slot.queue.is_empty(), slot.is_idle());
+        let urgency = waits.then(|| Urgency::of_queue(&slot.queue));
         self.slots.put(ix, slot);
-        if waits {
-            self.runnable.push_back(ix);
+        if let Some(urgency) = urgency {
+            self.runnable.push(ix, urgency, self.now);
         }
         if idle {
             self.leave_checks.insert(ix);

@@ -4,10 +4,12 @@
 use domain::ids::SubjectId;
 
 use crate::engine::core::Core;
+use crate::engine::core::entity::Entity;
 use crate::engine::core::message::{
     Caller, Command, EngineId, Failure, Output, Request, Response, Ticket,
 };
 use crate::engine::core::slot::{Origin, Phase, Slot, Waiting};
+use crate::engine::core::urgency::Urgency;
 use crate::event_store::contract::ChainHash;
 use domain::environment::command::EnvironmentCommand;
 use domain::job::command::JobCommand;
@@ -38,31 +40,6 @@ impl Core {
         }
     }
 
-    /// The refusal of what cannot be taken on now: submissions first, finishing work last.
-    pub(super) fn overload(&self, request: &Request) -> Option<Failure> {
-        let submits = matches!(
-            request,
-            Request::Command { command: Command::Job(JobCommand::Submit(_)), .. }
-        );
-        let finishes = matches!(
-            request,
-            Request::Heartbeat { .. }
-                | Request::Command {
-                    command: Command::Job(JobCommand::Report(_) | JobCommand::Cancel { .. }),
-                    ..
-                }
-        );
-        if submits && self.projection.lag(self.now) > self.settings.view_lag_max_ms {
-            return Some(Failure::ViewBehind);
-        }
-        let most = match (submits, finishes) {
-            (true, _) => self.settings.queue_max / 2,
-            (_, false) => self.settings.queue_max,
-            (_, true) => self.settings.queue_max.saturating_mul(4),
-        };
-        (self.queued > most).then_some(Failure::Overloaded)
-    }
-
     pub(super) fn route(&mut self, ticket: Ticket, request: Request, forwarded: bool) {
         let subject = match &request {
             Request::Command { subject, .. } | Request::Read { subject } => subject.clone(),
@@ -90,13 +67,21 @@ impl Core {
                     Waiting::Command { origin: Origin::Asked(ticket), command, caller, tries: 0 };
                 self.enqueue(&subject, waiting, optimistic);
             }
-            Request::Read { .. } => self.enqueue(&subject, Waiting::Read { ticket }, false),
+            Request::Read { .. } => {
+                let waiting = Waiting::Read { ticket };
+                if !self.at_once(&subject, &waiting) {
+                    self.enqueue(&subject, waiting, false);
+                }
+            }
             Request::Heartbeat { lease, .. } => {
                 if !self.drives(&subject) {
                     // Expiries are the driver's alone: somebody who does not drive can promise nothing.
                     return self.fail(ticket, Failure::Unavailable);
                 }
-                self.enqueue(&subject, Waiting::Heartbeat { ticket, lease }, false);
+                let waiting = Waiting::Heartbeat { ticket, lease };
+                if !self.at_once(&subject, &waiting) {
+                    self.enqueue(&subject, waiting, false);
+                }
             }
             Request::AskGrant { grant, .. } => {
                 self.ask_grant(&subject, grant);
@@ -147,17 +132,46 @@ impl Core {
         }
     }
 
+    /// What needs no append does not wait for those of others: a heartbeat that keeps its lease, and a look, where the
+    /// committed state is at hand and this engine drives the subject. Answers whether it was answered.
+    fn at_once(&mut self, subject: &SubjectId, waiting: &Waiting) -> bool {
+        let Some(ix) = self.slots.find(subject) else { return false };
+        let fits = |slot: &Slot| {
+            slot.phase == Phase::Ready && slot.is_settled() && !slot.guest && slot.damaged.is_none()
+        };
+        if !self.slots.get(ix).is_some_and(fits) {
+            return false;
+        }
+        let Some(mut slot) = self.slots.take(ix) else { return false };
+        let response = match waiting {
+            Waiting::Read { .. } => Response::Read(slot.entity.as_ref().map(Entity::shown)),
+            Waiting::Heartbeat { lease, .. } => self.heartbeat(&mut slot, *lease),
+            Waiting::Command { .. } => Self::lease_lost(),
+        };
+        self.slots.put(ix, slot);
+        let (Waiting::Read { ticket } | Waiting::Heartbeat { ticket, .. }) = waiting else {
+            return false;
+        };
+        // A no rests on the newest events, which others may have written.
+        let is_yes = matches!(response, Response::Read(Some(_)) | Response::Heartbeat { .. });
+        if is_yes {
+            self.answer(*ticket, response);
+        }
+        is_yes
+    }
+
     /// Puts something to a subject's queue, loading the subject first where it is not in memory. A first command is
     /// tried without a look: the append says whether the stream exists.
     pub(super) fn enqueue(&mut self, subject: &SubjectId, waiting: Waiting, optimistic: bool) {
         let ix = self.slots.find(subject).unwrap_or_else(|| self.open(subject, optimistic));
+        let urgency = Urgency::of_waiting(&waiting);
         if let Some(slot) = self.slots.get_mut(ix) {
             slot.queue.push_back(waiting);
             slot.fresh &= slot.phase != Phase::Ready;
             slot.stale |= slot.guest && slot.phase == Phase::Ready && slot.seq > 0;
             self.queued += 1;
             if slot.phase == Phase::Ready && slot.in_flight.is_none() {
-                self.runnable.push_back(ix);
+                self.runnable.push(ix, urgency, self.now);
             }
         }
     }

@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
 use domain::ids::{Epoch, LeaseId, Millis, SubjectId};
+use domain::job::command::JobCommand;
 
 use crate::engine::core::committer::Round;
 use crate::engine::core::entity::{Entity, EntityEvent, EntityUndo};
@@ -47,6 +48,20 @@ pub(super) enum Waiting {
     Command { origin: Origin, command: Command, caller: Caller, tries: u8 },
     Read { ticket: Ticket },
     Heartbeat { ticket: Ticket, lease: LeaseId },
+}
+
+impl Waiting {
+    /// Whether the clock wants to end a lease.
+    pub(super) fn is_expiry(&self) -> bool {
+        matches!(
+            self,
+            Self::Command {
+                origin: Origin::Clock,
+                command: Command::Job(JobCommand::ExpireLease { .. }),
+                ..
+            }
+        )
+    }
 }
 
 /// What will be said when the append has committed.

@@ -1,5 +1,6 @@
 //! What is due. Each subject has its own heap, with stale entries that the rules see through; one ordered set holds
-//! the next time of each subject. Lease expiries are volatile and pushed on by heartbeats.
+//! the next time of each subject. Lease expiries are volatile, pushed on by heartbeats, and never the engine's own
+//! slowness (`pace`).
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -102,10 +103,11 @@ impl Core {
         let mut expired = Vec::new();
         for node in due {
             let Some(lease) = slot.leases.get(node) else { continue };
-            if lease.expires_at <= self.now {
+            let until = self.pace.good_until(lease, self.now);
+            if until <= self.now {
                 expired.push((*node, lease.epoch));
             } else {
-                slot.timers.push(Reverse((lease.expires_at, *node)));
+                slot.timers.push(Reverse((until, *node)));
             }
         }
         expired
@@ -158,14 +160,15 @@ impl Core {
     pub(super) fn was_kept(&mut self, slot: &mut Slot, command: &Command) -> bool {
         let Command::Job(JobCommand::ExpireLease { node, epoch }) = command else { return false };
         let lease = slot.leases.get(node).filter(|lease| lease.epoch == *epoch);
-        let Some(expires_at) = lease.map(|lease| lease.expires_at) else { return true };
-        if expires_at > self.now
+        let until = lease.map(|lease| self.pace.good_until(lease, self.now));
+        let Some(until) = until else { return true };
+        if until > self.now
             && let Some(ix) = self.slots.find(&slot.subject)
         {
             self.counts.leases_expired = self.counts.leases_expired.saturating_sub(1);
-            self.arm(ix, slot, expires_at, *node);
+            self.arm(ix, slot, until, *node);
         }
-        expires_at > self.now
+        until > self.now
     }
 
     /// The store was out of reach: every running attempt is good for one full period more.

@@ -4,6 +4,7 @@ mod appends;
 mod early_leases;
 mod environments;
 mod leases;
+mod overload;
 mod parking;
 mod runs;
 mod showing;

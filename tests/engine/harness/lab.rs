@@ -285,6 +285,12 @@ impl Lab {
         }
     }
 
+    /// The engine could not listen for so long.
+    pub(crate) fn deaf(&mut self, at: usize, ms: Millis) {
+        self.members[at].core.was_away(self.now, ms);
+        self.settle();
+    }
+
     /// Carries out what was held.
     pub(crate) fn let_go(&mut self) {
         self.holds_appends = false;

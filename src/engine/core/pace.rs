@@ -1,0 +1,213 @@
+//! How slow the store and this engine are at the moment, by what the core sees itself: how long appends take and have
+//! taken, how long what is asked waits before it is heard. Averages for refusing, the worst of the last seconds for
+//! bearing with workers, who must not pay for it. Everything fades with time, so that what was refused is tried again.
+//! Absent: reading clocks; time comes in.
+
+use std::collections::VecDeque;
+
+use domain::ids::Millis;
+
+use crate::engine::core::Core;
+use crate::engine::core::message::Failure;
+use crate::engine::core::slot::LeaseTime;
+use crate::engine::core::urgency::Urgency;
+
+/// An average is worth half after so long without news: a store that nobody writes to any more is tried again soon.
+const AVERAGE_HALVES_MS: Millis = 1_000;
+/// The worst is remembered longer: heartbeats that were held up come in over seconds.
+const WORST_HALVES_MS: Millis = 5_000;
+/// What is asked and heard so late was asked of an engine that did not listen.
+const DEAF_MS: Millis = 1_000;
+/// Leases are borne with for so long at most: beyond it a dead worker would hold its work for ever.
+const GRACE_MAX_MS: Millis = 30_000;
+/// While something is refused, it is looked at again after so long.
+const LOOK_AGAIN_MS: Millis = 100;
+/// Requests for work are refused at so many times the delay at which new jobs are.
+const LEASE_TIMES: Millis = 8;
+
+/// A measure that halves with time.
+#[derive(Debug, Default)]
+struct Fading {
+    value: Millis,
+    at: Millis,
+}
+
+impl Fading {
+    fn now(&self, now: Millis, halves_ms: Millis) -> Millis {
+        let passed = now.saturating_sub(self.at).max(0);
+        let halvings = passed / halves_ms;
+        if halvings >= 40 {
+            return 0;
+        }
+        let value = self.value >> halvings;
+        value - (value / 2) * (passed % halves_ms) / halves_ms
+    }
+
+    fn set(&mut self, now: Millis, value: Millis) {
+        *self = Self { value, at: now };
+    }
+}
+
+/// The measures.
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// When each append under way was sent; they come back in that order, or nearly.
+    appending: VecDeque<Millis>,
+    store: Fading,
+    queue: Fading,
+    worst: Fading,
+    /// Since when everything that is asked is heard soon.
+    listening_since: Millis,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            appending: VecDeque::new(),
+            store: Fading::default(),
+            queue: Fading::default(),
+            worst: Fading::default(),
+            listening_since: Millis::MIN,
+        }
+    }
+}
+
+impl Pace {
+    pub(super) fn sent(&mut self, now: Millis) {
+        self.appending.push_back(now);
+    }
+
+    pub(super) fn came_back(&mut self, now: Millis) {
+        let Some(sent) = self.appending.pop_front() else { return };
+        let took = now.saturating_sub(sent).max(0);
+        let average = (self.store.now(now, AVERAGE_HALVES_MS) + took) / 2;
+        self.store.set(now, average);
+        self.bear(now, took);
+    }
+
+    /// Something was heard so long after it was asked.
+    pub(super) fn heard_late(&mut self, now: Millis, by: Millis) {
+        let average = (self.queue.now(now, AVERAGE_HALVES_MS) + by) / 2;
+        self.queue.set(now, average);
+        self.bear(now, by);
+        self.was_away(now, by);
+    }
+
+    /// The engine came back to itself so much later than it meant to.
+    pub(super) fn was_away(&mut self, now: Millis, by: Millis) {
+        if by >= DEAF_MS {
+            self.bear(now, by);
+            self.listening_since = now;
+        }
+    }
+
+    fn bear(&mut self, now: Millis, took: Millis) {
+        let worst = self.worst.now(now, WORST_HALVES_MS);
+        self.worst.set(now, worst.max(took));
+    }
+
+    fn oldest_append(&self, now: Millis) -> Millis {
+        self.appending.front().map_or(0, |sent| now.saturating_sub(*sent))
+    }
+
+    /// How long an append takes now.
+    pub(super) fn store_ms(&self, now: Millis) -> Millis {
+        self.store.now(now, AVERAGE_HALVES_MS).max(self.oldest_append(now))
+    }
+
+    /// How long what is asked waits to be heard.
+    fn queue_ms(&self, now: Millis) -> Millis {
+        self.queue.now(now, AVERAGE_HALVES_MS)
+    }
+
+    /// Until when a lease is good: its own time, a full period from when the engine listens again, and the worst delay
+    /// of the last seconds on top.
+    pub(super) fn good_until(&self, lease: &LeaseTime, now: Millis) -> Millis {
+        let period = Millis::try_from(lease.lease_ms).unwrap_or(Millis::MAX);
+        let worst = self.worst.now(now, WORST_HALVES_MS).max(self.oldest_append(now));
+        let until = lease.expires_at.max(self.listening_since.saturating_add(period));
+        until.saturating_add(worst.min(GRACE_MAX_MS))
+    }
+}
+
+impl Core {
+    /// The engine took its turn so much later than it meant to, milliseconds: it could not listen meanwhile.
+    pub fn was_away(&mut self, now: Millis, by: Millis) {
+        self.pace.was_away(now, by);
+    }
+
+    /// What is asked waited so long before it was heard, milliseconds.
+    pub fn heard_late(&mut self, now: Millis, by: Millis) {
+        self.pace.heard_late(now, by);
+    }
+
+    /// Whether what is as urgent as this is refused now: new jobs first, then requests for work, by how long they
+    /// would wait; everything by how much waits, and what finishes or stops work last of all.
+    pub fn refuses(&self, urgency: Urgency) -> bool {
+        let queue_max = self.settings.queue_max;
+        let (depth_max, delay_max) = match urgency {
+            Urgency::Submit => (queue_max / 2, self.settings.delay_max_ms),
+            Urgency::Lease => (queue_max, self.settings.delay_max_ms.saturating_mul(LEASE_TIMES)),
+            Urgency::Read => (queue_max, Millis::MAX),
+            Urgency::Cancel | Urgency::Report => (queue_max.saturating_mul(4), Millis::MAX),
+        };
+        self.queued > depth_max || self.delay() > delay_max
+    }
+
+    /// How long what comes now would wait for its append to be answered, milliseconds.
+    pub(super) fn delay(&self) -> Millis {
+        let waits = self.runnable.since().map_or(0, |since| self.now.saturating_sub(since));
+        self.pace.store_ms(self.now).max(self.pace.queue_ms(self.now)).max(waits)
+    }
+
+    /// The refusal of what cannot be taken on now.
+    pub(super) fn overload(&self, urgency: Urgency) -> Option<Failure> {
+        let behind = self.projection.lag(self.now) > self.settings.view_lag_max_ms;
+        if urgency == Urgency::Submit && behind {
+            return Some(Failure::ViewBehind);
+        }
+        self.refuses(urgency).then_some(Failure::Overloaded)
+    }
+
+    /// When to look again whether what is refused may be taken: nothing else may wake the engine meanwhile.
+    pub(super) fn looks_again(&self) -> Option<Millis> {
+        self.refuses(Urgency::Submit).then(|| self.now.saturating_add(LOOK_AGAIN_MS))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_measure_halves_evenly_and_ends_at_nothing() {
+        let mut fading = Fading::default();
+        fading.set(1_000, 800);
+        let seen: Vec<Millis> =
+            [1_000, 1_500, 2_000, 3_000, 100_000].map(|at| fading.now(at, 1_000)).into();
+        assert_eq!(seen, [800, 600, 400, 200, 0]);
+        assert_eq!(fading.now(0, 1_000), 800, "a clock that is behind changes nothing");
+    }
+
+    #[test]
+    fn an_append_that_does_not_come_back_counts_while_it_is_away() {
+        let mut pace = Pace::default();
+        pace.sent(0);
+        assert_eq!(pace.store_ms(700), 700);
+        pace.came_back(700);
+        assert_eq!(pace.store_ms(700), 350);
+        assert_eq!(pace.store_ms(2_700), 87, "it fades though nothing is written any more");
+    }
+
+    #[test]
+    fn a_lease_is_good_for_a_full_period_after_the_engine_was_deaf() {
+        let mut pace = Pace::default();
+        let lease =
+            LeaseTime { epoch: domain::ids::Epoch::default(), expires_at: 10_000, lease_ms: 5_000 };
+        assert_eq!(pace.good_until(&lease, 10_000), 10_000);
+        pace.heard_late(9_000, 400);
+        assert_eq!(pace.good_until(&lease, 9_000), 10_400, "borne with by what it waited");
+        pace.heard_late(60_000, 50_000);
+        assert_eq!(pace.good_until(&lease, 60_000), 65_000 + GRACE_MAX_MS);
+    }
+}
