@@ -3,7 +3,7 @@
 //! Always holds: inputs that are at hand are heard before time is, so that no lease runs out under a heartbeat that has
 //! arrived.
 
-mod lateness;
+mod hearing;
 mod outside;
 mod replies;
 
@@ -28,6 +28,8 @@ use crate::engine::{loader, rebuild};
 use crate::environment::Surroundings;
 use crate::event_store::contract::{EventStore, EventStoreError, StoreResult};
 use crate::view::contract::View;
+
+pub(super) use self::hearing::refusal;
 
 /// Messages that may wait; beyond it askers wait in the channel, which is their backpressure.
 const CHANNEL_MAX: usize = 65_536;
@@ -240,7 +242,7 @@ impl Executor {
         }
         let counts = self.core.counts();
         *self.gauges.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = counts;
-        self.gauges.refused.store(lateness::refused(&self.core), Ordering::Relaxed);
+        self.gauges.refused.store(hearing::refused(&self.core), Ordering::Relaxed);
         self.gauges.turned_at.store(u64::try_from(now).unwrap_or(0), Ordering::Relaxed);
     }
 
@@ -260,48 +262,6 @@ impl Executor {
             }
         }
         self.core.handle(self.clock.now_ms(), input);
-    }
-
-    fn hear(&mut self, message: Message) {
-        match message {
-            Message::Ask { ticket, request, reply, forwarded, .. } => {
-                self.replies.wait(ticket, reply);
-                let input = Input::Request { ticket, request, forwarded };
-                self.core.handle(self.clock.now_ms(), input);
-            }
-            Message::AskAll { first, requests, reply, next, .. } => {
-                self.ask_all(first, requests, reply, next);
-            }
-            Message::Gone { ticket } => {
-                if self.replies.forget(ticket) {
-                    self.core.handle(self.clock.now_ms(), Input::Gone { ticket });
-                }
-            }
-            Message::Came(input) => self.core.handle(self.clock.now_ms(), input),
-            Message::Stop => self.stopping = true,
-        }
-    }
-
-    fn ask_all(
-        &mut self,
-        first: Ticket,
-        requests: Vec<Request>,
-        reply: Option<oneshot::Sender<Vec<Response>>>,
-        next: Option<(LeaseRequest, oneshot::Sender<Response>)>,
-    ) {
-        let now = self.clock.now_ms();
-        if let Some((request, reply)) = next {
-            let ticket = first - 1;
-            self.replies.wait(ticket, reply);
-            let request = Request::NextWork { request, reports: requests.len() as u64 };
-            self.core.handle(now, Input::Request { ticket, request, forwarded: false });
-        }
-        if let Some(reply) = reply {
-            self.replies.wait_for_all(first, requests.len(), reply);
-        }
-        for (request, ticket) in requests.into_iter().zip(first..) {
-            self.core.handle(now, Input::Request { ticket, request, forwarded: false });
-        }
     }
 
     fn spawn(&self, work: impl Future<Output = Option<Input>> + Send + 'static) {

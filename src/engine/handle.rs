@@ -17,7 +17,7 @@ use crate::engine::core::message::{
     Caller, Command, Failure, Input, QueueFacts, Request, Response, Shown, Ticket, WorkerFacts,
 };
 use crate::engine::core::urgency::Urgency;
-use crate::engine::executor::Message;
+use crate::engine::executor::{Message, refusal};
 use crate::engine::loader;
 use crate::environment::{Clock, Ids};
 use crate::event_store::contract::{EventStore, EventStoreError};
@@ -158,14 +158,16 @@ impl Engine {
         self.gauges.view_whole.load(Ordering::Relaxed)
     }
 
-    /// Whether what is as urgent as this would be refused now, known without asking the core: what is refused costs
-    /// next to nothing.
-    pub fn refuses(&self, urgency: Urgency) -> bool {
-        let refused = self.gauges.refused.load(Ordering::Relaxed) & (1 << urgency as u8) != 0;
+    /// Why something of this urgency would be refused now, known without asking the core: what is refused costs next to
+    /// nothing.
+    pub fn refusal(&self, urgency: Urgency) -> Option<EngineError> {
+        let word = self.gauges.refused.load(Ordering::Relaxed);
         // What waits to be heard does not show in the core.
-        let unheard_max = self.inputs.max_capacity() / UNHEARD_SHARE;
-        let unheard = self.inputs.max_capacity() - self.inputs.capacity();
-        refused || (urgency == Urgency::Submit && unheard > unheard_max)
+        let most = self.inputs.max_capacity();
+        let unheard = most - self.inputs.capacity();
+        let deaf = urgency == Urgency::Submit && unheard > most / UNHEARD_SHARE;
+        let failure = refusal(word, urgency).or_else(|| deaf.then_some(Failure::Overloaded));
+        failure.map(EngineError::from)
     }
 
     /// Asks the core, and waits for the answer.

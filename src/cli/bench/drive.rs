@@ -190,18 +190,25 @@ impl Run {
                     (places.iter().filter_map(|at| jobs.get(*at).copied()).collect(), PUT_OFF)
                 }
             };
-            let mut ledger = self.ledger.borrow_mut();
-            ledger.counted().put_off += put_off.len() as u64;
-            ledger.counted().put_offs.record(began.elapsed());
-            if scheduled || self.closing.get() {
-                let forgotten = put_off.iter().filter(|job| ledger.forget(**job)).count();
-                self.ended(forgotten);
+            if self.forgets(&put_off, began, scheduled) {
                 return Ok(());
             }
-            drop(ledger);
             jobs = put_off;
             tokio::time::sleep(wait).await;
         }
+    }
+
+    /// Books what was put off. True when it is not sent again.
+    fn forgets(&self, put_off: &[u64], began: Instant, scheduled: bool) -> bool {
+        let mut ledger = self.ledger.borrow_mut();
+        ledger.counted().put_off += put_off.len() as u64;
+        ledger.counted().put_offs.record(began.elapsed());
+        let forgets = scheduled || self.closing.get();
+        if forgets {
+            let forgotten = put_off.iter().filter(|job| ledger.forget(**job)).count();
+            self.ended(forgotten);
+        }
+        forgets
     }
 
     async fn send(&self, link: &mut Link, body: &[u8]) -> Result<Sent, Failure> {

@@ -333,7 +333,7 @@ impl Core {
     }
 
     fn request(&mut self, ticket: Ticket, request: Request, forwarded: bool) {
-        if let Some(refusal) = self.overload(Urgency::of(&request)) {
+        if let Some(refusal) = self.refusal(Urgency::of(&request)) {
             return self.fail(ticket, refusal);
         }
         match request {

@@ -80,14 +80,14 @@ impl Pace {
     pub(super) fn came_back(&mut self, now: Millis) {
         let Some(sent) = self.appending.pop_front() else { return };
         let took = now.saturating_sub(sent).max(0);
-        let average = (self.store.now(now, AVERAGE_HALVES_MS) + took) / 2;
+        let average = self.store.now(now, AVERAGE_HALVES_MS).midpoint(took);
         self.store.set(now, average);
         self.bear(now, took);
     }
 
     /// Something was heard so long after it was asked.
     pub(super) fn heard_late(&mut self, now: Millis, by: Millis) {
-        let average = (self.queue.now(now, AVERAGE_HALVES_MS) + by) / 2;
+        let average = self.queue.now(now, AVERAGE_HALVES_MS).midpoint(by);
         self.queue.set(now, average);
         self.bear(now, by);
         self.was_away(now, by);
@@ -143,7 +143,7 @@ impl Core {
 
     /// Whether what is as urgent as this is refused now: new jobs first, then requests for work, by how long they
     /// would wait; everything by how much waits, and what finishes or stops work last of all.
-    pub fn refuses(&self, urgency: Urgency) -> bool {
+    fn refuses(&self, urgency: Urgency) -> bool {
         let queue_max = self.settings.queue_max;
         let (depth_max, delay_max) = match urgency {
             Urgency::Submit => (queue_max / 2, self.settings.delay_max_ms),
@@ -160,8 +160,8 @@ impl Core {
         self.pace.store_ms(self.now).max(self.pace.queue_ms(self.now)).max(waits)
     }
 
-    /// The refusal of what cannot be taken on now.
-    pub(super) fn overload(&self, urgency: Urgency) -> Option<Failure> {
+    /// Why something of this urgency cannot be taken on now.
+    pub fn refusal(&self, urgency: Urgency) -> Option<Failure> {
         let behind = self.projection.lag(self.now) > self.settings.view_lag_max_ms;
         if urgency == Urgency::Submit && behind {
             return Some(Failure::ViewBehind);
@@ -171,7 +171,7 @@ impl Core {
 
     /// When to look again whether what is refused may be taken: nothing else may wake the engine meanwhile.
     pub(super) fn looks_again(&self) -> Option<Millis> {
-        self.refuses(Urgency::Submit).then(|| self.now.saturating_add(LOOK_AGAIN_MS))
+        self.refusal(Urgency::Submit).map(|_| self.now.saturating_add(LOOK_AGAIN_MS))
     }
 }
 
