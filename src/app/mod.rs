@@ -196,6 +196,7 @@ fn core_settings(settings: &Settings) -> CoreSettings {
         batch_events_max: engine.batch_events_max,
         batch_bytes_max: engine.batch_bytes_max,
         queue_max: engine.command_queue_max,
+        delay_max_ms: ms(engine.submit_delay_max),
         park_after_ms: ms(engine.park_after),
         snapshot_every_events: engine.snapshot_every_events,
         view_flush_ms: ms(engine.view_flush),

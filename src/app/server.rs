@@ -1,6 +1,9 @@
-//! The HTTP server: connections up to their bound, each with a deadline for its requests' heads; at the end, requests
-//! in flight are finished and idle connections closed.
-//! Absent: routes and what surrounds them (`http`).
+//! The HTTP server: connections up to their bound, each with deadlines for its requests' heads and for taking its
+//! answers; beyond the bound a connection is told so and closed. At the end, requests in flight are finished and idle
+//! connections closed. Absent: routes and what surrounds them (`http`).
+
+mod guarded;
+mod system;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,17 +13,36 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use self::guarded::Guarded;
 use crate::config::ServerSettings;
 use crate::environment::Clock;
+use crate::http::problem::{Code, PROBLEM_JSON, Problem};
 use crate::services::lifecycle::Tasks;
+use crate::telemetry::metrics::{HTTP_CONNECTIONS, HTTP_TURNED_AWAY};
 
 /// After the system refused a connection (no file descriptors, usually), milliseconds.
 const AGAIN: Duration = Duration::from_millis(100);
 /// Requests at once on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 200;
+/// Streams that a peer opened and reset and that nobody has looked at yet; beyond it the connection ends (rapid reset).
+const RESETS_MAX: usize = 20;
+/// A silent HTTP/2 peer is asked so often whether it lives, and has as long again to answer.
+const PING_EVERY: Duration = Duration::from_secs(15);
+/// Bytes of a request's head, all its fields together.
+const HEAD_BYTES_MAX: u32 = 16 * 1_024;
+/// Bytes that an HTTP/1 connection reads at once, its head included; what is read of a body goes on at once.
+const READ_BYTES_MAX: usize = 64 * 1_024;
+/// Bytes of bodies that may be on their way to us on one HTTP/2 connection, and on one of its streams.
+const WINDOW_BYTES: u32 = 1_024 * 1_024;
+const STREAM_WINDOW_BYTES: u32 = 256 * 1_024;
+/// Connections that are being told that there is no room. Further ones are closed without a word.
+const TURNED_AWAY_MAX: usize = 128;
+/// Time for telling them.
+const TURN_AWAY: Duration = Duration::from_secs(1);
 
 /// A listening server.
 pub(super) struct Server {
@@ -28,6 +50,10 @@ pub(super) struct Server {
     router: Router,
     builder: Builder<TokioExecutor>,
     places: Arc<Semaphore>,
+    doorsteps: Arc<Semaphore>,
+    no_room: Arc<[u8]>,
+    head_timeout: Duration,
+    write_timeout: Duration,
     graceful: GracefulShutdown,
     connections: Tasks,
     clock: Arc<dyn Clock>,
@@ -41,13 +67,31 @@ impl Server {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let mut builder = Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(settings.header_read_timeout);
-        builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX);
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(settings.header_read_timeout)
+            .max_buf_size(READ_BYTES_MAX);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS_MAX)
+            .max_pending_accept_reset_streams(RESETS_MAX)
+            .max_header_list_size(HEAD_BYTES_MAX)
+            .initial_connection_window_size(WINDOW_BYTES)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .keep_alive_interval(PING_EVERY)
+            .keep_alive_timeout(PING_EVERY);
+        system::watch_peers(&listener);
         Self {
             listener,
             router,
             builder,
-            places: Arc::new(Semaphore::new(settings.connections_max)),
+            places: Arc::new(Semaphore::new(system::connections(settings.connections_max))),
+            doorsteps: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
+            no_room: no_room().into(),
+            head_timeout: settings.header_read_timeout,
+            write_timeout: settings.write_timeout,
             graceful: GracefulShutdown::new(),
             connections: Tasks::new("connections", Arc::clone(&clock)),
             clock,
@@ -57,10 +101,11 @@ impl Server {
     /// Takes connections for as long as it is waited for.
     pub(super) async fn accept(&self) {
         loop {
-            // Closed by nobody; beyond the bound, connections wait in the listen queue.
-            let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
             match self.listener.accept().await {
-                Ok((stream, _)) => self.serve(stream, place),
+                Ok((stream, _)) => match Arc::clone(&self.places).try_acquire_owned() {
+                    Ok(place) => self.serve(stream, place),
+                    Err(_) => self.turn_away(stream),
+                },
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be taken");
                     self.clock.sleep(AGAIN).await;
@@ -69,17 +114,43 @@ impl Server {
         }
     }
 
-    fn serve(&self, stream: TcpStream, place: tokio::sync::OwnedSemaphorePermit) {
+    fn serve(&self, stream: TcpStream, place: OwnedSemaphorePermit) {
         // Answers are written whole; waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
+        let clock = Arc::clone(&self.clock);
+        let stream = Guarded::new(stream, clock, self.head_timeout, self.write_timeout);
         let service = TowerToHyperService::new(self.router.clone());
         let connection = self.builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let open = Open::begin(place);
         let connection = self.graceful.watch(connection);
         self.connections.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(error = %error, "a connection ended badly");
             }
-            drop(place);
+            drop(open);
+        });
+    }
+
+    /// Says that there is no room, to whoever says anything, and closes the connection.
+    fn turn_away(&self, mut stream: TcpStream) {
+        metrics::counter!(HTTP_TURNED_AWAY).increment(1);
+        let Ok(doorstep) = Arc::clone(&self.doorsteps).try_acquire_owned() else { return };
+        let (answer, clock) = (Arc::clone(&self.no_room), Arc::clone(&self.clock));
+        self.connections.spawn(async move {
+            let told = async {
+                // A connection that is closed with something unread takes its last words with it.
+                let mut request = vec![0; 4_096];
+                let _ = stream.read(&mut request).await?;
+                stream.write_all(&answer).await?;
+                stream.shutdown().await?;
+                while stream.read(&mut request).await? > 0 {}
+                std::io::Result::Ok(())
+            };
+            tokio::select! {
+                _ = told => {}
+                () = clock.sleep(TURN_AWAY) => {}
+            }
+            drop(doorstep);
         });
     }
 
@@ -91,5 +162,95 @@ impl Server {
             () = self.graceful.shutdown() => true,
             () = self.clock.sleep(deadline) => self.connections.is_empty(),
         }
+    }
+}
+
+/// A connection that is open, for the metrics, with its place.
+struct Open {
+    _place: OwnedSemaphorePermit,
+}
+
+impl Open {
+    fn begin(place: OwnedSemaphorePermit) -> Self {
+        metrics::gauge!(HTTP_CONNECTIONS).increment(1.0);
+        Self { _place: place }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        metrics::gauge!(HTTP_CONNECTIONS).decrement(1.0);
+    }
+}
+
+/// The answer to a connection for which there is no room.
+fn no_room() -> Vec<u8> {
+    let problem = Problem::new(Code::Overloaded, "as many connections are open as may be");
+    let body = serde_json::to_string(&problem.body(None, None)).unwrap_or_default();
+    let retry_after = Code::Overloaded.retry_after_s().unwrap_or(1);
+    format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: {PROBLEM_JSON}\r\nretry-after: {retry_after}\r\n\
+         connection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+#[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test says what it expects")]
+mod tests {
+    use super::*;
+    use crate::config::Settings;
+    use crate::environment::SimulatedClock;
+
+    async fn server(connections_max: usize) -> (Arc<Server>, std::net::SocketAddr, SimulatedClock) {
+        let mut settings = Settings::defaults().expect("settings").server;
+        settings.connections_max = connections_max;
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let clock = SimulatedClock::at(0);
+        let router = Router::new().route("/", axum::routing::get(async || "hello"));
+        let server = Server::new(listener, router, &settings, Arc::new(clock.clone()));
+        let server = Arc::new(server);
+        let accepting = Arc::clone(&server);
+        tokio::task::spawn(async move { accepting.accept().await });
+        (server, address, clock)
+    }
+
+    async fn ask(stream: &mut TcpStream) -> String {
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("it is open");
+        let mut answer = vec![0; 4_096];
+        let count = stream.read(&mut answer).await.expect("an answer");
+        String::from_utf8_lossy(&answer[..count]).into_owned()
+    }
+
+    #[tokio::test]
+    async fn a_connection_too_many_is_told_so_and_the_others_are_served() {
+        let (_server, address, _clock) = server(1).await;
+        let mut first = TcpStream::connect(address).await.expect("a connection");
+        assert!(ask(&mut first).await.starts_with("HTTP/1.1 200"));
+        let mut second = TcpStream::connect(address).await.expect("the system takes it");
+        let refused = ask(&mut second).await;
+        assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+        assert!(refused.contains("retry-after: 1") && refused.contains("\"code\":\"overloaded\""));
+        assert_eq!(second.read(&mut [0; 8]).await.expect("the end"), 0, "it is closed");
+        assert!(ask(&mut first).await.starts_with("HTTP/1.1 200"));
+    }
+
+    #[tokio::test]
+    async fn a_place_is_free_again_when_its_silent_holder_is_cut_off() {
+        let (server, address, clock) = server(1).await;
+        let mut silent = TcpStream::connect(address).await.expect("a connection");
+        while server.connections.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        clock.sleepers_reach(1).await;
+        clock.advance(server.head_timeout);
+        assert_eq!(silent.read(&mut [0; 8]).await.expect("the end"), 0, "it is closed");
+        while !server.connections.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let mut next = TcpStream::connect(address).await.expect("a connection");
+        assert!(ask(&mut next).await.starts_with("HTTP/1.1 200"));
     }
 }

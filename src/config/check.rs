@@ -96,6 +96,16 @@ impl Rules<'_> {
             "server.body_max_bytes",
             "must be at least bounds.payload_max_bytes, or an allowed input could not be sent",
         );
+        self.need(
+            server.bodies_max_bytes >= server.body_max_bytes.saturating_mul(2),
+            "server.bodies_max_bytes",
+            "must be at least twice server.body_max_bytes, or an allowed body would find no room",
+        );
+        self.need(
+            server.long_polls_namespace_max <= server.long_polls_max,
+            "server.long_polls_namespace_max",
+            "must be at most server.long_polls_max, which counts all namespaces",
+        );
     }
 
     fn engine(&mut self, settings: &Settings) {

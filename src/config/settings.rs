@@ -48,12 +48,22 @@ pub struct ServerSettings {
     pub long_poll_max: Duration,
     /// Lease requests waiting at once.
     pub long_polls_max: usize,
+    /// Lease requests of one namespace waiting at once.
+    pub long_polls_namespace_max: usize,
     /// The whole request, long poll included.
     #[serde(rename = "request_timeout_ms", deserialize_with = "ms")]
     pub request_timeout: Duration,
     /// For a client to send its request's head.
     #[serde(rename = "header_read_timeout_ms", deserialize_with = "ms")]
     pub header_read_timeout: Duration,
+    /// For a client to go on with its request's body.
+    #[serde(rename = "body_idle_timeout_ms", deserialize_with = "ms")]
+    pub body_idle_timeout: Duration,
+    /// For a client to go on taking its answer.
+    #[serde(rename = "write_timeout_ms", deserialize_with = "ms")]
+    pub write_timeout: Duration,
+    /// Bytes of request bodies held at once.
+    pub bodies_max_bytes: usize,
     /// Between "not ready" and "no new connections" at shutdown.
     #[serde(rename = "drain_delay_ms", deserialize_with = "ms")]
     pub drain_delay: Duration,
@@ -83,6 +93,9 @@ pub struct EngineSettings {
     pub batch_bytes_max: usize,
     /// Commands waiting to be decided.
     pub command_queue_max: usize,
+    /// A submission that would wait longer for its append is refused.
+    #[serde(rename = "submit_delay_max_ms", deserialize_with = "ms")]
+    pub submit_delay_max: Duration,
     /// After it an append's outcome is unknown.
     #[serde(rename = "append_deadline_ms", deserialize_with = "ms")]
     pub append_deadline: Duration,

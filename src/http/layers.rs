@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -39,13 +39,12 @@ where
 }
 
 /// Puts everything else around all routes and fallbacks.
-pub fn surround<S>(routes: Router<S>, outside: &Surroundings, body_bytes_max: usize) -> Router<S>
+pub fn surround<S>(routes: Router<S>, outside: &Surroundings, limit: BodyLimit) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
     routes
-        .layer(DefaultBodyLimit::max(body_bytes_max))
-        .layer(Extension(BodyLimit(body_bytes_max)))
+        .layer(Extension(limit))
         .layer(from_fn(refuse_cross_site))
         .layer(CatchPanicLayer::custom(|_| {
             Problem::new(Code::InternalError, "the engine made a mistake; its log says more")

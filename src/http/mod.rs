@@ -1,6 +1,7 @@
 //! The REST service: `router` is its contents page, `extract` reads requests, `schemas` are the shapes on the
 //! wire, `routes` extract, send and map, `problem` is the only place that gives errors their status.
 
+pub mod admission;
 pub mod commands;
 pub mod delivery;
 pub mod extract;
@@ -13,3 +14,4 @@ pub mod router;
 pub mod routes;
 pub mod schemas;
 pub mod state;
+pub mod waiters;

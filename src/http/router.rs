@@ -2,9 +2,14 @@
 //! (`tests/engine/api/surroundings.rs`) holds it to the OpenAPI document.
 //! Absent: what surrounds the routes (`layers`).
 
+use std::sync::Arc;
+
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
+use super::admission;
+use super::extract::json::BodyLimit;
 use super::layers;
 use super::problem::{Code, Problem};
 use super::routes::{
@@ -51,11 +56,16 @@ pub fn router(api: Api) -> Router {
         .route("/docs/errors/{code}", get(document::error_page));
     let timeout = api.settings().request_timeout;
     let routes = layers::with_deadline(routes, api.outside(), timeout)
+        .route_layer(from_fn_with_state(api.clone(), admission::admit))
         .fallback(unknown_route)
         .method_not_allowed_fallback(method_not_allowed);
     let outside = api.outside().clone();
-    let body_bytes_max = api.settings().body_bytes_max;
-    layers::surround(routes, &outside, body_bytes_max).with_state(api)
+    let limit = BodyLimit {
+        bytes_max: api.settings().body_bytes_max,
+        idle: api.settings().body_idle_timeout,
+        clock: Arc::clone(&outside.clock),
+    };
+    layers::surround(routes, &outside, limit).with_state(api)
 }
 
 async fn unknown_route() -> Problem {

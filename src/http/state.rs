@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::bounds::Bounds;
+use domain::ids::Namespace;
 use domain::job::check::CheckSettings;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::problem::{Code, Problem};
+use super::admission::Bodies;
+use super::problem::Problem;
+use super::waiters::{Place, Waiters};
 use crate::config::Settings;
 use crate::engine::core::CoreCounts;
 use crate::engine::handle::Engine;
@@ -19,8 +21,7 @@ use crate::services::lifecycle::{Host, ServiceSnapshot, ServiceState};
 use crate::services::queries::Queries;
 use crate::telemetry::metrics::{
     APPENDS, BUILD_INFO, CLOCK_AHEAD, COMMAND_QUEUE, CONFLICTS, EVENTS, LEASE_EXPIRATIONS,
-    LONG_POLLS, NODE_ATTEMPTS, READY_NODES, RUNNING_ATTEMPTS, Recorder, STALE_REPORTS, SUBJECTS,
-    VIEW_LAG,
+    NODE_ATTEMPTS, READY_NODES, RUNNING_ATTEMPTS, Recorder, STALE_REPORTS, SUBJECTS, VIEW_LAG,
 };
 
 /// What the API takes from the configuration.
@@ -34,6 +35,12 @@ pub struct ApiSettings {
     pub long_poll_max: Duration,
     /// Lease requests waiting at once.
     pub long_polls_max: usize,
+    /// Lease requests of one namespace waiting at once.
+    pub long_polls_namespace_max: usize,
+    /// A body of which nothing more comes for so long is given up.
+    pub body_idle_timeout: Duration,
+    /// Bytes of request bodies that are held at once.
+    pub bodies_bytes_max: usize,
     /// Of a worker that does not say how long.
     pub default_lease: Duration,
     /// Of a node that says none itself.
@@ -49,6 +56,9 @@ impl From<&Settings> for ApiSettings {
             request_timeout: settings.server.request_timeout,
             long_poll_max: settings.server.long_poll_max,
             long_polls_max: settings.server.long_polls_max,
+            long_polls_namespace_max: settings.server.long_polls_namespace_max,
+            body_idle_timeout: settings.server.body_idle_timeout,
+            bodies_bytes_max: settings.server.bodies_max_bytes,
             default_lease: settings.engine.default_lease,
             default_queue_timeout: settings.engine.default_queue_timeout,
             bounds: settings.bounds.to_bounds(),
@@ -103,26 +113,16 @@ pub struct Api(Arc<Held>);
 #[derive(Debug)]
 struct Held {
     parts: Parts,
-    long_polls: Semaphore,
-}
-
-/// A place among the waiting lease requests, counted for as long as it is held.
-#[derive(Debug)]
-pub struct LongPoll<'a> {
-    _place: SemaphorePermit<'a>,
-}
-
-impl Drop for LongPoll<'_> {
-    fn drop(&mut self) {
-        metrics::gauge!(LONG_POLLS).decrement(1.0);
-    }
+    waiters: Waiters,
+    bodies: Bodies,
 }
 
 impl Api {
     /// The handlers' state.
     pub fn new(parts: Parts) -> Self {
-        let long_polls = Semaphore::new(parts.settings.long_polls_max);
-        Self(Arc::new(Held { parts, long_polls }))
+        let ApiSettings { long_polls_max, long_polls_namespace_max, .. } = parts.settings;
+        let waiters = Waiters::new(long_polls_max, long_polls_namespace_max);
+        Self(Arc::new(Held { parts, waiters, bodies: Bodies::default() }))
     }
 
     /// Clock, dice, ids.
@@ -162,12 +162,13 @@ impl Api {
     }
 
     /// A place among the waiting lease requests.
-    pub fn long_poll(&self) -> Result<LongPoll<'_>, Problem> {
-        let place = self.0.long_polls.try_acquire().map_err(|_| {
-            Problem::new(Code::Overloaded, "too many lease requests are waiting already")
-        })?;
-        metrics::gauge!(LONG_POLLS).increment(1.0);
-        Ok(LongPoll { _place: place })
+    pub fn long_poll(&self, namespace: &Namespace) -> Result<Place<'_>, Problem> {
+        self.0.waiters.place(namespace)
+    }
+
+    /// The bytes of request bodies that are held now.
+    pub fn bodies(&self) -> &Bodies {
+        &self.0.bodies
     }
 
     /// What must hold for the engine to get requests.

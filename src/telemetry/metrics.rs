@@ -48,6 +48,11 @@ metric_names! {
     HTTP_REQUEST_DURATION = "http_server_request_duration_seconds", Histogram,
         ["http_request_method", "http_route", "http_response_status_code"], "Time from a request's head to its answer.";
     HTTP_ACTIVE_REQUESTS = "http_server_active_requests", Gauge, ["http_request_method"], "Requests being answered.";
+    HTTP_CONNECTIONS = "http_server_connections", Gauge, [], "Open connections.";
+    HTTP_TURNED_AWAY = "http_server_connections_refused_total", Counter, [],
+        "Connections closed at once because as many were open as may be.";
+    HTTP_REFUSED = "orrery_requests_refused_total", Counter, ["urgency"],
+        "Requests refused before their body was read, because the engine had too much to do.";
     LONG_POLLS = "orrery_long_polls", Gauge, [], "Lease requests waiting for work.";
 
     SUBJECTS = "orrery_subjects", Gauge, [], "Jobs and environments held in memory.";

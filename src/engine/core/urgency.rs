@@ -34,6 +34,17 @@ impl Urgency {
     /// All, the most urgent first.
     pub const ALL: [Self; 5] = [Self::Report, Self::Cancel, Self::Lease, Self::Read, Self::Submit];
 
+    /// The word in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Report => "report",
+            Self::Cancel => "cancel",
+            Self::Lease => "lease",
+            Self::Read => "read",
+            Self::Submit => "submit",
+        }
+    }
+
     /// Of something that is asked.
     pub fn of(request: &Request) -> Self {
         match request {

@@ -1,21 +1,34 @@
-//! JSON bodies. Refused, in this order: a wrong media type (415), more than the bound (413), nesting that no parser
+//! JSON bodies. Refused, in this order: a wrong media type (415), more than the bound (413), one that stops coming (408),
+//! nesting that no parser
 //! should see (422), text that is not JSON (400), and wrong types, unknown or missing fields and broken field rules
 //! (422, with pointers). Absent: rules that need the domain; `schemas` converts and `domain` checks.
 
-use axum::body::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{BodyDataStream, Bytes};
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use domain::bounds;
 use domain::refusal::FieldError;
+use futures_util::{FutureExt as _, StreamExt as _};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 pub(crate) use super::depth::is_deeper_than;
 use super::pointer;
+use crate::environment::Clock;
 use crate::http::problem::{Code, Problem};
 
-/// Bytes of the largest body, put into every request by the layers.
-#[derive(Debug, Clone, Copy)]
-pub struct BodyLimit(pub usize);
+/// What bounds a body, put into every request by the layers.
+#[derive(Debug, Clone)]
+pub struct BodyLimit {
+    /// Bytes of the largest one.
+    pub bytes_max: usize,
+    /// A body of which nothing more comes for so long is given up.
+    pub idle: Duration,
+    /// By which that is measured.
+    pub clock: Arc<dyn Clock>,
+}
 
 /// What stands around the deepest input: batch, job, nodes, node, and room for the envelope to grow.
 const ENVELOPE_DEPTH_MAX: usize = 8;
@@ -49,9 +62,9 @@ pub struct OptionalJson<T> {
 impl<S: Send + Sync, T: RequestBody> FromRequest<S> for ValidJson<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
         must_be_json(request.headers())?;
-        let text = read_body(request, state).await?;
+        let text = read_body(request).await?;
         Ok(Self { value: parse(&text)?, text })
     }
 }
@@ -59,9 +72,9 @@ impl<S: Send + Sync, T: RequestBody> FromRequest<S> for ValidJson<T> {
 impl<S: Send + Sync, T: RequestBody + Default> FromRequest<S> for OptionalJson<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
         let json = must_be_json(request.headers());
-        let text = read_body(request, state).await?;
+        let text = read_body(request).await?;
         if text.is_empty() {
             return Ok(Self { value: T::default(), text });
         }
@@ -88,24 +101,56 @@ fn too_large() -> Problem {
     Problem::new(Code::BodyTooLarge, "the body is larger than this engine takes")
 }
 
-async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+async fn read_body(request: Request) -> Result<Bytes, Problem> {
+    let Some(limit) = request.extensions().get::<BodyLimit>().cloned() else {
+        return Err(Problem::new(Code::InternalError, "no bound is set for bodies"));
+    };
     // What is announced too large is not read at all.
     let announced = request.headers().get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    let limit = request.extensions().get::<BodyLimit>();
-    if let (Some(bytes), Some(BodyLimit(max))) = (announced, limit)
-        && bytes > *max
-    {
+    if announced.is_some_and(|bytes| bytes > limit.bytes_max) {
         return Err(too_large());
     }
-    Bytes::from_request(request, state).await.map_err(|rejection| {
-        // The only other way to fail is a body that broke off; nobody is left to read the answer.
-        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            too_large()
-        } else {
-            Problem::new(Code::MalformedJson, "the body broke off")
+    let mut pieces = request.into_body().into_data_stream();
+    let Some(first) = next_piece(&mut pieces, &limit).await? else { return Ok(Bytes::new()) };
+    if first.len() > limit.bytes_max {
+        return Err(too_large());
+    }
+    // Most bodies come in one piece, which is then the body as it lies there.
+    let Some(second) = next_piece(&mut pieces, &limit).await? else { return Ok(first) };
+    let mut body = Vec::with_capacity(announced.unwrap_or(first.len() + second.len()));
+    body.extend_from_slice(&first);
+    let mut next = Some(second);
+    while let Some(piece) = next {
+        if body.len() + piece.len() > limit.bytes_max {
+            return Err(too_large());
         }
-    })
+        body.extend_from_slice(&piece);
+        next = next_piece(&mut pieces, &limit).await?;
+    }
+    Ok(body.into())
+}
+
+/// The next piece of a body; none: that was all.
+async fn next_piece(
+    pieces: &mut BodyDataStream,
+    limit: &BodyLimit,
+) -> Result<Option<Bytes>, Problem> {
+    // Nobody is left to read the answer about a body that broke off.
+    let broken = |_| Problem::new(Code::MalformedJson, "the body broke off");
+    // Nearly always it is there: no timer is made for it.
+    if let Some(piece) = pieces.next().now_or_never() {
+        return piece.transpose().map_err(broken);
+    }
+    tokio::select! {
+        biased;
+        piece = pieces.next() => piece.transpose().map_err(broken),
+        () = limit.clock.sleep(limit.idle) => {
+            let waited_ms = limit.idle.as_millis();
+            let detail = format!("nothing more of the body came for {waited_ms} ms");
+            Err(Problem::new(Code::BodyTooSlow, detail))
+        }
+    }
 }
 
 /// Reads a body that is known to be declared as JSON.

@@ -72,6 +72,8 @@ codes! {
     ReportedDifferently "reported_differently" CONFLICT "The attempt has another result already";
     /// If-Match named another version.
     VersionMismatch "version_mismatch" PRECONDITION_FAILED "The version is another one";
+    /// The client stopped sending.
+    BodyTooSlow "body_too_slow" REQUEST_TIMEOUT "The body did not come";
     /// More than the bound.
     BodyTooLarge "body_too_large" PAYLOAD_TOO_LARGE "The body is too large";
     /// Not JSON by its own account.
@@ -86,6 +88,8 @@ codes! {
     ExpressionNotAvailable "expression_not_available" UNPROCESSABLE_ENTITY "Expressions are not available yet";
     /// Same key, another body.
     IdempotencyKeyReused "idempotency_key_reused" UNPROCESSABLE_ENTITY "The Idempotency-Key was used with another body";
+    /// More requests wait for work than may.
+    TooManyWaiting "too_many_waiting" TOO_MANY_REQUESTS "Too many requests wait for work";
     /// A bug of ours.
     InternalError "internal_error" INTERNAL_SERVER_ERROR "The engine made a mistake";
     /// A stream that cannot be read.
@@ -117,9 +121,11 @@ impl Code {
     pub fn retry_after_s(self) -> Option<u32> {
         match self {
             // One append settles it, or the view has caught up.
-            Self::OutcomeUnknown | Self::ViewBehind | Self::Overloaded | Self::DeadlineExceeded => {
-                Some(1)
-            }
+            Self::OutcomeUnknown
+            | Self::ViewBehind
+            | Self::Overloaded
+            | Self::TooManyWaiting
+            | Self::DeadlineExceeded => Some(1),
             Self::StoreUnavailable => Some(2),
             // A restart, or another engine behind the same address.
             Self::Stopping => Some(5),
@@ -141,6 +147,7 @@ impl Code {
             | Self::LeaseLost
             | Self::ReportedDifferently
             | Self::VersionMismatch
+            | Self::BodyTooSlow
             | Self::BodyTooLarge
             | Self::UnsupportedMediaType
             | Self::ValidationFailed

@@ -53,7 +53,7 @@ pub async fn lease(
     let waits = wanted.wait_ms > 0;
     let request = lease_request(&api, &caller, wanted)?;
     let granted = {
-        let _waiting = waits.then(|| api.long_poll()).transpose()?;
+        let _waiting = waits.then(|| api.long_poll(&caller.namespace)).transpose()?;
         api.engine().lease(request).await?
     };
     let (leases, undelivered) = delivery(&api, &caller, granted).await?;
@@ -236,7 +236,7 @@ async fn report(
     next: Option<WorkWanted>,
 ) -> (Vec<work::Reported>, Result<Vec<Granted>, EngineError>) {
     let waits = next.as_ref().is_some_and(|next| next.wait_ms > 0);
-    let place = waits.then(|| api.long_poll()).transpose();
+    let place = waits.then(|| api.long_poll(&caller.namespace)).transpose();
     let next = next.filter(|_| place.is_ok());
     let request = next.and_then(|wanted| lease_request(api, caller, wanted).ok());
     api.engine().report(&caller.namespace, reports, request).await

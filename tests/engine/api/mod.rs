@@ -6,6 +6,7 @@ mod environments;
 mod jobs;
 mod leases;
 mod lists;
+mod overload;
 mod service;
 mod surroundings;
 mod times;

@@ -73,10 +73,15 @@ impl Answer {
 
 impl Service {
     pub(super) async fn start() -> Self {
+        Self::start_with(CoreSettings::default(), |_| {}).await
+    }
+
+    /// With settings of its own.
+    pub(super) async fn start_with(core: CoreSettings, change: impl FnOnce(&mut Settings)) -> Self {
         let (outside, clock) = Surroundings::simulated(1_700_000_000_000, 7);
         let store = Arc::new(MemoryEventStore::new("test"));
         let parts = executor::Parts {
-            settings: CoreSettings::default(),
+            settings: core,
             me: 1,
             drivers: vec![Some(1); GROUPS],
             store: Arc::clone(&store) as _,
@@ -86,7 +91,8 @@ impl Service {
             forward: None,
         };
         let (engine, _executor) = executor::start(parts).await.expect("the engine starts");
-        let settings = Settings::defaults().expect("the defaults are settings");
+        let mut settings = Settings::defaults().expect("the defaults are settings");
+        change(&mut settings);
         let own = settings.services.of("job_scheduler");
         let operations = Operations::new("job_scheduler", own, Arc::clone(&outside.clock));
         let bounds = SubmissionBounds {

@@ -1,0 +1,63 @@
+//! What the system is asked for the server: file descriptors for its connections, and word of peers that are gone
+//! without having said so. Absent: any failure; where the system says no, less is served.
+
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+
+/// Files that are not connections: stores, logs, the way to other engines, connections that are turned away.
+const OTHER_FILES: u64 = 256;
+/// A peer that has been silent for so long is asked whether it lives ...
+const SILENT: Duration = Duration::from_secs(15);
+/// ... so often ...
+const PROBES: u32 = 3;
+/// ... at these intervals: gone for 30 s, and a connection ends.
+const PROBE_EVERY: Duration = Duration::from_secs(5);
+/// Bytes that are not acknowledged for so long end a connection, milliseconds.
+const UNACKNOWLEDGED_MS: u32 = 30_000;
+
+/// How many connections can be open of `wanted`: the process may hold more files from now on, if the system lets it.
+#[cfg(unix)]
+pub(super) fn connections(wanted: usize) -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let needed = u64::try_from(wanted).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
+    let limit = getrlimit(Resource::Nofile);
+    let mut allowed = limit.current.unwrap_or(u64::MAX);
+    if allowed < needed {
+        let most = limit.maximum.unwrap_or(u64::MAX).min(needed);
+        let raised = Rlimit { current: Some(most), maximum: limit.maximum };
+        if setrlimit(Resource::Nofile, raised).is_ok() {
+            allowed = most;
+        }
+    }
+    let fits = usize::try_from(allowed.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX);
+    let connections = wanted.min(fits.max(1));
+    if connections < wanted {
+        tracing::warn!(
+            files_max = allowed,
+            connections_max = connections,
+            "the system allows fewer open files than server.connections_max needs"
+        );
+    }
+    connections
+}
+
+/// Connections that this listener takes learn of it when their peer is gone: they inherit its settings.
+#[cfg(target_os = "linux")]
+pub(super) fn watch_peers(listener: &TcpListener) {
+    use rustix::net::sockopt;
+    let set = || {
+        sockopt::set_socket_keepalive(listener, true)?;
+        sockopt::set_tcp_keepidle(listener, SILENT)?;
+        sockopt::set_tcp_keepintvl(listener, PROBE_EVERY)?;
+        sockopt::set_tcp_keepcnt(listener, PROBES)?;
+        sockopt::set_tcp_user_timeout(listener, UNACKNOWLEDGED_MS)
+    };
+    if let Err(error) = set() {
+        tracing::warn!(%error, "peers that vanish will not be noticed");
+    }
+}
+
+/// Elsewhere the system's own settings hold.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn watch_peers(_listener: &TcpListener) {}

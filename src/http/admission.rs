@@ -1,0 +1,136 @@
+//! Who is let in, before anything of the body is read: by how urgent the route is, what the engine refuses now, and how
+//! many bytes of bodies are held already.
+//! Always holds: a refusal costs no reading and no asking; every route of the API has its urgency (a test holds the
+//! table to the router); health, metrics and documents are never refused. Absent: why something is refused (`engine`).
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::problem::{Code, Problem};
+use super::state::Api;
+use crate::engine::core::urgency::Urgency;
+use crate::telemetry::metrics::HTTP_REFUSED;
+
+/// What is counted for a request beside its body.
+const REQUEST_BYTES: usize = 4 * 1_024;
+
+/// Bytes of request bodies that are held at once.
+#[derive(Debug, Default)]
+pub struct Bodies {
+    held: AtomicUsize,
+}
+
+/// A request's part of them, for as long as it is answered.
+#[derive(Debug)]
+struct Part<'a> {
+    bodies: &'a Bodies,
+    bytes: usize,
+}
+
+impl Bodies {
+    /// Room for a body, unless `max` bytes would be held then.
+    fn hold(&self, bytes: usize, max: usize) -> Option<Part<'_>> {
+        let part = Part { bodies: self, bytes };
+        let before = self.held.fetch_add(bytes, Ordering::Relaxed);
+        // One body that is larger than the bound still has its turn, alone.
+        (before == 0 || before.saturating_add(bytes) <= max).then_some(part)
+    }
+}
+
+impl Drop for Part<'_> {
+    fn drop(&mut self) {
+        self.bodies.held.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// How urgent a route is; none: it is never refused.
+pub fn urgency_of(method: &Method, route: &str) -> Option<Urgency> {
+    let path = route.strip_prefix("/api/v1/")?;
+    Some(match (method, path) {
+        (_, "leases/heartbeat" | "leases/complete" | "leases/fail" | "leases/release") => {
+            Urgency::Report
+        }
+        (_, "queues/{queue}/lease") => Urgency::Lease,
+        (&Method::POST, "jobs" | "jobs/batch") => Urgency::Submit,
+        (&Method::GET | &Method::HEAD, _) => Urgency::Read,
+        _ => Urgency::Cancel,
+    })
+}
+
+/// Lets a request through, or refuses it at once.
+pub(super) async fn admit(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>();
+    let urgency = route.and_then(|route| urgency_of(request.method(), route.as_str()));
+    let Some(urgency) = urgency else { return next.run(request).await };
+    if let Some(refusal) = api.engine().refusal(urgency) {
+        return refuse(urgency, refusal.into());
+    }
+    let bytes = announced(&request, api.settings().body_bytes_max);
+    let most = match urgency {
+        // The other half is for what finishes and stops work.
+        Urgency::Submit => api.settings().bodies_bytes_max / 2,
+        Urgency::Report | Urgency::Cancel | Urgency::Lease | Urgency::Read => {
+            api.settings().bodies_bytes_max
+        }
+    };
+    let Some(_part) = api.bodies().hold(bytes, most) else {
+        let detail = "too many bytes of requests are being worked on";
+        return refuse(urgency, Problem::new(Code::Overloaded, detail));
+    };
+    next.run(request).await
+}
+
+fn refuse(urgency: Urgency, problem: Problem) -> Response {
+    metrics::counter!(HTTP_REFUSED, "urgency" => urgency.as_str()).increment(1);
+    problem.into_response()
+}
+
+/// The bytes that a request may bring; without word of them, as many as are allowed.
+fn announced(request: &Request, max: usize) -> usize {
+    let headers = request.headers();
+    let length = headers.get(header::CONTENT_LENGTH);
+    let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let body = match length {
+        Some(bytes) => bytes.min(max),
+        None if headers.contains_key(header::TRANSFER_ENCODING) => max,
+        None => 0,
+    };
+    body + REQUEST_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_are_held_up_to_their_bound_and_a_larger_one_alone() {
+        let bodies = Bodies::default();
+        let large = bodies.hold(500, 100);
+        assert!(large.is_some(), "nothing else is held");
+        assert!(bodies.hold(1, 100).is_none());
+        drop(large);
+        let parts = [bodies.hold(60, 100), bodies.hold(40, 100)];
+        assert!(parts.iter().all(Option::is_some));
+        assert!(bodies.hold(1, 100).is_none());
+        drop(parts);
+        assert_eq!(bodies.held.load(Ordering::Relaxed), 0, "also what was refused is let go of");
+    }
+
+    #[test]
+    fn what_finishes_work_is_the_most_urgent_and_new_jobs_the_least() {
+        let of = |method: Method, path: &str| urgency_of(&method, &format!("/api/v1/{path}"));
+        assert_eq!(of(Method::POST, "leases/complete"), Some(Urgency::Report));
+        assert_eq!(of(Method::DELETE, "jobs/{id}"), Some(Urgency::Cancel));
+        assert_eq!(of(Method::POST, "jobs/{id}/cancel"), Some(Urgency::Cancel));
+        assert_eq!(of(Method::POST, "queues/{queue}/lease"), Some(Urgency::Lease));
+        assert_eq!(of(Method::GET, "jobs"), Some(Urgency::Read));
+        assert_eq!(of(Method::POST, "jobs"), Some(Urgency::Submit));
+        assert_eq!(of(Method::POST, "jobs/batch"), Some(Urgency::Submit));
+        assert_eq!(urgency_of(&Method::GET, "/livez"), None);
+        assert_eq!(urgency_of(&Method::GET, "/metrics"), None);
+    }
+}

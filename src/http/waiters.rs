@@ -1,0 +1,101 @@
+//! Places for requests that wait for work: so many in all, so many of one namespace, so that one tenant's workers
+//! cannot keep out another's. Absent: how long they wait, and for what.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use domain::ids::Namespace;
+
+use super::problem::{Code, Problem};
+use crate::telemetry::metrics::LONG_POLLS;
+
+/// The places.
+#[derive(Debug)]
+pub struct Waiters {
+    all_max: usize,
+    namespace_max: usize,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    all: usize,
+    by_namespace: BTreeMap<Namespace, usize>,
+}
+
+/// A place that is taken, for as long as it is held.
+#[derive(Debug)]
+pub struct Place<'a> {
+    waiters: &'a Waiters,
+    namespace: Namespace,
+}
+
+impl Waiters {
+    /// So many places in all, and for one namespace.
+    pub fn new(all_max: usize, namespace_max: usize) -> Self {
+        Self { all_max, namespace_max, taken: Mutex::default() }
+    }
+
+    /// A place for a request of this namespace.
+    pub fn place(&self, namespace: &Namespace) -> Result<Place<'_>, Problem> {
+        let mut taken = self.taken();
+        let own = taken.by_namespace.get(namespace).copied().unwrap_or(0);
+        if taken.all >= self.all_max || own >= self.namespace_max {
+            let detail = format!(
+                "{own} requests of this namespace wait for work, {} in all; at most {} and {} may",
+                taken.all, self.namespace_max, self.all_max
+            );
+            return Err(Problem::new(Code::TooManyWaiting, detail));
+        }
+        taken.all += 1;
+        taken.by_namespace.insert(namespace.clone(), own + 1);
+        drop(taken);
+        metrics::gauge!(LONG_POLLS).increment(1.0);
+        Ok(Place { waiters: self, namespace: namespace.clone() })
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        // Counts are changed one by one; a poisoned lock holds whole ones.
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut taken = self.waiters.taken();
+        taken.all = taken.all.saturating_sub(1);
+        if let Some(own) = taken.by_namespace.get_mut(&self.namespace) {
+            *own = own.saturating_sub(1);
+            if *own == 0 {
+                taken.by_namespace.remove(&self.namespace);
+            }
+        }
+        drop(taken);
+        metrics::gauge!(LONG_POLLS).decrement(1.0);
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test says what it expects")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_namespace_cannot_take_the_places_of_all() {
+        let (one, other) = (Namespace::default_namespace(), Namespace::parse("other"));
+        let other = other.expect("a name");
+        let waiters = Waiters::new(3, 2);
+        let held: Vec<_> =
+            [&one, &one, &other].map(|namespace| waiters.place(namespace)).into_iter().collect();
+        assert!(held.iter().all(Result::is_ok));
+        let refused = waiters.place(&other).expect_err("no place in all");
+        assert_eq!(refused.code(), Code::TooManyWaiting);
+        drop(held);
+        let held = [waiters.place(&one), waiters.place(&one)];
+        assert!(held.iter().all(Result::is_ok));
+        assert!(waiters.place(&one).is_err() && waiters.place(&other).is_ok());
+        drop(held);
+        let taken = waiters.taken();
+        assert_eq!((taken.all, taken.by_namespace.len()), (0, 0), "nothing is kept for nobody");
+    }
+}

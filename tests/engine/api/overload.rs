@@ -1,0 +1,175 @@
+//! More than can be taken on, as clients see it: what is refused, how cheaply, and what is never refused.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::Method;
+use futures_util::{StreamExt as _, stream};
+use orrery::engine::core::CoreSettings;
+use orrery::engine::core::urgency::Urgency;
+use orrery::http::admission::urgency_of;
+use serde_json::{Value, json};
+
+use super::service::{Answer, Service, one_node, request};
+
+const LEASE: &str = "/api/v1/queues/default/lease";
+
+/// An engine for which every delay is too long.
+async fn overloaded() -> Service {
+    let core = CoreSettings { delay_max_ms: -1, ..CoreSettings::default() };
+    let service = Service::start_with(core, |_| {}).await;
+    // The core says what it refuses after its first turn.
+    service.get("/api/v1/queues").await.ok(200);
+    service
+}
+
+/// Lets a request begin.
+async fn begun<'a>(
+    service: &'a Service,
+    path: &'a str,
+    body: &'a Value,
+) -> Pin<Box<dyn Future<Output = Answer> + 'a>> {
+    let mut answer: Pin<Box<dyn Future<Output = Answer> + 'a>> = Box::pin(service.post(path, body));
+    for _ in 0..20 {
+        tokio::select! {
+            biased;
+            early = &mut answer => panic!("answered at once: {}", early.text),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    answer
+}
+
+/// A body that begins with `text` and of which nothing more ever comes.
+fn stalled(text: &'static str) -> Body {
+    let first = stream::once(async move { Ok::<_, Infallible>(Bytes::from(text)) });
+    Body::from_stream(first.chain(stream::pending()))
+}
+
+#[tokio::test]
+async fn a_submission_is_refused_before_its_body_is_read() {
+    let service = overloaded().await;
+    for path in ["/api/v1/jobs", "/api/v1/jobs/batch"] {
+        let mut submission = request(Method::POST, path, &[], Some(""));
+        *submission.body_mut() = stalled("{");
+        let refused = service.send(submission).await;
+        refused.problem(503, "overloaded");
+        assert_eq!(refused.header("retry-after"), "1");
+    }
+    let refused = service.post(LEASE, &json!({"worker": "w"})).await;
+    refused.problem(503, "overloaded");
+}
+
+#[tokio::test]
+async fn reports_heartbeats_cancels_reads_and_health_are_taken_when_new_jobs_are_not() {
+    let service = overloaded().await;
+    let report = json!({"items": [{"lease": "x"}]});
+    for path in ["complete", "heartbeat", "release"] {
+        let answer = service.post(&format!("/api/v1/leases/{path}"), &report).await;
+        assert_eq!(answer.ok(200)["results"][0]["error"]["code"], "lease_lost", "{path}");
+    }
+    let missing = "/api/v1/jobs/00000000-0000-7000-8000-000000000000";
+    service.call(Method::DELETE, missing, &[], None).await.problem(404, "job_not_found");
+    service.get(missing).await.problem(404, "job_not_found");
+    service.get("/livez").await.ok(200);
+    assert!(service.get("/metrics").await.text.contains("orrery_command_queue"));
+}
+
+#[tokio::test]
+async fn every_route_of_the_api_has_its_urgency() {
+    let service = Service::start().await;
+    let document = service.get("/openapi.json").await.json();
+    let mut submits = 0;
+    for (path, item) in document["paths"].as_object().into_iter().flatten() {
+        for (method, _) in item.as_object().into_iter().flatten() {
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
+            let urgency = urgency_of(&method, path);
+            assert_eq!(urgency.is_some(), path.starts_with("/api/"), "{method} {path}");
+            let reads = method == Method::GET && path.starts_with("/api/");
+            assert_eq!(urgency == Some(Urgency::Read), reads, "{method} {path}");
+            submits += u32::from(urgency == Some(Urgency::Submit));
+        }
+    }
+    assert_eq!(submits, 2, "one job, and many");
+}
+
+#[tokio::test]
+async fn so_many_requests_of_a_namespace_wait_for_work_and_no_more() {
+    let service = Service::start_with(CoreSettings::default(), |settings| {
+        settings.server.long_polls_max = 3;
+        settings.server.long_polls_namespace_max = 2;
+    })
+    .await;
+    let body = json!({"worker": "w", "wait_ms": 20_000});
+    let _one = begun(&service, LEASE, &body).await;
+    let two = begun(&service, LEASE, &body).await;
+    let refused = service.post(LEASE, &body).await;
+    refused.problem(429, "too_many_waiting");
+    assert_eq!(refused.header("retry-after"), "1");
+    service.post(LEASE, &json!({"worker": "w", "wait_ms": 0})).await.ok(200);
+    drop(two);
+    let _again = begun(&service, LEASE, &body).await;
+}
+
+#[tokio::test]
+async fn a_body_of_which_nothing_more_comes_is_given_up() {
+    let service = Service::start().await;
+    for begin in ["", "{\"name\": \"never whole\""] {
+        let mut submission = request(Method::POST, "/api/v1/jobs", &[], Some(""));
+        *submission.body_mut() = stalled(begin);
+        let mut answer = Box::pin(service.send(submission));
+        for _ in 0..20 {
+            tokio::select! {
+                biased;
+                early = &mut answer => panic!("answered at once: {}", early.text),
+                () = tokio::task::yield_now() => {}
+            }
+        }
+        service.clock.advance(Duration::from_secs(10));
+        answer.await.problem(408, "body_too_slow");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_keeps_coming_is_read_to_its_end() {
+    let service = Service::start().await;
+    let text = one_node().to_string();
+    let pieces: Vec<_> =
+        text.bytes().map(|byte| Ok::<_, Infallible>(Bytes::from(vec![byte]))).collect();
+    let mut submission = request(Method::POST, "/api/v1/jobs", &[], Some(""));
+    *submission.body_mut() = Body::from_stream(stream::iter(pieces));
+    service.send(submission).await.ok(201);
+}
+
+#[tokio::test]
+async fn bodies_that_are_worked_on_leave_room_for_reports() {
+    let service = Service::start_with(CoreSettings::default(), |settings| {
+        settings.server.body_max_bytes = 100_000;
+        settings.server.bodies_max_bytes = 250_000;
+    })
+    .await;
+    // Of unknown length: as much as a body may have is counted for it.
+    let chunked = [("transfer-encoding", "chunked")];
+    let mut submission = request(Method::POST, "/api/v1/jobs", &chunked, Some(""));
+    *submission.body_mut() = stalled("{");
+    let mut first = Box::pin(service.send(submission));
+    for _ in 0..20 {
+        tokio::select! {
+            biased;
+            early = &mut first => panic!("answered at once: {}", early.text),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    let headers = [("content-length", "90000")];
+    let refused = service.call(Method::POST, "/api/v1/jobs", &headers, Some("{}")).await;
+    refused.problem(503, "overloaded");
+    let report = json!({"items": [{"lease": "x"}]}).to_string();
+    let taken =
+        service.call(Method::POST, "/api/v1/leases/complete", &headers, Some(&report)).await;
+    taken.ok(200);
+    drop(first);
+    let taken = service.post("/api/v1/jobs", &one_node()).await;
+    taken.ok(201);
+}
