@@ -34,7 +34,8 @@ pub(super) fn refused(core: &Core) -> u8 {
 /// What the word says about something of this urgency.
 pub(in crate::engine) fn refusal(word: u8, urgency: Urgency) -> Option<Failure> {
     let refused = word & 1 << (urgency as u8) != 0;
-    refused.then(|| if word & VIEW_BEHIND == 0 { Failure::Overloaded } else { Failure::ViewBehind })
+    let behind = word & VIEW_BEHIND != 0;
+    refused.then_some(if behind { Failure::ViewBehind } else { Failure::Overloaded })
 }
 
 impl Executor {

@@ -128,7 +128,7 @@ fn a_slow_store_puts_off_new_jobs_then_requests_for_work_and_never_a_report() {
     lab.advance(501);
     assert!(is_put_off(&mut lab, 3));
     assert!(lab.core_of(0).refusal(Urgency::Submit).is_some());
-    assert!(!lab.core_of(0).refusal(Urgency::Lease).is_some());
+    assert!(lab.core_of(0).refusal(Urgency::Lease).is_none());
     lab.advance(4_000);
     let lease = lab.ask(0, Request::Lease(wish("other", 1)));
     assert!(matches!(lease, Response::Failed(Failure::Overloaded)), "{lease:?}");
@@ -150,7 +150,7 @@ fn a_store_that_has_recovered_takes_new_jobs_within_ten_seconds_by_itself() {
     // Nobody asks, nothing is written: time alone must do it, and wake whoever publishes it.
     let turns = lab.turns;
     lab.advance(10_000);
-    assert!(!lab.core_of(0).refusal(Urgency::Submit).is_some());
+    assert!(lab.core_of(0).refusal(Urgency::Submit).is_none());
     assert!(lab.turns > turns);
     assert!(!is_put_off(&mut lab, 3));
     let turns = lab.turns;
