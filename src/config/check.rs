@@ -101,11 +101,6 @@ impl Rules<'_> {
             "server.bodies_max_bytes",
             "must be at least twice server.body_max_bytes, or an allowed body would find no room",
         );
-        self.need(
-            server.long_polls_namespace_max <= server.long_polls_max,
-            "server.long_polls_namespace_max",
-            "must be at most server.long_polls_max, which counts all namespaces",
-        );
     }
 
     fn engine(&mut self, settings: &Settings) {

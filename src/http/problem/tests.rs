@@ -74,6 +74,8 @@ fn every_other_code_has_its_status() {
         ("store_unavailable", 503),
         ("view_behind", 503),
         ("overloaded", 503),
+        ("body_too_slow", 408),
+        ("too_many_waiting", 429),
         ("deadline_exceeded", 503),
         ("stopping", 503),
         ("storage_full", 507),
