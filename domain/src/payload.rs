@@ -1,7 +1,6 @@
 //! Inputs and outputs: raw JSON from end to end, never parsed here. Small ones travel in the events; larger ones are
 //! named by their hash and stored beside the stream before the event that names them.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -88,10 +87,18 @@ impl Hash {
 
     /// 64 lower-case hexadecimal digits.
     pub fn hex(&self) -> String {
-        self.0.iter().fold(String::with_capacity(64), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        self.digits().as_str().to_owned()
+    }
+
+    /// The same without an allocation: every event has one.
+    fn digits(&self) -> Digits {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut digits = Digits([0; 64]);
+        for (pair, byte) in digits.0.chunks_exact_mut(2).zip(self.0) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+        }
+        digits
     }
 
     /// Reads what `hex` wrote.
@@ -112,6 +119,16 @@ impl Hash {
     }
 }
 
+/// Hexadecimal digits.
+struct Digits([u8; 64]);
+
+impl Digits {
+    fn as_str(&self) -> &str {
+        // They are all ASCII.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
 impl std::fmt::Debug for Hash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.hex())
@@ -120,7 +137,7 @@ impl std::fmt::Debug for Hash {
 
 impl Serialize for Hash {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.hex())
+        serializer.serialize_str(self.digits().as_str())
     }
 }
 

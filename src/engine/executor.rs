@@ -8,7 +8,7 @@ mod outside;
 mod replies;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use domain::ids::{GroupId, Millis, SubjectId};
@@ -18,6 +18,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use self::outside::{LOOK_EVERY_MS, driven, look_every_ms};
 use self::replies::Replies;
 use crate::engine::core::message::{
     Caller, Command, EngineId, Granted, Input, LeaseRequest, Output, Request, Response, Ticket,
@@ -39,9 +40,6 @@ const HEARD_MAX: usize = 4_096;
 const LOADS_MAX: usize = 64;
 /// Marks read at once.
 const MARKS_PAGE: usize = 5_000;
-/// How often parked subjects that become due are looked for; marks due until a little after the next look are taken.
-const LOOK_EVERY_MS: Millis = 5_000;
-
 /// What reaches the executor.
 #[derive(Debug)]
 pub enum Message {
@@ -122,6 +120,7 @@ pub async fn start(
     clock.start_serving();
     let seed = parts.surroundings.dice.next_u64();
     parts.settings.alone = parts.forward.is_none();
+    let look_every_ms = look_every_ms(&parts.settings);
     let mut core = Core::new(parts.settings, parts.me, info.incarnation, seed, clock.now_ms());
     core.handle(clock.now_ms(), Input::Routes { drivers: parts.drivers.clone() });
     let (inputs, messages) = mpsc::channel(CHANNEL_MAX);
@@ -150,18 +149,14 @@ pub async fn start(
         replies: Replies::default(),
         loads: Arc::new(Semaphore::new(LOADS_MAX)),
         stopping: false,
+        look_again: Arc::default(),
+        look_every_ms,
         under_way: 0,
         fatal: None,
     };
     executor.spawn(rebuild::adopt_view(engine.clone(), info.view_id()));
     let task = tokio::spawn(executor.run(messages, came));
     Ok((engine, task))
-}
-
-fn driven(drivers: &[Option<EngineId>], me: EngineId) -> Vec<GroupId> {
-    GroupId::all()
-        .filter(|group| drivers.get(usize::from(group.index())).copied().flatten() == Some(me))
-        .collect()
 }
 
 struct Executor {
@@ -177,6 +172,9 @@ struct Executor {
     replies: Replies,
     loads: Arc<Semaphore>,
     stopping: bool,
+    /// What is due was not read, or not found: it is looked for again soon.
+    look_again: Arc<AtomicBool>,
+    look_every_ms: Millis,
     /// Writes whose outcome is not back yet.
     under_way: usize,
     fatal: Option<EventStoreError>,
@@ -192,9 +190,12 @@ impl Executor {
         let mut heard = Vec::with_capacity(HEARD_MAX);
         loop {
             let now = self.clock.now_ms();
+            if self.look_again.swap(false, Ordering::Relaxed) {
+                look_at = look_at.min(now.saturating_add(LOOK_EVERY_MS));
+            }
             if now >= look_at && !self.stopping {
-                look_at = now.saturating_add(LOOK_EVERY_MS);
-                self.look_for_due(now.saturating_add(LOOK_EVERY_MS + 1_000));
+                look_at = now.saturating_add(self.look_every_ms);
+                self.look_for_due(look_at.saturating_add(1_000));
             }
             self.turn();
             if let Some(error) = self.fatal.take() {
@@ -213,7 +214,7 @@ impl Executor {
             }
             tokio::select! {
                 biased;
-                input = came.recv() => self.back(input),
+                Some(input) = came.recv() => self.back(input),
                 count = messages.recv_many(&mut heard, HEARD_MAX), if !self.stopping => {
                     self.stopping |= count == 0;
                 }
@@ -221,7 +222,7 @@ impl Executor {
             }
             self.look_how_late(next.max(rests_at), &heard);
             while let Ok(input) = came.try_recv() {
-                self.back(Some(input));
+                self.back(input);
             }
             while heard.len() < HEARD_MAX
                 && let Ok(message) = messages.try_recv()
@@ -246,13 +247,15 @@ impl Executor {
         self.gauges.turned_at.store(u64::try_from(now).unwrap_or(0), Ordering::Relaxed);
     }
 
-    fn back(&mut self, input: Option<Input>) {
-        let Some(input) = input else { return };
+    fn back(&mut self, input: Input) {
         if matches!(
             input,
             Input::Appended { .. } | Input::Flushed { .. } | Input::MarksMoved { .. }
         ) {
             self.under_way -= 1;
+        }
+        if matches!(input, Input::Loaded { result: Err(_), .. }) {
+            self.look_again.store(true, Ordering::Relaxed);
         }
         if let Input::Appended { outcome, .. } = &input {
             self.gauges.store_ok.store(outcome.is_ok(), Ordering::Relaxed);

@@ -1,5 +1,5 @@
 //! Applying an event: it assigns and counts, and cannot refuse. Every change goes through an undo list, so that a
-//! state can be taken back to the committed one when an append does not commit.
+//! state can be taken back to the committed one when an append does not commit. A replay keeps none.
 //! Invariant: apply then undo gives the same digest (`undo_restores_the_committed_state`).
 
 mod first;
@@ -25,11 +25,13 @@ pub(crate) const MINTED_KEPT_MS: Millis = 10 * 60 * 1_000;
 /// Bytes of sink outputs kept for the job's own output; beyond it the job's output is absent.
 pub const SINK_BYTES_MAX: u64 = 256 * 1_024;
 
-/// What a state was before some events.
+/// What a state was before some events: each change with what was there before it, undone from the last one on.
 #[derive(Debug, Default)]
 pub struct Undo {
+    /// Nothing is remembered: what is applied is never taken back.
+    forgets: bool,
     head: Option<Box<JobHead>>,
-    nodes: BTreeMap<u32, NodeState>,
+    nodes: Vec<(u32, NodeState)>,
     held: Vec<(u32, bool)>,
     reports: Vec<(u32, u64)>,
     late: Vec<(u32, u64)>,
@@ -38,10 +40,17 @@ pub struct Undo {
     claims: Vec<(u32, Option<ClaimMark>)>,
 }
 
+impl Undo {
+    /// For events that are never taken back.
+    pub fn none() -> Self {
+        Self { forgets: true, ..Self::default() }
+    }
+}
+
 impl JobState {
     /// Applies one event, remembering in `undo` what was there before.
     pub fn apply(&mut self, event: &JobEvent, undo: &mut Undo) {
-        if undo.head.is_none() {
+        if undo.head.is_none() && !undo.forgets {
             undo.head = Some(Box::new(self.head.clone()));
         }
         let at = event.by.at;
@@ -79,7 +88,7 @@ impl JobState {
         if let Some(head) = undo.head {
             self.head = *head;
         }
-        for (ix, node) in undo.nodes {
+        for (ix, node) in undo.nodes.into_iter().rev() {
             self.nodes[ix as usize] = node;
         }
         for key in undo.reports {
@@ -114,7 +123,9 @@ impl JobState {
 
     fn remember_command(&mut self, event: &JobEvent, undo: &mut Undo) {
         let Some(mark) = &event.by.command else { return };
-        undo.commands.get_or_insert_with(|| self.commands.clone());
+        if !undo.forgets {
+            undo.commands.get_or_insert_with(|| self.commands.clone());
+        }
         let oldest = event.by.at - MINTED_KEPT_MS;
         self.commands.retain(|_, answered| answered.keyed || answered.at >= oldest);
         let answered =
@@ -193,6 +204,7 @@ impl JobState {
     fn set_claim(&mut self, node: u32, claim: Option<ClaimMark>, undo: &mut Undo) {
         let before = match claim {
             Some(claim) => self.claims.insert(node, claim),
+            None if self.claims.is_empty() => return,
             None => self.claims.remove(&node),
         };
         undo.claims.push((node, before));
@@ -277,7 +289,10 @@ impl JobState {
 
     fn node_mut(&mut self, ix: u32, undo: &mut Undo) -> &mut NodeState {
         let node = &mut self.nodes[ix as usize];
-        undo.nodes.entry(ix).or_insert_with(|| node.clone());
+        // One event touches a node a few times in a row: what was before the first is enough.
+        if !undo.forgets && undo.nodes.last().is_none_or(|(last, _)| *last != ix) {
+            undo.nodes.push((ix, node.clone()));
+        }
         node
     }
 

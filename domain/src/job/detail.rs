@@ -126,7 +126,7 @@ impl JobDetail {
     /// Applies the next event, whose JSON has `bytes` bytes and after which the chain is `chain`. Answers what was
     /// measured, if it completed an attempt.
     pub fn apply(&mut self, event: &JobEvent, bytes: usize, chain: [u8; 32]) -> Option<Measured> {
-        self.state.apply(event, &mut Undo::default());
+        self.state.apply(event, &mut Undo::none());
         self.chain = chain;
         self.rows += rows::count(event);
         self.bytes += bytes * BYTES_PER_EVENT_BYTE;

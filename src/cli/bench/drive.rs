@@ -26,6 +26,10 @@ const PUT_OFF: Duration = Duration::from_millis(20);
 const PUT_OFF_MAX: Duration = Duration::from_secs(2);
 /// Sent later than this after its schedule, a submission is late. Timers have steps of 1 ms.
 pub(super) const LATE: Duration = Duration::from_millis(5);
+/// Timers have steps of 1 ms, which is as long as a step of an idle engine takes: the rest is waited for awake.
+const AWAKE: Duration = Duration::from_millis(2);
+/// With less between two submissions, being awake would cost the engine its cores.
+const SELDOM: Duration = Duration::from_millis(50);
 
 /// What the tasks of a run share.
 #[derive(Debug)]
@@ -160,9 +164,13 @@ impl Run {
         let number = self.due_next.get();
         self.due_next.set(number.saturating_add(batch));
         let due = self.started + every * number;
+        let awake = if every >= SELDOM { AWAKE } else { Duration::ZERO };
         tokio::select! {
-            () = tokio::time::sleep_until(due) => {}
+            () = tokio::time::sleep_until(due - awake) => {}
             () = self.leave.cancelled() => {}
+        }
+        while Instant::now() < due && !self.leave.is_cancelled() {
+            tokio::task::yield_now().await;
         }
         Some(due)
     }

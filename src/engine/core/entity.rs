@@ -93,7 +93,7 @@ impl Entity {
     /// Applies a committed event. Answers whether it is of this kind.
     pub fn apply(&mut self, event: &EntityEvent) -> bool {
         match (self, event) {
-            (Self::Job(job), EntityEvent::Job(event)) => job.apply(event, &mut Undo::default()),
+            (Self::Job(job), EntityEvent::Job(event)) => job.apply(event, &mut Undo::none()),
             (Self::Environment(environment), EntityEvent::Environment(event)) => {
                 environment.apply(event);
             }
@@ -163,7 +163,7 @@ pub(super) fn apply_undoable(
             job.apply(event, undo);
         }
         (Some(Entity::Job(job)), EntityEvent::Job(event), _) => {
-            job.apply(event, &mut Undo::default());
+            job.apply(event, &mut Undo::none());
         }
         (Some(Entity::Environment(environment)), EntityEvent::Environment(event), _) => {
             environment.apply(event);

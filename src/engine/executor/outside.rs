@@ -2,16 +2,23 @@
 //! subjects of driven groups that become due.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use domain::ids::{Millis, SubjectId};
+use domain::ids::{GroupId, Millis, SubjectId};
 
 use super::{Executor, MARKS_PAGE};
+use crate::engine::core::CoreSettings;
 use crate::engine::core::message::{EngineId, Input, Request, Ticket};
 use crate::event_store::contract::{
     AppendItem, Appended, EventStore, EventStoreError, Nudge, StoreResult,
 };
 use crate::telemetry::metrics::{APPEND_DURATION, APPEND_EVENTS};
 use crate::view::contract::{Document, View, ViewResult};
+
+/// How often at least other engines' nudges are read, and subjects that could not be loaded looked for again.
+pub(super) const LOOK_EVERY_MS: Millis = 5_000;
+/// How seldom at most parked subjects are looked for: no clock is trusted for longer.
+const LOOK_SELDOM_MS: Millis = 60_000;
 
 impl Executor {
     pub(super) fn append(&mut self, nudges: Vec<Nudge>, items: Vec<AppendItem>) {
@@ -53,6 +60,7 @@ impl Executor {
         for group in self.groups.clone() {
             let (store, returns) = (Arc::clone(&self.store), self.returns.clone());
             let nudges = self.forward.is_some();
+            let look_again = Arc::clone(&self.look_again);
             self.spawn(async move {
                 let mut after = None;
                 loop {
@@ -67,6 +75,7 @@ impl Executor {
                             }
                         }
                         Err(error) => {
+                            look_again.store(true, Ordering::Relaxed);
                             tracing::warn!(%error, group = group.index(), "due subjects could not be looked for");
                             break;
                         }
@@ -80,6 +89,23 @@ impl Executor {
             });
         }
     }
+}
+
+/// A subject is parked only for what is further away than `park_after_ms`: a look that reaches so far, as often, finds
+/// it in time. All marks of living subjects are read each time, so it should be seldom; where others write too, their
+/// nudges are read then, so it must be often.
+pub(super) fn look_every_ms(settings: &CoreSettings) -> Millis {
+    if settings.alone {
+        settings.park_after_ms.clamp(LOOK_EVERY_MS, LOOK_SELDOM_MS)
+    } else {
+        LOOK_EVERY_MS
+    }
+}
+
+pub(super) fn driven(drivers: &[Option<EngineId>], me: EngineId) -> Vec<GroupId> {
+    GroupId::all()
+        .filter(|group| drivers.get(usize::from(group.index())).copied().flatten() == Some(me))
+        .collect()
 }
 
 /// Nudges are durable before what they tell of.

@@ -180,12 +180,13 @@ async fn reported(
     let mut texts = Vec::with_capacity(read.len());
     let mut refused = Vec::with_capacity(read.len());
     let mut reports = Vec::with_capacity(read.len());
+    let asker = by_worker(caller);
     for (text, outcome) in read {
         match lease_id(&text).and_then(|lease| Ok((lease, outcome?))) {
             Ok((lease, outcome)) => {
                 let hash = report_hash(&outcome);
                 let report = Report { node: lease.node, epoch: lease.epoch, hash, outcome };
-                reports.push((lease.job, report, by_worker(caller)));
+                reports.push((lease.job, report, asker.clone()));
                 refused.push(None);
             }
             Err(problem) => refused.push(Some(problem)),
@@ -275,9 +276,9 @@ async fn delivery(
         };
         answers.push(LeaseAnswer::from(LeaseFacts {
             lease: granted.lease,
-            node: node.key.as_str(),
+            node: &node.key,
             attempt: granted.attempt,
-            action_type: node.action_type.as_ref().map(domain::ids::ActionType::as_str),
+            action_type: node.action_type.as_ref(),
             input,
             expires_at: granted.expires_at,
             lease_ms: granted.lease_ms,

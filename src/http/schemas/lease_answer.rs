@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use domain::ids::{LeaseId, Millis};
+use domain::ids::{ActionType, LeaseId, Millis, NodeKey};
 use domain::payload::Hash;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -33,7 +33,8 @@ pub struct LeaseAnswer {
     #[schema(format = "uuid")]
     pub job_id: String,
     /// The node's key.
-    pub node: String,
+    #[schema(value_type = String)]
+    pub node: NodeKey,
     /// Counted from 1.
     #[schema(minimum = 1)]
     pub attempt: u32,
@@ -46,7 +47,8 @@ pub struct LeaseAnswer {
     #[schema(examples("do"))]
     pub kind: &'static str,
     /// What kind of work it is.
-    pub action_type: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub action_type: Option<ActionType>,
     /// Any JSON.
     #[schema(value_type = Option<serde_json::Value>)]
     pub input: Option<Arc<RawValue>>,
@@ -65,11 +67,11 @@ pub struct LeaseFacts<'a> {
     /// Its name.
     pub lease: LeaseId,
     /// The node's key.
-    pub node: &'a str,
+    pub node: &'a NodeKey,
     /// Counted from 1.
     pub attempt: u32,
     /// What kind of work it is.
-    pub action_type: Option<&'a str>,
+    pub action_type: Option<&'a ActionType>,
     /// Raw JSON.
     pub input: Option<Arc<RawValue>>,
     /// On the engine's clock.
@@ -85,14 +87,15 @@ impl From<LeaseFacts<'_>> for LeaseAnswer {
         let lease = facts.lease.to_string();
         // Follows from the lease, so that the same claim gets the same text again.
         let span = Hash::of(lease.as_bytes()).short().max(1);
+        let job_id = facts.lease.job.to_string();
         Self {
-            job_id: facts.lease.job.to_string(),
-            node: facts.node.to_owned(),
+            attempt_key: format!("{job_id}/{}/{}", facts.node, facts.attempt),
+            job_id,
+            node: facts.node.clone(),
             attempt: facts.attempt,
             epoch: facts.lease.epoch.0,
-            attempt_key: format!("{}/{}/{}", facts.lease.job, facts.node, facts.attempt),
             kind: "do",
-            action_type: facts.action_type.map(str::to_owned),
+            action_type: facts.action_type.cloned(),
             input: facts.input,
             expires_at: time::format(facts.expires_at),
             heartbeat_ms: facts.lease_ms / HEARTBEATS_PER_LEASE,

@@ -17,7 +17,7 @@ impl JobState {
         let JobFact::Submitted(submitted) = &event.fact else { return None };
         let mut state = Self::blank(submitted, event.by.at);
         state.correlation.clone_from(&event.by.correlation);
-        state.apply(event, &mut Undo::default());
+        state.apply(event, &mut Undo::none());
         Some(state)
     }
 
