@@ -49,6 +49,9 @@ pub enum Refusal {
     /// No such job.
     #[error("there is no such job")]
     JobNotFound,
+    /// Retention let go of the job.
+    #[error("the job was over for long, and is deleted")]
+    JobDeleted,
     /// No such node in the job.
     #[error("the job has no such node")]
     NodeNotFound,
@@ -125,9 +128,10 @@ impl Refusal {
     /// The group, from which HTTP takes the status.
     pub fn group(&self) -> RefusalGroup {
         match self {
-            Self::JobNotFound | Self::NodeNotFound | Self::EnvironmentNotFound => {
-                RefusalGroup::NotFound
-            }
+            Self::JobNotFound
+            | Self::JobDeleted
+            | Self::NodeNotFound
+            | Self::EnvironmentNotFound => RefusalGroup::NotFound,
             Self::EnvironmentExists
             | Self::EnvironmentInUse { .. }
             | Self::LeaseLost
@@ -146,6 +150,7 @@ impl Refusal {
     pub fn code(&self) -> &'static str {
         match self {
             Self::JobNotFound => "job_not_found",
+            Self::JobDeleted => "job_deleted",
             Self::NodeNotFound => "node_not_found",
             Self::EnvironmentNotFound => "environment_not_found",
             Self::EnvironmentExists => "environment_exists",

@@ -26,6 +26,7 @@ use crate::event_store::sqlite::{self, DataFolder, FolderError, SqliteEventStore
 use crate::http::router::router;
 use crate::http::state::{self, Api, ApiSettings, ReadyCheck};
 use crate::services::driver::Driver;
+use crate::services::housekeeping::{Housekeeping, Keep};
 use crate::services::job_scheduler::{JobScheduler, SubmissionBounds};
 use crate::services::lifecycle::{Host, HostError, Operations};
 use crate::services::queries::Queries;
@@ -41,8 +42,6 @@ use self::server::Server;
 const ME: u32 = 1;
 /// Kept of the drain's time for the engine's own end: a last append and its fsync.
 const ENGINE_END: Duration = Duration::from_secs(3);
-/// What finishes work may use when the streams' file may grow no more, bytes.
-const RESERVE_BYTES: u64 = 64 * 1_024 * 1_024;
 
 /// Why an engine did not start, or ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -168,8 +167,9 @@ async fn start_engine(
     let folder = Arc::new(DataFolder::open(settings.storage.folder())?);
     let room = sqlite::Settings {
         file_bytes_max: None,
-        reserve_bytes: RESERVE_BYTES,
+        reserve_bytes: 0,
         disk_free_min: settings.storage.free_space_min_bytes,
+        reserve_file_bytes: settings.storage.reserve_bytes,
         opened_at: outside.clock.now_ms(),
     };
     let id = outside.ids.mint().to_string();
@@ -225,9 +225,19 @@ fn host(
     let built = Host::builder()
         .with(&Driver::new(engine.clone()))
         .with(&view_writer)
+        .with(&Housekeeping::new(engine.clone(), keep(settings)))
         .with(scheduler)
         .build(settings.services.clone(), outside.clone());
     Ok(built?)
+}
+
+fn keep(settings: &Settings) -> Keep {
+    let retention = &settings.retention;
+    Keep {
+        age: retention.finished_keep,
+        jobs: (retention.finished_jobs_max > 0).then_some(retention.finished_jobs_max),
+        every: retention.look_every,
+    }
 }
 
 fn ready_checks(engine: &Engine, leave: &CancellationToken) -> Box<state::ReadyChecks> {

@@ -14,10 +14,20 @@ const MS_MAX: i64 = 366 * 24 * 3_600 * 1_000;
 /// No count or size is larger than this: it would not fit the machine, and sums of two must not overflow.
 const COUNT_MAX: i64 = 1 << 50;
 /// Zero means something only here: no delay, no time-out of its own, no reserve.
-const MAY_BE_ZERO: &[&str] =
-    &["server.drain_delay_ms", "engine.default_queue_timeout_ms", "storage.free_space_min_bytes"];
+const MAY_BE_ZERO: &[&str] = &[
+    "server.drain_delay_ms",
+    "engine.default_queue_timeout_ms",
+    "storage.free_space_min_bytes",
+    "storage.reserve_bytes",
+    "retention.finished_keep_ms",
+    "retention.finished_jobs_max",
+];
 /// An append larger than this is refused by the stores (design section 6: a single command goes alone up to it).
 const APPEND_BYTES_MAX: usize = 12 * 1_024 * 1_024;
+/// A job that is over is kept at least so long.
+const KEEP_MIN: Duration = Duration::from_mins(1);
+/// Passes through all jobs are at least so far apart.
+const LOOK_EVERY_MIN: Duration = Duration::from_secs(1);
 /// Missed heartbeats after which a service, or an engine, counts as gone.
 pub(super) const HEARTBEATS_MISSED: u32 = 3;
 
@@ -42,6 +52,7 @@ pub(super) fn rules(settings: &Settings, values: &Values) -> Vec<Problem> {
     let mut rules = Rules { values, problems: Vec::new() };
     rules.server(settings);
     rules.engine(settings);
+    rules.retention(settings);
     for (name, service) in settings.services.iter() {
         rules.service(name, service);
     }
@@ -128,6 +139,19 @@ impl Rules<'_> {
             engine.batch_bytes_max <= APPEND_BYTES_MAX,
             "engine.batch_bytes_max",
             &format!("must be at most {APPEND_BYTES_MAX}, the largest append"),
+        );
+    }
+
+    fn retention(&mut self, settings: &Settings) {
+        self.need(
+            settings.retention.finished_keep.is_none_or(|keep| keep >= KEEP_MIN),
+            "retention.finished_keep_ms",
+            "must be 0 (for ever) or at least 60000, so that whoever waits for a job sees its end",
+        );
+        self.need(
+            settings.retention.look_every >= LOOK_EVERY_MIN,
+            "retention.look_every_ms",
+            "must be at least 1000: a pass looks at every job",
         );
     }
 

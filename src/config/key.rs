@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use ::config::{FileFormat, Source, Value, ValueKind};
 
 /// Services that may have settings of their own. A service not listed here gets `services.default`.
-pub(super) const SERVICE_NAMES: &[&str] = &["driver", "job_scheduler", "view_writer"];
+pub(super) const SERVICE_NAMES: &[&str] =
+    &["driver", "housekeeping", "job_scheduler", "view_writer"];
 
 /// Keys whose values are secret: masked when shown, and possible as `<key>_file`.
 pub(super) const SECRET_KEYS: &[&str] = &["storage.uri"];

@@ -25,6 +25,8 @@ pub struct Settings {
     pub storage: StorageSettings,
     /// The engine core.
     pub engine: EngineSettings,
+    /// What is kept of jobs that are over.
+    pub retention: RetentionSettings,
     /// Limits of what is submitted.
     pub bounds: BoundsSettings,
     /// Each service's own.
@@ -110,6 +112,20 @@ pub struct EngineSettings {
     /// Beyond it submissions are refused.
     #[serde(rename = "view_lag_max_ms", deserialize_with = "ms")]
     pub view_lag_max: Duration,
+}
+
+/// The `[retention]` section.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct RetentionSettings {
+    /// Jobs that are over go so long after their last change; `None`: never by age.
+    #[serde(rename = "finished_keep_ms", deserialize_with = "ms_or_none")]
+    pub finished_keep: Option<Duration>,
+    /// More jobs that are over than this are not kept; 0: any number.
+    pub finished_jobs_max: u64,
+    /// Between two passes through all jobs.
+    #[serde(rename = "look_every_ms", deserialize_with = "ms")]
+    pub look_every: Duration,
 }
 
 /// The `[bounds]` section.

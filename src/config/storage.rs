@@ -15,6 +15,8 @@ pub struct StorageSettings {
     uri: Secret,
     /// Below this many free bytes on the data folder's disk, submissions are refused (507).
     pub free_space_min_bytes: u64,
+    /// Bytes of the file that is given up when the disk is full, so that work can be finished; 0: none.
+    pub reserve_bytes: u64,
 }
 
 impl StorageSettings {

@@ -238,6 +238,7 @@ impl Replay<'_> {
     /// A mark may be too early, never too late; only what is over may have none.
     fn mark_in_time(&mut self, entity: &Entity, mark: Option<&WakeMark>) {
         let (over, due) = match entity {
+            Entity::Job(job) if job.head.deleted => (false, job.head.updated_at),
             Entity::Job(job) if job.head.status.is_over() => (true, NEVER),
             Entity::Job(job) => (false, next_due(job).unwrap_or(job.head.updated_at)),
             Entity::Environment(environment) => {

@@ -28,7 +28,7 @@ use crate::engine::handle::{Engine, Gauges};
 use crate::engine::{loader, rebuild};
 use crate::environment::Surroundings;
 use crate::event_store::contract::{EventStore, EventStoreError, StoreResult};
-use crate::view::contract::View;
+use crate::view::contract::{View, ViewError};
 
 pub(super) use self::hearing::refusal;
 
@@ -250,7 +250,10 @@ impl Executor {
     fn back(&mut self, input: Input) {
         if matches!(
             input,
-            Input::Appended { .. } | Input::Flushed { .. } | Input::MarksMoved { .. }
+            Input::Appended { .. }
+                | Input::Flushed { .. }
+                | Input::MarksMoved { .. }
+                | Input::Removed { .. }
         ) {
             self.under_way -= 1;
         }
@@ -303,6 +306,9 @@ impl Executor {
                     Some(Input::MarksMoved { moves, result })
                 });
             }
+            Output::Remove { subject, seq, chain, keep_until } => {
+                self.remove(subject, seq, chain, keep_until);
+            }
             Output::ClearNudges { nudges } => {
                 let store = Arc::clone(&self.store);
                 self.spawn(async move {
@@ -322,7 +328,7 @@ impl Executor {
                 });
             }
             Output::Flush { documents } => {
-                let view = Arc::clone(&self.view);
+                let (view, gauges) = (Arc::clone(&self.view), Arc::clone(&self.gauges));
                 self.under_way += 1;
                 self.spawn(async move {
                     let shown = documents
@@ -330,6 +336,8 @@ impl Executor {
                         .map(|document| (document.subject.clone(), document.seq))
                         .collect();
                     let durable = outside::flush(view.as_ref(), documents).await;
+                    let full = matches!(durable, Err(ViewError::Full));
+                    gauges.view_full.store(full, Ordering::Relaxed);
                     if let Err(error) = &durable {
                         tracing::warn!(%error, "documents are flushed again");
                     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use domain::ids::{JobId, LeaseId, Millis, Namespace, SubjectId};
-use domain::job::command::{Answer, JobCommand, Submission};
+use domain::job::command::{Answer, JobCommand};
 use domain::job::summary::JobSnapshot;
 use domain::refusal::Refusal;
 use tokio::sync::{mpsc, oneshot};
@@ -120,6 +120,8 @@ pub struct Gauges {
     pub(super) refused: AtomicU8,
     pub(super) view_whole: std::sync::atomic::AtomicBool,
     pub(super) store_ok: std::sync::atomic::AtomicBool,
+    /// The last flush found no room.
+    pub(super) view_full: std::sync::atomic::AtomicBool,
 }
 
 impl Engine {
@@ -167,7 +169,13 @@ impl Engine {
         let unheard = most - self.inputs.capacity();
         let deaf = urgency == Urgency::Submit && unheard > most / UNHEARD_SHARE;
         let failure = refusal(word, urgency).or_else(|| deaf.then_some(Failure::Overloaded));
-        failure.map(EngineError::from)
+        failure.map(|failure| self.of_failure(failure))
+    }
+
+    /// What keeps the view from following may be what keeps the store from taking more: that is said then.
+    fn of_failure(&self, failure: Failure) -> EngineError {
+        let full = self.gauges.view_full.load(Ordering::Relaxed);
+        if full && failure == Failure::ViewBehind { EngineError::Full } else { failure.into() }
     }
 
     /// Asks the core, and waits for the answer.
@@ -188,7 +196,10 @@ impl Engine {
     }
 
     /// Asks many things at once: they reach the core together, and their answers come together.
-    async fn ask_all(&self, requests: Vec<Request>) -> Vec<Result<Response, EngineError>> {
+    pub(super) async fn ask_all(
+        &self,
+        requests: Vec<Request>,
+    ) -> Vec<Result<Response, EngineError>> {
         let count = requests.len();
         if count == 0 {
             return Vec::new();
@@ -200,41 +211,6 @@ impl Engine {
             return stopping(count);
         }
         answered(answers, count).await
-    }
-
-    /// Makes a job. The same submission again gives the job as it was made.
-    ///
-    /// # Errors
-    /// Refusals of the rules, and what keeps the engine from answering.
-    pub async fn submit(
-        &self,
-        submission: Submission,
-        caller: Caller,
-    ) -> Result<Changed<JobSnapshot>, EngineError> {
-        let subject = SubjectId::job(submission.namespace.clone(), submission.id);
-        let command = JobCommand::Submit(Arc::new(submission));
-        self.changed_job(&subject, Ok(self.ask(job_request(&subject, command, caller)).await?))
-            .await
-    }
-
-    /// Makes many jobs; an answer each, in order.
-    pub async fn submit_all(
-        &self,
-        submissions: Vec<(Submission, Caller)>,
-    ) -> Vec<Result<Changed<JobSnapshot>, EngineError>> {
-        let mut subjects = Vec::with_capacity(submissions.len());
-        let mut requests = Vec::with_capacity(submissions.len());
-        for (submission, caller) in submissions {
-            let subject = SubjectId::job(submission.namespace.clone(), submission.id);
-            requests.push(job_request(&subject, JobCommand::Submit(Arc::new(submission)), caller));
-            subjects.push(subject);
-        }
-        let responses = self.ask_all(requests).await;
-        let mut changed = Vec::with_capacity(responses.len());
-        for (subject, response) in subjects.iter().zip(responses) {
-            changed.push(self.changed_job(subject, response).await);
-        }
-        changed
     }
 
     /// Changes a job: start, pause, resume, cancel, patch.
@@ -253,7 +229,7 @@ impl Engine {
             .await
     }
 
-    async fn changed_job(
+    pub(super) async fn changed_job(
         &self,
         subject: &SubjectId,
         response: Result<Response, EngineError>,
@@ -264,14 +240,15 @@ impl Engine {
                     Some(Entity::Job(job)) => {
                         Ok(Changed { subject: JobSnapshot::of(&job), replayed: true })
                     }
-                    Some(Entity::Environment(_)) | None => Err(Refusal::JobNotFound.into()),
+                    Some(Entity::Environment(_)) => Err(Refusal::JobNotFound.into()),
+                    None => Err(Refusal::JobDeleted.into()),
                 }
             }
             Response::Command { shown: Some(Shown::Job(job)), .. } => {
                 Ok(Changed { subject: *job, replayed: false })
             }
             Response::Refused(refusal) => Err(refusal.into()),
-            Response::Failed(failure) => Err(failure.into()),
+            Response::Failed(failure) => Err(self.of_failure(failure)),
             Response::Command { .. }
             | Response::Leases(_)
             | Response::Heartbeat { .. }
@@ -289,6 +266,7 @@ impl Engine {
         let subject = SubjectId::job(namespace.clone(), job);
         match self.ask(Request::Read { subject }).await? {
             Response::Read(Some(Shown::Job(job))) => Ok(*job),
+            Response::Refused(refusal) => Err(refusal.into()),
             Response::Failed(failure) => Err(failure.into()),
             _ => Err(Refusal::JobNotFound.into()),
         }

@@ -3,11 +3,13 @@
 
 pub mod check;
 pub mod core;
+pub mod deletion;
 mod environments;
 pub mod executor;
 pub mod handle;
 pub mod loader;
 mod reads;
 pub mod rebuild;
+pub mod submissions;
 mod undelivered;
 pub mod work;

@@ -244,6 +244,7 @@ impl From<Refusal> for Problem {
                 )];
             }
             Refusal::JobNotFound
+            | Refusal::JobDeleted
             | Refusal::NodeNotFound
             | Refusal::EnvironmentNotFound
             | Refusal::EnvironmentExists
@@ -307,6 +308,7 @@ impl From<ViewError> for Problem {
 fn code_of_refusal(refusal: &Refusal) -> Code {
     match refusal {
         Refusal::JobNotFound => Code::JobNotFound,
+        Refusal::JobDeleted => Code::JobDeleted,
         Refusal::NodeNotFound => Code::NodeNotFound,
         Refusal::EnvironmentNotFound => Code::EnvironmentNotFound,
         Refusal::EnvironmentExists => Code::EnvironmentExists,

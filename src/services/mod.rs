@@ -3,6 +3,7 @@
 //! Always holds: services never call one another; what one wants of another's subjects it sends as a command.
 
 pub mod driver;
+pub mod housekeeping;
 pub mod job_scheduler;
 pub mod lifecycle;
 pub mod queries;

@@ -70,6 +70,9 @@ metric_names! {
     EVENTS = "orrery_events_total", Counter, [], "Events made durable.";
     VIEW_LAG = "orrery_view_lag_seconds", Gauge, [], "How far the view is behind the streams.";
 
+    FINISHED_JOBS = "orrery_finished_jobs", Gauge, [], "Jobs that are over and kept, at the last pass of retention.";
+    JOBS_DELETED = "orrery_jobs_deleted_total", Counter, ["reason"], "Jobs that retention let go of, by age or count.";
+
     LOOP_LAG = "orrery_loop_lag_seconds", Histogram, ["loop"], "How late a tick ran after it was due.";
     SERVICE_UP = "orrery_service_up", Gauge, ["service"], "1 while the service is running, else 0.";
     SERVICE_PANICS = "orrery_service_panics_total", Counter, ["service"], "Panics caught in a service.";

@@ -156,6 +156,9 @@ pub enum ViewError {
     /// Cannot be reached or did not answer; writing again is safe.
     #[error("the view is unavailable: {0}")]
     Unavailable(String),
+    /// No room: nothing was written. Writing again is safe.
+    #[error("the view has no room")]
+    Full,
     /// It cannot be read and must be rebuilt from the streams.
     #[error("the view is damaged and must be rebuilt: {0}")]
     Damaged(String),

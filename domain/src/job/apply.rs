@@ -176,6 +176,7 @@ impl JobState {
                     node.epoch = crate::ids::Epoch::default();
                 }
             }
+            JobFact::Deleted => self.head.deleted = true,
             JobFact::Paused { why } => self.head.pause_cause = Some(*why),
             JobFact::Resumed => self.head.resumed_at = at,
             JobFact::Patched(patch) => self.patch(patch),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::ids::{Claim, CorrelationId, Epoch, JobId, Millis, Namespace, WorkerName};
@@ -49,6 +50,11 @@ pub enum JobCommand {
         node: u32,
         /// Only if it is still this one.
         epoch: Epoch,
+    },
+    /// Retention lets go of it: it is over, and has not changed since then.
+    Delete {
+        /// Milliseconds; what changed later stays.
+        unchanged_since: Millis,
     },
     /// Something became due: look which of these nodes, and the job itself.
     Wake {
@@ -154,6 +160,18 @@ pub struct Context {
     pub expected_version: Option<u64>,
 }
 
+/// What a deleted job still answers: late repeats of its submission.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FirstAnswer {
+    /// Which job.
+    pub id: JobId,
+    /// The submission's identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<CommandMark>,
+    /// The job as it was made, as people were shown it.
+    pub job: Arc<RawValue>,
+}
+
 /// What a command's sender is told.
 #[derive(Debug, Clone)]
 pub enum Answer {
@@ -175,6 +193,8 @@ pub enum Answer {
     RecordedBefore,
     /// No, although something was written (evidence).
     Refused(Refusal),
+    /// The job is deleted, and this was the answer that made it.
+    AsFirst(Arc<FirstAnswer>),
     /// There was nothing to do.
     Nothing,
 }

@@ -221,7 +221,8 @@ impl JobDetail {
             | JobFact::Revoked
             | JobFact::Paused { .. }
             | JobFact::Resumed
-            | JobFact::Patched(_) => {}
+            | JobFact::Patched(_)
+            | JobFact::Deleted => {}
         }
         None
     }

@@ -290,6 +290,8 @@ pub enum JobFact {
         /// Of the report.
         hash: Hash,
     },
+    /// Retention let go of it: this is its last event, and its stream goes.
+    Deleted,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
@@ -373,6 +375,7 @@ impl JobFact {
             Self::Resumed => "job_resumed",
             Self::Patched(_) => "job_patched",
             Self::LateReport { .. } => "late_report",
+            Self::Deleted => "job_deleted",
         }
     }
 }

@@ -88,7 +88,8 @@ fn about(event: &JobEvent) -> Option<(u32, Option<u32>)> {
         | JobFact::Revoked
         | JobFact::Paused { .. }
         | JobFact::Resumed
-        | JobFact::Patched(_) => None,
+        | JobFact::Patched(_)
+        | JobFact::Deleted => None,
     }
 }
 

@@ -135,6 +135,14 @@ pub struct JobHead {
     pub output: Option<Payload>,
     /// Why it did not complete.
     pub error: Option<Arc<JobError>>,
+    /// Retention let go of it: nothing happens to it any more.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub deleted: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// A job.

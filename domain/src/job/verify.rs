@@ -13,6 +13,9 @@ impl JobState {
     /// Why this event cannot be the next one, if so: a transition from elsewhere or not in the tables, a node that the
     /// job does not have, an epoch that did not grow, a completion that is not the newest attempt's.
     pub fn refuses(&self, event: &JobEvent) -> Option<String> {
+        if self.head.deleted {
+            return Some("it comes after the deletion".to_owned());
+        }
         if event.by.at < self.head.updated_at {
             return Some("it is older than the event before it".to_owned());
         }
@@ -59,6 +62,10 @@ impl JobState {
             | JobFact::AttemptTimedOut(failure) => {
                 let known = self.nodes.get(failure.attempt.node as usize).is_some();
                 (!known).then(|| format!("the job has no node {}", failure.attempt.node))
+            }
+            JobFact::Deleted => {
+                let status = self.head.status;
+                (!status.is_over()).then(|| format!("a job that is {status} is deleted"))
             }
             JobFact::Submitted(_)
             | JobFact::Started
@@ -152,7 +159,8 @@ impl JobEvent {
             | JobFact::Paused { .. }
             | JobFact::Resumed
             | JobFact::Patched(_)
-            | JobFact::LateReport { .. } => {}
+            | JobFact::LateReport { .. }
+            | JobFact::Deleted => {}
         }
         named.extend(self.end.iter().filter_map(|end| end.output.as_ref()));
         let stored = named.into_iter().filter_map(|payload| match payload {

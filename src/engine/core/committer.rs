@@ -5,8 +5,10 @@
 
 use std::sync::Arc;
 
+use domain::job;
 use domain::job::command::{Answer, Context, JobCommand};
 use domain::planted::{self, Planted};
+use domain::refusal::Refusal;
 
 use crate::engine::core::Core;
 use crate::engine::core::entity::{self, Entity, EntityEvent};
@@ -177,12 +179,22 @@ impl Core {
 
     fn decide_one(&mut self, slot: &mut Slot, waiting: &Waiting, round: &mut Round) -> Response {
         match waiting {
+            Waiting::Read { .. } if slot.is_deleted() => Response::Refused(Refusal::JobDeleted),
             Waiting::Read { .. } => Response::Read(slot.entity.as_ref().map(Entity::shown)),
             Waiting::Heartbeat { lease, .. } => self.heartbeat(slot, *lease),
             Waiting::Command { origin: Origin::Clock, command, .. }
                 if self.was_kept(slot, command) =>
             {
                 Response::Command { answer: Answer::Nothing, shown: None }
+            }
+            Waiting::Command { command: Command::Job(command), caller, .. }
+                if slot.entity.is_none()
+                    && let Some(first) = &slot.deleted =>
+            {
+                match job::decide::after_deletion(first, command, caller.mark.as_ref()) {
+                    Ok(answer) => Response::Command { answer, shown: None },
+                    Err(refusal) => Response::Refused(refusal),
+                }
             }
             Waiting::Command { command, caller, origin, .. } => {
                 let context = Context {
@@ -200,7 +212,7 @@ impl Core {
                 let decision = match decided {
                     Ok(decision) => decision,
                     Err(refusal) => {
-                        if matches!(refusal, domain::refusal::Refusal::LeaseLost) {
+                        if matches!(refusal, Refusal::LeaseLost) {
                             self.counts.stale_reports += 1;
                         }
                         return Response::Refused(refusal);
@@ -287,6 +299,7 @@ fn is_shown(command: &Command, answer: &Answer) -> bool {
             JobCommand::Lease(_)
             | JobCommand::Report(_)
             | JobCommand::ExpireLease { .. }
+            | JobCommand::Delete { .. }
             | JobCommand::Wake { .. },
         ) => false,
         Command::Job(

@@ -2,6 +2,8 @@
 //! when somebody else appended to it; it leaves when it is over and the view durably shows it, or when all it waits
 //! for is far away. Its wake mark is right before it goes.
 
+use std::sync::Arc;
+
 use domain::ids::{Millis, SubjectId};
 use domain::job::due;
 use domain::job::state::JobState;
@@ -12,6 +14,7 @@ use domain::planted::{self, Planted};
 use crate::engine::core::Core;
 use crate::engine::core::entity::{Entity, EntityEvent};
 use crate::engine::core::message::{Failure, LoadedStream, LoadedTail, Output};
+use crate::engine::core::projection::deleted_until;
 use crate::engine::core::slot::{JOB_TIMER, Phase, Slot};
 use crate::event_store::contract::{EventStoreError, MarkMove, Nudge, WakeMark};
 
@@ -116,6 +119,9 @@ impl Core {
         slot.fresh = !slot.queue.is_empty();
         slot.guest = !self.drives(&slot.subject);
         slot.entity = stream.entity;
+        slot.deleted = stream.tombstone.and_then(|tombstone| {
+            serde_json::from_slice(&tombstone.first_answer).ok().map(Arc::new)
+        });
         slot.seq = stream.seq;
         slot.chain = stream.chain;
         slot.mark = stream.mark.map_or((0, None), |mark| (mark.number, Some(mark.due)));
@@ -225,6 +231,35 @@ impl Core {
         }
     }
 
+    /// A deleted job's stream is gone, or must be looked at again.
+    pub(super) fn removed(&mut self, subject: &SubjectId, result: Result<bool, EventStoreError>) {
+        let Some(ix) = self.slots.find(subject) else { return };
+        let Some(mut slot) = self.slots.take(ix) else { return };
+        if slot.phase != Phase::Leaving {
+            return self.slots.put(ix, slot);
+        }
+        slot.phase = Phase::Ready;
+        match result {
+            Ok(true) if slot.queue.is_empty() && slot.nudged.is_none() => {
+                self.forget(ix, &mut slot);
+                self.slots.put(ix, slot);
+                self.slots.remove(ix);
+            }
+            // Who asked meanwhile is answered from the tombstone; another head is somebody else's append.
+            Ok(true | false) => {
+                self.catch_up_whole(&mut slot);
+                self.slots.put(ix, slot);
+            }
+            Err(error) => {
+                tracing::warn!(subject = %subject, %error, "a deleted job's stream stays for now");
+                self.refuse_all(ix, &mut slot, &Failure::Unavailable);
+                let at = self.now.saturating_add(LEAVE_AGAIN_MS);
+                self.arm(ix, &mut slot, at, JOB_TIMER);
+                self.slots.put(ix, slot);
+            }
+        }
+    }
+
     fn catch_up_whole(&mut self, slot: &mut Slot) {
         slot.phase = Phase::Loading;
         self.outputs.push_back(Output::Load { subject: slot.subject.clone() });
@@ -263,6 +298,13 @@ impl Core {
             return true;
         }
         if !shown || slot.damaged.is_some() || !slot.asks.is_empty() {
+            return false;
+        }
+        if let Some(job) = entity.job().filter(|job| job.head.deleted) {
+            let keep_until = deleted_until(job.head.updated_at);
+            let (subject, seq, chain) = (slot.subject.clone(), slot.seq, slot.chain);
+            slot.phase = Phase::Leaving;
+            self.outputs.push_back(Output::Remove { subject, seq, chain, keep_until });
             return false;
         }
         let over = is_over(slot);

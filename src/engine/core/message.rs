@@ -230,6 +230,13 @@ pub enum Input {
         /// Whose, and up to where.
         nudges: Vec<Nudge>,
     },
+    /// A stream was taken away, or not.
+    Removed {
+        /// Whose.
+        subject: SubjectId,
+        /// Whether its head was the expected one.
+        result: Result<bool, EventStoreError>,
+    },
     /// Documents were flushed and synced, or not.
     Flushed {
         /// Whose, at which seq.
@@ -286,6 +293,17 @@ pub enum Output {
     MoveMarks {
         /// Which.
         moves: Vec<MarkMove>,
+    },
+    /// Take the stream of a deleted job away, leaving a tombstone with its first answer.
+    Remove {
+        /// Whose.
+        subject: SubjectId,
+        /// The seq of its last event, the deletion.
+        seq: u64,
+        /// The chain there.
+        chain: ChainHash,
+        /// Until when the tombstone stays.
+        keep_until: Millis,
     },
     /// The tails of these were read and their marks are right.
     ClearNudges {

@@ -255,6 +255,7 @@ impl Core {
             Input::Loaded { subject, result } => self.loaded(&subject, result),
             Input::Tail { subject, after, result } => self.tail(&subject, after, result),
             Input::MarksMoved { moves, result } => self.marks_moved(&moves, result),
+            Input::Removed { subject, result } => self.removed(&subject, result),
             Input::Due { marks } => self.due(marks),
             Input::Nudged { nudges } => self.nudged(nudges),
             Input::Flushed { shown, durable } => self.flushed(&shown, durable),

@@ -177,12 +177,16 @@ pub(in crate::engine) fn document(
     seq: u64,
 ) -> Option<Document> {
     let (columns, body) = match entity {
+        Entity::Job(job) if job.head.deleted => {
+            let keep_until = deleted_until(job.head.updated_at);
+            (Columns::Deleted { keep_until }, Some(String::new()))
+        }
         Entity::Job(job) => {
             let summary = JobSnapshot::of(job).summary_as_changed();
             (Columns::Job(Box::new(columns(job))), json(&summary))
         }
         Entity::Environment(environment) if environment.deleted => {
-            let keep_until = environment.updated_at.saturating_add(TOMBSTONE_KEPT_MS);
+            let keep_until = deleted_until(environment.updated_at);
             (Columns::Deleted { keep_until }, Some(String::new()))
         }
         Entity::Environment(environment) => {
@@ -192,6 +196,11 @@ pub(in crate::engine) fn document(
     };
     let body: Arc<str> = Arc::from(body?);
     Some(Document { subject: subject.clone(), seq, columns, body })
+}
+
+/// Until when it is remembered that something was deleted at `at`, in the stream and in the view.
+pub(super) fn deleted_until(at: Millis) -> Millis {
+    at.saturating_add(TOMBSTONE_KEPT_MS)
 }
 
 /// One allocation for most documents instead of a few that grow.

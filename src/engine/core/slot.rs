@@ -5,9 +5,10 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::sync::Arc;
 
 use domain::ids::{Epoch, LeaseId, Millis, SubjectId};
-use domain::job::command::JobCommand;
+use domain::job::command::{FirstAnswer, JobCommand};
 
 use crate::engine::core::committer::Round;
 use crate::engine::core::entity::{Entity, EntityEvent, EntityUndo};
@@ -142,6 +143,8 @@ pub(super) struct Slot {
     pub(super) grants_from: Millis,
     /// What is stored cannot be read.
     pub(super) damaged: Option<String>,
+    /// It was deleted, and this is what it still answers.
+    pub(super) deleted: Option<Arc<FirstAnswer>>,
     /// Nudged up to this seq, first noticed then; cleared when the tail was read and the mark is right.
     pub(super) nudged: Option<(u64, Millis)>,
     /// A guest's state was read before something of what waits came: the tail is read before that is decided.
@@ -174,6 +177,7 @@ impl Slot {
             asks: Vec::new(),
             grants_from: now,
             damaged: None,
+            deleted: None,
             nudged: None,
             stale: false,
             fresh: false,
@@ -188,6 +192,12 @@ impl Slot {
     /// What waits can be decided now, on top of what was decided in this turn.
     pub(super) fn may_decide(&self) -> bool {
         self.in_flight.is_none() && self.phase == Phase::Ready
+    }
+
+    /// Its last event was its deletion, or only the tombstone is left.
+    pub(super) fn is_deleted(&self) -> bool {
+        let job = self.entity.as_ref().and_then(Entity::job);
+        self.deleted.is_some() || job.is_some_and(|job| job.head.deleted)
     }
 
     /// Nothing waits and nothing is under way.

@@ -76,7 +76,8 @@ impl Urgency {
         match command {
             Command::Job(JobCommand::Report(_)) => Self::Report,
             Command::Job(JobCommand::Lease(_)) => Self::Lease,
-            Command::Job(JobCommand::Submit(_)) => Self::Submit,
+            // Letting go of old jobs can wait as well as new ones can.
+            Command::Job(JobCommand::Submit(_) | JobCommand::Delete { .. }) => Self::Submit,
             Command::Job(_) | Command::Environment(_) => Self::Cancel,
         }
     }

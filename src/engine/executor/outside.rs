@@ -9,8 +9,9 @@ use domain::ids::{GroupId, Millis, SubjectId};
 use super::{Executor, MARKS_PAGE};
 use crate::engine::core::CoreSettings;
 use crate::engine::core::message::{EngineId, Input, Request, Ticket};
+use crate::engine::deletion;
 use crate::event_store::contract::{
-    AppendItem, Appended, EventStore, EventStoreError, Nudge, StoreResult,
+    AppendItem, Appended, ChainHash, EventStore, EventStoreError, Nudge, StoreResult,
 };
 use crate::telemetry::metrics::{APPEND_DURATION, APPEND_EVENTS};
 use crate::view::contract::{Document, View, ViewResult};
@@ -52,6 +53,22 @@ impl Executor {
                 // Decided here: safe, since the append says who was first.
                 None => Input::NotForwarded { ticket, request },
             })
+        });
+    }
+
+    /// Takes the stream of a deleted job away.
+    pub(super) fn remove(
+        &mut self,
+        subject: SubjectId,
+        seq: u64,
+        chain: ChainHash,
+        keep_until: Millis,
+    ) {
+        let store = Arc::clone(&self.store);
+        self.under_way += 1;
+        self.spawn(async move {
+            let result = deletion::remove(store.as_ref(), &subject, seq, chain, keep_until).await;
+            Some(Input::Removed { subject, result })
         });
     }
 

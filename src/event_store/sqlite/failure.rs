@@ -19,8 +19,14 @@ pub(super) enum Failure {
     Refused,
 }
 
+/// The index of the log could not grow, which on a full disk is all that this can mean; nothing was written.
+const SHARED_INDEX_FULL: i32 = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
+
 /// What a failure inside a write transaction, or of its commit, means.
 pub(super) fn of_write(error: &Error) -> Failure {
+    if matches!(error, Error::SqliteFailure(cause, _) if cause.extended_code == SHARED_INDEX_FULL) {
+        return Failure::Full;
+    }
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => Failure::Full,
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) | None => Failure::Damaged,

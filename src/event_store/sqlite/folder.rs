@@ -191,8 +191,11 @@ pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
 fn record_holder(lock: &mut File) -> io::Result<()> {
     lock.set_len(0)?;
     lock.rewind()?;
-    write!(lock, "{}", std::process::id())?;
-    lock.sync_data()
+    match write!(lock, "{}", std::process::id()).and_then(|()| lock.sync_data()) {
+        // Who holds it is only told, and a full disk must not keep an engine from what may make room.
+        Err(error) if error.kind() == io::ErrorKind::StorageFull => Ok(()),
+        done => done,
+    }
 }
 
 /// The recorded process, as a part of a message. What the file says is checked before it is shown.

@@ -10,6 +10,7 @@ mod folder;
 mod heads;
 mod inspect;
 mod reads;
+mod reserve;
 mod schema;
 mod store;
 mod transaction;

@@ -16,8 +16,9 @@ use tokio::sync::oneshot;
 
 use super::checkpoint::Checkpoints;
 use super::folder::{DataFolder, FolderError};
+use super::reserve::Reserve;
 use super::transaction::Session;
-use super::writer::{Disk, Done, Request, Room, Work, Writer};
+use super::writer::{Done, Request, Room, Work, Writer};
 use super::{failure, reads, schema};
 use crate::environment::{NotRun, Threads};
 use crate::event_store::contract::{
@@ -41,6 +42,8 @@ pub struct Settings {
     pub reserve_bytes: u64,
     /// Below this many free bytes on the folder's disk, only what may use the reserve is appended.
     pub disk_free_min: u64,
+    /// Bytes of a file that is given up when the disk is really full, so that finishing work goes on; 0: none.
+    pub reserve_file_bytes: u64,
     /// Milliseconds of the wall clock at the opening, from which a restored store takes its incarnation; 0: none, the
     /// incarnation grows by one.
     pub opened_at: Millis,
@@ -74,6 +77,8 @@ impl SqliteEventStore {
         let file = folder.events_file();
         let unreadable =
             |reason: String| FolderError::Unreadable { file: file.display().to_string(), reason };
+        let reserve =
+            Reserve::prepare(folder.path(), settings.disk_free_min, settings.reserve_file_bytes);
         let (connection, identity) = schema::open_writer(&file, new_store_id, settings.opened_at)?;
         let room =
             limit_size(&connection, settings).map_err(|error| unreadable(error.to_string()))?;
@@ -91,7 +96,7 @@ impl SqliteEventStore {
             newest_at: Arc::clone(&newest_at),
             checkpoints: Checkpoints::start(&file).map_err(unreadable)?,
             room,
-            disk: Disk { folder: folder.path().to_owned(), free_min: settings.disk_free_min },
+            reserve,
         };
         let (writes, requests) = sync_channel(WRITES_WAITING_MAX);
         let writer = std::thread::Builder::new()

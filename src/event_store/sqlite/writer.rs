@@ -4,10 +4,10 @@
 //! write or fsync nothing is written any more and every answer is `Fatal`.
 //! Absent: a linger timer. The queue that forms during an fsync is the batch.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
 
 use domain::ids::{Millis, SubjectId};
 use rusqlite::Connection;
@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use super::checkpoint::Checkpoints;
 use super::failure::{self, Failure};
+use super::reserve::Reserve;
 use super::transaction::{self, Session};
 use crate::event_store::contract::{
     AppendItem, Appended, EventStoreError, MarkMove, Nudge, Snapshot, StoreResult, Tombstone,
@@ -24,6 +25,9 @@ use crate::event_store::contract::{
 const REQUESTS_MAX: usize = 256;
 /// Bytes of records and payloads after which a transaction takes no further request.
 const BYTES_MAX: usize = 8 * 1_024 * 1_024;
+
+/// While the reserve is not whole, it is looked this often whether there is room again.
+const ROOM_LOOK: Duration = Duration::from_secs(1);
 
 /// What somebody wants written.
 #[derive(Debug)]
@@ -59,23 +63,6 @@ pub(super) struct Room {
     pub(super) ordinary_pages_max: i64,
 }
 
-/// The disk that the folder lies on.
-#[derive(Debug)]
-pub(super) struct Disk {
-    pub(super) folder: PathBuf,
-    /// Below so many free bytes the rest is the reserve.
-    pub(super) free_min: u64,
-}
-
-impl Disk {
-    /// Whether there is more than the reserve. A disk that cannot be asked is not called full: a write will tell.
-    fn has_room(&self) -> bool {
-        let free = rustix::fs::statvfs(&self.folder)
-            .map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
-        self.free_min == 0 || free.map_or(true, |free| free >= self.free_min)
-    }
-}
-
 #[derive(Debug)]
 pub(super) struct Writer {
     pub(super) file: Connection,
@@ -83,14 +70,14 @@ pub(super) struct Writer {
     pub(super) newest_at: Arc<AtomicI64>,
     pub(super) checkpoints: Checkpoints,
     pub(super) room: Option<Room>,
-    pub(super) disk: Disk,
+    pub(super) reserve: Reserve,
 }
 
 impl Writer {
     /// Serves until all senders are gone.
     pub(super) fn run(mut self, requests: &Receiver<Request>) {
         let mut ended: Option<String> = None;
-        while let Ok(first) = requests.recv() {
+        while let Some(first) = self.next(requests) {
             let batch = gather(first, requests);
             if ended.is_none()
                 && let Some(reason) = self.checkpoints.failed()
@@ -107,6 +94,24 @@ impl Writer {
             match self.serve(batch) {
                 Ok(()) => ended = self.checkpoints.after_commit(&self.file, bytes).err(),
                 Err(reason) => ended = Some(reason),
+            }
+        }
+    }
+
+    /// The next request; none when all senders are gone.
+    fn next(&mut self, requests: &Receiver<Request>) -> Option<Request> {
+        loop {
+            if self.reserve.is_whole() {
+                return requests.recv().ok();
+            }
+            let next = requests.recv_timeout(ROOM_LOOK);
+            if !matches!(next, Err(RecvTimeoutError::Disconnected)) {
+                self.reserve.restore();
+            }
+            match next {
+                Ok(request) => return Some(request),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {}
             }
         }
     }
@@ -156,12 +161,12 @@ impl Writer {
     fn alone(&mut self, work: &Work) -> StoreResult<Done> {
         let Work::Append(items) = work else {
             return self
-                .transact(|writer| writer.perform(work))
+                .transact_from_reserve(true, |writer| writer.perform(work))
                 .map_err(|(failure, error)| failure::to_store_error(failure, &error));
         };
         let mut answers = Vec::with_capacity(items.len());
         for item in items {
-            let appended = self.transact(|writer| {
+            let appended = self.transact_from_reserve(item.may_use_reserve, |writer| {
                 let ordinary = writer.room_for_ordinary()?;
                 writer.append(item, ordinary)
             });
@@ -177,6 +182,17 @@ impl Writer {
             });
         }
         Ok(Done::Appended(answers))
+    }
+
+    /// As `transact`; when there is no room, and `act` may use the reserve, it is tried again with the reserve's.
+    fn transact_from_reserve<T>(
+        &mut self,
+        may_use: bool,
+        act: impl Fn(&mut Self) -> rusqlite::Result<T>,
+    ) -> Result<T, (Failure, rusqlite::Error)> {
+        let done = self.transact(&act);
+        let full = matches!(done, Err((Failure::Full, _)));
+        if full && may_use && self.reserve.give_up() { self.transact(&act) } else { done }
     }
 
     /// Runs `act` in a transaction and commits it; afterwards either all of it is durable or none of it is there.
@@ -252,7 +268,7 @@ impl Writer {
 
     /// Whether an append that may not use the reserve has room.
     fn room_for_ordinary(&self) -> rusqlite::Result<bool> {
-        if !self.disk.has_room() {
+        if !self.reserve.has_room() {
             return Ok(false);
         }
         let Some(room) = self.room else { return Ok(true) };

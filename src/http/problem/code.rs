@@ -52,6 +52,8 @@ codes! {
     NodeNotFound "node_not_found" NOT_FOUND "The job has no such node";
     /// No such environment in this namespace.
     EnvironmentNotFound "environment_not_found" NOT_FOUND "There is no such environment";
+    /// Retention let go of it.
+    JobDeleted "job_deleted" GONE "The job is deleted";
     /// The path exists, the method does not.
     MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "The method is not allowed here";
     /// The name is taken.
@@ -135,6 +137,7 @@ impl Code {
             | Self::CrossSite
             | Self::UnknownRoute
             | Self::JobNotFound
+            | Self::JobDeleted
             | Self::NodeNotFound
             | Self::EnvironmentNotFound
             | Self::MethodNotAllowed

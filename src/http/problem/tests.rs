@@ -34,6 +34,7 @@ fn node_state() -> Refusal {
 #[test]
 fn every_refusal_has_its_status_and_code() {
     let table = [
+        (Refusal::JobDeleted, 410, "job_deleted"),
         (Refusal::JobNotFound, 404, "job_not_found"),
         (Refusal::NodeNotFound, 404, "node_not_found"),
         (Refusal::EnvironmentNotFound, 404, "environment_not_found"),
@@ -83,7 +84,7 @@ fn every_other_code_has_its_status() {
     for (word, status) in table {
         assert_eq!(Code::parse(word).map(|code| code.status().as_u16()), Some(status), "{word}");
     }
-    assert_eq!(Code::ALL.len(), table.len() + 14, "every code is in one of the two tables");
+    assert_eq!(Code::ALL.len(), table.len() + 15, "every code is in one of the two tables");
 }
 
 #[test]

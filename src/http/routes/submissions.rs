@@ -3,11 +3,12 @@
 
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use domain::job::event::CommandMark;
 
+use crate::engine::submissions::Made;
 use crate::http::commands::by_client;
-use crate::http::extract::headers::{Caller, IdempotencyKey};
+use crate::http::extract::headers::{Caller, IdempotencyKey, entity_tag};
 use crate::http::extract::json::{self, ValidJson};
 use crate::http::idempotency;
 use crate::http::problem::{Code, Problem};
@@ -53,9 +54,14 @@ pub async fn create(
     let mark = idempotency::mark(ONE, &key, &body.text);
     let request = job_request(&api, &caller, mark, body.value)?;
     let changed = api.scheduler().schedule_job(&caller.namespace, request).await?;
-    let job = changed.subject;
-    let mut response = jobs::as_changed(&api, StatusCode::CREATED, &job).await?;
-    if let Ok(location) = HeaderValue::try_from(format!("/api/v1/jobs/{}", job.id)) {
+    let id = changed.subject.id();
+    let mut response = match changed.subject {
+        Made::Job(job) => jobs::as_changed(&api, StatusCode::CREATED, &job).await?,
+        Made::Deleted(first) => {
+            ([(header::ETAG, entity_tag(1))], json(StatusCode::CREATED, &first.job)).into_response()
+        }
+    };
+    if let Ok(location) = HeaderValue::try_from(format!("/api/v1/jobs/{id}")) {
         response.headers_mut().insert(header::LOCATION, location);
     }
     Ok(response)
@@ -94,7 +100,7 @@ pub async fn create_many(
     // One answer for each submission, in their order; the refused ones stand between them.
     let mut answers = api.scheduler().schedule_jobs(&caller.namespace, requests).await?.into_iter();
     let mut answered = |position: usize| match answers.next() {
-        Some(Ok(changed)) => Ok(changed.subject.id.to_string()),
+        Some(Ok(changed)) => Ok(changed.subject.id().to_string()),
         Some(Err(error)) => Err(Problem::from(error).below(&format!("/jobs/{position}"))),
         None => Err(Problem::new(Code::InternalError, "a submission got no answer")),
     };

@@ -16,6 +16,7 @@ use domain::job::summary::JobSnapshot;
 use super::lifecycle::{Need, OperationError, Operations, Service, Ticks, Verdict};
 use crate::engine::core::message::Caller;
 use crate::engine::handle::{Changed, Engine, EngineError};
+use crate::engine::submissions::Made;
 use crate::environment::Surroundings;
 
 pub use self::submission::{JobRequest, SubmissionBounds};
@@ -62,7 +63,7 @@ impl JobScheduler {
         &self,
         namespace: &Namespace,
         request: JobRequest,
-    ) -> Result<Changed<JobSnapshot>, SchedulerError> {
+    ) -> Result<Changed<Made>, SchedulerError> {
         let correlation = correlation_of(&request.caller);
         let work = async {
             let (submission, caller) = self.submission(namespace, request).await?;
@@ -79,7 +80,7 @@ impl JobScheduler {
         &self,
         namespace: &Namespace,
         requests: Vec<JobRequest>,
-    ) -> Result<Vec<Result<Changed<JobSnapshot>, EngineError>>, SchedulerError> {
+    ) -> Result<Vec<Result<Changed<Made>, EngineError>>, SchedulerError> {
         let correlation = requests.first().map(|one| correlation_of(&one.caller));
         let work = async {
             let mut answers = Vec::with_capacity(requests.len());

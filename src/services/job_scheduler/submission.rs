@@ -55,7 +55,10 @@ impl JobScheduler {
         if let Err(errors) = self.environment_fits(namespace, &spec).await? {
             // What was answered before is answered again, whatever became of the environment.
             let known = match keyed {
-                Some(id) => self.engine.job(namespace, id).await.is_ok(),
+                Some(id) => matches!(
+                    self.engine.job(namespace, id).await,
+                    Ok(_) | Err(EngineError::Refused(Refusal::JobDeleted))
+                ),
                 None => false,
             };
             if !known {

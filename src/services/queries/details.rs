@@ -49,7 +49,7 @@ impl Details {
     /// Looks at a job as it is now.
     ///
     /// # Errors
-    /// `JobNotFound`, and what keeps the store from answering.
+    /// `JobNotFound`, `JobDeleted`, and what keeps the store from answering.
     pub(super) async fn with<T>(
         &self,
         namespace: &Namespace,
@@ -59,25 +59,29 @@ impl Details {
         let subject = SubjectId::job(namespace.clone(), job);
         let shared = self.entry(&subject);
         let mut detail = shared.lock().await;
-        if let Err(error) = self.catch_up(&subject, &mut detail).await {
-            *detail = None;
+        let deleted = match self.catch_up(&subject, &mut detail).await {
+            Ok(deleted) => deleted,
+            Err(error) => {
+                *detail = None;
+                self.forget(&subject);
+                return Err(error);
+            }
+        };
+        let Some(known) = detail.as_ref().filter(|_| !deleted) else {
             self.forget(&subject);
-            return Err(error);
-        }
-        let Some(known) = detail.as_ref() else {
-            self.forget(&subject);
-            return Err(Refusal::JobNotFound.into());
+            let refusal = if deleted { Refusal::JobDeleted } else { Refusal::JobNotFound };
+            return Err(refusal.into());
         };
         self.weigh(&subject, known.bytes());
         Ok(look(known))
     }
 
-    /// Reads the stream's tail, a bounded part at a time.
+    /// Reads the stream's tail, a bounded part at a time. Answers whether the job is deleted.
     async fn catch_up(
         &self,
         subject: &SubjectId,
         detail: &mut Option<JobDetail>,
-    ) -> Result<(), EngineError> {
+    ) -> Result<bool, EngineError> {
         loop {
             let (after, chain) = detail.as_ref().map_or_else(
                 || (0, domain::history::genesis(subject)),
@@ -113,7 +117,8 @@ impl Details {
                 known.mark();
             }
             if end.complete || end.deleted {
-                return Ok(());
+                let job = detail.as_ref().map(|known| &known.state);
+                return Ok(end.deleted || job.is_some_and(|job| job.head.deleted));
             }
         }
     }

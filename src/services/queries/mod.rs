@@ -132,6 +132,7 @@ impl Queries {
 fn of_view(error: ViewError) -> EngineError {
     match error {
         ViewError::Unavailable(_) => EngineError::Unavailable,
+        ViewError::Full => EngineError::Full,
         ViewError::Damaged(reason) => EngineError::Damaged(reason),
     }
 }

@@ -57,8 +57,15 @@ pub(super) const CONTENTS: [&str; 4] = ["jobs", "tags", "named", "deleted"];
 
 /// What SQLite's errors mean to the engine.
 pub(super) fn view_error(error: &rusqlite::Error) -> ViewError {
-    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, SystemIoFailure};
+    use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase, SystemIoFailure};
+    // The index of the log could not grow: on a full disk.
+    const SHARED_INDEX_FULL: i32 = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
+    if matches!(error, rusqlite::Error::SqliteFailure(cause, _) if cause.extended_code == SHARED_INDEX_FULL)
+    {
+        return ViewError::Full;
+    }
     match error.sqlite_error_code() {
+        Some(DiskFull) => ViewError::Full,
         // After a failed write nobody knows what the file holds; it can be rebuilt.
         Some(DatabaseCorrupt | NotADatabase | SystemIoFailure) | None => {
             ViewError::Damaged(error.to_string())
@@ -81,7 +88,7 @@ pub(super) fn open_writer(file: &Path) -> ViewResult<Connection> {
                 set_aside(file)?;
                 fresh(file)
             }
-            unavailable @ ViewError::Unavailable(_) => Err(unavailable),
+            other @ (ViewError::Unavailable(_) | ViewError::Full) => Err(other),
         },
     }
 }

@@ -7,6 +7,7 @@ mod jobs;
 mod leases;
 mod lists;
 mod overload;
+mod retention;
 mod service;
 mod surroundings;
 mod times;

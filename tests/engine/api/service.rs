@@ -7,10 +7,13 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use domain::ids::{JobId, Namespace, SubjectId};
 use orrery::config::Settings;
 use orrery::engine::core::CoreSettings;
 use orrery::engine::executor;
+use orrery::engine::handle::Engine;
 use orrery::environment::{SimulatedClock, Surroundings};
+use orrery::event_store::contract::EventStore as _;
 use orrery::event_store::memory::MemoryEventStore;
 use orrery::http::problem::PROBLEM_JSON;
 use orrery::http::router::router;
@@ -31,6 +34,7 @@ pub(super) struct Service {
     pub(super) router: Router,
     pub(super) clock: SimulatedClock,
     pub(super) store: Arc<MemoryEventStore>,
+    pub(super) engine: Engine,
 }
 
 /// An answer, read whole.
@@ -100,6 +104,7 @@ impl Service {
             queue_timeout: settings.engine.default_queue_timeout,
         };
         let host = Host::builder().build(settings.services.clone(), outside.clone());
+        let kept = engine.clone();
         let api = Api::new(Parts {
             scheduler: JobScheduler::new(engine.clone(), outside.clone(), operations, bounds),
             queries: Queries::new(engine.clone(), outside.clock.clone()),
@@ -110,7 +115,7 @@ impl Service {
             ready: Box::new(Vec::new),
             settings: ApiSettings::from(&settings),
         });
-        Self { router: router(api), clock, store }
+        Self { router: router(api), clock, store, engine: kept }
     }
 
     pub(super) async fn send(&self, request: Request<Body>) -> Answer {
@@ -143,6 +148,30 @@ impl Service {
     pub(super) async fn job(&self, body: &Value) -> String {
         let job = self.post("/api/v1/jobs", body).await.ok(201);
         job["id"].as_str().expect("a job has an id").to_owned()
+    }
+
+    /// Time goes on, and the engine with it.
+    pub(super) async fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+            self.clock.advance(Duration::from_millis(1));
+        }
+    }
+
+    /// Time goes on until only the tombstone of a job is left.
+    pub(super) async fn until_removed(&self, job: &str) {
+        let id = JobId::parse(job).expect("a job id");
+        let subject = SubjectId::job(Namespace::default_namespace(), id);
+        for _ in 0..10_000 {
+            let part = self.store.read(&subject, 1, 1).await.expect("a store");
+            if part.tombstone.is_some() {
+                return;
+            }
+            tokio::task::yield_now().await;
+            self.clock.advance(Duration::from_millis(1));
+        }
+        panic!("{job} stays");
     }
 
     /// A list once the view shows what was stored before: time goes on until then.

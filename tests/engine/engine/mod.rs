@@ -6,6 +6,7 @@ mod environments;
 mod leases;
 mod overload;
 mod parking;
+mod retention;
 mod runs;
 mod showing;
 mod two_engines;

@@ -91,3 +91,37 @@ fn a_cancelled_job_ends_when_its_attempts_do() {
     assert!(!recorded(&lab.complete(0, &held[0])));
     lab.check_at_rest();
 }
+
+#[test]
+fn ten_thousand_jobs_that_wait_for_far_things_leave_memory_and_are_found_when_due() {
+    const JOBS: u128 = 10_000;
+    const FAR_MS: i64 = 180_000;
+    let mut lab = Lab::new();
+    for number in 1..=JOBS {
+        let mut later = single();
+        // Two kinds of far things: a time, and a person.
+        if number % 10 == 0 {
+            later.start = Start::Manual;
+        } else {
+            later.scheduled_at = Some(jobs::START + FAR_MS);
+        }
+        lab.submit(0, number, later);
+        lab.subjects.clear();
+        // Time to be shown: only then may they leave.
+        if number % 1_000 == 0 {
+            lab.advance(2_000);
+            let kept = lab.core_of(0).counts().subjects;
+            assert!(kept < 1_000, "{kept} jobs in memory after {number}");
+        }
+    }
+    lab.advance(2_000);
+    assert_eq!(lab.core_of(0).counts().subjects, 0);
+    lab.advance(FAR_MS / 2);
+    assert_eq!(lab.core_of(0).counts().subjects, 0, "nobody is loaded before it is time");
+    lab.advance(jobs::START + FAR_MS - lab.now + 1);
+    assert_eq!(lab.core_of(0).counts().ready, 9_000, "each is offered in time");
+    assert_eq!(lab.core_of(0).counts().subjects, 9_000);
+    assert_eq!(lab.work(0), 9_000);
+    lab.advance(10_000);
+    assert_eq!(lab.core_of(0).counts().subjects, 0, "and leaves again when it is over");
+}

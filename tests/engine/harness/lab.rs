@@ -22,7 +22,7 @@ use orrery::engine::core::message::{
     Caller, Command, Granted, Input, LeaseRequest, Output, Request, Response, Shown, Ticket,
 };
 use orrery::engine::core::{Core, CoreSettings};
-use orrery::engine::loader;
+use orrery::engine::{deletion, loader};
 use orrery::event_store::contract::EventStore;
 use orrery::event_store::memory::MemoryEventStore;
 use orrery::view::contract::View;
@@ -70,6 +70,10 @@ pub(crate) fn carry(store: &MemoryEventStore, view: &MemoryView, output: Output)
             let shown = documents.iter().map(|d| (d.subject.clone(), d.seq)).collect();
             let durable = wait(view.flush(documents)).is_ok() && wait(view.sync()).is_ok();
             Input::Flushed { shown, durable }
+        }
+        Output::Remove { subject, seq, chain, keep_until } => {
+            let result = wait(deletion::remove(store, &subject, seq, chain, keep_until));
+            Input::Removed { subject, result }
         }
         Output::ClearNudges { nudges } => {
             drop(wait(store.clear_nudges(nudges)));

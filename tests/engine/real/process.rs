@@ -93,6 +93,20 @@ impl EngineProcess {
         (status, answer.json().await.unwrap_or(Value::Null))
     }
 
+    /// Submits a job until it is taken.
+    pub(super) async fn until_submitted(&self, job: &Value) {
+        let mut last = Value::Null;
+        for _ in 0..ASKED_MAX {
+            let (status, answer) = self.post("/api/v1/jobs", job, None).await;
+            if status == 201 {
+                return;
+            }
+            last = answer;
+            pause().await;
+        }
+        panic!("the job was not taken: {last}");
+    }
+
     /// Gets JSON; none while the engine does not answer with success.
     pub(super) async fn get(&self, path: &str) -> Option<Value> {
         let answer = self.client.get(format!("{}{path}", self.url())).send().await.ok()?;

@@ -185,6 +185,7 @@ impl World {
             Output::Load { .. }
             | Output::LoadTail { .. }
             | Output::MoveMarks { .. }
+            | Output::Remove { .. }
             | Output::ClearNudges { .. }
             | Output::Snapshot { .. }
             | Output::Flush { .. } => {
@@ -248,6 +249,7 @@ fn subjects_of(input: &Input) -> Vec<domain::ids::SubjectId> {
         | Input::Request { .. }
         | Input::Gone { .. }
         | Input::MarksMoved { .. }
+        | Input::Removed { .. }
         | Input::Due { .. }
         | Input::Nudged { .. }
         | Input::Flushed { .. }

@@ -162,7 +162,7 @@ async fn a_full_store_refuses_what_may_wait_and_serves_on() {
         file_bytes_max: Some(1_024 * 1_024),
         reserve_bytes: 512 * 1_024,
         disk_free_min: 0,
-        opened_at: 0,
+        ..Settings::default()
     };
     let store = try_store_in(folder.path(), limits).expect("a store");
     let submit = |subject: u128| {

@@ -93,5 +93,6 @@ fn blank_head(submitted: &Submitted, at: Millis, counts: [u32; 12]) -> JobHead {
         first_error: None,
         output: None,
         error: None,
+        deleted: false,
     }
 }

@@ -2,6 +2,7 @@
 //! collects the transitions and what follows from them. Nothing here reads a clock, draws or changes a state.
 
 mod admission;
+mod deletion;
 mod draft;
 mod ending;
 mod failure;
@@ -17,6 +18,8 @@ use crate::job::event::JobEvent;
 use crate::job::state::JobState;
 use crate::payload::PayloadBytes;
 use crate::refusal::Refusal;
+
+pub use self::deletion::after_deletion;
 
 /// What a command comes to.
 #[derive(Debug)]
@@ -56,6 +59,7 @@ pub fn create(command: &JobCommand, context: &Context) -> Result<Decision, Refus
         | JobCommand::Resume { .. }
         | JobCommand::Cancel { .. }
         | JobCommand::Patch(_)
+        | JobCommand::Delete { .. }
         | JobCommand::TakeGrant { .. } => Err(Refusal::JobNotFound),
     }
 }
@@ -66,6 +70,9 @@ pub fn decide(
     command: &JobCommand,
     context: &Context,
 ) -> Result<Decision, Refusal> {
+    if state.head.deleted && !matches!(command, JobCommand::Submit(_)) {
+        return deletion::refused(command).map(Decision::unchanged);
+    }
     if let Some(decision) = answered_before(state, context)? {
         return Ok(decision);
     }
@@ -96,6 +103,9 @@ pub fn decide(
         JobCommand::Report(report) => report::report(state, report, context),
         JobCommand::ExpireLease { node, epoch } => {
             Ok(failure::expire_lease(state, *node, *epoch, context))
+        }
+        JobCommand::Delete { unchanged_since } => {
+            deletion::delete(state, *unchanged_since, context)
         }
         JobCommand::Wake { nodes } => Ok(wake::wake(state, nodes, context)),
     }

@@ -87,6 +87,9 @@ impl Checker {
                 }
                 Ok(())
             }
+            Answer::AsFirst(_) => {
+                Err("invariant 28: a job is deleted that nobody let go of".to_owned())
+            }
             Answer::Recorded | Answer::RecordedBefore => {
                 let Asked::Report { lease, hash, .. } = &call.asked else {
                     return Err("invariant 4: recorded what nobody reported".to_owned());

@@ -68,6 +68,7 @@ impl JobStory {
             JobFact::Paused { .. } if self.ending.is_some() => {
                 Err("invariant 3: paused while ending".to_owned())
             }
+            JobFact::Deleted => Err("invariant 28: deleted, and nobody let go of it".to_owned()),
             JobFact::Submitted(_) | JobFact::Paused { .. } => Ok(()),
             JobFact::Resumed => self.resumes(at),
             JobFact::Patched(patch) => {

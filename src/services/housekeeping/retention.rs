@@ -1,0 +1,186 @@
+//! Letting go of jobs that are over: by age, and by count, the longest unchanged first. A pass walks through all
+//! streams, a page a step, looks each up in the view, and asks those that seem old enough to go; a job that was taken
+//! up again refuses.
+//! Always holds: a pass costs as much memory for a million jobs as for ten thousand; whole jobs go, never parts.
+//! Absent: a list of finished jobs. Nothing has to be kept right for the sake of letting go.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use domain::ids::{GroupId, Millis, SubjectId, SubjectKind};
+use domain::job::status::JobStatus;
+
+use crate::engine::handle::{Engine, EngineError};
+use crate::services::lifecycle::{Tick, TickReport};
+use crate::telemetry::metrics::{FINISHED_JOBS, JOBS_DELETED};
+use crate::view::contract::Columns;
+
+/// Streams looked up in one step: 200 every 100 ms are a few per cent of a core while a pass goes on.
+const LOOKED_MAX: usize = 200;
+/// Jobs asked to go in one step.
+const ASKED_MAX: usize = 100;
+/// The oldest jobs that a pass remembers, so that those too many can be let go of at its end.
+const OLDEST_MAX: usize = 10_000;
+/// Between two steps of a pass, milliseconds.
+const STEP_MS: Millis = 100;
+
+/// What of jobs that are over is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Keep {
+    /// For so long after their last change; none: for ever.
+    pub age: Option<Duration>,
+    /// So many; none: any number.
+    pub jobs: Option<u64>,
+    /// Between two passes.
+    pub every: Duration,
+}
+
+/// The tick `retention`.
+#[derive(Debug)]
+pub struct Retention {
+    engine: Engine,
+    keep: Keep,
+    pass: Mutex<Pass>,
+}
+
+/// Where a pass is.
+#[derive(Debug, Default)]
+struct Pass {
+    group: u8,
+    after: Option<SubjectId>,
+    finished: u64,
+    /// By when they changed last.
+    oldest: BTreeSet<(Millis, SubjectId)>,
+    /// Too many, to be asked; the walk is over then.
+    too_many: Vec<(Millis, SubjectId)>,
+}
+
+impl Retention {
+    /// Of this engine's jobs.
+    pub fn new(engine: Engine, keep: Keep) -> Self {
+        Self { engine, keep, pass: Mutex::default() }
+    }
+
+    /// One step. Answers how many jobs it let go of, and whether the pass is over.
+    ///
+    /// # Errors
+    /// What keeps store or engine from answering; the pass begins again then.
+    pub async fn step(&self, now: Millis) -> Result<(u64, bool), EngineError> {
+        let mut pass =
+            std::mem::take(&mut *self.pass.lock().unwrap_or_else(PoisonError::into_inner));
+        let (gone, over) = if pass.too_many.is_empty() {
+            self.walk(&mut pass, now).await?
+        } else {
+            self.let_go_of_too_many(&mut pass).await?
+        };
+        if over {
+            metrics::gauge!(FINISHED_JOBS).set(as_gauge(pass.finished));
+            return Ok((gone, over));
+        }
+        *self.pass.lock().unwrap_or_else(PoisonError::into_inner) = pass;
+        Ok((gone, over))
+    }
+
+    async fn walk(&self, pass: &mut Pass, now: Millis) -> Result<(u64, bool), EngineError> {
+        let Some(group) = GroupId::all().nth(usize::from(pass.group)) else {
+            return Ok((0, self.count_too_many(pass)));
+        };
+        let found = self.engine.subjects(group, pass.after.clone(), LOOKED_MAX).await?;
+        let (mut gone, mut asked, mut looked) = (0, 0, 0);
+        for subject in &found {
+            if asked == ASKED_MAX {
+                break;
+            }
+            looked += 1;
+            let Some(changed_at) = self.finished(subject).await? else { continue };
+            let too_old = self.keep.age.map(|age| now.saturating_sub(millis(age)));
+            if too_old.is_some_and(|at| changed_at <= at) {
+                asked += 1;
+                if self.engine.delete(subject, changed_at).await? {
+                    gone += 1;
+                    continue;
+                }
+            }
+            pass.finished += 1;
+            if self.keep.jobs.is_some() {
+                pass.oldest.insert((changed_at, subject.clone()));
+                if pass.oldest.len() > OLDEST_MAX {
+                    pass.oldest.pop_last();
+                }
+            }
+        }
+        metrics::counter!(JOBS_DELETED, "reason" => "age").increment(gone);
+        if looked == found.len() && found.len() < LOOKED_MAX {
+            pass.group += 1;
+            pass.after = None;
+        } else {
+            pass.after = found.get(looked.saturating_sub(1)).cloned();
+        }
+        Ok((gone, false))
+    }
+
+    /// The walk is over. Answers whether the pass is.
+    fn count_too_many(&self, pass: &mut Pass) -> bool {
+        let most = self.keep.jobs.unwrap_or(u64::MAX);
+        let beyond = usize::try_from(pass.finished.saturating_sub(most)).unwrap_or(usize::MAX);
+        // The oldest last, so that they are taken from the end.
+        pass.too_many = std::mem::take(&mut pass.oldest).into_iter().take(beyond).rev().collect();
+        pass.too_many.is_empty()
+    }
+
+    async fn let_go_of_too_many(&self, pass: &mut Pass) -> Result<(u64, bool), EngineError> {
+        let mut gone = 0;
+        for _ in 0..ASKED_MAX {
+            let Some((changed_at, subject)) = pass.too_many.last() else { break };
+            gone += u64::from(self.engine.delete(subject, *changed_at).await?);
+            pass.too_many.pop();
+        }
+        pass.finished = pass.finished.saturating_sub(gone);
+        metrics::counter!(JOBS_DELETED, "reason" => "count").increment(gone);
+        Ok((gone, pass.too_many.is_empty()))
+    }
+
+    /// When a job that is over, as the view has it, changed last.
+    async fn finished(&self, subject: &SubjectId) -> Result<Option<Millis>, EngineError> {
+        if subject.kind != SubjectKind::Job {
+            return Ok(None);
+        }
+        let document = self.engine.view().get(subject).await;
+        let document = document.map_err(|_| EngineError::Unavailable)?;
+        Ok(document.and_then(|document| match document.columns {
+            Columns::Job(job) => JobStatus::parse(job.status)
+                .filter(|status| status.is_over())
+                .map(|_| job.updated_at),
+            Columns::Named { .. } | Columns::Deleted { .. } => None,
+        }))
+    }
+}
+
+impl Tick for Retention {
+    fn name(&self) -> &'static str {
+        "retention"
+    }
+
+    async fn tick(&self, now: Millis) -> TickReport {
+        if self.keep.age.is_none() && self.keep.jobs.is_none() {
+            return TickReport::idle();
+        }
+        match self.step(now).await {
+            Ok((gone, over)) => {
+                let wait = if over { millis(self.keep.every) } else { STEP_MS };
+                TickReport::did(gone, Some(now.saturating_add(wait)))
+            }
+            Err(error) => TickReport::failed(error),
+        }
+    }
+}
+
+fn millis(duration: Duration) -> Millis {
+    Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge needs no more than 53 bits")]
+fn as_gauge(count: u64) -> f64 {
+    count as f64
+}
