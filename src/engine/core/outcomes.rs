@@ -19,6 +19,8 @@ use crate::event_store::contract::{Appended, EventStoreError, Nudge, Snapshot};
 const TRIES_MAX: u8 = 16;
 /// An append of unknown outcome is written again after so long.
 const AGAIN_MS: Millis = 250;
+/// No append is sent so long after it was built: tombstones stay a day, and what is let go of by then stays gone.
+const BUILT_MAX_MS: Millis = 3_600_000;
 
 impl Core {
     pub(super) fn appended(
@@ -232,6 +234,10 @@ impl Core {
             let Some(in_flight) = slot.in_flight.as_mut() else { continue };
             in_flight.again_at = None;
             let record = &in_flight.item.record;
+            if self.now.saturating_sub(record.at) > BUILT_MAX_MS {
+                self.give_up(ix);
+                continue;
+            }
             if slot.guest {
                 let seq = record.first - 1 + u64::from(record.count);
                 nudges.push(Nudge { subject: slot.subject.clone(), seq });
@@ -251,6 +257,21 @@ impl Core {
             self.pace.sent(self.now);
             self.outputs.push_back(Output::Append { nudges, items });
         }
+    }
+
+    /// An append of unknown outcome that is too old to be sent again: whether it is there, the stream says. Who asked was
+    /// told that nobody knows; what the clock asked for is asked again.
+    fn give_up(&mut self, ix: u32) {
+        let Some(mut slot) = self.slots.take(ix) else { return };
+        if let Some(in_flight) = slot.in_flight.take() {
+            self.take_back(ix, &mut slot, in_flight.undo, &in_flight.events);
+            self.prolong_leases(&mut slot);
+            for outcome in in_flight.outcomes {
+                self.refuse(ix, &mut slot, &outcome.waiting, &Failure::Unavailable);
+            }
+        }
+        self.catch_up(&mut slot);
+        self.slots.put(ix, slot);
     }
 
     /// Takes a slot back to its committed state, with what it offers.

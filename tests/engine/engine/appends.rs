@@ -8,7 +8,7 @@ use domain::job::status::JobStatus;
 use domain::payload::Hash;
 use domain::refusal::Refusal;
 use orrery::engine::core::message::{Caller, Command, Failure, Request, Response};
-use orrery::event_store::memory::AppendFault;
+use orrery::event_store::memory::{AppendFault, Faults};
 
 use crate::harness::history;
 use crate::harness::jobs::{diamond, fan, single, wish};
@@ -166,7 +166,7 @@ fn a_keyed_submission_is_answered_once_also_after_restart_and_retirement() {
 fn a_store_that_misbehaves_at_random_changes_nothing_but_the_pace() {
     for seed in 1..=20 {
         let mut lab = Lab::new();
-        lab.store.set_faults(orrery::event_store::memory::Faults {
+        lab.store.set_faults(Faults {
             seed,
             append_fails_per_mille: 150,
             append_reply_lost_per_mille: 150,
@@ -191,7 +191,7 @@ fn a_store_that_misbehaves_at_random_changes_nothing_but_the_pace() {
                 lab.restart(0);
             }
         }
-        lab.store.set_faults(orrery::event_store::memory::Faults::default());
+        lab.store.set_faults(Faults::default());
         lab.advance(120_000);
         for _ in 0..5 {
             lab.work(0);
@@ -220,4 +220,27 @@ fn a_command_to_what_does_not_exist_is_refused() {
     let request = Request::Command { subject: job, command, caller: Caller::engine() };
     assert!(matches!(lab.ask(0, request), Response::Refused(Refusal::JobNotFound)));
     assert_eq!(lab.core_of(0).counts().subjects, 0);
+}
+
+#[test]
+fn no_append_is_sent_an_hour_after_it_was_built() {
+    const HOUR_MS: i64 = 3_600_000;
+    let mut lab = Lab::new();
+    let job = lab.submit(0, 1, diamond());
+    // Nobody knows for hours, and nothing lands.
+    lab.store.lay_down(std::iter::repeat_n(AppendFault::UnknownBefore, 100_000));
+    let answer = lab.command(0, &job, JobCommand::Pause { reason: None });
+    assert!(matches!(answer, Response::Failed(Failure::OutcomeUnknown)), "{answer:?}");
+    lab.advance(HOUR_MS - 10_000);
+    let before = lab.store.appends();
+    lab.advance(1_000);
+    assert!(lab.store.appends() > before, "it is written again and again");
+    lab.advance(10_000);
+    let given_up = lab.store.appends();
+    lab.advance(10_000);
+    assert_eq!(lab.store.appends(), given_up, "and then never more");
+    lab.store.set_faults(Faults::default());
+    assert_eq!(lab.work(0), 4, "the job goes on as if nobody had asked");
+    assert_eq!(lab.status(&job), JobStatus::Completed);
+    lab.check_at_rest();
 }

@@ -6,9 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use orrery::event_store::contract::{Appended, EventStore, EventStoreError};
-use orrery::event_store::sqlite::{DataFolder, FolderError, Settings, SqliteEventStore};
+use orrery::event_store::sqlite::{
+    DataFolder, FolderError, Inspection, Settings, SqliteEventStore,
+};
 
-use super::samples::{NOW, append, fill, item, item_of, job, record};
+use super::samples::{NOW, append, fill, item, item_of, job, payload, record};
 
 /// The store in a folder, made when it is missing.
 pub(crate) fn store_in(folder: &Path) -> SqliteEventStore {
@@ -237,4 +239,37 @@ async fn a_damaged_page_is_named_and_never_a_panic() {
         );
     }
     assert!(refused > 0 && damaged > 0 && unharmed > 0, "{refused} {damaged} {unharmed}");
+}
+
+#[tokio::test]
+async fn no_cut_leaves_a_payload_without_the_record_that_names_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = store_in(folder.path());
+    for first in 1..=30 {
+        let mut named = item(&job(1), first);
+        named.payloads.push(payload(&format!("{first} {}", "x".repeat(3_000))));
+        assert_eq!(append(&store, named).await, Appended::Committed);
+    }
+    let mut conflicting = item(&job(1), 7);
+    conflicting.record.nonce = 1;
+    conflicting.payloads.push(payload("of nobody"));
+    assert_eq!(append(&store, conflicting).await, Appended::Conflict);
+    let wal = fs::read(folder.path().join("events.db-wal")).expect("a log of writes");
+    let main = fs::read(folder.path().join("events.db")).expect("a file");
+    drop(store);
+    for kept in (0..=wal.len()).rev().step_by(wal.len() / 40) {
+        let copy = tempfile::tempdir().expect("a folder");
+        fs::write(copy.path().join("events.db"), &main).expect("written");
+        fs::write(copy.path().join("events.db-wal"), &wal[..kept]).expect("written");
+        let folder = Arc::new(DataFolder::open(copy.path()).expect("the folder"));
+        let Ok(store) = SqliteEventStore::open(Arc::clone(&folder), "store-a", Settings::default())
+        else {
+            panic!("cut at {kept}");
+        };
+        let records = store.read(&job(1), 1, usize::MAX).await.expect("a part").records;
+        let payloads = Inspection::open(&folder).expect("a look").payloads_of(&job(1));
+        let payloads = payloads.expect("payloads");
+        assert_eq!(payloads.len(), records.len(), "cut at {kept}");
+        assert!(payloads.iter().all(|kept| kept.intact));
+    }
 }
