@@ -64,6 +64,8 @@ pub struct ServerSettings {
     /// For a client to go on taking its answer.
     #[serde(rename = "write_timeout_ms", deserialize_with = "ms")]
     pub write_timeout: Duration,
+    /// Submissions worked on at once.
+    pub submissions_max: usize,
     /// Bytes of request bodies held at once.
     pub bodies_max_bytes: usize,
     /// Between "not ready" and "no new connections" at shutdown.

@@ -1,22 +1,75 @@
-//! Who is let in, before anything of the body is read: by how urgent the route is, what the engine refuses now, and how
-//! many bytes of bodies are held already.
+//! Who is let in, before anything of the body is read: by how urgent the route is, what the engine refuses now, how
+//! many bytes of bodies are held already, and how many submissions are worked on, so that what finishes work always
+//! finds a processor.
 //! Always holds: a refusal costs no reading and no asking; every route of the API has its urgency (a test holds the
 //! table to the router); health, metrics and documents are never refused. Absent: why something is refused (`engine`).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::problem::{Code, Problem};
 use super::state::Api;
 use crate::engine::core::urgency::Urgency;
+use crate::environment::Clock;
 use crate::telemetry::metrics::HTTP_REFUSED;
 
 /// What is counted for a request beside its body.
 const REQUEST_BYTES: usize = 4 * 1_024;
+
+/// Submissions that may wait for each that is worked on.
+const WAITING_TIMES: usize = 4;
+/// They wait at most so long: who is refused learns it while the word is worth something.
+const WAIT_MAX: Duration = Duration::from_millis(500);
+
+/// Submissions that are worked on at once. A few more wait for their turn, which costs nothing but a place.
+#[derive(Debug)]
+pub struct Submissions {
+    places: Semaphore,
+    waiting: AtomicUsize,
+    waiting_max: usize,
+}
+
+impl Submissions {
+    /// So many at once.
+    pub fn new(max: usize) -> Self {
+        let places = Semaphore::new(max);
+        let waiting_max = max.saturating_mul(WAITING_TIMES);
+        Self { places, waiting: AtomicUsize::new(0), waiting_max }
+    }
+
+    /// A place, at once or soon; none when too many wait for one.
+    async fn place(&self, clock: &dyn Clock) -> Option<SemaphorePermit<'_>> {
+        if let Ok(place) = self.places.try_acquire() {
+            return Some(place);
+        }
+        let waits = Waits(&self.waiting);
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.waiting_max {
+            return None;
+        }
+        let place = tokio::select! {
+            biased;
+            place = self.places.acquire() => place.ok(),
+            () = clock.sleep(WAIT_MAX) => None,
+        };
+        drop(waits);
+        place
+    }
+}
+
+/// One that waits, also when its client goes away.
+struct Waits<'a>(&'a AtomicUsize);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// Bytes of request bodies that are held at once.
 #[derive(Debug, Default)]
@@ -81,6 +134,16 @@ pub(super) async fn admit(State(api): State<Api>, request: Request, next: Next) 
         let detail = "too many bytes of requests are being worked on";
         return refuse(urgency, Problem::new(Code::Overloaded, detail));
     };
+    let _place = match urgency {
+        Urgency::Submit => match api.submissions().place(api.outside().clock.as_ref()).await {
+            Some(place) => Some(place),
+            None => {
+                let detail = "too many submissions are being worked on";
+                return refuse(urgency, Problem::new(Code::Overloaded, detail));
+            }
+        },
+        Urgency::Report | Urgency::Cancel | Urgency::Lease | Urgency::Read => None,
+    };
     next.run(request).await
 }
 
@@ -104,7 +167,10 @@ fn announced(request: &Request, max: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
+    use crate::environment::SimulatedClock;
 
     #[test]
     fn bodies_are_held_up_to_their_bound_and_a_larger_one_alone() {
@@ -118,6 +184,31 @@ mod tests {
         assert!(bodies.hold(1, 100).is_none());
         drop(parts);
         assert_eq!(bodies.held.load(Ordering::Relaxed), 0, "also what was refused is let go of");
+    }
+
+    #[tokio::test]
+    async fn submissions_wait_for_a_place_a_while_and_are_refused_when_too_many_do() {
+        let clock = SimulatedClock::at(0);
+        let submissions = Submissions::new(1);
+        let first = submissions.place(&clock).await;
+        assert!(first.is_some());
+        let mut waiting: Vec<_> =
+            (0..WAITING_TIMES).map(|_| Box::pin(submissions.place(&clock))).collect();
+        for wait in &mut waiting {
+            assert!(wait.now_or_never().is_none(), "it waits");
+        }
+        assert!(submissions.place(&clock).await.is_none(), "too many wait");
+        let second = waiting.remove(0);
+        drop(first);
+        let second = second.await;
+        assert!(second.is_some(), "its turn has come");
+        clock.advance(WAIT_MAX);
+        for wait in waiting {
+            assert!(wait.await.is_none(), "it has waited long enough");
+        }
+        assert_eq!(submissions.waiting.load(Ordering::Relaxed), 0);
+        drop(second);
+        assert!(submissions.place(&clock).await.is_some());
     }
 
     #[test]

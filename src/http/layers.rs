@@ -107,10 +107,13 @@ async fn around(State(outside): State<Surroundings>, mut request: Request, next:
     let mut response = next.run(request).instrument(span.clone()).await;
     drop(active);
     let took = outside.clock.monotonic().saturating_sub(started);
-    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        response = complete(&response, &problem, &id, &path);
+    let problem = response.extensions_mut().remove::<Problem>();
+    if let Some(problem) = &problem {
+        response = complete(&response, problem, &id, &path);
     }
-    span.in_scope(|| log(&response, took));
+    // What is refused for want of time is counted, not told one by one: that would take more time.
+    let is_put_off = problem.is_some_and(|problem| problem.code() == Code::Overloaded);
+    span.in_scope(|| log(&response, took, is_put_off));
     metrics::histogram!(
         HTTP_REQUEST_DURATION,
         "http_request_method" => method,
@@ -151,10 +154,10 @@ fn complete(plain: &Response, problem: &Problem, id: &CorrelationId, path: &str)
 }
 
 /// One line a request; failures of ours stand out.
-fn log(response: &Response, took: Duration) {
+fn log(response: &Response, took: Duration, is_put_off: bool) {
     let status = response.status().as_u16();
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    if response.status().is_server_error() {
+    if response.status().is_server_error() && !is_put_off {
         tracing::warn!(http.response.status_code = status, duration_ms, "request failed");
     } else {
         tracing::debug!(http.response.status_code = status, duration_ms, "request answered");

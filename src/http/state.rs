@@ -9,7 +9,7 @@ use domain::bounds::Bounds;
 use domain::ids::Namespace;
 use domain::job::check::CheckSettings;
 
-use super::admission::Bodies;
+use super::admission::{Bodies, Submissions};
 use super::problem::Problem;
 use super::waiters::{Place, Waiters};
 use crate::config::Settings;
@@ -39,6 +39,8 @@ pub struct ApiSettings {
     pub long_polls_namespace_max: usize,
     /// A body of which nothing more comes for so long is given up.
     pub body_idle_timeout: Duration,
+    /// Submissions that are worked on at once.
+    pub submissions_max: usize,
     /// Bytes of request bodies that are held at once.
     pub bodies_bytes_max: usize,
     /// Of a worker that does not say how long.
@@ -58,6 +60,7 @@ impl From<&Settings> for ApiSettings {
             long_polls_max: settings.server.long_polls_max,
             long_polls_namespace_max: settings.server.long_polls_namespace_max,
             body_idle_timeout: settings.server.body_idle_timeout,
+            submissions_max: settings.server.submissions_max,
             bodies_bytes_max: settings.server.bodies_max_bytes,
             default_lease: settings.engine.default_lease,
             default_queue_timeout: settings.engine.default_queue_timeout,
@@ -115,6 +118,7 @@ struct Held {
     parts: Parts,
     waiters: Waiters,
     bodies: Bodies,
+    submissions: Submissions,
 }
 
 impl Api {
@@ -122,7 +126,8 @@ impl Api {
     pub fn new(parts: Parts) -> Self {
         let ApiSettings { long_polls_max, long_polls_namespace_max, .. } = parts.settings;
         let waiters = Waiters::new(long_polls_max, long_polls_namespace_max);
-        Self(Arc::new(Held { parts, waiters, bodies: Bodies::default() }))
+        let submissions = Submissions::new(parts.settings.submissions_max);
+        Self(Arc::new(Held { parts, waiters, bodies: Bodies::default(), submissions }))
     }
 
     /// Clock, dice, ids.
@@ -164,6 +169,11 @@ impl Api {
     /// A place among the waiting lease requests.
     pub fn long_poll(&self, namespace: &Namespace) -> Result<Place<'_>, Problem> {
         self.0.waiters.place(namespace)
+    }
+
+    /// The submissions that are worked on now.
+    pub fn submissions(&self) -> &Submissions {
+        &self.0.submissions
     }
 
     /// The bytes of request bodies that are held now.

@@ -14,6 +14,8 @@ use crate::engine::core::urgency::Urgency;
 
 /// An average is worth half after so long without news: a store that nobody writes to any more is tried again soon.
 const AVERAGE_HALVES_MS: Millis = 1_000;
+/// What waits to be heard is measured all the time: news are at hand, and old ones mislead.
+const QUEUE_HALVES_MS: Millis = 100;
 /// The worst is remembered longer: heartbeats that were held up come in over seconds.
 const WORST_HALVES_MS: Millis = 5_000;
 /// What is asked and heard so late was asked of an engine that did not listen.
@@ -87,7 +89,7 @@ impl Pace {
 
     /// Something was heard so long after it was asked.
     pub(super) fn heard_late(&mut self, now: Millis, by: Millis) {
-        let average = self.queue.now(now, AVERAGE_HALVES_MS).midpoint(by);
+        let average = self.queue.now(now, QUEUE_HALVES_MS).midpoint(by);
         self.queue.set(now, average);
         self.bear(now, by);
         self.was_away(now, by);
@@ -117,7 +119,7 @@ impl Pace {
 
     /// How long what is asked waits to be heard.
     fn queue_ms(&self, now: Millis) -> Millis {
-        self.queue.now(now, AVERAGE_HALVES_MS)
+        self.queue.now(now, QUEUE_HALVES_MS)
     }
 
     /// Until when a lease is good: its own time, a full period from when the engine listens again, and the worst delay

@@ -88,8 +88,12 @@ fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
     if is_named && !is_read {
         add("412", "If-Match names another version.");
     }
+    if path.ends_with("/lease") {
+        add("429", "As many requests wait for work as may. See `Retry-After`.");
+    }
     if operation.request_body.is_some() {
         add("400", "The body is not JSON.");
+        add("408", "The body stopped coming.");
         add("413", "The body is larger than 8 MiB.");
         add("415", "The body is not declared as application/json.");
     }

@@ -49,14 +49,19 @@ pub async fn lease(
     key: IdempotencyKey,
     body: ValidJson<LeaseBody>,
 ) -> Result<Response, Problem> {
-    let wanted = body.value.into_wanted(queue, &key, api.settings())?;
+    // What waits for long holds little: not the text, which holds the connection's whole buffer.
+    let ValidJson { value, text } = body;
+    drop(text);
+    let wanted = value.into_wanted(queue, &key, api.settings())?;
+    drop(key);
     let waits = wanted.wait_ms > 0;
     let request = lease_request(&api, &caller, wanted)?;
     let granted = {
         let _waiting = waits.then(|| api.long_poll(&caller.namespace)).transpose()?;
         api.engine().lease(request).await?
     };
-    let (leases, undelivered) = delivery(&api, &caller, granted).await?;
+    // Its room is taken when there is something to deliver, not while it is waited for.
+    let (leases, undelivered) = Box::pin(delivery(&api, &caller, granted)).await?;
     Ok(undelivered.sent_with(&LeasesAnswer { leases }))
 }
 
@@ -209,7 +214,7 @@ async fn reported(
         .collect();
     // What was reported is reported: trouble with the next work must not hide it.
     let (leases, undelivered) = match leased {
-        Ok(granted) => delivery(api, caller, granted).await.unwrap_or_default(),
+        Ok(granted) => Box::pin(delivery(api, caller, granted)).await.unwrap_or_default(),
         Err(_) => (Vec::new(), Undelivered::default()),
     };
     let results = outcomes.iter().zip(&texts);
