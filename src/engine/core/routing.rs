@@ -133,8 +133,12 @@ impl Core {
     }
 
     /// What needs no append does not wait for those of others: a heartbeat that keeps its lease, and a look, where the
-    /// committed state is at hand and this engine drives the subject. Answers whether it was answered.
+    /// committed state is at hand and nobody else can drive the subject. Answers whether it was answered.
     fn at_once(&mut self, subject: &SubjectId, waiting: &Waiting) -> bool {
+        // Where others may write, who drives may have changed with what is heard next.
+        if !self.settings.alone {
+            return false;
+        }
         let Some(ix) = self.slots.find(subject) else { return false };
         let fits = |slot: &Slot| {
             slot.phase == Phase::Ready && slot.is_settled() && !slot.guest && slot.damaged.is_none()
