@@ -134,15 +134,12 @@ pub(super) async fn admit(State(api): State<Api>, request: Request, next: Next) 
         let detail = "too many bytes of requests are being worked on";
         return refuse(urgency, Problem::new(Code::Overloaded, detail));
     };
-    let _place = match urgency {
-        Urgency::Submit => match api.submissions().place(api.outside().clock.as_ref()).await {
-            Some(place) => Some(place),
-            None => {
-                let detail = "too many submissions are being worked on";
-                return refuse(urgency, Problem::new(Code::Overloaded, detail));
-            }
-        },
-        Urgency::Report | Urgency::Cancel | Urgency::Lease | Urgency::Read => None,
+    if urgency != Urgency::Submit {
+        return next.run(request).await;
+    }
+    let Some(_place) = api.submissions().place(api.outside().clock.as_ref()).await else {
+        let detail = "too many submissions are being worked on";
+        return refuse(urgency, Problem::new(Code::Overloaded, detail));
     };
     next.run(request).await
 }
