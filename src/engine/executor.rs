@@ -27,6 +27,7 @@ use crate::engine::core::{Core, CoreSettings};
 use crate::engine::handle::{Engine, Gauges};
 use crate::engine::{loader, rebuild};
 use crate::environment::Surroundings;
+use crate::environment::fail_points::{self, Point};
 use crate::event_store::contract::{EventStore, EventStoreError, StoreResult};
 use crate::view::contract::{View, ViewError};
 
@@ -288,6 +289,7 @@ impl Executor {
                 self.spawn(async move {
                     let _permit = loads.acquire().await;
                     let result = loader::load(store.as_ref(), &subject).await.map(Box::new);
+                    fail_points::pass(Point::Loaded);
                     Some(Input::Loaded { subject, result })
                 });
             }
@@ -302,7 +304,9 @@ impl Executor {
                 let store = Arc::clone(&self.store);
                 self.under_way += 1;
                 self.spawn(async move {
+                    fail_points::pass(Point::MoveMarks);
                     let result = store.move_marks(moves.clone()).await;
+                    fail_points::pass(Point::MarksMoved);
                     Some(Input::MarksMoved { moves, result })
                 });
             }
@@ -312,18 +316,22 @@ impl Executor {
             Output::ClearNudges { nudges } => {
                 let store = Arc::clone(&self.store);
                 self.spawn(async move {
+                    fail_points::pass(Point::ClearNudges);
                     if let Err(error) = store.clear_nudges(nudges).await {
                         tracing::warn!(%error, "nudges stay for the next look");
                     }
+                    fail_points::pass(Point::NudgesCleared);
                     None
                 });
             }
             Output::Snapshot { subject, snapshot } => {
                 let store = Arc::clone(&self.store);
                 self.spawn(async move {
+                    fail_points::pass(Point::KeepSnapshot);
                     if let Err(error) = store.save_snapshot(&subject, snapshot).await {
                         tracing::warn!(%subject, %error, "a snapshot was not kept");
                     }
+                    fail_points::pass(Point::SnapshotKept);
                     None
                 });
             }
@@ -350,6 +358,7 @@ impl Executor {
     }
 
     fn reply(&mut self, ticket: Ticket, response: Response) {
+        fail_points::pass(Point::AnswerDecided);
         if let Some(Response::Leases(granted)) = self.replies.answer(ticket, response) {
             for lease in granted {
                 self.give_back(&lease);

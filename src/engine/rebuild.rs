@@ -9,6 +9,7 @@ use crate::engine::core::message::Input;
 use crate::engine::core::projection;
 use crate::engine::handle::Engine;
 use crate::engine::loader;
+use crate::environment::fail_points::{self, Point};
 use crate::event_store::contract::EventStore;
 use crate::view::contract::View;
 
@@ -82,6 +83,7 @@ pub async fn rebuild_view(
             }
             rebuilt.documents += documents.len() as u64;
             view.flush(documents).await.map_err(|error| error.to_string())?;
+            fail_points::pass(Point::ViewRebuilt);
             after = Some(last);
             seen(streams);
         }

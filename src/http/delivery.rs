@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::problem::{Code, Problem};
 use crate::engine::handle::Engine;
+use crate::environment::fail_points::{self, Point};
 
 /// Gives its leases back when it is dropped before they are sent.
 #[derive(Debug, Default)]
@@ -39,6 +40,7 @@ impl Undelivered {
         }
         let length = (header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
         let once = stream::once(async move {
+            fail_points::pass(Point::LeasesTaken);
             let mut undelivered = self;
             undelivered.held = None;
             Ok::<_, Infallible>(Bytes::from(bytes))

@@ -18,6 +18,7 @@ use tracing::Instrument;
 use super::extract::headers::{Correlation, REQUEST_ID};
 use super::extract::json::BodyLimit;
 use super::problem::{Code, Problem};
+use crate::environment::fail_points::{self, Point};
 use crate::environment::{Clock, Surroundings};
 use crate::telemetry::correlation::RequestId;
 use crate::telemetry::metrics::{HTTP_ACTIVE_REQUESTS, HTTP_REQUEST_DURATION};
@@ -92,7 +93,7 @@ async fn around(State(outside): State<Surroundings>, mut request: Request, next:
         return Problem::new(Code::InternalError, "no request id could be made").into_response();
     };
     request.extensions_mut().insert(Correlation(id.clone()));
-    let method = method_word(request.method());
+    let (method, is_read) = (method_word(request.method()), request.method().is_safe());
     let path = request.uri().path().to_owned();
     let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned());
     let route = route.unwrap_or_else(|| "none".to_owned());
@@ -106,6 +107,9 @@ async fn around(State(outside): State<Surroundings>, mut request: Request, next:
     let active = Active::begin(method);
     let mut response = next.run(request).instrument(span.clone()).await;
     drop(active);
+    if !is_read {
+        fail_points::pass(Point::AnswerMade);
+    }
     let took = outside.clock.monotonic().saturating_sub(started);
     let problem = response.extensions_mut().remove::<Problem>();
     if let Some(problem) = &problem {

@@ -10,6 +10,7 @@ use super::{Executor, MARKS_PAGE};
 use crate::engine::core::CoreSettings;
 use crate::engine::core::message::{EngineId, Input, Request, Ticket};
 use crate::engine::deletion;
+use crate::environment::fail_points::{self, Point};
 use crate::event_store::contract::{
     AppendItem, Appended, ChainHash, EventStore, EventStoreError, Nudge, StoreResult,
 };
@@ -36,6 +37,7 @@ impl Executor {
                 outcome = append => outcome,
                 () = too_long => Err(EventStoreError::Unavailable("no answer in time".to_owned())),
             };
+            fail_points::pass(Point::Appended);
             metrics::histogram!(APPEND_DURATION).record(clock.monotonic().saturating_sub(began));
             metrics::histogram!(APPEND_EVENTS).record(f64::from(events));
             Some(Input::Appended { subjects, outcome })
@@ -132,12 +134,18 @@ pub(super) async fn append(
     items: Vec<AppendItem>,
 ) -> StoreResult<Vec<Appended>> {
     if !nudges.is_empty() {
+        fail_points::pass(Point::Nudge);
         store.nudge(nudges).await?;
+        fail_points::pass(Point::Nudged);
     }
+    fail_points::pass(Point::Append);
     store.append(items).await
 }
 
 pub(super) async fn flush(view: &dyn View, documents: Vec<Document>) -> ViewResult<()> {
+    fail_points::pass(Point::Flush);
     view.flush(documents).await?;
-    view.sync().await
+    view.sync().await?;
+    fail_points::pass(Point::Flushed);
+    Ok(())
 }

@@ -3,7 +3,7 @@
 //! Always holds: a failed write or fsync of a checkpoint ends the store. Absent: SQLite's own checkpoints, which
 //! forget such an error.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 
 use super::failure::{self, Failure};
+use crate::environment::fail_points::{self, Point};
 
 /// Commits after which the WAL's length is looked up: the look costs a tenth of a commit.
 const COMMITS_BETWEEN_LOOKS: u32 = 32;
@@ -59,7 +60,10 @@ impl Checkpoints {
         self.commits += 1;
         self.bytes += bytes;
         if std::mem::take(&mut lock(&self.shared).finished) {
-            return checkpoint(file);
+            fail_points::pass(Point::CheckpointFollow);
+            checkpoint(file)?;
+            fail_points::pass(Point::CheckpointFollowed);
+            return Ok(());
         }
         if self.commits < COMMITS_BETWEEN_LOOKS && self.bytes < BYTES_BETWEEN_LOOKS {
             return Ok(());
@@ -96,10 +100,12 @@ impl Drop for Checkpoints {
 
 fn copy_when_woken(file: &Connection, woken: &Receiver<()>, shared: &Mutex<Shared>) {
     while woken.recv().is_ok() {
+        fail_points::pass(Point::CheckpointBegin);
         match checkpoint(file) {
             Ok(()) => lock(shared).finished = true,
             Err(reason) => lock(shared).failed = Some(reason),
         }
+        fail_points::pass(Point::CheckpointDone);
     }
 }
 
@@ -113,6 +119,12 @@ fn checkpoint(file: &Connection) -> Result<(), String> {
             Failure::Full | Failure::Damaged | Failure::Refused => Ok(()),
         },
     }
+}
+
+/// The file, and the frames of its WAL up to the last commit.
+pub(super) fn frames(file: &Connection) -> Option<(PathBuf, i64)> {
+    let frames = file.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1)).ok()?;
+    Some((file.path()?.into(), frames))
 }
 
 /// Pages in the WAL that are not in the file yet.

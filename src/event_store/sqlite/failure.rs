@@ -2,8 +2,9 @@
 //! Always holds: a failed write or fsync is `Fatal` (after it nobody can say what is on the disk), a full disk is
 //! not. Absent: retries; the caller decides.
 
-use rusqlite::{Error, ErrorCode};
+use rusqlite::{Error, ErrorCode, ffi};
 
+use crate::environment::fail_points::{self, Fault, Point};
 use crate::event_store::contract::EventStoreError;
 
 /// What a failure says of the transaction it happened in.
@@ -35,6 +36,16 @@ pub(super) fn of_write(error: &Error) -> Failure {
         }
         Some(_) => Failure::Refused,
     }
+}
+
+/// Passes a point; where a test has planted a fault, the error that SQLite would give.
+pub(super) fn planted(point: Point) -> rusqlite::Result<()> {
+    let code = match fail_points::fault(point) {
+        None => return Ok(()),
+        Some(Fault::Full) => ffi::SQLITE_FULL,
+        Some(Fault::Io) => ffi::SQLITE_IOERR_FSYNC,
+    };
+    Err(Error::SqliteFailure(ffi::Error::new(code), None))
 }
 
 /// The answer to a read that failed.

@@ -20,6 +20,7 @@ use super::reserve::Reserve;
 use super::transaction::Session;
 use super::writer::{Done, Request, Room, Work, Writer};
 use super::{failure, reads, schema};
+use crate::environment::fail_points::{self, Point};
 use crate::environment::{NotRun, Threads};
 use crate::event_store::contract::{
     AppendItem, Appended, EventStore, EventStoreError, MarkMove, Nudge, PayloadHash, Payloads,
@@ -83,6 +84,7 @@ impl SqliteEventStore {
         let room =
             limit_size(&connection, settings).map_err(|error| unreadable(error.to_string()))?;
         folder.sync()?;
+        fail_points::pass(Point::StoreOpened);
         let newest_at = Arc::new(AtomicI64::new(identity.newest_at));
         let readers = (0..READERS)
             .map(|_| schema::open_reader(&file))

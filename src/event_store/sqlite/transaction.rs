@@ -6,6 +6,7 @@ use domain::ids::{Millis, SubjectId, SubjectKind};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::heads::{Head, Heads};
+use crate::environment::fail_points::{self, Point};
 use crate::event_store::contract::{AppendItem, Appended, MarkMove, Nudge, Snapshot, Tombstone};
 
 /// Tombstones whose time is over that one deletion clears away, so that none costs much.
@@ -148,6 +149,7 @@ impl Session {
              (SELECT grp, kind, namespace, id FROM tombstones WHERE keep_until <= ?1 LIMIT ?2)",
         )?
         .execute(params![self.newest_at, TOMBSTONES_CLEARED_MAX])?;
+        fail_points::pass(Point::StreamDeleted);
         Ok(true)
     }
 
@@ -205,6 +207,7 @@ impl Session {
                 "INSERT OR IGNORE INTO payloads (stream, hash, body) VALUES (?1, ?2, ?3)",
             )?
             .execute(params![stream, &payload.hash[..], &payload.bytes[..]])?;
+            fail_points::pass(Point::PayloadWritten);
         }
         let record = &item.record;
         let newest = (self.newest_at > record.at).then_some(self.newest_at);
@@ -223,6 +226,7 @@ impl Session {
             &record.hash[..],
             &record.body[..],
         ])?;
+        fail_points::pass(Point::RecordWritten);
         Ok(())
     }
 }

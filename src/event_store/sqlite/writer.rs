@@ -13,10 +13,11 @@ use domain::ids::{Millis, SubjectId};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::checkpoint::Checkpoints;
+use super::checkpoint::{self, Checkpoints};
 use super::failure::{self, Failure};
 use super::reserve::Reserve;
 use super::transaction::{self, Session};
+use crate::environment::fail_points::{self, Point};
 use crate::event_store::contract::{
     AppendItem, Appended, EventStoreError, MarkMove, Nudge, Snapshot, StoreResult, Tombstone,
 };
@@ -126,6 +127,7 @@ impl Writer {
                 for (request, done) in batch.into_iter().zip(done) {
                     reply(request, Ok(done));
                 }
+                fail_points::pass(Point::WriteAnswered);
                 Ok(())
             }
             Err((Failure::Fatal, error)) => {
@@ -200,13 +202,17 @@ impl Writer {
         &mut self,
         act: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
     ) -> Result<T, (Failure, rusqlite::Error)> {
+        fail_points::pass(Point::WriteBegin);
         let done =
             self.file.execute_batch("BEGIN IMMEDIATE").and_then(|()| act(self)).and_then(|done| {
+                failure::planted(Point::WriteCommit)?;
                 self.file.execute_batch("COMMIT")?;
                 Ok(done)
             });
         match done {
             Ok(done) => {
+                fail_points::note_synced(|| checkpoint::frames(&self.file));
+                fail_points::pass(Point::WriteCommitted);
                 self.newest_at.store(self.session.committed(), Ordering::Release);
                 Ok(done)
             }
@@ -230,18 +236,23 @@ impl Writer {
             }
             Work::MoveMarks(moves) => {
                 let moved = moves.iter().map(|wanted| transaction::move_mark(&self.file, wanted));
-                Done::Moved(moved.collect::<rusqlite::Result<_>>()?)
+                let moved = moved.collect::<rusqlite::Result<_>>()?;
+                fail_points::pass(Point::MarksWritten);
+                Done::Moved(moved)
             }
             Work::Nudge(nudges) => {
                 nudges.iter().try_for_each(|nudge| transaction::nudge(&self.file, nudge))?;
+                fail_points::pass(Point::NudgesWritten);
                 Done::Written
             }
             Work::ClearNudges(nudges) => {
                 nudges.iter().try_for_each(|nudge| transaction::clear_nudge(&self.file, nudge))?;
+                fail_points::pass(Point::NudgesDeleted);
                 Done::Written
             }
             Work::SaveSnapshot(subject, snapshot) => {
                 self.session.save_snapshot(&self.file, subject, snapshot)?;
+                fail_points::pass(Point::SnapshotWritten);
                 Done::Written
             }
             Work::Delete { subject, expected, tombstone, keep_until } => {

@@ -127,6 +127,12 @@ pub(super) fn wal_of(file: &Path) -> PathBuf {
     beside(file, "-wal")
 }
 
+/// The file, and the frames of its WAL up to the last commit.
+pub(super) fn frames(file: &Connection) -> Option<(PathBuf, i64)> {
+    let frames = file.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1)).ok()?;
+    Some((file.path()?.into(), frames))
+}
+
 enum Opened {
     Usable(Connection),
     OtherFormat,

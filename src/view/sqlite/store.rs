@@ -13,6 +13,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::flush::Session;
 use super::{lists, schema};
+use crate::environment::fail_points::{self, Fault, Point};
 use crate::environment::{NotRun, Threads};
 use crate::view::contract::{Document, JobQuery, Page, View, ViewError, ViewResult};
 
@@ -50,6 +51,7 @@ impl SqliteView {
         let wrong = |error: &rusqlite::Error| schema::view_error(error);
         let not_started = |error: io::Error| ViewError::Unavailable(error.to_string());
         let file = schema::open_writer(path)?;
+        fail_points::pass(Point::ViewOpened);
         let session = Session::load(&file).map_err(|error| wrong(&error))?;
         let readers = (0..READERS)
             .map(|_| schema::open_reader(path))
@@ -98,9 +100,12 @@ impl Writing {
         &mut self,
         act: impl FnOnce(&Connection, &mut Session) -> rusqlite::Result<T>,
     ) -> ViewResult<T> {
+        fail_points::pass(Point::ViewBegin);
         let done = self.file.transaction().and_then(|transaction| {
             let done = act(&transaction, &mut self.session)?;
+            fail_points::pass(Point::ViewCommit);
             transaction.commit()?;
+            fail_points::pass(Point::ViewCommitted);
             Ok(done)
         });
         done.map_err(|error| {
@@ -116,15 +121,28 @@ impl Writing {
     /// Commits reach the disk with the WAL; what is older than that was synced by the checkpoint that moved it.
     fn sync(&mut self) -> ViewResult<()> {
         let synced = match File::open(schema::wal_of(&self.path)) {
-            Ok(wal) => wal.sync_data(),
+            Ok(wal) => planted(Point::ViewSync).and_then(|()| wal.sync_data()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
         };
+        if synced.is_ok() {
+            fail_points::note_synced(|| schema::frames(&self.file));
+            fail_points::pass(Point::ViewSynced);
+        }
         synced.map_err(|error| {
             let reason = format!("the view's log of writes cannot be synced: {error}");
             self.ended = Some(reason.clone());
             ViewError::Damaged(reason)
         })
+    }
+}
+
+/// Passes a point; where a test has planted a fault, the system's error.
+fn planted(point: Point) -> io::Result<()> {
+    match fail_points::fault(point) {
+        None => Ok(()),
+        Some(Fault::Full) => Err(io::ErrorKind::StorageFull.into()),
+        Some(Fault::Io) => Err(io::Error::other("planted")),
     }
 }
 
@@ -191,6 +209,7 @@ impl View for SqliteView {
         Box::pin(self.write(move |writing| {
             let was = writing.transact(|file, _| adopt(file, &store_id, complete))?;
             writing.sync()?;
+            fail_points::pass(Point::ViewAdopted);
             Ok(was)
         }))
     }
