@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a test that cannot go on says why")]
 
 mod api;
+mod crash;
 mod engine;
 mod harness;
 mod real;

@@ -1,0 +1,10 @@
+//! The crash matrix (docs/crash-matrix.md): a real engine is aborted at every named point under load and opened again,
+//! with its view behind or gone, its unsynced writes forgotten, its files cut and flipped. What is checked is what a
+//! client was told and what the engine exports.
+
+mod cell;
+mod checker;
+mod client;
+mod load;
+mod matrix;
+mod process;
