@@ -18,10 +18,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
 use crate::engine::core::CoreSettings;
-use crate::engine::executor::{self, Parts};
+use crate::engine::executor::{self, Ended, Parts};
 use crate::engine::handle::Engine;
 use crate::environment::{Clock, Surroundings};
-use crate::event_store::contract::{EventStoreError, StoreResult};
+use crate::event_store::contract::EventStoreError;
 use crate::event_store::sqlite::{self, DataFolder, FolderError, SqliteEventStore};
 use crate::http::router::router;
 use crate::http::state::{self, Api, ApiSettings, ReadyCheck};
@@ -52,6 +52,9 @@ pub enum AppError {
     /// The event store cannot go on.
     #[error(transparent)]
     Store(#[from] EventStoreError),
+    /// The engine ended by itself.
+    #[error(transparent)]
+    Ended(#[from] Ended),
     /// The view cannot be opened.
     #[error(transparent)]
     View(#[from] ViewError),
@@ -91,7 +94,7 @@ pub enum AppError {
     Deadline(&'static str),
 }
 
-type Running = JoinHandle<StoreResult<()>>;
+type Running = JoinHandle<Result<(), Ended>>;
 
 /// Runs an engine until `leave` is raised and it has drained; `ready` gets the address once it serves.
 ///
@@ -151,7 +154,7 @@ pub async fn serve(
     drain.run(core).await
 }
 
-fn core_error(ended: Result<StoreResult<()>, tokio::task::JoinError>) -> AppError {
+fn core_error(ended: Result<Result<(), Ended>, tokio::task::JoinError>) -> AppError {
     match ended {
         Ok(Ok(())) => AppError::Core("it was stopped".to_owned()),
         Ok(Err(error)) => error.into(),

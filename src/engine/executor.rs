@@ -87,6 +87,17 @@ pub trait Forward: Send + Sync + std::fmt::Debug {
     fn forward(&self, to: EngineId, request: Request) -> BoxFuture<'static, Option<Response>>;
 }
 
+/// Why an engine ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum Ended {
+    /// Nothing more can be made durable.
+    #[error(transparent)]
+    Store(#[from] EventStoreError),
+    /// Nothing more can be shown; what is stored is untouched.
+    #[error("the view cannot go on, and is made anew at the next start: {0}")]
+    View(String),
+}
+
 /// What an engine is made of.
 #[derive(Debug)]
 pub struct Parts {
@@ -112,9 +123,7 @@ pub struct Parts {
 ///
 /// # Errors
 /// What the store says when it is asked who it is.
-pub async fn start(
-    mut parts: Parts,
-) -> StoreResult<(Engine, JoinHandle<Result<(), EventStoreError>>)> {
+pub async fn start(mut parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(), Ended>>)> {
     let info = parts.store.info().await?;
     let clock = Arc::clone(&parts.surroundings.clock);
     clock.raise_floor(info.newest_at);
@@ -186,7 +195,7 @@ impl Executor {
         mut self,
         mut messages: mpsc::Receiver<Message>,
         mut came: mpsc::UnboundedReceiver<Input>,
-    ) -> Result<(), EventStoreError> {
+    ) -> Result<(), Ended> {
         let mut look_at = self.clock.now_ms();
         let mut heard = Vec::with_capacity(HEARD_MAX);
         loop {
@@ -200,7 +209,11 @@ impl Executor {
             }
             self.turn();
             if let Some(error) = self.fatal.take() {
-                return Err(error);
+                return Err(error.into());
+            }
+            if let Some(reason) = self.gauges.view_ended.get() {
+                tracing::error!(reason, "the engine stops: nothing more can be shown");
+                return Err(Ended::View(reason.clone()));
             }
             if self.stopping && self.under_way == 0 {
                 return Ok(());
@@ -348,6 +361,10 @@ impl Executor {
                     gauges.view_full.store(full, Ordering::Relaxed);
                     if let Err(error) = &durable {
                         tracing::warn!(%error, "documents are flushed again");
+                    }
+                    if let Err(ViewError::Damaged(reason)) = &durable {
+                        // Nobody else sets it; the first reason stays.
+                        let _ = gauges.view_ended.set(reason.clone());
                     }
                     Some(Input::Flushed { shown, durable: durable.is_ok() })
                 });

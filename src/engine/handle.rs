@@ -122,6 +122,8 @@ pub struct Gauges {
     pub(super) store_ok: std::sync::atomic::AtomicBool,
     /// The last flush found no room.
     pub(super) view_full: std::sync::atomic::AtomicBool,
+    /// Why the view takes no more documents.
+    pub(super) view_ended: std::sync::OnceLock<String>,
 }
 
 impl Engine {

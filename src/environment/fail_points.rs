@@ -67,7 +67,9 @@ points! {
     WriteCommitted = "write.committed";
     /// Everybody has been told.
     WriteAnswered = "write.answered";
-    /// The checkpoint thread is about to copy pages.
+    /// The checkpoint thread is woken.
+    CheckpointWoken = "checkpoint.woken";
+    /// The mark says that pages may be copied from the WAL, none is. Faults are met here.
     CheckpointBegin = "checkpoint.begin";
     /// The checkpoint thread has copied and synced.
     CheckpointDone = "checkpoint.done";

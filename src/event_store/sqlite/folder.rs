@@ -64,6 +64,16 @@ pub enum FolderError {
         /// How that shows.
         reason: String,
     },
+    /// What is stored is not what was written.
+    #[error(
+        "{file} is damaged: {reason}. Nothing was changed; keep a copy of the folder, then restore it from a backup"
+    )]
+    Damaged {
+        /// Which file.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The store in it cannot be opened.
     #[error("{file} cannot be opened: {reason}")]
     Unreadable {

@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
 
 use super::folder::{DataFolder, FolderError};
-use super::{reads, schema, transaction};
+use super::{reads, schema, soundness, transaction};
 use crate::event_store::contract::KeptPayload;
 
 /// What SQLite names of a damaged file at most.
@@ -38,6 +38,7 @@ impl Inspection {
     /// There is none, or it cannot be opened.
     pub fn open(folder: &DataFolder) -> Result<Self, FolderError> {
         let path = folder.events_file();
+        soundness::before(&path)?;
         Ok(Self { file: schema::open_beside(&path)?, named: path.display().to_string() })
     }
 

@@ -9,11 +9,14 @@ mod failure;
 mod folder;
 mod heads;
 mod inspect;
+mod mark;
 mod reads;
 mod reserve;
 mod schema;
+mod soundness;
 mod store;
 mod transaction;
+mod wal;
 mod writer;
 
 pub use self::backup::{BackedUp, BackupError, back_up, progress as backup_progress};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use domain::ids::{GroupId, Millis, Namespace, SubjectId, SubjectKind};
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::transaction::{kind_number, stored, stream_head, stream_number, with_subject};
@@ -125,7 +126,11 @@ pub(super) fn payloads(
     let mut found = Vec::with_capacity(hashes.len());
     for hash in hashes {
         let body = statement.query_row(params![stream, &hash[..]], |row| bytes(row, 0));
-        found.push(body.optional()?);
+        let body = body.optional()?;
+        if body.as_ref().is_some_and(|body| Sha256::digest(body)[..] != hash[..]) {
+            return Err(rusqlite::Error::InvalidQuery);
+        }
+        found.push(body);
     }
     Ok(found)
 }

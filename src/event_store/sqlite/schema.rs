@@ -7,10 +7,12 @@ use std::io::Read;
 use std::path::Path;
 
 use domain::ids::Millis;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::backup::COPIED_AT;
 use super::folder::FolderError;
+use super::soundness;
 
 /// Written into the file's header, so that another program's file is not taken for ours: "ORRY".
 const APPLICATION_ID: i32 = 0x4F52_5259;
@@ -46,8 +48,8 @@ const MIGRATIONS: [&str; 1] = [
 
 /// The part of SQLite's header that is looked at: the version it is written with, 1 without a log, 2 with one.
 const HEADER_BYTES: usize = 20;
-const WRITE_VERSION_AT: usize = 18;
-const WRITTEN_WITHOUT_LOG: u8 = 1;
+pub(super) const WRITE_VERSION_AT: usize = 18;
+pub(super) const WRITTEN_WITHOUT_LOG: u8 = 1;
 
 /// Incarnations of restored stores are the seconds since then (2026-01-01): they fit for 136 years.
 const INCARNATIONS_FROM_MS: Millis = 1_767_225_600_000;
@@ -76,13 +78,16 @@ pub(super) fn open_writer(
         file: named.clone(),
         reason: error.to_string(),
     };
+    soundness::before(file)?;
     let mut connection = Connection::open(file).map_err(unreadable)?;
+    leaves_files_alone(&connection).map_err(unreadable)?;
     let format = format_of(&connection, &named)?;
     let known = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
     if format > known {
         return Err(FolderError::NewerFormat { file: named, found: format, known });
     }
     configure(&connection).map_err(unreadable)?;
+    soundness::after(&connection, file)?;
     migrate(&mut connection, format, new_store_id).map_err(unreadable)?;
     raise_incarnation_of_copy(&mut connection, now).map_err(unreadable)?;
     let identity = identity(&connection).map_err(unreadable)?;
@@ -151,6 +156,7 @@ pub(super) fn open_reader(file: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    leaves_files_alone(&connection)?;
     connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -4096;")?;
     Ok(connection)
 }
@@ -159,10 +165,16 @@ pub(super) fn open_reader(file: &Path) -> rusqlite::Result<Connection> {
 pub(super) fn open_checkpointer(file: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
+    leaves_files_alone(&connection)?;
     connection.execute_batch(
         "PRAGMA wal_autocheckpoint = 0; PRAGMA synchronous = FULL; PRAGMA cache_size = -1024;",
     )?;
     Ok(connection)
+}
+
+/// Closing a connection makes no checkpoint: after a failed sync that would be a second try, and take the WAL away.
+fn leaves_files_alone(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(drop)
 }
 
 fn format_of(connection: &Connection, named: &str) -> Result<u32, FolderError> {

@@ -97,6 +97,9 @@ impl Writer {
                 Err(reason) => ended = Some(reason),
             }
         }
+        if ended.is_none() {
+            self.checkpoints.finish(&self.file);
+        }
     }
 
     /// The next request; none when all senders are gone.

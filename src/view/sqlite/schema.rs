@@ -198,7 +198,7 @@ fn remove(file: &Path) -> ViewResult<()> {
 }
 
 /// Keeps the damaged file for whoever wants to know what happened; its WAL means nothing without it.
-fn set_aside(file: &Path) -> ViewResult<()> {
+pub(super) fn set_aside(file: &Path) -> ViewResult<()> {
     std::fs::rename(file, beside(file, ".damaged")).map_err(|error| not_moved(file, &error))?;
     remove(file)
 }

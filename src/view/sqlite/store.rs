@@ -112,10 +112,17 @@ impl Writing {
             self.session.rolled_back();
             let error = schema::view_error(&error);
             if let ViewError::Damaged(reason) = &error {
-                self.ended = Some(reason.clone());
+                self.end(reason);
             }
             error
         })
+    }
+
+    /// Takes nothing more. The file is moved away at once, so that the next start makes a new one.
+    fn end(&mut self, reason: &str) {
+        let aside = schema::set_aside(&self.path).err();
+        let aside = aside.map_or(String::new(), |error| format!(" ({error})"));
+        self.ended = Some(format!("{reason}{aside}"));
     }
 
     /// Commits reach the disk with the WAL; what is older than that was synced by the checkpoint that moved it.
@@ -131,7 +138,7 @@ impl Writing {
         }
         synced.map_err(|error| {
             let reason = format!("the view's log of writes cannot be synced: {error}");
-            self.ended = Some(reason.clone());
+            self.end(&reason);
             ViewError::Damaged(reason)
         })
     }

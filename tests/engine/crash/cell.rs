@@ -8,10 +8,10 @@ use std::process::ExitStatus;
 
 use tokio::sync::watch;
 
+use super::checker;
 use super::client::Link;
 use super::load::{self, Size};
 use super::process::{Engine, Started, pause};
-use super::checker;
 
 /// Bytes of a WAL's header, and of a frame without its page.
 const WAL_HEADER: u64 = 32;
@@ -33,8 +33,24 @@ pub(super) enum Between {
     UnsyncedForgotten,
 }
 
+/// What an armed engine does at its point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ends {
+    /// It aborts.
+    Aborts,
+    /// It says this and ends by itself, with exit code 1.
+    Saying(&'static str),
+    /// It answers 507 for a while, and goes on.
+    Never,
+}
+
 /// Runs one cell; whether the point was reached.
 pub(super) async fn run(armed: &str, between: Between, size: Size) -> bool {
+    run_to(armed, Ends::Aborts, between, size).await
+}
+
+/// As `run`, with another end.
+pub(super) async fn run_to(armed: &str, ends: Ends, between: Between, size: Size) -> bool {
     let folder = tempfile::tempdir().expect("a folder");
     let behind: &[_] = match between {
         Between::ViewBehind => &[("ORRERY__ENGINE__VIEW_FLUSH_MS", "3000")],
@@ -51,7 +67,15 @@ pub(super) async fn run(armed: &str, between: Between, size: Size) -> bool {
     up.send_replace(None);
     match ended {
         Some(status) => {
-            assert_eq!(status.signal(), Some(ABORTED), "{armed}: {status}: {}", engine.said());
+            let said = engine.said();
+            match ends {
+                Ends::Aborts => assert_eq!(status.signal(), Some(ABORTED), "{armed}: {said}"),
+                Ends::Saying(what) => {
+                    assert_eq!(status.code(), Some(1), "{armed}: {said}");
+                    assert!(said.contains(what), "{armed}: {said}");
+                }
+                Ends::Never => panic!("{armed}: {status}: {said}"),
+            }
             happen(between, &engine.data());
         }
         // Not armed any more, so that the check does not meet the point.
@@ -62,9 +86,10 @@ pub(super) async fn run(armed: &str, between: Between, size: Size) -> bool {
         Started::Ended(status) => panic!("{armed}: {status}: {}", engine.said()),
     };
     load.await.unwrap_or_else(|error| panic!("{armed}: {error}"));
+    let refused = link.with_log(|log| log.full);
     checker::check(&link).await;
     engine.check_said();
-    ended.is_some()
+    ended.is_some() || refused > 0
 }
 
 /// Starts it armed; how it ended, none when the load was over before.

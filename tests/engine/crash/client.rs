@@ -16,6 +16,9 @@ const ANSWER_MAX: Duration = Duration::from_secs(20);
 /// Calls before a test gives up on an answer.
 const CALLS_MAX: usize = 5_000;
 
+/// "The disk is full".
+const FULL: u16 = 507;
+
 /// What came back.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Called {
@@ -62,6 +65,8 @@ pub(super) struct Log {
     pub(super) submissions: Vec<Submission>,
     pub(super) reports: Vec<Reported>,
     pub(super) commands: Vec<Commanded>,
+    /// Answers with 507.
+    pub(super) full: usize,
 }
 
 /// The way to the engine, wherever it is just now.
@@ -96,7 +101,17 @@ impl Link {
         let status = answer.status().as_u16();
         match answer.json::<Value>().await {
             Ok(body) if body["code"] == "outcome_unknown" => Called::Unknown,
-            Ok(body) => Called::Answered(status, body),
+            // A batch of one is answered by its item.
+            Ok(body) if body["results"][0]["error"]["code"] == "outcome_unknown" => Called::Unknown,
+            Ok(body) if path == "/api/v1/jobs/batch" && body["results"][0]["error"].is_object() => {
+                let error = body["results"][0]["error"].clone();
+                let status = error["status"].as_u64().and_then(|status| u16::try_from(status).ok());
+                Called::Answered(status.unwrap_or(500), error)
+            }
+            Ok(body) => {
+                self.with_log(|log| log.full += usize::from(status == FULL));
+                Called::Answered(status, body)
+            }
             Err(_) => Called::Unknown,
         }
     }

@@ -29,7 +29,15 @@ pub(super) const HEAVY: Size = Size { jobs: 20, large_bytes: 250_000, large_ever
 
 /// What kind of job has this number, and so what its name begins with.
 const KINDS: [&str; 10] = [
-    "single", "chain", "diamond", "fan", "retried", "cancelled", "paused", "failing", "manual",
+    "single",
+    "chain",
+    "diamond",
+    "fan",
+    "retried",
+    "cancelled",
+    "paused",
+    "failing",
+    "manual",
     "later",
 ];
 
@@ -94,9 +102,8 @@ fn body(number: usize, size: Size) -> (String, String) {
 /// Everything a cell asks; returns when every job that exists has ended.
 pub(super) async fn run(link: &Link, size: Size) {
     let over = Arc::new(AtomicBool::new(false));
-    let workers: Vec<_> = (0..3)
-        .map(|number| tokio::spawn(work(link.clone(), number, Arc::clone(&over))))
-        .collect();
+    let workers: Vec<_> =
+        (0..3).map(|number| tokio::spawn(work(link.clone(), number, Arc::clone(&over)))).collect();
     let mut clients = Vec::new();
     for first in 0..4 {
         let link = link.clone();
@@ -196,8 +203,7 @@ async fn work(link: Link, number: usize, over: Arc<AtomicBool>) {
 async fn report(link: &Link, leases: &[Value], claim: &str) -> Vec<Value> {
     let mut next = Vec::new();
     for path in ["/api/v1/leases/fail", "/api/v1/leases/complete"] {
-        let entries: Vec<Reported> =
-            leases.iter().filter_map(|lease| entry(lease, path)).collect();
+        let entries: Vec<Reported> = leases.iter().filter_map(|lease| entry(lease, path)).collect();
         if entries.is_empty() {
             continue;
         }
@@ -230,9 +236,8 @@ pub(super) async fn say(link: &Link, path: &str, entries: &[Reported], more: &st
         let results = answer["results"].as_array().expect("results");
         assert_eq!(results.len(), entries.len(), "{answer}");
         // An item alone may be of unknown outcome, or refused until later.
-        let again = |result: &Value| {
-            result["error"]["status"].as_u64().is_some_and(|status| status >= 500)
-        };
+        let again =
+            |result: &Value| result["error"]["status"].as_u64().is_some_and(|status| status >= 500);
         if !results.iter().any(again) {
             return answer;
         }
@@ -291,7 +296,8 @@ fn is_unknown(link: &Link, name: &str) -> bool {
 pub(super) async fn all_jobs(link: &Link) -> Vec<Value> {
     let mut jobs = Vec::new();
     for page in 1.. {
-        let path = format!("/api/v1/jobs?page={page}&page_size=100&consistent=true&sort=created_at");
+        let path =
+            format!("/api/v1/jobs?page={page}&page_size=100&consistent=true&sort=created_at");
         let body = link.get(&path).await;
         jobs.extend(body["jobs"].as_array().cloned().unwrap_or_default());
         if body["has_next"] != true {

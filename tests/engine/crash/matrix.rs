@@ -17,20 +17,31 @@ enum Way {
     Load,
     /// By a load that fills a WAL.
     Heavy,
-    /// By what only several engines or a retention do; `store_cells` drives it.
+    /// By what only several engines or a retention do; `apart` drives it.
     Apart,
 }
 
 fn way(point: Point) -> Way {
     use Point as P;
     match point {
-        P::CheckpointBegin | P::CheckpointDone | P::CheckpointFollow | P::CheckpointFollowed => {
-            Way::Heavy
-        }
-        P::NudgesWritten | P::NudgesDeleted | P::StreamDeleted | P::Nudge | P::Nudged
-        | P::ClearNudges | P::NudgesCleared => Way::Apart,
+        P::CheckpointWoken
+        | P::CheckpointBegin
+        | P::CheckpointDone
+        | P::CheckpointFollow
+        | P::CheckpointFollowed => Way::Heavy,
+        P::NudgesWritten
+        | P::NudgesDeleted
+        | P::StreamDeleted
+        | P::Nudge
+        | P::Nudged
+        | P::ClearNudges
+        | P::NudgesCleared => Way::Apart,
         _ => Way::Load,
     }
+}
+
+pub(super) fn is_apart(point: Point) -> bool {
+    matches!(way(point), Way::Apart)
 }
 
 fn size_of(point: Point, small: Size) -> Option<Size> {
@@ -41,6 +52,12 @@ fn size_of(point: Point, small: Size) -> Option<Size> {
     }
 }
 
+/// The whole matrix takes long: what is broken is told at once.
+#[expect(clippy::print_stderr, reason = "a long test says what it has found")]
+fn tell(what: &str) {
+    eprintln!("{what}");
+}
+
 async fn all(cells: Vec<(Point, u32, Between, Size)>) -> Vec<String> {
     let ran = stream::iter(cells.into_iter().map(|(point, time, between, size)| async move {
         let armed = format!("{}:{time}", point.name());
@@ -48,7 +65,11 @@ async fn all(cells: Vec<(Point, u32, Between, Size)>) -> Vec<String> {
         match reached.await {
             Ok((true, _)) => None,
             Ok((false, armed)) => (time == 1).then(|| format!("{armed} was not reached")),
-            Err(error) => Some(format!("{}:{time} {between:?}: {error}", point.name())),
+            Err(error) => {
+                let what = format!("{}:{time} {between:?}: {error}", point.name());
+                tell(&what);
+                Some(what)
+            }
         }
     }));
     ran.buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await
@@ -70,12 +91,9 @@ async fn an_engine_aborted_at_a_point_goes_on_to_a_right_end() {
 #[ignore = "minutes: run by scripts/soak"]
 async fn the_whole_crash_matrix_goes_on_to_a_right_end() {
     let mut cells = Vec::new();
-    for between in [
-        Between::Nothing,
-        Between::ViewBehind,
-        Between::ViewDeleted,
-        Between::UnsyncedForgotten,
-    ] {
+    for between in
+        [Between::Nothing, Between::ViewBehind, Between::ViewDeleted, Between::UnsyncedForgotten]
+    {
         for &point in Point::ALL {
             let Some(size) = size_of(point, WHOLE) else { continue };
             for time in [1, 3, 17, 90] {

@@ -2,9 +2,11 @@
 //! with its view behind or gone, its unsynced writes forgotten, its files cut and flipped. What is checked is what a
 //! client was told and what the engine exports.
 
+mod apart;
 mod cell;
 mod checker;
 mod client;
+mod faults;
 mod load;
 mod matrix;
 mod process;

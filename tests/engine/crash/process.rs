@@ -76,17 +76,6 @@ impl Engine {
         self.child.as_mut()?.try_wait().expect("a child")
     }
 
-    /// Waits until it has ended.
-    pub(super) async fn end(&mut self) -> ExitStatus {
-        for _ in 0..LOOKS_MAX {
-            if let Some(status) = self.ended() {
-                return status;
-            }
-            pause().await;
-        }
-        panic!("the engine did not end: {}", self.said());
-    }
-
     pub(super) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();

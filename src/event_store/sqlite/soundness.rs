@@ -1,0 +1,100 @@
+//! What is looked at before anything is served: the log of writes and the length of the file before SQLite opens
+//! them, the structure of the file after.
+//! Always holds: what is refused is refused by the name of its file, and before a byte of it is changed.
+//! Absent: repair. It would decide which of the acknowledged commits to forget.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::folder::FolderError;
+use super::schema::{WRITE_VERSION_AT, WRITTEN_WITHOUT_LOG};
+use super::wal::Whole;
+use super::{mark, wal};
+
+/// Of SQLite's file header.
+const HEADER: usize = 100;
+/// A file of SQLite begins so.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+/// A file up to this long is checked page by page at every start, which takes less than a second; a longer one by
+/// `orrery check`, and where it is read.
+const CHECKED_BYTES_MAX: u64 = 256 * 1_024 * 1_024;
+
+/// Before SQLite opens the file.
+pub(super) fn before(file: &Path) -> Result<(), FolderError> {
+    let wal = wal::path_of(file);
+    // A mark that lies beside a copy is another store's.
+    let mark = if is_copy(file) { None } else { mark::read(&mark::path_of(file)) };
+    let whole = wal::examine(&wal, mark.as_ref()).map_err(|damage| damaged(&wal, &damage))?;
+    match length(file, &whole) {
+        Ok(None) => Ok(()),
+        Ok(Some(page)) => {
+            let reason = format!("it is too short: page {page} is neither in it nor in its log");
+            Err(damaged(file, &reason))
+        }
+        Err(error) => Err(damaged(file, &error)),
+    }
+}
+
+/// Whether the file was written without a log, as copies are until they are opened.
+fn is_copy(file: &Path) -> bool {
+    let mut head = [0; HEADER];
+    let read = File::open(file).and_then(|mut file| file.read_exact(&mut head));
+    read.is_ok() && head[WRITE_VERSION_AT] == WRITTEN_WITHOUT_LOG
+}
+
+/// After SQLite has opened the file.
+pub(super) fn after(connection: &Connection, file: &Path) -> Result<(), FolderError> {
+    // Pages that contradict themselves are errors from here on, not wrong answers.
+    let strict = connection.execute_batch("PRAGMA cell_size_check = ON");
+    strict.map_err(|error| damaged(file, &error))?;
+    if std::fs::metadata(file).map_or(0, |found| found.len()) > CHECKED_BYTES_MAX {
+        return Ok(());
+    }
+    let found: Result<String, _> =
+        connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0));
+    match found {
+        Ok(found) if found == "ok" => Ok(()),
+        Ok(found) => Err(damaged(file, &found.replace('\n', " "))),
+        Err(error) => Err(damaged(file, &error)),
+    }
+}
+
+fn damaged(file: &Path, reason: &impl ToString) -> FolderError {
+    FolderError::Damaged { file: file.display().to_string(), reason: reason.to_string() }
+}
+
+/// The first page that must be somewhere and is not.
+fn length(path: &Path, whole: &Whole) -> io::Result<Option<u32>> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && whole.frames == 0 => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    let bytes = file.metadata()?.len();
+    let mut head = [0; HEADER];
+    if bytes < HEADER as u64 {
+        // A file that was just made is empty; its first pages are in the log.
+        return Ok((1..=whole.pages_after).find(|page| !whole.pages.contains(page)));
+    }
+    file.read_exact(&mut head)?;
+    if !head.starts_with(MAGIC) {
+        // SQLite says what it thinks of that.
+        return Ok(None);
+    }
+    // 1 stands for 65,536.
+    let page = match u64::from(u16::from_be_bytes([head[16], head[17]])) {
+        1 => 65_536,
+        page => page.max(512),
+    };
+    let there = u32::try_from(bytes / page).unwrap_or(u32::MAX);
+    let needed = match whole.frames {
+        0 => u32::from_be_bytes([head[28], head[29], head[30], head[31]]),
+        _ => whole.pages_after,
+    };
+    Ok((there.saturating_add(1)..=needed).find(|page| !whole.pages.contains(page)))
+}

@@ -1,0 +1,192 @@
+//! The points that one engine alone never passes: nudges between two engines, and a stream's deletion. The test runs
+//! itself as a child with two engines over one store, which aborts at the point; then an engine on the same folder
+//! must find all that was acknowledged, be told of what it did not see, and see no deletion half done.
+
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::ids::{GroupId, JobId};
+use domain::job::command::{Outcome, Report};
+use domain::job::status::JobStatus;
+use domain::payload::Hash;
+use futures_util::future::BoxFuture;
+use orrery::engine::core::CoreSettings;
+use orrery::engine::core::message::{Caller, EngineId, Request, Response};
+use orrery::engine::executor::{self, Forward, Parts};
+use orrery::engine::handle::{Engine, Reported};
+use orrery::engine::loader;
+use orrery::environment::Surroundings;
+use orrery::environment::fail_points::Point;
+use orrery::event_store::contract::{EventStore, Tombstone};
+use orrery::event_store::sqlite::{DataFolder, Settings, SqliteEventStore};
+use orrery::view::sqlite::SqliteView;
+use uuid::Uuid;
+
+use super::process::pause;
+use crate::harness::jobs::{diamond, namespace, single, subject, submission, wish};
+
+const FOLDER: &str = "ORRERY_CRASH_FOLDER";
+/// Jobs of the child; the last one is deleted.
+const JOBS: u128 = 6;
+const DRIVER: EngineId = 1;
+const GUEST: EngineId = 2;
+
+/// Nobody answers: every engine decides for itself, which is safe.
+#[derive(Debug)]
+struct Nobody;
+
+impl Forward for Nobody {
+    fn forward(&self, _: EngineId, _: Request) -> BoxFuture<'static, Option<Response>> {
+        Box::pin(std::future::ready(None))
+    }
+}
+
+fn open(folder: &Path) -> (Arc<SqliteEventStore>, Arc<SqliteView>) {
+    let folder = Arc::new(DataFolder::open(folder).expect("the folder"));
+    let view = SqliteView::open(&folder.view_file()).expect("a view");
+    let store = SqliteEventStore::open(folder, "apart", Settings::default()).expect("a store");
+    (Arc::new(store), Arc::new(view))
+}
+
+async fn engine(me: EngineId, store: &Arc<SqliteEventStore>, view: &Arc<SqliteView>) -> Engine {
+    let parts = Parts {
+        settings: CoreSettings::default(),
+        me,
+        drivers: GroupId::all().map(|_| Some(DRIVER)).collect(),
+        store: Arc::clone(store) as _,
+        view: Arc::clone(view) as _,
+        surroundings: Surroundings::system(),
+        append_deadline: Duration::from_secs(5),
+        forward: Some(Arc::new(Nobody)),
+    };
+    executor::start(parts).await.expect("an engine").0
+}
+
+/// Tells the parent what was acknowledged.
+fn acked(folder: &Path, what: &str) {
+    let file = OpenOptions::new().create(true).append(true).open(folder.join("acked"));
+    writeln!(file.expect("the log"), "{what}").expect("written");
+}
+
+fn tombstone(count: u64) -> Tombstone {
+    Tombstone { count, hash: [7; 32], first_answer: b"{}".to_vec() }
+}
+
+#[tokio::test]
+#[ignore = "the child of points_that_one_engine_never_passes_leave_a_right_store"]
+async fn child() {
+    let Some(folder) = std::env::var_os(FOLDER) else { return };
+    let folder = Path::new(&folder);
+    let (store, view) = open(folder);
+    let guest = engine(GUEST, &store, &view).await;
+    for number in 1..=JOBS {
+        let job = if number % 2 == 0 { single() } else { diamond() };
+        let submission = submission(JobId(Uuid::from_u128(number)), job, guest.now());
+        guest.submit(submission, Caller::engine()).await.expect("accepted");
+        acked(folder, &format!("submitted {number}"));
+    }
+    let driver = engine(DRIVER, &store, &view).await;
+    until_no_nudges(store.as_ref()).await;
+    driver.stop().await;
+    guest.stop().await;
+    let deleted = subject(JOBS);
+    let head = loader::load(store.as_ref(), &deleted).await.expect("a stream").seq;
+    let gone = store.delete(&deleted, head, tombstone(head), i64::MAX).await;
+    assert_eq!(gone, Ok(true));
+    acked(folder, "deleted");
+}
+
+async fn until_no_nudges(store: &dyn EventStore) {
+    loop {
+        let mut waiting = 0;
+        for group in GroupId::all() {
+            waiting += store.nudges(group).await.expect("a store").len();
+        }
+        if waiting == 0 {
+            return;
+        }
+        pause().await;
+    }
+}
+
+#[tokio::test]
+async fn points_that_one_engine_never_passes_leave_a_right_store() {
+    let points = Point::ALL.iter().copied().filter(|point| super::matrix::is_apart(*point));
+    let cells: Vec<_> = points.map(|point| tokio::spawn(cell(point.name()))).collect();
+    for cell in cells {
+        cell.await.expect("a cell");
+    }
+}
+
+async fn cell(point: &'static str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().to_owned();
+    let reached = tokio::task::spawn_blocking(move || run_child(&path, &format!("{point}:1")));
+    assert!(reached.await.expect("a child"), "{point} was not reached");
+    look_after(folder.path(), point).await;
+}
+
+fn run_child(folder: &Path, armed: &str) -> bool {
+    let this = std::env::current_exe().expect("this test");
+    let status = Command::new(this)
+        .args(["--ignored", "--exact", "crash::apart::child"])
+        .envs([
+            (FOLDER, folder.as_os_str().to_owned()),
+            ("ORRERY_FAIL_POINT", OsString::from(armed)),
+        ])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .expect("a child");
+    assert!(status.success() || status.signal() == Some(6), "{armed}: {status}");
+    !status.success()
+}
+
+/// An engine that drives everything runs what is there to its end.
+async fn look_after(folder: &Path, armed: &str) {
+    let acked = std::fs::read_to_string(folder.join("acked")).unwrap_or_default();
+    let submitted = acked.lines().filter(|line| line.starts_with("submitted")).count();
+    let (store, view) = open(folder);
+    let deleted = store.read(&subject(JOBS), 1, usize::MAX).await.expect("a part");
+    let is_deleted = deleted.tombstone.is_some();
+    assert!(is_deleted != !deleted.records.is_empty() || submitted < 6, "{armed}: half deleted");
+    assert!(is_deleted || !acked.contains("deleted"), "{armed}: a deletion is lost");
+    let driver = engine(DRIVER, &store, &view).await;
+    for number in 1..=JOBS {
+        let there = number <= submitted as u128 && !(number == JOBS && is_deleted);
+        let id = JobId(Uuid::from_u128(number));
+        loop {
+            let job = match driver.job(&namespace(), id).await {
+                Ok(job) => job,
+                Err(error) if !there => break drop(error),
+                Err(error) => panic!("{armed}: job {number}: {error}"),
+            };
+            if job.head.status == JobStatus::Completed {
+                break;
+            }
+            work(&driver).await;
+        }
+    }
+    driver.stop().await;
+}
+
+async fn work(driver: &Engine) {
+    for granted in driver.lease(wish("worker", 10)).await.expect("leases") {
+        let report = Report {
+            node: granted.lease.node,
+            epoch: granted.lease.epoch,
+            hash: Hash::of(b"done"),
+            outcome: Outcome::Complete { output: None, warnings: vec![], artifacts: vec![] },
+        };
+        let reports = vec![(granted.lease.job, report, Caller::engine())];
+        let answers = driver.report(&namespace(), reports).await;
+        assert!(matches!(answers[..], [Reported::Recorded]), "{answers:?}");
+    }
+    pause().await;
+}
