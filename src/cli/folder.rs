@@ -40,6 +40,7 @@ pub(crate) fn of_folder(error: &FolderError) -> Failure {
         FolderError::Refused { .. }
         | FolderError::NewerFormat { .. }
         | FolderError::Foreign { .. }
+        | FolderError::Damaged { .. }
         | FolderError::Unreadable { .. } => Failure::Failed(error.to_string()),
     }
 }

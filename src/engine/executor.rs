@@ -29,7 +29,7 @@ use crate::engine::{loader, rebuild};
 use crate::environment::Surroundings;
 use crate::environment::fail_points::{self, Point};
 use crate::event_store::contract::{EventStore, EventStoreError, StoreResult};
-use crate::view::contract::{View, ViewError};
+use crate::view::contract::View;
 
 pub(super) use self::hearing::refusal;
 
@@ -313,62 +313,13 @@ impl Executor {
                     Some(Input::Tail { subject, after, result })
                 });
             }
-            Output::MoveMarks { moves } => {
-                let store = Arc::clone(&self.store);
-                self.under_way += 1;
-                self.spawn(async move {
-                    fail_points::pass(Point::MoveMarks);
-                    let result = store.move_marks(moves.clone()).await;
-                    fail_points::pass(Point::MarksMoved);
-                    Some(Input::MarksMoved { moves, result })
-                });
-            }
+            Output::MoveMarks { moves } => self.move_marks(moves),
             Output::Remove { subject, seq, chain, keep_until } => {
                 self.remove(subject, seq, chain, keep_until);
             }
-            Output::ClearNudges { nudges } => {
-                let store = Arc::clone(&self.store);
-                self.spawn(async move {
-                    fail_points::pass(Point::ClearNudges);
-                    if let Err(error) = store.clear_nudges(nudges).await {
-                        tracing::warn!(%error, "nudges stay for the next look");
-                    }
-                    fail_points::pass(Point::NudgesCleared);
-                    None
-                });
-            }
-            Output::Snapshot { subject, snapshot } => {
-                let store = Arc::clone(&self.store);
-                self.spawn(async move {
-                    fail_points::pass(Point::KeepSnapshot);
-                    if let Err(error) = store.save_snapshot(&subject, snapshot).await {
-                        tracing::warn!(%subject, %error, "a snapshot was not kept");
-                    }
-                    fail_points::pass(Point::SnapshotKept);
-                    None
-                });
-            }
-            Output::Flush { documents } => {
-                let (view, gauges) = (Arc::clone(&self.view), Arc::clone(&self.gauges));
-                self.under_way += 1;
-                self.spawn(async move {
-                    let shown = documents
-                        .iter()
-                        .map(|document| (document.subject.clone(), document.seq))
-                        .collect();
-                    let durable = outside::flush(view.as_ref(), documents).await;
-                    let full = matches!(durable, Err(ViewError::Full));
-                    gauges.view_full.store(full, Ordering::Relaxed);
-                    if let Err(error) = &durable {
-                        tracing::warn!(%error, "documents are flushed again");
-                    }
-                    if let Err(ViewError::Damaged(reason)) = &durable {
-                        // Nobody else sets it; the first reason stays.
-                        let _ = gauges.view_ended.set(reason.clone());
-                    }
-                    Some(Input::Flushed { shown, durable: durable.is_ok() })
-                });
-            }
+            Output::ClearNudges { nudges } => self.clear_nudges(nudges),
+            Output::Snapshot { subject, snapshot } => self.keep_snapshot(subject, snapshot),
+            Output::Flush { documents } => self.flush(documents),
             Output::Answer { ticket, response } => self.reply(ticket, response),
             Output::Forward { to, ticket, request } => self.forward(to, ticket, request),
         }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::atomic::Ordering;
 
 use domain::ids::{GroupId, Millis, SubjectId};
 
@@ -12,10 +13,11 @@ use crate::engine::core::message::{EngineId, Input, Request, Ticket};
 use crate::engine::deletion;
 use crate::environment::fail_points::{self, Point};
 use crate::event_store::contract::{
-    AppendItem, Appended, ChainHash, EventStore, EventStoreError, Nudge, StoreResult,
+    AppendItem, Appended, ChainHash, EventStore, EventStoreError, MarkMove, Nudge, Snapshot,
+    StoreResult,
 };
 use crate::telemetry::metrics::{APPEND_DURATION, APPEND_EVENTS};
-use crate::view::contract::{Document, View, ViewResult};
+use crate::view::contract::{Document, View, ViewError, ViewResult};
 
 /// How often at least other engines' nudges are read, and subjects that could not be loaded looked for again.
 pub(super) const LOOK_EVERY_MS: Millis = 5_000;
@@ -41,6 +43,60 @@ impl Executor {
             metrics::histogram!(APPEND_DURATION).record(clock.monotonic().saturating_sub(began));
             metrics::histogram!(APPEND_EVENTS).record(f64::from(events));
             Some(Input::Appended { subjects, outcome })
+        });
+    }
+
+    pub(super) fn move_marks(&mut self, moves: Vec<MarkMove>) {
+        let store = Arc::clone(&self.store);
+        self.under_way += 1;
+        self.spawn(async move {
+            fail_points::pass(Point::MoveMarks);
+            let result = store.move_marks(moves.clone()).await;
+            fail_points::pass(Point::MarksMoved);
+            Some(Input::MarksMoved { moves, result })
+        });
+    }
+
+    pub(super) fn clear_nudges(&self, nudges: Vec<Nudge>) {
+        let store = Arc::clone(&self.store);
+        self.spawn(async move {
+            fail_points::pass(Point::ClearNudges);
+            if let Err(error) = store.clear_nudges(nudges).await {
+                tracing::warn!(%error, "nudges stay for the next look");
+            }
+            fail_points::pass(Point::NudgesCleared);
+            None
+        });
+    }
+
+    pub(super) fn keep_snapshot(&self, subject: SubjectId, snapshot: Snapshot) {
+        let store = Arc::clone(&self.store);
+        self.spawn(async move {
+            fail_points::pass(Point::KeepSnapshot);
+            if let Err(error) = store.save_snapshot(&subject, snapshot).await {
+                tracing::warn!(%subject, %error, "a snapshot was not kept");
+            }
+            fail_points::pass(Point::SnapshotKept);
+            None
+        });
+    }
+
+    pub(super) fn flush(&mut self, documents: Vec<Document>) {
+        let (view, gauges) = (Arc::clone(&self.view), Arc::clone(&self.gauges));
+        self.under_way += 1;
+        self.spawn(async move {
+            let shown: Vec<_> =
+                documents.iter().map(|document| (document.subject.clone(), document.seq)).collect();
+            let durable = flush(view.as_ref(), documents).await;
+            gauges.view_full.store(matches!(durable, Err(ViewError::Full)), Ordering::Relaxed);
+            if let Err(error) = &durable {
+                tracing::warn!(%error, "documents are flushed again");
+            }
+            if let Err(ViewError::Damaged(reason)) = &durable {
+                // The first reason stays.
+                let _ = gauges.view_ended.set(reason.clone());
+            }
+            Some(Input::Flushed { shown, durable: durable.is_ok() })
         });
     }
 

@@ -25,7 +25,7 @@ struct Exported {
 
 /// Asks for everything, sends every acknowledged write once more, and checks.
 pub(super) async fn check(link: &Link) {
-    let log = link.with_log(|log| std::mem::take(log));
+    let log = link.with_log(std::mem::take);
     let mut exports = Vec::new();
     for job in all_jobs(link).await {
         exports.push(exported(link, &job).await);
@@ -76,15 +76,13 @@ fn check_submissions(log: &Log, exports: &[Exported]) {
             .filter(|export| export.name == submission.name)
             .map(|export| export.id.as_str())
             .collect();
-        match &submission.acked {
-            Some((_, answer)) => {
-                let id = job_id(answer).expect("an id");
-                assert_eq!(found, [id.as_str()], "{} was acknowledged", submission.name);
-            }
-            None => {
-                assert!(submission.unknown, "{} was never sent", submission.name);
-                assert!(found.len() <= 1, "{} is there {} times", submission.name, found.len());
-            }
+        let name = &submission.name;
+        if let Some((_, answer)) = &submission.acked {
+            let id = job_id(answer).expect("an id");
+            assert_eq!(found, [id.as_str()], "{name} was acknowledged");
+        } else {
+            assert!(submission.unknown, "{name} was never sent");
+            assert!(found.len() <= 1, "{name} is there {} times", found.len());
         }
     }
     let known: BTreeSet<&str> = log.submissions.iter().map(|s| s.name.as_str()).collect();

@@ -159,7 +159,7 @@ async fn submit_and_steer(link: &Link, number: usize, size: Size) {
 
 /// The id in the answer to a submission, single or of a batch.
 pub(super) fn job_id(answer: &Value) -> Option<String> {
-    let id = answer.get("id").unwrap_or(&answer["results"][0]["id"]);
+    let id = answer.get("id").unwrap_or_else(|| &answer["results"][0]["id"]);
     id.as_str().map(str::to_owned)
 }
 
