@@ -19,7 +19,7 @@ use super::folder::{DataFolder, FolderError};
 use super::reserve::Reserve;
 use super::transaction::Session;
 use super::writer::{Done, Request, Room, Work, Writer};
-use super::{failure, reads, schema};
+use super::{failure, reads, schema, soundness};
 use crate::environment::fail_points::{self, Point};
 use crate::environment::{NotRun, Threads};
 use crate::event_store::contract::{
@@ -121,6 +121,7 @@ impl SqliteEventStore {
         let file = folder.events_file();
         let unreadable =
             |reason: String| FolderError::Unreadable { file: file.display().to_string(), reason };
+        soundness::before(&file)?;
         let readers =
             (0..READERS).map(|_| schema::open_beside(&file)).collect::<Result<Vec<_>, _>>()?;
         let identity = readers.first().map(schema::identity).transpose();

@@ -25,14 +25,14 @@ use orrery::engine::work::Reported;
 use orrery::environment::Surroundings;
 use orrery::environment::fail_points::Point;
 use orrery::event_store::contract::{EventStore, Tombstone};
-use orrery::event_store::sqlite::{DataFolder, Settings, SqliteEventStore};
+use orrery::event_store::sqlite::{DataFolder, FolderError, Settings, SqliteEventStore};
 use orrery::view::sqlite::SqliteView;
 use uuid::Uuid;
 
 use super::process::pause;
 use crate::harness::jobs::{diamond, namespace, single, subject, submission, wish};
 
-const FOLDER: &str = "ORRERY_CRASH_FOLDER";
+pub(super) const FOLDER: &str = "ORRERY_CRASH_FOLDER";
 /// Jobs of the child; the last one is deleted.
 const JOBS: u128 = 6;
 const DRIVER: EngineId = 1;
@@ -48,11 +48,13 @@ impl Forward for Nobody {
     }
 }
 
-fn open(folder: &Path) -> (Arc<SqliteEventStore>, Arc<SqliteView>) {
-    let folder = Arc::new(DataFolder::open(folder).expect("the folder"));
-    let view = SqliteView::open(&folder.view_file()).expect("a view");
-    let store = SqliteEventStore::open(folder, "apart", Settings::default()).expect("a store");
-    (Arc::new(store), Arc::new(view))
+pub(super) fn open(folder: &Path) -> (Arc<SqliteEventStore>, Arc<SqliteView>) {
+    let view = SqliteView::open(&folder.join("view.db")).expect("a view");
+    (Arc::new(try_open(folder).expect("a store")), Arc::new(view))
+}
+
+pub(super) fn try_open(folder: &Path) -> Result<SqliteEventStore, FolderError> {
+    SqliteEventStore::open(Arc::new(DataFolder::open(folder)?), "apart", Settings::default())
 }
 
 async fn engine(me: EngineId, store: &Arc<SqliteEventStore>, view: &Arc<SqliteView>) -> Engine {
@@ -70,12 +72,12 @@ async fn engine(me: EngineId, store: &Arc<SqliteEventStore>, view: &Arc<SqliteVi
 }
 
 /// Tells the parent what was acknowledged.
-fn acked(folder: &Path, what: &str) {
+pub(super) fn acked(folder: &Path, what: &str) {
     let file = OpenOptions::new().create(true).append(true).open(folder.join("acked"));
     writeln!(file.expect("the log"), "{what}").expect("written");
 }
 
-fn tombstone(count: u64) -> Tombstone {
+pub(super) fn tombstone(count: u64) -> Tombstone {
     Tombstone { count, hash: [7; 32], first_answer: b"{}".to_vec() }
 }
 
@@ -128,15 +130,18 @@ async fn points_that_one_engine_never_passes_leave_a_right_store() {
 async fn cell(point: &'static str) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().to_owned();
-    let reached = tokio::task::spawn_blocking(move || run_child(&path, &format!("{point}:1")));
+    let reached = tokio::task::spawn_blocking(move || {
+        run_child("crash::apart::child", &path, &format!("{point}:1"))
+    });
     assert!(reached.await.expect("a child"), "{point} was not reached");
     look_after(folder.path(), point).await;
 }
 
-fn run_child(folder: &Path, armed: &str) -> bool {
+/// Runs a test of this binary as a child, armed; whether it aborted.
+pub(super) fn run_child(child: &str, folder: &Path, armed: &str) -> bool {
     let this = std::env::current_exe().expect("this test");
     let status = Command::new(this)
-        .args(["--ignored", "--exact", "crash::apart::child"])
+        .args(["--ignored", "--exact", child])
         .envs([
             (FOLDER, folder.as_os_str().to_owned()),
             ("ORRERY_FAIL_POINT", OsString::from(armed)),
@@ -177,7 +182,7 @@ async fn look_after(folder: &Path, armed: &str) {
     driver.stop().await;
 }
 
-async fn work(driver: &Engine) {
+pub(super) async fn work(driver: &Engine) {
     for granted in driver.lease(wish("worker", 10)).await.expect("leases") {
         let report = Report {
             node: granted.lease.node,

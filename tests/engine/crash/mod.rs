@@ -6,6 +6,7 @@ mod apart;
 mod cell;
 mod checker;
 mod client;
+mod damage;
 mod faults;
 mod load;
 mod matrix;
