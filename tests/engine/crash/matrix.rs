@@ -55,7 +55,7 @@ fn size_of(point: Point, small: Size) -> Option<Size> {
 /// The whole matrix takes long: what is broken is told at once.
 #[expect(clippy::print_stderr, reason = "a long test says what it has found")]
 fn tell(what: &str) {
-    eprintln!("{what}");
+    eprintln!("cell: {what}");
 }
 
 async fn all(cells: Vec<(Point, u32, Between, Size)>) -> Vec<String> {
