@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use domain::ids::{ActionType, Millis, Namespace, QueueName, WorkerName};
 
+use crate::engine::core::leasing::ClaimKey;
 use crate::engine::core::message::{LeaseRequest, QueueFacts, Ticket, WorkerFacts};
 
 /// A node one priority step lower is served as if it had become ready so much later: ageing without re-sorting, and
@@ -192,6 +193,18 @@ impl Dispatch {
         let (_, request) = queue.parked.remove(position)?;
         self.parked_until.remove(&(until, ticket));
         Some(request)
+    }
+
+    /// The parked requests under a claim.
+    pub(super) fn parked_under(&self, (namespace, worker, claim): &ClaimKey) -> Vec<Ticket> {
+        let queues = self.queues.iter().filter(|((of, _), _)| of == namespace);
+        let parked = queues.flat_map(|(_, queue)| &queue.parked);
+        parked
+            .filter(|(_, request)| {
+                request.worker == *worker && request.claim.as_ref() == Some(claim)
+            })
+            .map(|(ticket, _)| *ticket)
+            .collect()
     }
 
     /// Whether a queue got work that somebody may wait for.

@@ -110,6 +110,7 @@ impl Core {
             }
         }
         self.resume(ix, slot);
+        self.meet_claims(ix);
     }
 
     fn take_in(&mut self, ix: u32, slot: &mut Slot, stream: LoadedStream) {

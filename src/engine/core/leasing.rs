@@ -2,7 +2,7 @@
 //! one command, and is answered when all parts are. A client that went away holds nothing: what was granted to it is
 //! given back uncounted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use domain::ids::{Claim, LeaseId, Millis, Namespace, WorkerName};
@@ -273,6 +273,23 @@ impl Core {
             })
             .collect();
         (!granted.is_empty()).then_some(granted)
+    }
+
+    /// A claim may have come again before the job that holds its leases was read: it gets them now.
+    pub(super) fn meet_claims(&mut self, ix: u32) {
+        let Some(slot) = self.slots.get(ix).filter(|slot| !slot.guest) else { return };
+        let Some(job) = slot.entity.as_ref().and_then(Entity::job) else { return };
+        let claims = slot.leases.keys().filter_map(|node| job.claims.get(node));
+        let keys: BTreeSet<ClaimKey> = claims
+            .map(|mark| (job.namespace.clone(), mark.worker.clone(), mark.claim.clone()))
+            .collect();
+        for key in keys {
+            for ticket in self.dispatch.parked_under(&key) {
+                if let Some(request) = self.dispatch.unpark(ticket) {
+                    self.lease_request(ticket, request);
+                }
+            }
+        }
     }
 
     pub(super) fn refresh_claim(
