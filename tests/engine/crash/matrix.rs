@@ -79,7 +79,10 @@ async fn all(cells: Vec<(Point, u32, Between, Size)>) -> Vec<String> {
 async fn an_engine_aborted_at_a_point_goes_on_to_a_right_end() {
     let mut cells = Vec::new();
     for &point in Point::ALL {
-        if let Some(size) = size_of(point, SMALL) {
+        // Filling a WAL takes seconds: the last of its points stands for those that are passed on the way.
+        let is_passed_on_the_way =
+            matches!(way(point), Way::Heavy) && point != Point::CheckpointFollowed;
+        if let Some(size) = size_of(point, SMALL).filter(|_| !is_passed_on_the_way) {
             cells.push((point, 1, Between::Nothing, size));
         }
     }
