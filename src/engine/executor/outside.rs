@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::atomic::Ordering;
 
 use domain::ids::{GroupId, Millis, SubjectId};
 

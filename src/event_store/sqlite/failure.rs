@@ -21,7 +21,7 @@ pub(super) enum Failure {
 }
 
 /// The index of the log could not grow, which on a full disk is all that this can mean; nothing was written.
-const SHARED_INDEX_FULL: i32 = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
+const SHARED_INDEX_FULL: i32 = ffi::SQLITE_IOERR_SHMSIZE;
 
 /// What a failure inside a write transaction, or of its commit, means.
 pub(super) fn of_write(error: &Error) -> Failure {
