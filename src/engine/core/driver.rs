@@ -271,7 +271,7 @@ impl Core {
         for _ in 0..LEAVES_MAX {
             let Some(ix) = self.leave_checks.pop_first() else { break };
             let Some(mut slot) = self.slots.take(ix) else { continue };
-            let gone = self.may_leave(&mut slot);
+            let gone = self.may_leave(ix, &mut slot);
             if gone {
                 self.forget(ix, &mut slot);
             }
@@ -287,9 +287,18 @@ impl Core {
     }
 
     /// Answers whether the slot goes at once; where its mark must be moved first, that is asked for.
-    fn may_leave(&mut self, slot: &mut Slot) -> bool {
-        if !slot.is_idle() || slot.flushing.is_some() || (slot.nudged.is_some() && !slot.guest) {
+    fn may_leave(&mut self, ix: u32, slot: &mut Slot) -> bool {
+        if !slot.is_idle() || slot.flushing.is_some() {
             return false;
+        }
+        if slot.nudged.is_some() && !slot.guest && slot.damaged.is_none() {
+            // It came while something was under way, or tells of an append that has not come. The store may have
+            // lost it to another driver by now: nobody will tell of it again.
+            self.clear_nudge(slot);
+            if let Some((_, since)) = slot.nudged {
+                self.arm_once(ix, slot, since.saturating_add(NUDGES_KEPT_MS), JOB_TIMER);
+                return false;
+            }
         }
         let shown = slot.dirty_since.is_none() && slot.shown == slot.seq;
         let Some(entity) = slot.entity.as_ref() else {

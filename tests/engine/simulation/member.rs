@@ -126,6 +126,11 @@ impl World {
         if frozen > 0 {
             return self.after(frozen, Happening::Back { of, input });
         }
+        // What is said of drivers while it cannot hear may come in any order; the last word counts.
+        let input = match input {
+            Input::Routes { .. } => Input::Routes { drivers: self.members[of.at].drivers.clone() },
+            input => input,
+        };
         let touched = subjects_of(&input);
         self.steps += 1;
         let member = &mut self.members[of.at];

@@ -50,7 +50,9 @@ impl World {
             )
         });
         for order in 0..self.orders.len() {
-            if !self.orders[order].acked {
+            let forgotten = !self.orders[order].acked && self.dice.chance(500);
+            self.orders[order].forgotten = forgotten;
+            if !self.orders[order].acked && !forgotten {
                 self.after(0, Happening::Submits { order });
             }
         }
@@ -72,7 +74,8 @@ impl World {
             return;
         }
         let patience = if self.calm { 100 } else { 8 };
-        if self.orders[order].tries < patience && !self.orders[order].acked {
+        let one = &self.orders[order];
+        if one.tries < patience && !one.acked && !one.forgotten {
             let wait = self.dice.wait(100, 2_000);
             self.after(wait, Happening::Submits { order });
         }

@@ -33,6 +33,8 @@ pub(crate) struct Order {
     pub(crate) mark: Option<CommandMark>,
     /// A 2xx left an engine.
     pub(crate) acked: bool,
+    /// Whoever wanted it has given up without an answer: it exists or not.
+    pub(crate) forgotten: bool,
     pub(crate) tries: u32,
 }
 
@@ -45,7 +47,14 @@ pub(crate) fn order(dice: &mut Dice, number: usize, now: Millis, in_pool: u64) -
         Submission { namespace: jobs::namespace(), id, spec, trace_id: "0".repeat(32) };
     let mark = dice.chance(600).then(|| mark(&format!("submit {number}"), true));
     let subject = SubjectId::job(jobs::namespace(), id);
-    Order { subject, submission: Arc::new(submission), mark, acked: false, tries: 0 }
+    Order {
+        subject,
+        submission: Arc::new(submission),
+        mark,
+        acked: false,
+        forgotten: false,
+        tries: 0,
+    }
 }
 
 pub(crate) fn mark(id: &str, keyed: bool) -> CommandMark {

@@ -44,6 +44,9 @@ pub(crate) fn run(seed: u64, bug: Option<Bug>) -> Ran {
     for at in 0..world.members.len() {
         world.count_conflicts(at);
     }
+    if world.tells {
+        world.members.iter().for_each(|member| super::seeds::say(&format!("{:?}", member.core)));
+    }
     Ran {
         steps: world.steps,
         tally: std::mem::take(&mut world.checker.tally),
@@ -79,12 +82,13 @@ fn phases(world: &mut World) {
 
 impl World {
     fn is_quiet(&self) -> bool {
-        self.checker.all_over() && self.orders.iter().all(|order| order.acked)
+        self.checker.all_over() && self.orders.iter().all(|order| order.acked || order.forgotten)
     }
 
     fn check_gauges(&mut self) {
         for (at, member) in self.members.iter().enumerate() {
-            if let Some(core) = &member.core {
+            // A frozen engine has not heard what it drives.
+            if let (Some(core), true) = (&member.core, member.frozen_until <= self.now) {
                 self.checker.gauges(core, |subject| member.drives(at, subject.group()));
             }
         }

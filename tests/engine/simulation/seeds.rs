@@ -32,13 +32,29 @@ pub(crate) fn say(text: &str) {
 /// Runs a seed that must hold.
 fn holds(seed: u64) -> Ran {
     let ran = run(seed, None);
-    if let Some(broken) = &ran.broken {
-        panic!("seed {seed}, after {} steps: {broken}\nreplay: {}", ran.steps, command(seed));
+    if let Some(what) = failure(seed, &ran) {
+        panic!("{what}");
     }
     if seed.is_multiple_of(TWICE_EVERY) {
         assert_eq!(ran, run(seed, None), "two runs of seed {seed} differ: {}", command(seed));
     }
     ran
+}
+
+/// What went wrong, with the command that runs it again.
+fn failure(seed: u64, ran: &Ran) -> Option<String> {
+    let broken = ran.broken.as_ref()?;
+    Some(format!("seed {seed}, after {} steps: {broken}\nreplay: {}", ran.steps, command(seed)))
+}
+
+/// Runs many seeds from one on, and tells of all that fail.
+fn runs_on(from: u64, many: u64) {
+    let failed = (from..from + many).filter(|seed| {
+        let told = failure(*seed, &run(*seed, None));
+        told.iter().for_each(|what| say(what));
+        told.is_some()
+    });
+    assert_eq!(failed.count(), 0, "failed of {many} seeds");
 }
 
 /// Seconds that this thread has computed for, by the system's own count: other work on the machine does not matter.
@@ -83,8 +99,8 @@ fn runs(
 #[test]
 fn every_seed_keeps_every_promise() {
     if let Some(seed) = variable("ORRERY_SIMULATION_SEED") {
-        runs(std::iter::once(seed), || false);
-        return;
+        let many = variable("ORRERY_SIMULATION_SEEDS").unwrap_or(1);
+        return runs_on(seed, many);
     }
     runs(FAILED_ONCE.into_iter().chain(0..FIXED), || false);
     if let Some(minutes) = variable("ORRERY_SIMULATION_MINUTES") {
