@@ -129,9 +129,10 @@ impl World {
         let at = self.dice.index(self.members.len());
         let length = self.dice.pick(&[500, 5_000, 40_000]);
         let wait = self.dice.wait(1, length);
-        self.members[at].frozen_until = self.now + wait;
+        let until = self.members[at].frozen_until.max(self.now + wait);
+        self.members[at].frozen_until = until;
         let of = self.life_of(at);
-        self.after(wait, Happening::Thaws { of });
+        self.after(until - self.now, Happening::Thaws { of });
     }
 
     /// What waited is heard before time is: the turn comes after the inputs.
