@@ -15,7 +15,7 @@ use crate::engine::core::Core;
 use crate::engine::core::entity::{Entity, EntityEvent};
 use crate::engine::core::message::{Failure, LoadedStream, LoadedTail, Output};
 use crate::engine::core::projection::deleted_until;
-use crate::engine::core::slot::{JOB_TIMER, Phase, Slot};
+use crate::engine::core::slot::{JOB_TIMER, LOOK_TIMER, Phase, Slot};
 use crate::event_store::contract::{EventStoreError, MarkMove, Nudge, WakeMark};
 
 /// A loaded environment grants nothing for so long: those who hold grants are heard first (design, fine print 8).
@@ -26,6 +26,10 @@ pub(in crate::engine) const NEVER: Millis = Millis::MAX;
 const NUDGES_KEPT_MS: Millis = 60_000;
 /// A wake mark that could not be moved is tried again after so long.
 const LEAVE_AGAIN_MS: Millis = 1_000;
+/// A driver looks for what others wrote to a subject after so long without an append of its own, then after twice as
+/// long, and so on, up to the last.
+pub(super) const LOOK_FIRST_MS: Millis = 5_000;
+const LOOK_LAST_MS: Millis = 600_000;
 /// Subjects looked at for leaving in one turn.
 const LEAVES_MAX: usize = 2_000;
 
@@ -66,6 +70,11 @@ impl Core {
         }
         let late = slot.mark.1.is_none_or(|due| due > self.now);
         if slot.entity.is_some() && seq <= slot.seq && late {
+            // Whoever appended did not show it: what was retired is shown once more.
+            if let Some(ix) = self.slots.find(&slot.subject) {
+                slot.dirty_since.get_or_insert(self.now);
+                self.projection.dirty(ix, self.now, is_over(slot));
+            }
             return self.wake(slot);
         }
         slot.nudged = None;
@@ -126,6 +135,7 @@ impl Core {
         slot.seq = stream.seq;
         slot.chain = stream.chain;
         slot.mark = stream.mark.map_or((0, None), |mark| (mark.number, Some(mark.due)));
+        (slot.proven_at, slot.look_after) = (self.now, LOOK_FIRST_MS);
         if slot.guest || slot.entity.is_none() {
             return self.clear_nudge(slot);
         }
@@ -142,8 +152,30 @@ impl Core {
         if matches!(slot.entity, Some(Entity::Environment(_))) {
             slot.grants_from = self.now.saturating_add(GRANTS_AFTER_LOAD_MS);
             self.reconcile_grants(ix, slot);
+            self.arm_look(ix, slot);
         }
         self.clear_nudge(slot);
+    }
+
+    /// A driver that has not written to a subject for a while looks whether somebody else has, each time after twice as
+    /// long: an engine that did not know yet that it had lost the group appends without a nudge, and what it sent
+    /// before it died may land when the subject has long been loaded here.
+    pub(super) fn arm_look(&mut self, ix: u32, slot: &mut Slot) {
+        if !self.settings.alone && !slot.guest {
+            let at = slot.proven_at.saturating_add(slot.look_after);
+            self.arm_once(ix, slot, at, LOOK_TIMER);
+        }
+    }
+
+    /// Answers whether it is time to look; an append that committed meanwhile has proven that nobody else wrote.
+    pub(super) fn look_is_due(&mut self, ix: u32, slot: &mut Slot) -> bool {
+        let due = self.now >= slot.proven_at.saturating_add(slot.look_after);
+        if due {
+            slot.proven_at = self.now;
+            slot.look_after = slot.look_after.saturating_mul(2).min(LOOK_LAST_MS);
+        }
+        self.arm_look(ix, slot);
+        due
     }
 
     pub(super) fn tail(

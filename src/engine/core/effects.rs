@@ -59,6 +59,7 @@ impl Core {
         for node in 0..nodes {
             self.refresh_node(ix, slot, node);
         }
+        self.arm_look(ix, slot);
         if let Some((_, at)) = due {
             self.arm(ix, slot, at, JOB_TIMER);
         }

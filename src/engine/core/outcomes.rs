@@ -51,6 +51,7 @@ impl Core {
             }
             slot.seq += u64::from(in_flight.item.record.count);
             slot.chain = in_flight.item.record.hash;
+            slot.proven_at = self.now;
             if in_flight.item.wake.is_some() {
                 slot.mark = (1, in_flight.item.wake);
             }

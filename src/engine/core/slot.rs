@@ -22,6 +22,9 @@ pub(super) const ASK_TIMER: u32 = u32::MAX - 1;
 /// Look whether every grant still has its job.
 pub(super) const RECONCILE_TIMER: u32 = u32::MAX - 2;
 
+/// Look whether others wrote to it.
+pub(super) const LOOK_TIMER: u32 = u32::MAX - 3;
+
 /// Where a command came from, and so what its answer is for.
 #[derive(Debug, Clone)]
 pub(super) enum Origin {
@@ -147,6 +150,10 @@ pub(super) struct Slot {
     pub(super) deleted: Option<Arc<FirstAnswer>>,
     /// Nudged up to this seq, first noticed then; cleared when the tail was read and the mark is right.
     pub(super) nudged: Option<(u64, Millis)>,
+    /// When an append or a read proved last that nobody else had written.
+    pub(super) proven_at: Millis,
+    /// After so long without a proof the tail is read.
+    pub(super) look_after: Millis,
     /// A guest's state was read before something of what waits came: the tail is read before that is decided.
     pub(super) stale: bool,
     /// The tail was read for what waits now.
@@ -179,6 +186,8 @@ impl Slot {
             damaged: None,
             deleted: None,
             nudged: None,
+            proven_at: now,
+            look_after: crate::engine::core::driver::LOOK_FIRST_MS,
             stale: false,
             fresh: false,
         }

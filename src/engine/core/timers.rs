@@ -13,7 +13,7 @@ use crate::engine::core::Core;
 use crate::engine::core::entity::Entity;
 use crate::engine::core::message::{Caller, Command, Response};
 use crate::engine::core::slot::{
-    ASK_TIMER, JOB_TIMER, Origin, Phase, RECONCILE_TIMER, Slot, Waiting,
+    ASK_TIMER, JOB_TIMER, LOOK_TIMER, Origin, Phase, RECONCILE_TIMER, Slot, Waiting,
 };
 
 /// Subjects whose timers fire in one turn; the rest follow in the next, after the inputs that came meanwhile.
@@ -84,6 +84,7 @@ impl Core {
         }
         let asks = due.remove(&ASK_TIMER);
         let reconciles = due.remove(&RECONCILE_TIMER);
+        let looks = due.remove(&LOOK_TIMER) && self.look_is_due(ix, slot);
         if asks {
             self.refresh_job(ix, slot);
         }
@@ -96,6 +97,9 @@ impl Core {
             self.ask_clock(slot, JobCommand::ExpireLease { node, epoch });
         }
         self.wake_due(slot, due);
+        if looks && slot.phase == Phase::Ready {
+            self.catch_up(slot);
+        }
     }
 
     /// Leases that ran out; those that heartbeats pushed on get their timer again.

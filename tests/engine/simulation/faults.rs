@@ -129,8 +129,12 @@ impl World {
         let at = self.dice.index(self.members.len());
         let length = self.dice.pick(&[500, 5_000, 40_000]);
         let wait = self.dice.wait(1, length);
-        let until = self.members[at].frozen_until.max(self.now + wait);
-        self.members[at].frozen_until = until;
+        let member = &mut self.members[at];
+        if member.frozen_until <= self.now {
+            member.frozen_since = self.now;
+        }
+        let until = member.frozen_until.max(self.now + wait);
+        member.frozen_until = until;
         let of = self.life_of(at);
         self.after(until - self.now, Happening::Thaws { of });
     }
@@ -138,7 +142,14 @@ impl World {
     /// What waited is heard before time is: the turn comes after the inputs.
     pub(crate) fn thaws(&mut self, of: Whose) {
         if self.lives(of) && self.members[of.at].frozen_until <= self.now {
-            self.members[of.at].turn_at = Some(self.now + 1);
+            let now = self.now;
+            let member = &mut self.members[of.at];
+            member.turn_at = Some(now + 1);
+            let (clock, away) = (member.clock(now), now - member.frozen_since);
+            // It notices that it was away, as the product's executor does.
+            if let Some(core) = member.core.as_mut() {
+                core.was_away(clock, away);
+            }
         }
     }
 

@@ -27,6 +27,7 @@ pub(crate) struct Member {
     pub(crate) turn_at: Option<Millis>,
     /// It does nothing before that.
     pub(crate) frozen_until: Millis,
+    pub(crate) frozen_since: Millis,
     /// Who drives what, as it was told.
     pub(crate) drivers: Vec<Option<u32>>,
     started: Millis,
@@ -72,6 +73,7 @@ impl World {
                 life: 0,
                 turn_at: None,
                 frozen_until: 0,
+                frozen_since: 0,
                 drivers: self.drivers.clone(),
                 started: self.now,
                 clock_then: self.now,
