@@ -69,6 +69,13 @@ pub struct Record {
     pub hash: ChainHash,
 }
 
+impl Record {
+    /// Sequence number of the last event in it.
+    pub fn last(&self) -> u64 {
+        self.first - 1 + u64::from(self.count)
+    }
+}
+
 /// One subject's part of a batch.
 #[derive(Debug, Clone)]
 pub struct AppendItem {

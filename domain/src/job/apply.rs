@@ -142,6 +142,9 @@ impl JobState {
             | JobFact::EndingDecided { .. }
             | JobFact::Revoked => {}
             JobFact::Granted { number, .. } => self.head.grant = Some(*number),
+            JobFact::GrantDeclined { number, .. } => {
+                self.head.declined = self.head.declined.max(*number);
+            }
             JobFact::Leased { worker, claim, lease_ms, attempts } => {
                 for attempt in attempts {
                     self.lease(*attempt, *lease_ms, at, undo);

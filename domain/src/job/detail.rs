@@ -216,6 +216,7 @@ impl JobDetail {
             JobFact::Submitted(_)
             | JobFact::Started
             | JobFact::Granted { .. }
+            | JobFact::GrantDeclined { .. }
             | JobFact::RetriesDue
             | JobFact::EndingDecided { .. }
             | JobFact::Revoked

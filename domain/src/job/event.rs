@@ -212,6 +212,13 @@ pub enum JobFact {
         /// The grant's number there.
         number: u64,
     },
+    /// It cannot take that grant now, and will not take it later, however late it is offered again: freed only by this.
+    GrantDeclined {
+        /// Which environment.
+        environment: EnvironmentName,
+        /// The grant's number there.
+        number: u64,
+    },
     /// Workers took attempts.
     Leased {
         /// Who.
@@ -361,6 +368,7 @@ impl JobFact {
             Self::Submitted(_) => "job_submitted",
             Self::Started => "job_started",
             Self::Granted { .. } => "job_granted",
+            Self::GrantDeclined { .. } => "grant_declined",
             Self::Leased { .. } => "nodes_leased",
             Self::Completed { .. } => "node_completed",
             Self::Failed(_) => "node_failed",

@@ -82,6 +82,7 @@ fn about(event: &JobEvent) -> Option<(u32, Option<u32>)> {
         JobFact::Submitted(_)
         | JobFact::Started
         | JobFact::Granted { .. }
+        | JobFact::GrantDeclined { .. }
         | JobFact::RetriesDue
         | JobFact::NodesTimedOut { .. }
         | JobFact::EndingDecided { .. }

@@ -123,6 +123,8 @@ pub struct JobHead {
     pub retries: u64,
     /// The grant it runs on.
     pub grant: Option<u64>,
+    /// The newest grant it declined, 0 before the first: numbers grow, so none up to it is ever taken.
+    pub declined: u64,
     /// Bytes of outputs of nodes without children so far.
     pub sink_bytes: u64,
     /// Nodes by state, in the order of [`NodeStatus::ALL`].

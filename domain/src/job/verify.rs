@@ -70,6 +70,7 @@ impl JobState {
             JobFact::Submitted(_)
             | JobFact::Started
             | JobFact::Granted { .. }
+            | JobFact::GrantDeclined { .. }
             | JobFact::RetriesDue
             | JobFact::NodesTimedOut { .. }
             | JobFact::EndingDecided { .. }
@@ -150,6 +151,7 @@ impl JobEvent {
             | JobFact::AttemptTimedOut(failure) => named.extend(&failure.error.details),
             JobFact::Started
             | JobFact::Granted { .. }
+            | JobFact::GrantDeclined { .. }
             | JobFact::Leased { .. }
             | JobFact::Released { .. }
             | JobFact::RetriesDue

@@ -232,3 +232,21 @@ fn fail_fast_ends_a_paused_job_by_rows_of_the_table() {
     assert!(rows.into_iter().all(|(from, to)| from.may_become(*to)));
     assert_eq!(live.state.head.status, JobStatus::Failed);
 }
+
+#[test]
+fn a_grant_that_was_declined_is_never_taken_however_late_it_is_offered_again() {
+    let mut spec = job(vec![node("a", &[])]);
+    spec.environment = Some("pool".to_owned());
+    let mut live = Live::submit(spec);
+    assert!(live.ask(&JobCommand::Pause { reason: None }).is_ok());
+    let declined = live.ask(&JobCommand::TakeGrant { number: 4 });
+    assert!(matches!(declined, Ok(Answer::Nothing)), "{declined:?}");
+    let seq = live.state.head.seq;
+    assert!(matches!(live.ask(&JobCommand::TakeGrant { number: 4 }), Ok(Answer::Nothing)));
+    assert_eq!(live.state.head.seq, seq, "said once");
+    assert!(live.ask(&JobCommand::Resume { reason: None }).is_ok());
+    assert!(matches!(live.ask(&JobCommand::TakeGrant { number: 4 }), Ok(Answer::Nothing)));
+    assert_eq!(live.state.head.status, JobStatus::Queued);
+    assert!(matches!(live.ask(&JobCommand::TakeGrant { number: 5 }), Ok(Answer::Done { .. })));
+    assert_eq!(live.state.head.status, JobStatus::Scheduled);
+}

@@ -96,6 +96,16 @@ impl Core {
         self.outputs.push_back(Output::Append { nudges, items });
     }
 
+    /// Sends nudges that no record of this engine waits for.
+    pub(super) fn send_nudges(&mut self) {
+        let nudges = std::mem::take(&mut self.batch_nudges);
+        if !nudges.is_empty() {
+            self.in_flight += 1;
+            self.pace.sent(self.now);
+            self.outputs.push_back(Output::Append { nudges, items: Vec::new() });
+        }
+    }
+
     /// Answers whether the record it goes into has room for more.
     fn decide_slot(&mut self, ix: u32) -> bool {
         let Some(mut slot) = self.slots.take(ix) else { return true };

@@ -359,6 +359,10 @@ impl Core {
             if slot.mark.1 == due {
                 return true;
             }
+            if !self.settings.alone && slot.look_after == LOOK_FIRST_MS {
+                // A former driver may still write to it: not before a look after the load.
+                return false;
+            }
             slot.phase = Phase::Leaving;
             self.mark_moves.push(MarkMove {
                 subject: slot.subject.clone(),
@@ -372,6 +376,12 @@ impl Core {
     /// This engine does not drive it any more.
     pub(super) fn become_guest(&mut self, ix: u32) {
         let Some(mut slot) = self.slots.take(ix) else { return };
+        let under_way = slot.in_flight.as_ref().map(|in_flight| in_flight.item.record.last());
+        if under_way.is_some() || slot.shown < slot.seq {
+            // The new driver may have loaded it already, and shows what this engine cannot show any more.
+            let seq = under_way.unwrap_or(slot.seq);
+            self.batch_nudges.push(Nudge { subject: slot.subject.clone(), seq });
+        }
         self.forget(ix, &mut slot);
         slot.guest = true;
         // What waits is decided on what the new driver wrote, not on what was known here.

@@ -17,7 +17,7 @@ use domain::refusal::Refusal;
 use crate::engine::core::message::{Command, Shown};
 
 /// Raised whenever a state's stored form changes: older snapshots are then passed over.
-const SNAPSHOT_VERSION: u8 = 1;
+const SNAPSHOT_VERSION: u8 = 2;
 
 /// A subject's state.
 #[derive(Debug, Clone)]

@@ -38,6 +38,7 @@ impl Core {
         for ix in lost {
             self.become_guest(ix);
         }
+        self.send_nudges();
     }
 
     pub(super) fn route(&mut self, ticket: Ticket, request: Request, forwarded: bool) {

@@ -81,7 +81,7 @@ fn a_parked_job_that_another_engine_changed_is_taken_up_by_its_driver() {
     by_hand.start = domain::job::spec::Start::Manual;
     let job = lab.submit(0, 1, by_hand);
     let (driver, other) = (lab.driver_of(&job), other(&lab, &job));
-    lab.advance(1_000);
+    lab.advance(6_000);
     assert_eq!(lab.core_of(driver).counts().subjects, 0);
     lab.way = Way::Cut;
     assert!(matches!(lab.command(other, &job, JobCommand::Start), Response::Command { .. }));

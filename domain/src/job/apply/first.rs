@@ -87,6 +87,7 @@ fn blank_head(submitted: &Submitted, at: Millis, counts: [u32; 12]) -> JobHead {
         runs: 1,
         retries: 0,
         grant: None,
+        declined: 0,
         sink_bytes: 0,
         counts,
         failed_required: 0,

@@ -24,13 +24,20 @@ pub(super) fn started(state: &JobState, context: &Context) -> Decision {
     Decision::done(state, event)
 }
 
-/// Takes the grant, or declines it (`Nothing`) when the job does not wait for one any more.
+/// Takes the grant, or declines it (`Nothing`) when the job does not wait for one any more. A job that may wait again
+/// (it is paused) says so in its stream: the offer may come once more, late, when the grant has long been freed.
 pub(super) fn take_grant(state: &JobState, number: u64, context: &Context) -> Decision {
     if state.head.grant == Some(number) && !state.head.status.is_over() {
         return Decision::unchanged(Answer::Done { seq: state.head.seq });
     }
-    if state.head.status != JobStatus::Queued || state.head.grant.is_some() {
+    let over = state.head.status.is_over();
+    if over || state.head.grant.is_some() || number <= state.head.declined {
         return Decision::unchanged(Answer::Nothing);
+    }
+    if state.head.status != JobStatus::Queued {
+        let fact = JobFact::GrantDeclined { environment: state.plan.environment.clone(), number };
+        let (event, _) = Draft::new(state, context.now).into_event(fact, context, None);
+        return Decision { answer: Answer::Nothing, ..Decision::done(state, event) };
     }
     let mut draft = Draft::new(state, context.now);
     admit(&mut draft);

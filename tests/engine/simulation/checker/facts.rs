@@ -37,6 +37,10 @@ impl JobStory {
                 self.take_grant(*number);
                 Ok(())
             }
+            JobFact::GrantDeclined { .. } if self.status == JobStatus::Queued => {
+                Err("invariant 16: a grant declined by a job that waits for it".to_owned())
+            }
+            JobFact::GrantDeclined { .. } => Ok(()),
             JobFact::Leased { worker, claim, attempts, .. } => {
                 if !self.offers() {
                     return Err(format!(
