@@ -84,6 +84,8 @@ struct Walk {
     /// What was recorded of each attempt: the report's number and what it said.
     recorded: BTreeMap<(u32, Epoch), (u8, u8)>,
     evidence: BTreeSet<(u32, Epoch)>,
+    /// The newest grant offered; a later one has a higher number.
+    grants: u64,
     /// First answers.
     answered: BTreeMap<u8, (u8, u64)>,
 }
@@ -136,6 +138,7 @@ impl Walk {
             granted: BTreeSet::new(),
             recorded: BTreeMap::new(),
             evidence: BTreeSet::new(),
+            grants: 0,
             answered: BTreeMap::new(),
         })
     }
@@ -343,7 +346,8 @@ impl Walk {
             }
             Op::Grant => {
                 let takes = status == JobStatus::Queued;
-                let answer = self.ask(&JobCommand::TakeGrant { number: 7 })?;
+                self.grants += 1;
+                let answer = self.ask(&JobCommand::TakeGrant { number: self.grants })?;
                 let taken = matches!(answer, Ok(Answer::Done { .. }));
                 prop_assert!(!takes || taken, "{:?}", answer);
             }

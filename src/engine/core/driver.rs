@@ -14,22 +14,17 @@ use domain::planted::{self, Planted};
 use crate::engine::core::Core;
 use crate::engine::core::entity::{Entity, EntityEvent};
 use crate::engine::core::message::{Failure, LoadedStream, LoadedTail, Output};
+use crate::engine::core::others::{LOOK_FIRST_MS, NUDGES_KEPT_MS};
 use crate::engine::core::projection::deleted_until;
-use crate::engine::core::slot::{JOB_TIMER, LOOK_TIMER, Phase, Slot};
+use crate::engine::core::slot::{JOB_TIMER, Phase, Slot};
 use crate::event_store::contract::{EventStoreError, MarkMove, Nudge, WakeMark};
 
 /// A loaded environment grants nothing for so long: those who hold grants are heard first (design, fine print 8).
 const GRANTS_AFTER_LOAD_MS: Millis = 2_000;
 /// A wake mark for what only a person wakes.
 pub(in crate::engine) const NEVER: Millis = Millis::MAX;
-/// A nudge whose append never landed is forgotten after so long.
-const NUDGES_KEPT_MS: Millis = 60_000;
 /// A wake mark that could not be moved is tried again after so long.
 const LEAVE_AGAIN_MS: Millis = 1_000;
-/// A driver looks for what others wrote to a subject after so long without an append of its own, then after twice as
-/// long, and so on, up to the last.
-pub(super) const LOOK_FIRST_MS: Millis = 5_000;
-const LOOK_LAST_MS: Millis = 600_000;
 /// Subjects looked at for leaving in one turn.
 const LEAVES_MAX: usize = 2_000;
 
@@ -40,46 +35,6 @@ impl Core {
                 self.open(&mark.subject, false);
             }
         }
-    }
-
-    pub(super) fn nudged(&mut self, nudges: Vec<Nudge>) {
-        for nudge in nudges {
-            let known = self.slots.find(&nudge.subject);
-            let ix = known.unwrap_or_else(|| self.open(&nudge.subject, false));
-            let Some(mut slot) = self.slots.take(ix) else { continue };
-            let (seq, since) = slot.nudged.unwrap_or((0, self.now));
-            slot.nudged = Some((seq.max(nudge.seq), since));
-            if slot.phase == Phase::Ready && slot.is_settled() && slot.damaged.is_none() {
-                if slot.seq < nudge.seq {
-                    self.catch_up(&mut slot);
-                } else {
-                    self.clear_nudge(&mut slot);
-                }
-            }
-            self.resume(ix, slot);
-        }
-    }
-
-    /// A nudge goes when its seq was read, or when what it tells of has not come in a minute (its append failed), and
-    /// the wake mark says that the subject is looked after.
-    fn clear_nudge(&mut self, slot: &mut Slot) {
-        let Some((seq, since)) = slot.nudged else { return };
-        let waited = self.now >= since.saturating_add(NUDGES_KEPT_MS);
-        if slot.guest || !(seq <= slot.seq || waited) {
-            return;
-        }
-        let late = slot.mark.1.is_none_or(|due| due > self.now);
-        if slot.entity.is_some() && seq <= slot.seq && late {
-            // Whoever appended did not show it: what was retired is shown once more.
-            if let Some(ix) = self.slots.find(&slot.subject) {
-                slot.dirty_since.get_or_insert(self.now);
-                self.projection.dirty(ix, self.now, is_over(slot));
-            }
-            return self.wake(slot);
-        }
-        slot.nudged = None;
-        let nudges = vec![Nudge { subject: slot.subject.clone(), seq }];
-        self.outputs.push_back(Output::ClearNudges { nudges });
     }
 
     /// Has the wake mark moved to now, before anything is appended or a nudge is forgotten.
@@ -155,27 +110,6 @@ impl Core {
             self.arm_look(ix, slot);
         }
         self.clear_nudge(slot);
-    }
-
-    /// A driver that has not written to a subject for a while looks whether somebody else has, each time after twice as
-    /// long: an engine that did not know yet that it had lost the group appends without a nudge, and what it sent
-    /// before it died may land when the subject has long been loaded here.
-    pub(super) fn arm_look(&mut self, ix: u32, slot: &mut Slot) {
-        if !self.settings.alone && !slot.guest {
-            let at = slot.proven_at.saturating_add(slot.look_after);
-            self.arm_once(ix, slot, at, LOOK_TIMER);
-        }
-    }
-
-    /// Answers whether it is time to look; an append that committed meanwhile has proven that nobody else wrote.
-    pub(super) fn look_is_due(&mut self, ix: u32, slot: &mut Slot) -> bool {
-        let due = self.now >= slot.proven_at.saturating_add(slot.look_after);
-        if due {
-            slot.proven_at = self.now;
-            slot.look_after = slot.look_after.saturating_mul(2).min(LOOK_LAST_MS);
-        }
-        self.arm_look(ix, slot);
-        due
     }
 
     pub(super) fn tail(

@@ -11,6 +11,7 @@ mod effects;
 pub mod entity;
 mod leasing;
 pub mod message;
+mod others;
 mod outcomes;
 mod pace;
 pub(in crate::engine) mod projection;

@@ -187,7 +187,7 @@ impl Slot {
             deleted: None,
             nudged: None,
             proven_at: now,
-            look_after: crate::engine::core::driver::LOOK_FIRST_MS,
+            look_after: crate::engine::core::others::LOOK_FIRST_MS,
             stale: false,
             fresh: false,
         }

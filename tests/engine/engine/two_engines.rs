@@ -195,8 +195,9 @@ fn an_engine_that_just_lost_a_group_calls_no_lease_of_it_lost() {
     let held = lab.lease(driver, wish("worker", 1));
     let drivers = vec![u32::try_from(other).ok(); 64];
     let ticket = lab.send_and_route(driver, heartbeat(&held[0]), drivers.clone());
-    let answer = lab.heard(ticket);
-    assert!(matches!(answer, Some(Response::Failed(Failure::Unavailable))), "{answer:?}");
+    let answer = lab.heard(ticket).expect("an answer");
+    let kept = matches!(answer, Response::Heartbeat { .. });
+    assert!(kept || matches!(answer, Response::Failed(Failure::Unavailable)), "{answer:?}");
     lab.route(other, drivers);
     assert!(matches!(lab.heartbeat(other, &held[0]), Response::Heartbeat { .. }));
 }

@@ -40,7 +40,6 @@ impl JobStory {
             JobFact::GrantDeclined { .. } if self.status == JobStatus::Queued => {
                 Err("invariant 16: a grant declined by a job that waits for it".to_owned())
             }
-            JobFact::GrantDeclined { .. } => Ok(()),
             JobFact::Leased { worker, claim, attempts, .. } => {
                 if !self.offers() {
                     return Err(format!(
@@ -73,7 +72,9 @@ impl JobStory {
                 Err("invariant 3: paused while ending".to_owned())
             }
             JobFact::Deleted => Err("invariant 28: deleted, and nobody let go of it".to_owned()),
-            JobFact::Submitted(_) | JobFact::Paused { .. } => Ok(()),
+            JobFact::Submitted(_) | JobFact::GrantDeclined { .. } | JobFact::Paused { .. } => {
+                Ok(())
+            }
             JobFact::Resumed => self.resumes(at),
             JobFact::Patched(patch) => {
                 self.timeout_ms = patch.timeout_ms.unwrap_or(self.timeout_ms);
