@@ -4,7 +4,9 @@
 //! on, or a core that ended, ends the process with an error. Absent: signals and exit codes (`cli`).
 
 pub mod keeping;
+mod schema;
 mod server;
+mod storage;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,9 +22,10 @@ use crate::config::Settings;
 use crate::engine::core::CoreSettings;
 use crate::engine::executor::{self, Ended, Parts};
 use crate::engine::handle::Engine;
+use crate::environment::mongodb::StartError;
 use crate::environment::{Clock, Surroundings};
-use crate::event_store::contract::EventStoreError;
-use crate::event_store::sqlite::{self, DataFolder, FolderError, SqliteEventStore};
+use crate::event_store::contract::{EventStore, EventStoreError};
+use crate::event_store::sqlite::FolderError;
 use crate::http::router::router;
 use crate::http::state::{self, Api, ApiSettings, ReadyCheck};
 use crate::services::driver::Driver;
@@ -33,10 +36,11 @@ use crate::services::queries::Queries;
 use crate::services::view_writer::ViewWriter;
 use crate::telemetry::log::{self, Destination, LogError};
 use crate::telemetry::metrics::{self, MetricsError};
-use crate::view::contract::ViewError;
-use crate::view::sqlite::SqliteView;
+use crate::view::contract::{View, ViewError};
 
+pub use self::schema::{SchemaStep, schema, schema_up};
 use self::server::Server;
+use self::storage::Storage;
 
 /// The number of the only engine of an embedded deployment.
 const ME: u32 = 1;
@@ -49,6 +53,12 @@ pub enum AppError {
     /// The data folder cannot be used.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Database(#[from] StartError),
+    /// Another engine took over.
+    #[error("the engine ends: {0}")]
+    Replaced(String),
     /// The event store cannot go on.
     #[error(transparent)]
     Store(#[from] EventStoreError),
@@ -116,7 +126,13 @@ pub async fn serve(
     let listen = |cause| AppError::Listen { address, cause };
     let listener = TcpListener::bind(address).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
-    let (engine, mut core) = start_engine(&settings, &outside).await?;
+    let opened = tokio::select! {
+        opened = storage::open(&settings, &outside) => opened?,
+        // It may wait for another engine; a signal ends that too.
+        () = leave.cancelled() => return Ok(()),
+    };
+    let Storage { store, view, place, driving } = opened;
+    let (engine, mut core) = start_engine(&settings, &outside, store, view).await?;
     let scheduler = scheduler(&settings, &engine, &outside);
     let host = Arc::new(host(&settings, &engine, &scheduler, &outside)?);
     let parts = state::Parts {
@@ -137,21 +153,31 @@ pub async fn serve(
     let clock = Arc::clone(&outside.clock);
     let server =
         Server::new(listener, router(Api::new(parts)), &settings.server, Arc::clone(&clock));
-    tracing::info!(%address, data = %settings.storage.folder().display(), "the engine serves");
+    tracing::info!(%address, data = place, "the engine serves");
     // Whoever started it may have gone; then it serves all the same.
     let _ = ready.send(address);
     let ended = tokio::select! {
         () = server.accept() => None,
         () = leave.cancelled() => None,
-        ended = &mut core => Some(ended),
+        ended = &mut core => Some(core_error(ended)),
+        lost = driving.keep(&leave) => lost.map(AppError::Replaced),
     };
-    if let Some(ended) = ended {
+    if let Some(error) = ended {
         leave.cancel();
         host.drain(ENGINE_END).await;
-        return Err(core_error(ended));
+        return Err(error);
     }
     let drain = Drain { clock, settings: &settings, server, host: &host, engine: &engine };
-    drain.run(core).await
+    let drained = {
+        // The right to drive is held on to until nothing is decided any more.
+        let over = CancellationToken::new();
+        tokio::select! {
+            drained = drain.run(core) => drained,
+            _ = driving.keep(&over) => Err(AppError::Deadline("another engine took over meanwhile")),
+        }
+    };
+    driving.end().await;
+    drained
 }
 
 fn core_error(ended: Result<Result<(), Ended>, tokio::task::JoinError>) -> AppError {
@@ -162,28 +188,19 @@ fn core_error(ended: Result<Result<(), Ended>, tokio::task::JoinError>) -> AppEr
     }
 }
 
-/// Opens the stores and starts the core on them.
+/// Starts the core on the stores.
 async fn start_engine(
     settings: &Settings,
     outside: &Surroundings,
+    store: Arc<dyn EventStore>,
+    view: Arc<dyn View>,
 ) -> Result<(Engine, Running), AppError> {
-    let folder = Arc::new(DataFolder::open(settings.storage.folder())?);
-    let room = sqlite::Settings {
-        file_bytes_max: None,
-        reserve_bytes: 0,
-        disk_free_min: settings.storage.free_space_min_bytes,
-        reserve_file_bytes: settings.storage.reserve_bytes,
-        opened_at: outside.clock.now_ms(),
-    };
-    let id = outside.ids.mint().to_string();
-    let store = SqliteEventStore::open(Arc::clone(&folder), &id, room)?;
-    let view = SqliteView::open(&folder.view_file())?;
     let parts = Parts {
         settings: core_settings(settings),
         me: ME,
         drivers: GroupId::all().map(|_| Some(ME)).collect(),
-        store: Arc::new(store),
-        view: Arc::new(view),
+        store,
+        view,
         surroundings: outside.clone(),
         append_deadline: settings.engine.append_deadline,
         forward: None,

@@ -1,4 +1,5 @@
-//! The two places where the command line touches the engine's inside: starting one, and its API document.
+//! The places where the command line touches the engine's inside: starting one, its database's schema, and its API
+//! document.
 //!
 //! Everything else speaks HTTP, so this file is all that changes when `app` or `http` do.
 
@@ -22,6 +23,22 @@ pub(crate) async fn serve(
     ready: oneshot::Sender<SocketAddr>,
 ) -> Result<(), Failure> {
     app::serve(settings, leave, ready).await.map_err(|error| Failure::Failed(error.to_string()))
+}
+
+/// The migrations of the database that the settings name.
+///
+/// # Errors
+/// When there is none, or it cannot be used.
+pub(crate) async fn schema(settings: &Settings) -> Result<Vec<app::SchemaStep>, Failure> {
+    app::schema(settings).await.map_err(|error| Failure::Failed(error.to_string()))
+}
+
+/// Applies the missing ones, and answers them.
+///
+/// # Errors
+/// When there is none, or it cannot be used.
+pub(crate) async fn schema_up(settings: &Settings) -> Result<Vec<app::SchemaStep>, Failure> {
+    app::schema_up(settings).await.map_err(|error| Failure::Failed(error.to_string()))
 }
 
 /// The API's OpenAPI document.

@@ -19,6 +19,7 @@ mod folder;
 mod healthcheck;
 mod import;
 mod jobs;
+mod migrate;
 mod serve;
 mod settings;
 mod signals;
@@ -74,6 +75,8 @@ enum Command {
     Openapi,
     /// Check or show the configuration
     Config(settings::ConfigArgs),
+    /// Show or apply the migrations of the database
+    Migrate(migrate::MigrateArgs),
     /// Exit 0 if the engine is ready, 1 if not
     Healthcheck(healthcheck::HealthcheckArgs),
     /// Print the completions for a shell
@@ -124,6 +127,7 @@ async fn run(line: CommandLine, console: &Console) -> Result<(), Failure> {
         Command::View(args) => view::run(args, console).await,
         Command::Openapi => console.data(&engine::openapi_document()),
         Command::Config(args) => settings::run(args, console),
+        Command::Migrate(args) => migrate::run(args, console).await,
         Command::Healthcheck(args) => healthcheck::run(args, console).await,
         Command::Completions { shell } => completions(shell, console),
     }
@@ -157,6 +161,9 @@ mod tests {
             "orrery demo --exit",
             "orrery openapi",
             "orrery config check --config f",
+            "orrery migrate status --storage-uri mongodb://h/d -o json",
+            "orrery migrate up --dry-run --storage-uri mongodb://h/d",
+            "orrery demo --storage-uri mongodb://h/d --exit",
             "orrery config show -o json",
             "orrery submit job.json --watch --idempotency-key k --namespace team --url http://h:1",
             "orrery submit - -o json",

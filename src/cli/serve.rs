@@ -26,7 +26,7 @@ pub(crate) struct ServeArgs {
     /// The folder of the embedded store [default: ./orrery-data]
     #[arg(long, value_name = "FOLDER")]
     data: Option<String>,
-    /// Where the truth is kept instead of the folder, such as sqlite:FOLDER
+    /// Where the truth is kept instead of the folder, such as mongodb://HOSTS/DATABASE?replicaSet=NAME
     #[arg(long, value_name = "URI")]
     storage_uri: Option<String>,
     /// Serve on a public address although there is no authentication

@@ -1,5 +1,5 @@
-//! Where the truth is kept. Only the embedded store exists; what else a URI may say is refused in words that tell
-//! what to do instead.
+//! Where the truth is kept: a folder, or a database of MongoDB. What else a URI may say is refused in words that tell
+//! what to do instead. Absent: the options of a MongoDB URI (`environment::mongodb` reads them).
 
 use std::path::{Path, PathBuf};
 
@@ -28,6 +28,12 @@ impl StorageSettings {
         }
     }
 
+    /// The URI when it names MongoDB, password and all: for connecting only.
+    pub fn mongodb_uri(&self) -> Option<&str> {
+        let uri = self.uri.reveal();
+        (uri.starts_with("mongodb://") || uri.starts_with("mongodb+srv://")).then_some(uri)
+    }
+
     /// The URI as it may be shown: without password and options. Empty when none was given.
     pub fn masked_uri(&self) -> String {
         self.uri.masked()
@@ -41,13 +47,14 @@ impl StorageSettings {
             "" if uri.is_empty() => None,
             "sqlite" if uri.starts_with("sqlite:") && !uri.starts_with("sqlite://") => None,
             "sqlite" => Some("must be \"sqlite:\" or \"sqlite:FOLDER\"".to_owned()),
-            "mongodb" | "mongodb+srv" => Some(
-                "names MongoDB, which comes with a later version: this one has only the embedded store. Leave the \
-                 URI empty and choose a folder with --data"
-                    .to_owned(),
-            ),
+            "mongodb" | "mongodb+srv" if self.mongodb_uri().is_some() => None,
+            "mongodb" | "mongodb+srv" => {
+                Some("must be \"mongodb://HOSTS/DATABASE?replicaSet=NAME\"".to_owned())
+            }
             _ => Some(
-                "names a store that does not exist here: leave it empty, or write \"sqlite:FOLDER\"".to_owned(),
+                "names a store that does not exist here: leave it empty, or write \"sqlite:FOLDER\" or \
+                 \"mongodb://HOSTS/DATABASE?replicaSet=NAME\""
+                    .to_owned(),
             ),
         }
     }

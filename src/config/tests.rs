@@ -183,15 +183,18 @@ fn a_service_differs_only_in_what_its_own_section_says() -> Outcome {
 }
 
 #[test]
-fn mongodb_is_refused_in_words_that_help() {
-    let error = refused(&with_env(&[("ORRERY__STORAGE__URI", "mongodb://me:hunter2@h/db")]));
-    assert!(error.contains("comes with a later version") && error.contains("--data"), "{error}");
-    assert!(!error.contains("hunter2"));
-    let sources = with_env(&[("ORRERY__STORAGE__URI", "mongodb://me:hunter2@h/db")]);
-    assert!(!format!("{sources:?}").contains("hunter2"));
-    for uri in ["postgres://h", "sqlite://h", "sqlite", "/folder"] {
+fn a_mongodb_uri_is_taken_and_never_shown_whole() -> Outcome {
+    let uri = "mongodb://me:hunter2@h/db";
+    let sources = with_env(&[("ORRERY__STORAGE__URI", uri)]);
+    let loaded = sources.load()?;
+    assert_eq!(loaded.settings.storage.mongodb_uri(), Some(uri));
+    assert!(!format!("{sources:?} {loaded:?}").contains("hunter2"));
+    assert_eq!(loaded.settings.storage.masked_uri(), "mongodb://me:***@h/db");
+    assert_eq!(Settings::defaults()?.storage.mongodb_uri(), None);
+    for uri in ["postgres://h", "sqlite://h", "sqlite", "/folder", "mongodb:h", "mongodb"] {
         assert_ne!(refused(&with_env(&[("ORRERY__STORAGE__URI", uri)])), "accepted", "{uri}");
     }
+    Ok(())
 }
 
 #[test]

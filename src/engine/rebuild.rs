@@ -3,15 +3,16 @@
 
 use std::sync::atomic::Ordering;
 
-use domain::ids::GroupId;
+use domain::ids::{GroupId, SubjectId};
+use futures_util::stream::{self, StreamExt};
 
 use crate::engine::core::message::Input;
 use crate::engine::core::projection;
 use crate::engine::handle::Engine;
 use crate::engine::loader;
 use crate::environment::fail_points::{self, Point};
-use crate::event_store::contract::EventStore;
-use crate::view::contract::View;
+use crate::event_store::contract::{EventStore, StoreResult};
+use crate::view::contract::{Document, View, ViewResult};
 
 /// Subjects listed, and documents flushed, at once.
 const SUBJECTS_PAGE: usize = 2_000;
@@ -45,6 +46,35 @@ pub struct Rebuilt {
     pub left_out: u64,
 }
 
+/// Streams read at once: a store that is far away is not waited for one stream at a time.
+const LOADS_MAX: usize = 32;
+
+/// The documents of these subjects; none for a stream that nothing is shown of, an error for one that cannot be read.
+async fn documents_of(
+    store: &dyn EventStore,
+    subjects: Vec<SubjectId>,
+) -> Vec<StoreResult<Option<Document>>> {
+    let loads = subjects.into_iter().map(|subject| async move {
+        let loaded = loader::load(store, &subject).await.map(|stream| {
+            let entity = stream.entity?;
+            projection::document(&subject, &entity, stream.seq)
+        });
+        loaded.inspect_err(|error| tracing::error!(%subject, %error, "left out of the view"))
+    });
+    stream::iter(loads).buffered(LOADS_MAX).collect().await
+}
+
+/// Calls the view of an empty store whole: nothing is missing in it. To be called before anything is written.
+///
+/// # Errors
+/// What the view says.
+pub(super) async fn adopt_empty(view: &dyn View, view_id: &str) -> ViewResult<()> {
+    if !view.adopt(view_id, false).await? {
+        view.adopt(view_id, true).await?;
+    }
+    Ok(())
+}
+
 /// Writes the document of every stream; `seen` hears after each page how many streams were read.
 ///
 /// # Errors
@@ -67,18 +97,10 @@ pub async fn rebuild_view(
             let Some(last) = subjects.last().cloned() else { break };
             let mut documents = Vec::with_capacity(subjects.len());
             streams += subjects.len() as u64;
-            for subject in subjects {
-                match loader::load(store, &subject).await {
-                    Ok(stream) => {
-                        let document = stream
-                            .entity
-                            .and_then(|entity| projection::document(&subject, &entity, stream.seq));
-                        documents.extend(document);
-                    }
-                    Err(error) => {
-                        tracing::error!(%subject, %error, "left out of the view");
-                        rebuilt.left_out += 1;
-                    }
+            for document in documents_of(store, subjects).await {
+                match document {
+                    Ok(document) => documents.extend(document),
+                    Err(_) => rebuilt.left_out += 1,
                 }
             }
             rebuilt.documents += documents.len() as u64;

@@ -3,4 +3,5 @@
 
 pub mod contract;
 pub mod memory;
+pub mod mongodb;
 pub mod sqlite;

@@ -43,6 +43,9 @@ pub(crate) struct DemoArgs {
     /// End when the job has ended: exit 0 only if it completed
     #[arg(long)]
     exit: bool,
+    /// Where the engine keeps everything instead of the temporary folder, such as mongodb://HOSTS/DATABASE
+    #[arg(long, value_name = "URI")]
+    storage_uri: Option<String>,
 }
 
 /// Runs the demo.
@@ -51,12 +54,13 @@ pub(crate) struct DemoArgs {
 /// When the engine cannot start, or the job does not complete.
 pub(crate) async fn run(args: DemoArgs, console: &Console) -> Result<(), Failure> {
     let folder = TemporaryFolder::create()?;
+    let elsewhere = args.storage_uri.is_some();
     let leave = signals::leave(console)?;
     // Raised by a signal, or by the end of the demo.
     let over = leave.child_token();
     let (ready, listening) = oneshot::channel();
     let mut serving = AbortOnDropHandle::new(tokio::spawn(engine::serve(
-        settings(&folder)?,
+        settings(&folder, args.storage_uri)?,
         over.clone(),
         ready,
     )));
@@ -65,8 +69,8 @@ pub(crate) async fn run(args: DemoArgs, console: &Console) -> Result<(), Failure
         ended = &mut serving => return ended.unwrap_or_else(|cause| Err(Failure::Failed(cause.to_string()))),
         () = tokio::time::sleep(ENGINE_MAX) => return Err(Failure::TimedOut("the engine did not start".to_owned())),
     };
-    console
-        .say(&format!("an engine listens on http://{address}, its data in {}", folder.0.display()));
+    let data = if elsewhere { "MongoDB".to_owned() } else { folder.0.display().to_string() };
+    console.say(&format!("an engine listens on http://{address}, its data in {data}"));
     let shown = tokio::select! {
         shown = show(address, args.exit, console, &over) => shown,
         () = leave.cancelled() => Ok(()),
@@ -174,15 +178,16 @@ fn worker_settings(number: usize) -> WorkerSettings {
 }
 
 /// The settings of the demo's engine: the defaults, but for where it listens and writes, and what it logs.
-fn settings(folder: &TemporaryFolder) -> Result<Settings, Failure> {
+fn settings(folder: &TemporaryFolder, storage_uri: Option<String>) -> Result<Settings, Failure> {
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, PORT)).is_ok();
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, if free { PORT } else { 0 }));
     let flag = |key: &str, value: String| ("the demo", key.to_owned(), value);
-    let flags = vec![
+    let mut flags = vec![
         flag("server.listen", listen.to_string()),
         flag("storage.data", folder.0.display().to_string()),
         flag("log.level", "warn".to_owned()),
     ];
+    flags.extend(storage_uri.map(|uri| flag("storage.uri", uri)));
     let sources = Sources { file: None, environment: Vec::new(), flags };
     Ok(sources.load().map_err(|error| Failure::Failed(error.to_string()))?.settings)
 }
@@ -216,7 +221,7 @@ mod tests {
     fn the_demo_listens_on_loopback_and_writes_to_its_own_folder() {
         let folder = TemporaryFolder::create().expect("a folder");
         let path = folder.0.clone();
-        let settings = settings(&folder).expect("settings");
+        let settings = settings(&folder, None).expect("settings");
         assert!(settings.server.listen.ip().is_loopback());
         assert_eq!(settings.storage.folder(), path);
         drop(folder);

@@ -3,6 +3,7 @@
 
 mod disk_full;
 mod house;
+mod mongodb;
 mod process;
 mod restarts;
 mod workflows;

@@ -58,6 +58,13 @@ impl EngineProcess {
         self.child.wait().expect("it ends");
     }
 
+    /// Asks it to end, and waits until it has.
+    pub(super) fn stop(&mut self) {
+        let id = self.child.id().to_string();
+        Command::new("kill").args(["-TERM", &id]).status().expect("the engine can be asked");
+        assert!(self.child.wait().expect("it ends").success(), "it ends well");
+    }
+
     /// Kills it with -9 and starts it again on the same folder and port.
     pub(super) async fn kill_and_restart(&mut self) {
         self.child.kill().expect("the engine can be killed");

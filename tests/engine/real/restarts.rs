@@ -7,7 +7,11 @@ use super::process::EngineProcess;
 #[tokio::test]
 async fn what_was_acknowledged_survives_kill_9_and_is_answered_again_as_it_was() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut engine = EngineProcess::start(folder.path()).await;
+    everything_is_answered_again(EngineProcess::start(folder.path()).await).await;
+}
+
+/// Kills the engine after each answer.
+pub(super) async fn everything_is_answered_again(mut engine: EngineProcess) {
     let job =
         json!({ "name": "two", "nodes": [{ "key": "a" }, { "key": "b", "depends_on": ["a"] }] });
     let (status, made) = engine.post("/api/v1/jobs", &job, Some("once")).await;

@@ -33,6 +33,13 @@ macro_rules! each_store {
                 super::$case(&crate::storage::embedded::store_in(folder.path())).await;
             })+
         }
+        mod on_mongodb {
+            $(#[tokio::test] async fn $case() {
+                let Some(database) = crate::storage::mongodb::Database::fresh().await else { return };
+                super::$case(&database.event_store().await).await;
+                database.end().await;
+            })+
+        }
     };
 }
 

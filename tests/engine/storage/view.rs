@@ -33,6 +33,13 @@ macro_rules! each_view {
                 super::$case(&orrery::view::sqlite::SqliteView::open(&file).expect("a view")).await;
             })+
         }
+        mod on_mongodb {
+            $(#[tokio::test] async fn $case() {
+                let Some(database) = crate::storage::mongodb::Database::fresh().await else { return };
+                super::$case(&database.view()).await;
+                database.end().await;
+            })+
+        }
     };
 }
 

@@ -1,0 +1,149 @@
+//! What the documents of the view look like in BSON.
+//! Always holds: what a deletion leaves has `keep_until` and no `namespace`, so that no list finds it; a field that a
+//! job lacks is missing, not null, so that partial indexes leave it out.
+//! Absent: reading and writing.
+
+use std::sync::Arc;
+
+use bson::raw::{RawArrayBuf, RawDocumentBuf, cstr};
+use bson::{Bson, Document as Bsons, doc};
+use domain::ids::{SubjectId, SubjectKind};
+use domain::job::status::JobStatus;
+
+use crate::environment::mongodb::{Fields, Undecodable, to_date, to_stored, uuid_bson, uuid_raw};
+use crate::view::contract::{Columns, Document, JobColumns};
+
+/// Raised with every change of a document's form.
+const SCHEMA_VERSION: i32 = 1;
+/// All collections of the view.
+pub(super) const COLLECTIONS: [&str; 2] = ["jobs", "environments"];
+
+/// Where a kind's documents are.
+pub(super) fn collection_of(kind: SubjectKind) -> &'static str {
+    match kind {
+        SubjectKind::Job => "jobs",
+        SubjectKind::Environment => "environments",
+    }
+}
+
+/// A document's `_id`.
+pub(super) fn id_of(subject: &SubjectId) -> Bsons {
+    doc! { "namespace": subject.namespace.as_str(), "id": uuid_bson(subject.id) }
+}
+
+/// The same as bytes.
+pub(super) fn raw_id(subject: &SubjectId) -> RawDocumentBuf {
+    let mut id = RawDocumentBuf::new();
+    id.append(cstr!("namespace"), subject.namespace.as_str());
+    id.append(cstr!("id"), uuid_raw(subject.id.as_bytes()));
+    id
+}
+
+/// A document as it is stored.
+pub(super) fn stored(document: &Document) -> RawDocumentBuf {
+    let subject = &document.subject;
+    let mut stored = RawDocumentBuf::new();
+    stored.append(cstr!("_id"), raw_id(subject));
+    stored.append(cstr!("schema_version"), SCHEMA_VERSION);
+    stored.append(cstr!("seq"), to_stored(document.seq));
+    match &document.columns {
+        Columns::Deleted { keep_until } => {
+            stored.append(cstr!("keep_until"), to_date(*keep_until));
+            return stored;
+        }
+        Columns::Named { name } => {
+            owner(&mut stored, subject);
+            stored.append(cstr!("name"), name.as_str());
+        }
+        Columns::Job(job) => {
+            owner(&mut stored, subject);
+            append_job(&mut stored, job);
+        }
+    }
+    stored.append(cstr!("body"), &*document.body);
+    stored
+}
+
+fn owner(stored: &mut RawDocumentBuf, subject: &SubjectId) {
+    stored.append(cstr!("namespace"), subject.namespace.as_str());
+    stored.append(cstr!("id"), uuid_raw(subject.id.as_bytes()));
+}
+
+fn append_job(stored: &mut RawDocumentBuf, job: &JobColumns) {
+    stored.append(cstr!("name"), job.name.as_str());
+    stored.append(cstr!("status"), job.status);
+    stored.append(cstr!("priority"), i32::from(job.priority));
+    stored.append(cstr!("environment"), job.environment.as_str());
+    if let Some(job_type) = &job.job_type {
+        stored.append(cstr!("job_type"), job_type.as_str());
+    }
+    if let Some(parent) = &job.parent_job_id {
+        stored.append(cstr!("parent_job_id"), uuid_raw(parent.as_bytes()));
+    }
+    if let Some(who) = &job.triggered_by {
+        stored.append(cstr!("triggered_by"), who.as_str());
+    }
+    if let Some(class) = &job.error_class {
+        stored.append(cstr!("error_class"), class.as_str());
+    }
+    if !job.tags.is_empty() {
+        let tags: RawArrayBuf = job.tags.iter().map(String::as_str).collect();
+        stored.append(cstr!("tags"), tags);
+    }
+    stored.append(cstr!("created_at"), to_date(job.created_at));
+    stored.append(cstr!("updated_at"), to_date(job.updated_at));
+}
+
+/// The document of this subject; none when it is what a deletion left.
+pub(super) fn document(
+    subject: &SubjectId,
+    fields: Fields<'_>,
+) -> Result<Option<Document>, Undecodable> {
+    if fields.find("keep_until")?.is_some() {
+        return Ok(None);
+    }
+    let columns = match subject.kind {
+        SubjectKind::Job => Columns::Job(Box::new(job(fields)?)),
+        SubjectKind::Environment => Columns::Named { name: fields.text("name")?.to_owned() },
+    };
+    let (seq, body) = (fields.number("seq")?, body(fields)?);
+    Ok(Some(Document { subject: subject.clone(), seq, columns, body }))
+}
+
+/// What lists answer with.
+pub(super) fn body(fields: Fields<'_>) -> Result<Arc<str>, Undecodable> {
+    fields.text("body").map(Arc::from)
+}
+
+fn job(fields: Fields<'_>) -> Result<JobColumns, Undecodable> {
+    let wrong = |field, problem| Undecodable { field, problem };
+    let text = |field| Ok::<_, Undecodable>(fields.text_or_none(field)?.map(str::to_owned));
+    let status = JobStatus::parse(fields.text("status")?)
+        .ok_or_else(|| wrong("status", "is no status of a job"))?;
+    let priority = u8::try_from(fields.number("priority")?)
+        .map_err(|_| wrong("priority", "is not from 1 to 10"))?;
+    Ok(JobColumns {
+        name: fields.text("name")?.to_owned(),
+        status: status.as_str(),
+        job_type: text("job_type")?,
+        environment: fields.text("environment")?.to_owned(),
+        parent_job_id: match fields.find("parent_job_id")? {
+            Some(_) => Some(fields.uuid("parent_job_id")?),
+            None => None,
+        },
+        triggered_by: text("triggered_by")?,
+        error_class: text("error_class")?,
+        priority,
+        tags: match fields.find("tags")? {
+            Some(_) => fields.texts("tags")?,
+            None => Vec::new(),
+        },
+        created_at: fields.millis("created_at")?,
+        updated_at: fields.millis("updated_at")?,
+    })
+}
+
+/// A document's id as a note of the quarantine names it.
+pub(super) fn noted_id(fields: Fields<'_>) -> Bson {
+    fields.find("_id").ok().flatten().and_then(|id| Bson::try_from(id).ok()).unwrap_or(Bson::Null)
+}

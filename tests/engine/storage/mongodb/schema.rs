@@ -1,0 +1,140 @@
+//! The schema of a database: brought up once, by one engine at a time; a newer or a changed one is refused.
+
+use std::time::Duration;
+
+use bson::{Document, doc};
+use orrery::environment::mongodb::migrations::{Migrations, Migrator};
+use orrery::environment::mongodb::{Lease, StartError};
+use orrery::event_store::contract::EventStore;
+use orrery::view::contract::View;
+
+use super::Database;
+use crate::storage::samples::{fill, job};
+
+fn known() -> Migrations {
+    Migrations::known().expect("migrations")
+}
+
+fn said(error: &StartError) -> String {
+    error.to_string()
+}
+
+#[tokio::test]
+async fn engines_that_start_at_once_apply_each_migration_once() {
+    let Some(database) = Database::bare().await else { return };
+    let starts = (0..4).map(|_| {
+        let migrator = Migrator::new(database.connection.clone(), known());
+        async move { migrator.up().await.expect("a schema") }
+    });
+    let applied: usize = futures_util::future::join_all(starts).await.iter().map(Vec::len).sum();
+    assert_eq!(applied, known().iter().count());
+    let steps = Migrator::new(database.connection.clone(), known()).status().await.expect("steps");
+    assert!(steps.iter().all(|step| step.applied_at.is_some()), "{steps:?}");
+    database.end().await;
+}
+
+#[tokio::test]
+async fn looking_changes_nothing_and_tells_what_is_missing() {
+    let Some(database) = Database::bare().await else { return };
+    let steps = Migrator::new(database.connection.clone(), known()).status().await.expect("steps");
+    assert!(steps.iter().all(|step| step.applied_at.is_none()));
+    let there = database.connection.database().list_collection_names().await.expect("names");
+    assert_eq!(there, Vec::<String>::new());
+    database.end().await;
+}
+
+#[tokio::test]
+async fn an_interrupted_migration_is_run_again() {
+    let Some(database) = Database::bare().await else { return };
+    for migration in known().iter() {
+        // All but the last command went through before the power was cut.
+        for command in migration.commands.iter().rev().skip(1).rev() {
+            let run = database.connection.database().run_command(command.clone());
+            run.await.expect("a command that went through");
+        }
+    }
+    let applied = Migrator::new(database.connection.clone(), known()).up().await.expect("a schema");
+    assert_eq!(applied.len(), known().iter().count());
+    database.end().await;
+}
+
+#[tokio::test]
+async fn a_newer_and_a_changed_schema_are_refused() {
+    let Some(database) = Database::fresh().await else { return };
+    let records = database.connection.database().collection::<Document>("schema_migrations");
+    let newer = i64::from(known().newest()) + 1;
+    records.insert_one(doc! { "_id": newer, "checksum": "x" }).await.expect("inserted");
+    let refused =
+        Migrator::new(database.connection.clone(), known()).up().await.expect_err("newer");
+    assert!(said(&refused).contains("start a newer version of orrery"));
+    records.delete_one(doc! { "_id": newer }).await.expect("deleted");
+    let changed = doc! { "$set": { "checksum": "another" } };
+    records.update_one(doc! { "_id": 1_i64 }, changed).await.expect("changed");
+    let refused =
+        Migrator::new(database.connection.clone(), known()).up().await.expect_err("other");
+    assert!(said(&refused).contains("migration 1 was applied"));
+    database.end().await;
+}
+
+#[tokio::test]
+async fn a_lease_is_one_holders_and_whoever_slept_through_its_end_finds_out() {
+    let Some(database) = Database::bare().await else { return };
+    let take = |held| Lease::take(&database.connection, "test", "me", Duration::from_millis(held));
+    let first = take(60_000).await.expect("an answer").expect("the lease");
+    assert!(take(60_000).await.expect("an answer").is_none());
+    assert!(first.renew().await.expect("an answer"));
+    first.release().await.expect("let go");
+    // The next millisecond of the server's clock is enough.
+    let second = loop {
+        if let Some(lease) = take(60_000).await.expect("an answer") {
+            break lease;
+        }
+    };
+    assert!(second.fence() > first.fence());
+    assert!(!first.renew().await.expect("an answer"));
+    first.release().await.expect("no harm");
+    assert!(second.renew().await.expect("an answer"), "and the other's is left alone");
+    database.end().await;
+}
+
+/// What stood in a database before each migration is read by today's code after all of them.
+#[tokio::test]
+async fn documents_of_every_earlier_schema_carry_over() {
+    let samples: &[(u32, &str)] = &[
+        (1, include_str!("../../../../migrations/samples/0001_event_store.json")),
+        (2, include_str!("../../../../migrations/samples/0002_view.json")),
+    ];
+    let numbers: Vec<u32> = samples.iter().map(|(number, _)| *number).collect();
+    assert_eq!(numbers, known().iter().map(|migration| migration.number).collect::<Vec<_>>());
+    let Some(database) = Database::bare().await else { return };
+    for (number, text) in samples {
+        let migrations = known();
+        let migration = migrations.iter().find(|one| one.number == *number).expect("a migration");
+        for command in &migration.commands {
+            database.connection.database().run_command(command.clone()).await.expect("applied");
+        }
+        let all: Document = serde_json::from_str(text).expect("samples");
+        for (collection, documents) in &all {
+            let target = database.connection.database().collection::<Document>(collection);
+            for document in documents.as_array().expect("documents") {
+                let document = document.as_document().expect("a document");
+                target.insert_one(document).await.expect("inserted");
+            }
+        }
+    }
+    Migrator::new(database.connection.clone(), known()).up().await.expect("a schema");
+    let store = database.event_store().await;
+    let info = store.info().await.expect("info");
+    assert_eq!((info.store_id.as_str(), info.incarnation), ("sample", 3));
+    let part = store.read(&job(7), 1, usize::MAX).await.expect("a part");
+    assert_eq!(part.records.iter().map(|record| record.first).collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(store.mark(&job(7)).await.expect("an answer").map(|mark| mark.number), Some(2));
+    let gone = store.read(&job(8), 1, usize::MAX).await.expect("a part");
+    assert_eq!(gone.tombstone.map(|stone| stone.count), Some(1));
+    let shown = database.view().get(&job(7)).await.expect("an answer").expect("a document");
+    assert_eq!(shown.seq, 3);
+    let page = database.view().jobs(super::queries::plain()).await.expect("a page");
+    assert_eq!(page.items.len(), 1);
+    fill(&store, &job(9), 2).await;
+    database.end().await;
+}
