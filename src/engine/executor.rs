@@ -125,11 +125,6 @@ pub struct Parts {
 /// What the store says when it is asked who it is.
 pub async fn start(mut parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(), Ended>>)> {
     let info = parts.store.info().await?;
-    if info.newest_at == 0
-        && let Err(error) = rebuild::adopt_empty(parts.view.as_ref(), &info.view_id()).await
-    {
-        tracing::warn!(%error, "the view of an empty store is made like any other");
-    }
     let clock = Arc::clone(&parts.surroundings.clock);
     clock.raise_floor(info.newest_at);
     clock.start_serving();

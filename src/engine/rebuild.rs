@@ -12,7 +12,7 @@ use crate::engine::handle::Engine;
 use crate::engine::loader;
 use crate::environment::fail_points::{self, Point};
 use crate::event_store::contract::{EventStore, StoreResult};
-use crate::view::contract::{Document, View, ViewResult};
+use crate::view::contract::{Document, View};
 
 /// Subjects listed, and documents flushed, at once.
 const SUBJECTS_PAGE: usize = 2_000;
@@ -62,17 +62,6 @@ async fn documents_of(
         loaded.inspect_err(|error| tracing::error!(%subject, %error, "left out of the view"))
     });
     stream::iter(loads).buffered(LOADS_MAX).collect().await
-}
-
-/// Calls the view of an empty store whole: nothing is missing in it. To be called before anything is written.
-///
-/// # Errors
-/// What the view says.
-pub(super) async fn adopt_empty(view: &dyn View, view_id: &str) -> ViewResult<()> {
-    if !view.adopt(view_id, false).await? {
-        view.adopt(view_id, true).await?;
-    }
-    Ok(())
 }
 
 /// Writes the document of every stream; `seen` hears after each page how many streams were read.
