@@ -37,6 +37,8 @@ pub(crate) struct Call {
     pub(crate) waits: bool,
     /// An answer has left an engine.
     pub(crate) answered: bool,
+    /// The engine that it reached asked another one: what it answers was perhaps decided there.
+    pub(crate) relayed: bool,
 }
 
 impl World {
@@ -71,7 +73,15 @@ impl World {
                 | Request::Queues { .. }
                 | Request::Workers { .. } => (None, None),
             };
-            let call = Call { asked, subject, mark, arrived: None, waits: true, answered: false };
+            let call = Call {
+                asked,
+                subject,
+                mark,
+                arrived: None,
+                waits: true,
+                answered: false,
+                relayed: false,
+            };
             self.calls.insert(ticket, call);
             self.after(wait_ms + PATIENCE_MS, Happening::GivesUp { ticket });
             requests.push((ticket, request));

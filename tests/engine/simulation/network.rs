@@ -22,6 +22,9 @@ pub(crate) struct Flight {
 impl World {
     pub(crate) fn forwards(&mut self, of: Whose, to: u32, ticket: Ticket, request: Request) {
         let at = usize::try_from(to).expect("few engines");
+        if let Some(call) = self.calls.get_mut(&ticket) {
+            call.relayed = true;
+        }
         let flown = self.ticket();
         self.flights.insert(flown, Flight { of, ticket, request: request.clone(), settled: false });
         self.after(FORWARD_DEADLINE_MS, Happening::ForwardLost { ticket: flown });
