@@ -295,6 +295,7 @@ impl Core {
             }
             if !self.settings.alone && slot.look_after == LOOK_FIRST_MS {
                 // A former driver may still write to it: not before a look after the load.
+                self.arm_look(ix, slot);
                 return false;
             }
             slot.phase = Phase::Leaving;
