@@ -65,16 +65,21 @@ impl Core {
             Err(error) => {
                 // Who waits is told; the subject is read again when it is asked for or looked for.
                 tracing::warn!(subject = %subject, %error, "a stream could not be read");
-                self.forget(ix, &mut slot);
-                slot.guest = true;
-                self.refuse_all(ix, &mut slot, &Failure::Unavailable);
-                self.slots.put(ix, slot);
-                self.slots.remove(ix);
+                self.let_go(ix, slot);
                 return;
             }
         }
         self.resume(ix, slot);
         self.meet_claims(ix);
+    }
+
+    /// What is stored of it is not known now: who waits is told, and it is read again when it is asked or looked for.
+    fn let_go(&mut self, ix: u32, mut slot: Box<Slot>) {
+        self.forget(ix, &mut slot);
+        slot.guest = true;
+        self.refuse_all(ix, &mut slot, &Failure::Unavailable);
+        self.slots.put(ix, slot);
+        self.slots.remove(ix);
     }
 
     fn take_in(&mut self, ix: u32, slot: &mut Slot, stream: LoadedStream) {
@@ -174,11 +179,9 @@ impl Core {
                     None => (0, None),
                 };
             } else if unreachable {
-                // It may have been moved or not: tried again after a while, or when somebody asks again.
-                self.refuse_all(ix, &mut slot, &Failure::Unavailable);
-                let at = self.now.saturating_add(LEAVE_AGAIN_MS);
-                self.arm(ix, &mut slot, at, JOB_TIMER);
-                self.slots.put(ix, slot);
+                // It may have been moved or not, and only a read tells: appending on a mark that is believed would
+                // leave a job that no engine finds again. Who looks for what is due, or asks, reads it.
+                self.let_go(ix, slot);
                 continue;
             } else {
                 // Somebody else moved it: read everything again.

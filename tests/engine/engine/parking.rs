@@ -5,6 +5,7 @@ use domain::job::spec::Start;
 use domain::job::status::JobStatus;
 use orrery::engine::core::message::Response;
 use orrery::event_store::contract::EventStore as _;
+use orrery::event_store::memory::Faults;
 
 use crate::harness::jobs::{self, diamond, single, wish};
 use crate::harness::lab::{Lab, recorded, wait};
@@ -124,4 +125,23 @@ fn ten_thousand_jobs_that_wait_for_far_things_leave_memory_and_are_found_when_du
     assert_eq!(lab.work(0), 9_000);
     lab.advance(10_000);
     assert_eq!(lab.core_of(0).counts().subjects, 0, "and leaves again when it is over");
+}
+
+#[test]
+fn a_job_whose_mark_may_have_moved_is_found_again_after_it_was_started() {
+    for seed in 0..8 {
+        let mut lab = Lab::new();
+        let mut by_hand = single();
+        by_hand.start = Start::Manual;
+        let job = lab.submit(0, 1, by_hand);
+        // The move of its mark fails, having been made or not.
+        let fails = Faults { seed, call_fails_per_mille: 1_000, ..Faults::default() };
+        lab.store.set_faults(fails);
+        lab.advance(1_000);
+        lab.store.set_faults(Faults::default());
+        let started = lab.command(0, &job, JobCommand::Start);
+        assert!(matches!(started, Response::Command { .. }), "{started:?}");
+        lab.restart(0);
+        assert_eq!(lab.work(0), 1, "seed {seed}");
+    }
 }

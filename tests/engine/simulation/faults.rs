@@ -153,6 +153,30 @@ impl World {
         }
     }
 
+    /// A freeze ends before its time: what waited for its end is heard now, in its order.
+    fn goes_on(&mut self, at: usize) {
+        let until = self.members[at].frozen_until;
+        if until <= self.now {
+            return;
+        }
+        let waiting = self.take_out(|happening| match happening {
+            Happening::Back { of, .. } | Happening::Look { of, .. } => of.at == at,
+            Happening::Arrives { at: to, .. } | Happening::Forwarded { at: to, .. } => *to == at,
+            _ => false,
+        });
+        for (key, happening) in waiting {
+            if key.0 == until {
+                self.after(0, happening);
+            } else {
+                self.put_back(key, happening);
+            }
+        }
+        self.take_out(|happening| matches!(happening, Happening::Thaws { of } if of.at == at));
+        self.members[at].frozen_until = self.now;
+        let of = self.life_of(at);
+        self.thaws(of);
+    }
+
     /// The wall clock is put forward or back. Engines that run do not see it; those that start do.
     pub(crate) fn step_clock(&mut self) {
         let again =
@@ -176,7 +200,7 @@ impl World {
         self.calm = true;
         self.mix = Mix::calm(&self.mix);
         for at in 0..self.members.len() {
-            self.members[at].frozen_until = 0;
+            self.goes_on(at);
             self.restarts(at);
         }
         self.take_out(|happening| {
