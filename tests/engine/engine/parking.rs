@@ -64,16 +64,12 @@ fn marks_that_cannot_be_moved_are_tried_again_without_haste() {
     let mut lab = Lab::new();
     lab.submit(0, 1, single());
     lab.work(0);
-    lab.store.set_faults(orrery::event_store::memory::Faults {
-        seed: 3,
-        call_fails_per_mille: 1_000,
-        ..Default::default()
-    });
+    lab.store.set_faults(Faults { seed: 3, call_fails_per_mille: 1_000, ..Default::default() });
     lab.advance(1_000);
     let before = lab.turns;
     lab.advance(20_000);
     assert!(lab.turns - before < 300, "{} turns", lab.turns - before);
-    lab.store.set_faults(orrery::event_store::memory::Faults::default());
+    lab.store.set_faults(Faults::default());
     lab.check_at_rest();
     assert_eq!(lab.core_of(0).counts().subjects, 0);
 }
