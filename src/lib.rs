@@ -8,6 +8,7 @@ pub mod engine;
 pub mod environment;
 pub mod event_store;
 pub mod http;
+pub mod membership;
 pub mod services;
 pub mod telemetry;
 pub mod view;

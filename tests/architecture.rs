@@ -22,7 +22,7 @@ const LAYERS: &[&[&str]] = &[
     &["config"],
     &["telemetry"],
     &["environment"],
-    &["event_store", "view"],
+    &["event_store", "view", "membership"],
     &["engine"],
     &["services"],
     &["http"],
@@ -59,7 +59,12 @@ const OUTSIDE_CRATES: &[(&[&str], &[&str])] = &[
     (
         &["mongodb", "bson"],
         // The way there is the outside's (its calls, settings, schema); what is stored is the stores'.
-        &["src/environment/mongodb", "src/event_store/mongodb", "src/view/mongodb"],
+        &[
+            "src/environment/mongodb",
+            "src/event_store/mongodb",
+            "src/view/mongodb",
+            "src/membership/mongodb",
+        ],
     ),
     (&["axum", "utoipa", "utoipa_swagger_ui", "tower", "tower_http"], &["src/http/", "src/app/"]),
     (&["validator"], &["src/http/"]),

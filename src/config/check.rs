@@ -59,6 +59,9 @@ pub(super) fn rules(settings: &Settings, values: &Values) -> Vec<Problem> {
     if let Some(rule) = settings.storage.refused() {
         rules.refuse("storage.uri", rule);
     }
+    for (key, rule) in settings.cluster.refused() {
+        rules.refuse(key, rule);
+    }
     if settings.log.level.trim().is_empty() {
         rules.refuse("log.level", "must be a level such as \"info\"");
     }

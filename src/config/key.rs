@@ -10,7 +10,7 @@ pub(super) const SERVICE_NAMES: &[&str] =
     &["driver", "housekeeping", "job_scheduler", "view_writer"];
 
 /// Keys whose values are secret: masked when shown, and possible as `<key>_file`.
-pub(super) const SECRET_KEYS: &[&str] = &["storage.uri"];
+pub(super) const SECRET_KEYS: &[&str] = &["cluster.secret", "storage.uri"];
 
 /// The defaults, compiled in.
 const DEFAULTS: &str = include_str!("../../config/default.toml");

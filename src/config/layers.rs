@@ -273,7 +273,10 @@ fn shown(values: Values) -> Vec<ShownValue> {
     let line = |(key, (raw, origin)): (String, (Raw, Origin))| {
         let value = match raw {
             Raw::Text(text) if SECRET_KEYS.contains(&key.as_str()) => {
-                format!("{:?}", Secret::new(text).masked())
+                // A URI shows where it leads to; of any other secret nothing may be seen.
+                let secret = Secret::new(text);
+                let is_uri = key == "storage.uri";
+                format!("{:?}", if is_uri { secret.masked() } else { secret.hidden() })
             }
             Raw::Text(text) => format!("{text:?}"),
             Raw::Int(number) => number.to_string(),

@@ -4,6 +4,7 @@
 //! Absent: defaults in code. `config/default.toml` is compiled in and is the only place that states them.
 
 mod check;
+mod cluster;
 mod error;
 mod key;
 mod layers;
@@ -13,6 +14,7 @@ mod storage;
 #[cfg(test)]
 mod tests;
 
+pub use self::cluster::ClusterSettings;
 pub use self::error::{ConfigError, Problem};
 pub use self::layers::{Loaded, Origin, ShownValue, Sources};
 pub use self::secret::Secret;

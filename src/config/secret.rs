@@ -21,6 +21,11 @@ impl Secret {
         &self.0
     }
 
+    /// What may be shown of anything: whether it is set.
+    pub fn hidden(&self) -> String {
+        if self.0.is_empty() { String::new() } else { "***".to_owned() }
+    }
+
     /// What may be shown: a URI's scheme, user and host without the password and the options; nothing of anything
     /// else.
     pub fn masked(&self) -> String {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::key::Raw;
 use super::layers::Values;
-use super::{Origin, Problem, StorageSettings};
+use super::{ClusterSettings, Origin, Problem, StorageSettings};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct Settings {
     pub storage: StorageSettings,
     /// The engine core.
     pub engine: EngineSettings,
+    /// Several engines on one database.
+    pub cluster: ClusterSettings,
     /// What is kept of jobs that are over.
     pub retention: RetentionSettings,
     /// Limits of what is submitted.

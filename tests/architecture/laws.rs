@@ -209,7 +209,9 @@ pub(crate) fn store_implementations(files: &[SourceFile]) -> Vec<String> {
     for (file, path, target) in inner_paths(files).filter(|(file, ..)| !only_declares(file)) {
         let module = file.module();
         let [layer, ..] = &module[..] else { continue };
-        if !["event_store", "view"].contains(&layer.as_str()) || target.first() != Some(layer) {
+        if !["event_store", "view", "membership"].contains(&layer.as_str())
+            || target.first() != Some(layer)
+        {
             continue;
         }
         let (from, to) = (implementation(&module), implementation(&target));
@@ -341,7 +343,10 @@ pub(crate) fn core_without_stores(files: &[SourceFile]) -> Vec<String> {
     {
         for path in &file.paths {
             let target = file.inside_crate(path).unwrap_or_default();
-            let store = matches!(target.first().map(String::as_str), Some("event_store" | "view"));
+            let store = matches!(
+                target.first().map(String::as_str),
+                Some("event_store" | "view" | "membership")
+            );
             let named =
                 path.segments.last().is_some_and(|last| last == "EventStore" || last == "View");
             if named || store && implementation(&target).is_some() {

@@ -6,6 +6,7 @@ mod backup;
 mod embedded;
 mod event_store;
 mod faults;
+mod membership;
 pub(crate) mod mongodb;
 mod samples;
 mod view;

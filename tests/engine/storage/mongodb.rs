@@ -16,6 +16,7 @@ use orrery::environment::mongodb::MongoConnection;
 use orrery::environment::mongodb::migrations::{Migrations, Migrator};
 use orrery::environment::{Clock, SystemClock};
 use orrery::event_store::mongodb::MongoEventStore;
+use orrery::membership::mongodb::MongoMembership;
 use orrery::view::mongodb::MongoView;
 use uuid::Uuid;
 
@@ -114,6 +115,10 @@ impl Database {
 
     pub(crate) fn view(&self) -> MongoView {
         MongoView::new(self.connection.clone())
+    }
+
+    pub(crate) fn membership(&self) -> MongoMembership {
+        MongoMembership::new(self.connection.clone())
     }
 
     pub(crate) async fn end(self) {

@@ -14,6 +14,7 @@ use super::super::StartError;
 const FILES: &[(&str, &str)] = &[
     ("event_store", include_str!("../../../../migrations/0001_event_store.json")),
     ("view", include_str!("../../../../migrations/0002_view.json")),
+    ("membership", include_str!("../../../../migrations/0003_membership.json")),
 ];
 
 /// One step of the schema.

@@ -6,6 +6,7 @@ use bson::{Document, doc};
 use orrery::environment::mongodb::migrations::{Migrations, Migrator};
 use orrery::environment::mongodb::{Lease, StartError};
 use orrery::event_store::contract::EventStore;
+use orrery::membership::contract::Membership as _;
 use orrery::view::contract::View;
 
 use super::Database;
@@ -103,6 +104,7 @@ async fn documents_of_every_earlier_schema_carry_over() {
     let samples: &[(u32, &str)] = &[
         (1, include_str!("../../../../migrations/samples/0001_event_store.json")),
         (2, include_str!("../../../../migrations/samples/0002_view.json")),
+        (3, include_str!("../../../../migrations/samples/0003_membership.json")),
     ];
     let numbers: Vec<u32> = samples.iter().map(|(number, _)| *number).collect();
     assert_eq!(numbers, known().iter().map(|migration| migration.number).collect::<Vec<_>>());
@@ -136,5 +138,8 @@ async fn documents_of_every_earlier_schema_carry_over() {
     let page = database.view().jobs(super::queries::plain()).await.expect("a page");
     assert_eq!(page.items.len(), 1);
     fill(&store, &job(9), 2).await;
+    let roster = database.membership().look().await.expect("a roster");
+    assert_eq!(roster.engines.iter().map(|engine| engine.engine).collect::<Vec<_>>(), [7]);
+    assert_eq!(roster.groups.iter().map(|group| group.fence).sum::<u64>(), 7);
     database.end().await;
 }

@@ -1,0 +1,167 @@
+//! What every membership guarantees. An engine joins under a number that was never given before, and lives while it
+//! renews: `LEASE` from each renewal on, by the store's clock, whatever the engines' clocks say. A group is a record
+//! that names its driver, with a fence that grows at each change.
+//! Always holds: whoever is buried stays buried, and is told so by its next renewal; nobody is buried whose lease
+//! holds; a group changes hands only from the fence that was seen, so of two that want it one gets it.
+//! Absent: who should drive what (`share`), and any promise about two engines that both believe they drive.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use domain::ids::{GroupId, Millis};
+use futures_util::future::BoxFuture;
+
+use crate::config::Secret;
+
+/// Names one engine of a deployment; each start of an engine is a new one.
+pub type EngineId = u32;
+
+/// An engine that has not renewed for so long, by the store's clock, may be buried (design section 7).
+pub const LEASE: Duration = Duration::from_secs(10);
+
+/// What an engine says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Introduction {
+    /// For people; empty: `engine-NUMBER`.
+    pub name: String,
+    /// Where other engines reach it: host and port.
+    pub address: String,
+    /// Of the program.
+    pub version: String,
+}
+
+impl Introduction {
+    /// What the engine with this number is called.
+    pub fn name_of(&self, engine: EngineId) -> String {
+        if self.name.is_empty() { format!("engine-{engine}") } else { self.name.clone() }
+    }
+}
+
+/// One engine that is not buried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineRecord {
+    /// Its number.
+    pub engine: EngineId,
+    /// For people.
+    pub name: String,
+    /// Host and port.
+    pub address: String,
+    /// Of the program.
+    pub version: String,
+    /// By the store's clock.
+    pub started_at: Millis,
+    /// By the store's clock.
+    pub renewed_at: Millis,
+    /// Its lease held when this was read.
+    pub lives: bool,
+    /// It is about to end: it gets nothing more.
+    pub leaving: bool,
+}
+
+/// One group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GroupRecord {
+    /// Which.
+    pub group: GroupId,
+    /// Who drives it; none: nobody.
+    pub driver: Option<EngineId>,
+    /// Grows with each change.
+    pub fence: u64,
+    /// Whom the former driver let go of it for, while nobody drives it.
+    pub next: Option<EngineId>,
+}
+
+impl GroupRecord {
+    /// A group that nobody ever drove.
+    pub fn untouched(group: GroupId) -> Self {
+        Self { group, driver: None, fence: 0, next: None }
+    }
+}
+
+/// What was read at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Roster {
+    /// Those that are not buried, by number. An engine that a group names and that is not here is buried, or must be
+    /// buried before the group is taken.
+    pub engines: Vec<EngineRecord>,
+    /// All 64, in order; read before the engines.
+    pub groups: Vec<GroupRecord>,
+}
+
+/// What became of a renewal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewal {
+    /// The lease holds for `LEASE` from then on.
+    Held {
+        /// The store's clock when it was renewed; none when the store has none of its own.
+        at: Option<Millis>,
+    },
+    /// Others have buried this engine: whatever it drove is theirs.
+    Buried,
+}
+
+/// A group to be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    /// Which.
+    pub group: GroupId,
+    /// The fence that was seen.
+    pub fence: u64,
+}
+
+/// A group that its driver lets go of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HandOver {
+    /// Which.
+    pub group: GroupId,
+    /// The fence that was seen.
+    pub fence: u64,
+    /// For whom.
+    pub next: Option<EngineId>,
+}
+
+/// Why there was no answer: nothing is known of a change then, and looking again tells.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MembershipError {
+    /// The store cannot be reached or did not answer in time.
+    #[error("the engines' records are unavailable: {0}")]
+    Unavailable(String),
+    /// What is stored cannot be read.
+    #[error("the engines' records cannot be read: {0}")]
+    Damaged(String),
+}
+
+/// A call's result.
+pub type MembershipResult<T> = Result<T, MembershipError>;
+
+/// Where the engines of a deployment meet. Every change may be repeated.
+pub trait Membership: Send + Sync + Debug {
+    /// Begins a life under a new number, with a lease.
+    fn join<'a>(
+        &'a self,
+        introduction: &'a Introduction,
+    ) -> BoxFuture<'a, MembershipResult<EngineId>>;
+
+    /// Holds on; `leaving`: it is about to end.
+    fn renew(&self, me: EngineId, leaving: bool) -> BoxFuture<'_, MembershipResult<Renewal>>;
+
+    /// Who is there, and who drives what.
+    fn look(&self) -> BoxFuture<'_, MembershipResult<Roster>>;
+
+    /// Buries an engine whose lease is over. Answers whether it is buried; one that is not known is from then on.
+    fn bury(&self, engine: EngineId) -> BoxFuture<'_, MembershipResult<bool>>;
+
+    /// Takes groups, each when it still has this fence; the next look shows which.
+    fn take(&self, me: EngineId, claims: Vec<Claim>) -> BoxFuture<'_, MembershipResult<()>>;
+
+    /// Lets go of groups, each when it is still `me`'s under this fence.
+    fn hand_over(&self, me: EngineId, groups: Vec<HandOver>)
+    -> BoxFuture<'_, MembershipResult<()>>;
+
+    /// Ends a life: buried at once.
+    fn leave(&self, me: EngineId) -> BoxFuture<'_, MembershipResult<()>>;
+
+    /// What the engines of this deployment prove themselves to one another with: what is kept, or, the first time,
+    /// `drawn`.
+    fn secret<'a>(&'a self, drawn: &'a Secret) -> BoxFuture<'a, MembershipResult<Secret>>;
+}

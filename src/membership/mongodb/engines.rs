@@ -1,0 +1,136 @@
+//! Documents of `engines`: `_id` = the engine's number, its lease's end `until`, and once it is buried `buried_at`,
+//! which nothing takes away; a day later the document goes by itself.
+//! Always holds: numbers come from one counter and are never given twice, also when a join was answered by silence.
+
+use bson::{Document, doc};
+use mongodb::Collection;
+use mongodb::options::ReturnDocument;
+
+use super::store::{MongoMembership, damaged, of_call};
+use crate::environment::mongodb::{Fields, Undecodable, millis_of, to_stored};
+use crate::membership::contract::{
+    EngineId, EngineRecord, Introduction, LEASE, MembershipError, MembershipResult, Renewal,
+};
+
+/// The document of `meta` that counts the starts.
+const COUNTER: &str = "engines";
+
+impl MongoMembership {
+    fn documents(&self) -> Collection<Document> {
+        self.connection.database().collection("engines")
+    }
+
+    pub(super) async fn begin_life(
+        &self,
+        introduction: &Introduction,
+    ) -> MembershipResult<EngineId> {
+        let next = doc! { "$add": [{ "$ifNull": ["$last", 0_i64] }, 1_i64] };
+        let counted = self.meta("an engine's number", COUNTER, doc! { "$set": { "last": next } });
+        let number =
+            counted.await?.get_i64("last").ok().and_then(|last| EngineId::try_from(last).ok());
+        let Some(engine) = number else {
+            let told = "`last` of the counter of engines is not a number of an engine";
+            return Err(MembershipError::Damaged(told.to_owned()));
+        };
+        let literal = |text: &str| doc! { "$literal": text };
+        let born = vec![doc! { "$set": {
+            "name": literal(&introduction.name_of(engine)),
+            "address": literal(&introduction.address),
+            "version": literal(&introduction.version),
+            "schema_version": 1,
+            "started_at": "$$NOW",
+            "renewed_at": "$$NOW",
+            "until": until(),
+            "leaving": false,
+        } }];
+        let engines = self.documents();
+        let which = doc! { "_id": i64::from(engine) };
+        let joined = self.connection.calls().make("an engine's joining", async move {
+            engines.update_one(which, born).upsert(true).await.map(drop)
+        });
+        joined.await.map_err(of_call)?;
+        Ok(engine)
+    }
+
+    pub(super) async fn renew_lease(
+        &self,
+        me: EngineId,
+        leaving: bool,
+    ) -> MembershipResult<Renewal> {
+        let longer = vec![doc! { "$set": {
+            "renewed_at": "$$NOW", "until": until(), "leaving": leaving,
+        } }];
+        let which = doc! { "_id": i64::from(me), "buried_at": { "$exists": false } };
+        let engines = self.documents();
+        let renewed = self.connection.calls().make("an engine's renewal", async move {
+            engines.find_one_and_update(which, longer).return_document(ReturnDocument::After).await
+        });
+        let Some(renewed) = renewed.await.map_err(of_call)? else { return Ok(Renewal::Buried) };
+        let at = renewed.get_datetime("renewed_at").ok().map(|at| millis_of(*at));
+        Ok(Renewal::Held { at })
+    }
+
+    /// One update decides: a lease that is over, or that never was, is buried; one that holds is left alone.
+    pub(super) async fn bury_engine(&self, engine: EngineId) -> MembershipResult<bool> {
+        let over = doc! { "$lt": ["$until", "$$NOW"] };
+        // A missing end is before every time; a missing field set to what is missing stays away.
+        let buried = vec![doc! { "$set": { "buried_at": {
+            "$ifNull": ["$buried_at", { "$cond": [over, "$$NOW", "$$REMOVE"] }],
+        } } }];
+        let which = doc! { "_id": i64::from(engine) };
+        let engines = self.documents();
+        let after = self.connection.calls().make("the burial of an engine", async move {
+            engines
+                .find_one_and_update(which, buried)
+                .upsert(true)
+                .return_document(ReturnDocument::After)
+                .await
+        });
+        let after = after.await.map_err(of_call)?;
+        Ok(after.is_some_and(|after| after.get_datetime("buried_at").is_ok()))
+    }
+
+    pub(super) async fn end_life(&self, me: EngineId) -> MembershipResult<()> {
+        let buried = vec![doc! { "$set": {
+            "buried_at": { "$ifNull": ["$buried_at", "$$NOW"] }, "until": "$$NOW",
+        } }];
+        let which = doc! { "_id": i64::from(me) };
+        let engines = self.documents();
+        let ended = self.connection.calls().make("an engine's leaving", async move {
+            engines.update_one(which, buried).await.map(drop)
+        });
+        ended.await.map_err(of_call)
+    }
+
+    pub(super) async fn read_engines(&self) -> MembershipResult<Vec<EngineRecord>> {
+        let fields = doc! {
+            "name": 1, "address": 1, "version": 1, "started_at": 1, "renewed_at": 1, "leaving": 1,
+            "lives": { "$gte": ["$until", "$$NOW"] },
+        };
+        let filter = doc! { "buried_at": { "$exists": false } };
+        let found = self.all("the engines", &self.engines, filter, fields).await?;
+        let read: Result<_, Undecodable> =
+            found.iter().map(|document| record_of(Fields(document))).collect();
+        read.map_err(damaged)
+    }
+}
+
+fn record_of(fields: Fields<'_>) -> Result<EngineRecord, Undecodable> {
+    let number = EngineId::try_from(fields.number("_id")?);
+    let flag = |field| Ok(fields.find(field)?.and_then(bson::RawBsonRef::as_bool).unwrap_or(false));
+    Ok(EngineRecord {
+        engine: number.map_err(|_| Undecodable { field: "_id", problem: "is too large" })?,
+        name: fields.text("name")?.to_owned(),
+        address: fields.text("address")?.to_owned(),
+        version: fields.text("version")?.to_owned(),
+        started_at: fields.millis("started_at")?,
+        renewed_at: fields.millis("renewed_at")?,
+        lives: flag("lives")?,
+        leaving: flag("leaving")?,
+    })
+}
+
+fn until() -> Document {
+    let lease_ms = to_stored(u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX));
+    doc! { "$add": ["$$NOW", lease_ms] }
+}

@@ -1,0 +1,246 @@
+//! The conformance suite of memberships. Each case is a sentence about the contract; `each_membership!` runs it against
+//! memory and MongoDB. A lease is ended as its time would end it: by the store's clock, or in the stored document.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bson::doc;
+use domain::ids::GroupId;
+use orrery::config::Secret;
+use orrery::environment::SimulatedClock;
+use orrery::membership::alone::Alone;
+use orrery::membership::contract::{
+    Claim, EngineId, GroupRecord, HandOver, Introduction, LEASE, Membership, Renewal, Roster,
+};
+use orrery::membership::memory::MemoryMembership;
+
+use super::mongodb::Database;
+use super::samples::NOW;
+
+/// A membership, and a way to end leases.
+enum Stage<'a> {
+    InMemory(MemoryMembership, SimulatedClock),
+    OnMongodb(&'a Database),
+}
+
+impl Stage<'_> {
+    fn membership(&self) -> Arc<dyn Membership> {
+        match self {
+            Self::InMemory(membership, _) => Arc::new(membership.door()),
+            Self::OnMongodb(database) => Arc::new(database.membership()),
+        }
+    }
+
+    /// The time of this engine's lease is over; those of the others hold.
+    async fn end_lease(&self, engine: EngineId, others: &[EngineId]) {
+        match self {
+            Self::InMemory(membership, clock) => {
+                clock.advance(LEASE + Duration::from_millis(1));
+                for other in others {
+                    membership.renew(*other, false).await.expect("an answer");
+                }
+            }
+            Self::OnMongodb(database) => {
+                let engines =
+                    database.connection.database().collection::<bson::Document>("engines");
+                let past = vec![doc! { "$set": { "until": { "$subtract": ["$$NOW", 1_i64] } } }];
+                let changed = engines.update_one(doc! { "_id": i64::from(engine) }, past).await;
+                assert_eq!(changed.expect("an answer").matched_count, 1);
+            }
+        }
+    }
+}
+
+macro_rules! each_membership {
+    ($($case:ident),+ $(,)?) => {
+        mod in_memory {
+            $(#[tokio::test] async fn $case() {
+                let clock = super::SimulatedClock::at(super::NOW);
+                let membership = super::MemoryMembership::new(super::Arc::new(clock.clone()));
+                super::$case(&super::Stage::InMemory(membership, clock)).await;
+            })+
+        }
+        mod on_mongodb {
+            $(#[tokio::test] async fn $case() {
+                let Some(database) = super::Database::fresh().await else { return };
+                super::$case(&super::Stage::OnMongodb(&database)).await;
+                database.end().await;
+            })+
+        }
+    };
+}
+
+each_membership! {
+    every_start_is_an_engine_of_its_own,
+    an_engine_is_shown_as_it_introduced_itself,
+    a_group_goes_to_one_of_two_that_want_it,
+    only_its_driver_hands_a_group_over_and_only_under_the_fence_it_saw,
+    an_engine_whose_lease_holds_is_not_buried,
+    a_buried_engine_is_told_so_and_stays_buried,
+    a_late_renewal_is_in_time_when_it_is_before_the_burial,
+    an_engine_that_nobody_knows_is_buried_when_asked_for,
+    an_engine_that_leaves_is_gone_at_once,
+    the_first_secret_is_everybodys,
+}
+
+fn introduction() -> Introduction {
+    Introduction { name: String::new(), address: "$host:1".to_owned(), version: "0.1.0".to_owned() }
+}
+
+fn group(number: usize) -> GroupId {
+    GroupId::all().nth(number).expect("a group")
+}
+
+async fn join(membership: &Arc<dyn Membership>) -> EngineId {
+    membership.join(&introduction()).await.expect("a number")
+}
+
+async fn look(membership: &Arc<dyn Membership>) -> Roster {
+    membership.look().await.expect("a roster")
+}
+
+async fn record(membership: &Arc<dyn Membership>, number: usize) -> GroupRecord {
+    look(membership).await.groups[number]
+}
+
+async fn every_start_is_an_engine_of_its_own(stage: &Stage<'_>) {
+    let (a, b) = (stage.membership(), stage.membership());
+    let numbers = [join(&a).await, join(&b).await, join(&a).await];
+    assert_eq!(numbers, [1, 2, 3]);
+    let roster = look(&b).await;
+    assert_eq!(roster.engines.iter().map(|e| e.engine).collect::<Vec<_>>(), numbers);
+    let untouched: Vec<_> = GroupId::all().map(GroupRecord::untouched).collect();
+    assert_eq!(roster.groups, untouched);
+}
+
+async fn an_engine_is_shown_as_it_introduced_itself(stage: &Stage<'_>) {
+    let membership = stage.membership();
+    let named = Introduction { name: "$name".to_owned(), ..introduction() };
+    let (one, two) = (join(&membership).await, membership.join(&named).await.expect("a number"));
+    assert!(matches!(membership.renew(two, true).await, Ok(Renewal::Held { at: Some(_) })));
+    let roster = look(&membership).await;
+    let shown: Vec<_> = roster
+        .engines
+        .iter()
+        .map(|e| (e.engine, e.name.as_str(), e.address.as_str(), e.lives, e.leaving))
+        .collect();
+    assert_eq!(
+        shown,
+        [(one, "engine-1", "$host:1", true, false), (two, "$name", "$host:1", true, true)]
+    );
+    let two = &roster.engines[1];
+    assert!(two.started_at > 0 && two.renewed_at >= two.started_at);
+}
+
+async fn a_group_goes_to_one_of_two_that_want_it(stage: &Stage<'_>) {
+    let (a, b) = (stage.membership(), stage.membership());
+    let (one, two) = (join(&a).await, join(&b).await);
+    let all = |fence| GroupId::all().map(|group| Claim { group, fence }).collect::<Vec<_>>();
+    let (first, second) = tokio::join!(a.take(one, all(0)), b.take(two, all(0)));
+    first.and(second).expect("answers");
+    let before = look(&a).await.groups;
+    assert!(before.iter().all(|group| group.fence == 1 && group.driver.is_some()));
+    // Both saw the same, and somebody was faster.
+    a.take(one, all(0)).await.expect("an answer");
+    assert_eq!(look(&b).await.groups, before);
+    b.take(two, all(1)).await.expect("an answer");
+    assert!(look(&a).await.groups.iter().all(|g| (g.driver, g.fence) == (Some(two), 2)));
+}
+
+async fn only_its_driver_hands_a_group_over_and_only_under_the_fence_it_saw(stage: &Stage<'_>) {
+    let (a, b) = (stage.membership(), stage.membership());
+    let (one, two) = (join(&a).await, join(&b).await);
+    let claims = (0..2).map(|number| Claim { group: group(number), fence: 0 }).collect();
+    a.take(one, claims).await.expect("an answer");
+    let over = |fence| HandOver { group: group(0), fence, next: Some(two) };
+    b.hand_over(two, vec![over(1)]).await.expect("an answer");
+    a.hand_over(one, vec![over(0)]).await.expect("an answer");
+    assert_eq!(record(&a, 0).await.driver, Some(one));
+    a.hand_over(one, vec![over(1), HandOver { group: group(1), fence: 1, next: None }])
+        .await
+        .expect("an answer");
+    let freed = record(&b, 0).await;
+    assert_eq!((freed.driver, freed.fence, freed.next), (None, 2, Some(two)));
+    assert_eq!(record(&b, 1).await.next, None);
+    b.take(two, vec![Claim { group: group(0), fence: 2 }]).await.expect("an answer");
+    let taken = record(&a, 0).await;
+    assert_eq!((taken.driver, taken.fence, taken.next), (Some(two), 3, None));
+}
+
+async fn an_engine_whose_lease_holds_is_not_buried(stage: &Stage<'_>) {
+    let (a, b) = (stage.membership(), stage.membership());
+    let (one, two) = (join(&a).await, join(&b).await);
+    assert_eq!(b.bury(one).await, Ok(false));
+    stage.end_lease(one, &[two]).await;
+    assert!(look(&b).await.engines.iter().any(|e| e.engine == one && !e.lives));
+    assert!(matches!(a.renew(one, false).await, Ok(Renewal::Held { .. })));
+    assert_eq!(b.bury(one).await, Ok(false));
+    assert!(look(&b).await.engines.iter().all(|e| e.lives));
+}
+
+async fn a_buried_engine_is_told_so_and_stays_buried(stage: &Stage<'_>) {
+    let (a, b) = (stage.membership(), stage.membership());
+    let (one, two) = (join(&a).await, join(&b).await);
+    a.take(one, vec![Claim { group: group(0), fence: 0 }]).await.expect("an answer");
+    stage.end_lease(one, &[two]).await;
+    assert_eq!(b.bury(one).await, Ok(true));
+    assert_eq!(a.renew(one, false).await, Ok(Renewal::Buried));
+    assert_eq!((b.bury(one).await, a.bury(one).await), (Ok(true), Ok(true)));
+    assert_eq!(look(&b).await.engines.iter().map(|e| e.engine).collect::<Vec<_>>(), [two]);
+    assert_eq!(record(&b, 0).await.driver, Some(one), "a burial frees nothing by itself");
+    b.take(two, vec![Claim { group: group(0), fence: 1 }]).await.expect("an answer");
+    // What the buried one still sends changes nothing.
+    let late = HandOver { group: group(0), fence: 1, next: None };
+    a.hand_over(one, vec![late]).await.expect("an answer");
+    assert_eq!(record(&b, 0).await.driver, Some(two));
+    assert_eq!(join(&a).await, 3, "and it may begin a new life");
+}
+
+async fn a_late_renewal_is_in_time_when_it_is_before_the_burial(stage: &Stage<'_>) {
+    let (a, b) = (stage.membership(), stage.membership());
+    let (one, two) = (join(&a).await, join(&b).await);
+    for _ in 0..20 {
+        stage.end_lease(one, &[two]).await;
+        let (renewed, buried) = tokio::join!(a.renew(one, false), b.bury(one));
+        let held = matches!(renewed.expect("an answer"), Renewal::Held { .. });
+        assert_ne!(held, buried.expect("an answer"), "one of them comes first");
+        if !held {
+            break;
+        }
+    }
+}
+
+async fn an_engine_that_nobody_knows_is_buried_when_asked_for(stage: &Stage<'_>) {
+    let membership = stage.membership();
+    assert_eq!(membership.bury(77).await, Ok(true));
+    assert_eq!(membership.renew(77, false).await, Ok(Renewal::Buried));
+    assert_eq!(look(&membership).await.engines, []);
+}
+
+async fn an_engine_that_leaves_is_gone_at_once(stage: &Stage<'_>) {
+    let (a, b) = (stage.membership(), stage.membership());
+    let (one, two) = (join(&a).await, join(&b).await);
+    a.leave(one).await.expect("an answer");
+    assert_eq!(look(&b).await.engines.iter().map(|e| e.engine).collect::<Vec<_>>(), [two]);
+    assert_eq!(b.bury(one).await, Ok(true));
+    assert_eq!(a.renew(one, false).await, Ok(Renewal::Buried));
+}
+
+async fn the_first_secret_is_everybodys(stage: &Stage<'_>) {
+    let (a, b) = (stage.membership(), stage.membership());
+    let (drawn, other) = (Secret::new("$drawn first"), Secret::new("drawn second"));
+    assert_eq!(a.secret(&drawn).await, Ok(drawn.clone()));
+    assert_eq!(b.secret(&other).await, Ok(drawn));
+}
+
+#[tokio::test]
+async fn an_engine_that_is_alone_drives_everything_whatever_is_done() {
+    let alone: Arc<dyn Membership> = Arc::new(Alone::new(Arc::new(SimulatedClock::at(NOW))));
+    let me = join(&alone).await;
+    let all = GroupId::all().map(|group| HandOver { group, fence: 1, next: None }).collect();
+    alone.hand_over(me, all).await.expect("an answer");
+    alone.renew(me, true).await.expect("an answer");
+    let roster = look(&alone).await;
+    assert!(roster.groups.iter().all(|group| group.driver == Some(me)));
+    assert_eq!((roster.engines.len(), alone.bury(me).await), (1, Ok(false)));
+}
