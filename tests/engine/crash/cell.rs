@@ -87,7 +87,7 @@ pub(super) async fn run_to(armed: &str, ends: Ends, between: Between, size: Size
     };
     load.await.unwrap_or_else(|error| panic!("{armed}: {error}"));
     let refused = link.with_log(|log| log.full);
-    checker::check(&link).await;
+    checker::check(&link).await.unwrap_or_else(|broken| panic!("{armed}: {broken}"));
     engine.check_said();
     ended.is_some() || refused > 0
 }

@@ -1,6 +1,7 @@
 //! What must hold at the end of a cell, read from the client's log and the engine's exports alone: everything
 //! acknowledged is there once, as it was sent; what was never answered is there once or not at all; nothing started
 //! before its parents or after an acknowledged cancel; epochs only grew; chains hold.
+//! Always holds: a rule is a function of what was read, so that `doctored` can break each of them by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,66 +11,83 @@ use domain::payload::{Hash, Payload};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::client::{Link, Log};
+use super::client::{Link, Log, Reported, Submission};
 use super::load::{all_jobs, job_id, say, shape};
 
+/// The rule that is broken, and where.
+pub(super) type Checked<T = ()> = Result<T, String>;
+
+macro_rules! hold {
+    ($holds:expr, $($said:tt)+) => {
+        if !$holds {
+            return Err(format!($($said)+));
+        }
+    };
+}
+
 /// What the engine exports of a job.
-struct Exported {
-    name: String,
-    id: String,
+#[derive(Debug, Clone)]
+pub(super) struct Exported {
+    pub(super) name: String,
+    pub(super) id: String,
+    /// As the list shows it, from the view.
+    pub(super) shown: Value,
+    /// As it is, from its stream.
+    pub(super) job: Value,
     /// The history as ndjson.
-    history: String,
+    pub(super) history: String,
     /// Outputs by node.
-    outputs: BTreeMap<String, Value>,
+    pub(super) outputs: BTreeMap<String, Value>,
 }
 
 /// Asks for everything, sends every acknowledged write once more, and checks.
-pub(super) async fn check(link: &Link) {
+pub(super) async fn check(link: &Link) -> Checked {
     let log = link.with_log(std::mem::take);
     let mut exports = Vec::new();
     for job in all_jobs(link).await {
-        exports.push(exported(link, &job).await);
+        exports.push(exported(link, job).await);
     }
-    check_submissions(&log, &exports);
-    let mut completed = 0;
-    for export in &exports {
-        completed += check_history(&log, export);
-    }
-    let acked = log.reports.iter().filter(|report| {
-        report.output.is_some() && outcome(report.outcome.as_ref()).is_some_and(|o| o != "refused")
-    });
-    assert!(acked.count() <= completed, "more completions were acknowledged than there are");
-    check_commands(&log, &exports);
-    first_answers_come_again(link, &log).await;
+    judge(&log, &exports)?;
+    first_answers_come_again(link, &log).await?;
     for export in &exports {
         let now = link.text(&format!("/api/v1/jobs/{}/history?format=ndjson", export.id)).await;
-        let body = |text: &str| text.lines().rev().skip(1).map(str::to_owned).collect::<Vec<_>>();
-        let (now, then) = (body(&now), body(&export.history));
-        let newer = &now[..now.len() - then.len().min(now.len())];
-        assert!(now == then, "{}: a repeat changed the job: {newer:?}", export.name);
+        is_unchanged(export, &now)?;
     }
+    Ok(())
 }
 
-async fn exported(link: &Link, shown: &Value) -> Exported {
-    let (id, name) = (text_of(shown, "id"), text_of(shown, "name"));
+async fn exported(link: &Link, shown: Value) -> Exported {
+    let (id, name) = (text_of(&shown, "id"), text_of(&shown, "name"));
     let job = link.get(&format!("/api/v1/jobs/{id}")).await;
-    // The list comes from the view, the job from its stream.
-    for field in ["status", "version", "nodes", "name"] {
-        assert_eq!(job[field], shown[field], "{name}: the view shows another {field}");
-    }
     let nodes = link.get(&format!("/api/v1/jobs/{id}/nodes?page_size=100")).await;
     let outputs = nodes["nodes"].as_array().expect("nodes").iter();
     let outputs = outputs.map(|node| (text_of(node, "key"), node["output"].clone())).collect();
     let history = link.text(&format!("/api/v1/jobs/{id}/history?format=ndjson")).await;
-    Exported { name, id, history, outputs }
+    Exported { name, id, shown, job, history, outputs }
 }
 
 fn text_of(value: &Value, field: &str) -> String {
     value[field].as_str().unwrap_or_default().to_owned()
 }
 
+/// Everything that needs no further question.
+pub(super) fn judge(log: &Log, exports: &[Exported]) -> Checked {
+    for export in exports {
+        // The list comes from the view, the job from its stream.
+        for field in ["status", "version", "nodes", "name"] {
+            let same = export.job[field] == export.shown[field];
+            hold!(same, "{}: the view shows another {field}", export.name);
+        }
+    }
+    check_submissions(log, exports)?;
+    for export in exports {
+        check_history(log, export)?;
+    }
+    check_commands(log, exports)
+}
+
 /// Acknowledged: once, with the id that was answered. Never answered: once or not at all. Nothing else exists.
-fn check_submissions(log: &Log, exports: &[Exported]) {
+fn check_submissions(log: &Log, exports: &[Exported]) -> Checked {
     for submission in &log.submissions {
         let found: Vec<&str> = exports
             .iter()
@@ -78,63 +96,77 @@ fn check_submissions(log: &Log, exports: &[Exported]) {
             .collect();
         let name = &submission.name;
         if let Some((_, answer)) = &submission.acked {
-            let id = job_id(answer).expect("an id");
-            assert_eq!(found, [id.as_str()], "{name} was acknowledged");
+            let id = job_id(answer).unwrap_or_default();
+            hold!(found == [id.as_str()], "{name} was acknowledged as {id}, and is {found:?}");
         } else {
-            assert!(submission.unknown, "{name} was never sent");
-            assert!(found.len() <= 1, "{name} is there {} times", found.len());
+            hold!(submission.unknown, "{name} was never sent");
+            hold!(found.len() <= 1, "{name} is there {} times", found.len());
         }
     }
     let known: BTreeSet<&str> = log.submissions.iter().map(|s| s.name.as_str()).collect();
     for export in exports {
-        assert!(known.contains(export.name.as_str()), "{} was never submitted", export.name);
+        hold!(known.contains(export.name.as_str()), "{} was never submitted", export.name);
     }
+    Ok(())
 }
 
-/// Verifies the chain and walks the events. Answers how many attempts completed.
-fn check_history(log: &Log, export: &Exported) -> usize {
+/// Attempts by node and epoch whose outcome is recorded.
+#[derive(Default)]
+struct Outcomes {
+    completed: BTreeMap<u32, u64>,
+    failed: BTreeSet<(u32, u64)>,
+}
+
+/// Verifies the chain and walks the events.
+fn check_history(log: &Log, export: &Exported) -> Checked {
     let name = &export.name;
-    let id = JobId::parse(&export.id).expect("a job id");
+    let id = JobId::parse(&export.id).map_err(|_| format!("{name} has no id"))?;
     let subject = SubjectId::job(Namespace::default_namespace(), id);
     let verified = domain::history::verify(&subject, export.history.as_bytes());
-    verified.unwrap_or_else(|damage| panic!("{name}: the chain does not hold: {damage}"));
+    verified.map_err(|damage| format!("{name}: the chain does not hold: {damage}"))?;
     let kind = name.split('-').next().unwrap_or_default();
     let nodes = shape(kind);
     let position = |key: &str| nodes.iter().position(|(node, _)| node == key);
-    let (mut epochs, mut completed) = (BTreeMap::<u32, u64>::new(), BTreeSet::<u32>::new());
+    let (mut epochs, mut outcomes) = (BTreeMap::<u32, u64>::new(), Outcomes::default());
     let mut over = false;
-    for event in events(&export.history) {
+    for event in events(&export.history)? {
         match &event.fact {
             JobFact::Leased { attempts, .. } => {
-                assert!(!over, "{name}: something started after its end was decided");
+                hold!(!over, "{name}: something started after its end was decided");
                 for attempt in attempts {
                     let before = epochs.insert(attempt.node, attempt.epoch.0).unwrap_or(0);
-                    assert!(attempt.epoch.0 > before, "{name}: an epoch did not grow");
+                    hold!(attempt.epoch.0 > before, "{name}: an epoch did not grow");
                     let (key, parents) = &nodes[attempt.node as usize];
                     for parent in parents {
                         let parent = position(parent).and_then(|at| u32::try_from(at).ok());
-                        let parent = parent.expect("a parent");
-                        assert!(completed.contains(&parent), "{name}: {key} before its parent");
+                        let settled = parent.is_some_and(|at| outcomes.completed.contains_key(&at));
+                        hold!(settled, "{name}: {key} before its parent");
                     }
                 }
             }
             JobFact::Completed { attempt, output, .. } => {
-                assert_eq!(epochs.get(&attempt.node), Some(&attempt.epoch.0), "{name}: stale");
-                assert!(completed.insert(attempt.node), "{name}: a node completed twice");
+                let newest = epochs.get(&attempt.node) == Some(&attempt.epoch.0);
+                hold!(newest, "{name}: a stale attempt completed");
+                let before = outcomes.completed.insert(attempt.node, attempt.epoch.0);
+                hold!(before.is_none(), "{name}: a node completed twice");
                 let lease = LeaseId { job: id, node: attempt.node, epoch: attempt.epoch };
                 let key = &nodes[attempt.node as usize].0;
-                check_output(log, export, &lease.to_string(), key, output.as_ref());
+                check_output(log, export, &lease.to_string(), key, output.as_ref())?;
+            }
+            JobFact::Failed(failure) => {
+                let newest = epochs.get(&failure.attempt.node) == Some(&failure.attempt.epoch.0);
+                hold!(newest, "{name}: a stale attempt failed");
+                outcomes.failed.insert((failure.attempt.node, failure.attempt.epoch.0));
             }
             JobFact::EndingDecided { why: EndingCause::Requested } => over = true,
             _ => {}
         }
         over |= event.job.last().is_some_and(|(_, to)| to.is_terminal());
     }
-    check_acked_reports(log, export, id, &completed);
-    completed.len()
+    check_acked_reports(log, export, id, &outcomes)
 }
 
-fn events(history: &str) -> Vec<JobEvent> {
+fn events(history: &str) -> Checked<Vec<JobEvent>> {
     #[derive(serde::Deserialize)]
     struct Line<'a> {
         #[serde(borrow)]
@@ -143,48 +175,69 @@ fn events(history: &str) -> Vec<JobEvent> {
     let mut events = Vec::new();
     for line in history.lines() {
         let Ok(line) = serde_json::from_str::<Line<'_>>(line) else { continue };
-        events.push(serde_json::from_str(line.event.get()).expect("an event"));
+        let event = serde_json::from_str(line.event.get());
+        events.push(event.map_err(|error| format!("an event cannot be read: {error}"))?);
     }
-    events
+    Ok(events)
 }
 
 /// A recorded output is one that was sent for this very attempt, byte for byte.
-fn check_output(log: &Log, export: &Exported, lease: &str, key: &str, output: Option<&Payload>) {
+fn check_output(
+    log: &Log,
+    export: &Exported,
+    lease: &str,
+    key: &str,
+    output: Option<&Payload>,
+) -> Checked {
     let name = &export.name;
-    let sent = log.reports.iter().find(|report| report.lease == lease && report.output.is_some());
-    let sent = sent.unwrap_or_else(|| panic!("{name}: {key} completed, and nobody said so"));
-    let bytes = sent.output.as_deref().expect("an output");
+    let mut sent = log.reports.iter().filter(|report| report.lease == lease);
+    let Some(bytes) = sent.find_map(|report| report.output.as_deref()) else {
+        return Err(format!("{name}: {key} completed, and nobody said so"));
+    };
     match output {
-        Some(Payload::Inline(raw)) => assert_eq!(raw.get(), bytes, "{name}: {key}"),
+        Some(Payload::Inline(raw)) => {
+            hold!(raw.get() == bytes, "{name}: {key} has another output than was sent");
+        }
         Some(Payload::Stored(stored)) => {
-            assert_eq!(stored.sha256, Hash::of(bytes.as_bytes()), "{name}: {key}");
-            let sent: Value = serde_json::from_str(bytes).expect("JSON");
-            assert!(export.outputs[key] == sent, "{name}: {key} has other bytes");
+            let same = stored.sha256 == Hash::of(bytes.as_bytes());
+            hold!(same, "{name}: {key} has another output than was sent");
+            let sent = serde_json::from_str::<Value>(bytes).ok();
+            hold!(export.outputs.get(key) == sent.as_ref(), "{name}: {key} shows other bytes");
         }
-        None => panic!("{name}: {key} completed without its output"),
+        None => return Err(format!("{name}: {key} completed without its output")),
     }
+    Ok(())
 }
 
-/// What was answered as recorded is recorded.
-fn check_acked_reports(log: &Log, export: &Exported, id: JobId, completed: &BTreeSet<u32>) {
-    for report in &log.reports {
-        let lease = LeaseId::parse(&report.lease).expect("a lease");
-        let acked = outcome(report.outcome.as_ref()).is_some_and(|outcome| outcome != "refused");
-        if lease.job == id && acked && report.output.is_some() {
-            assert!(completed.contains(&lease.node), "{}: {} is lost", export.name, report.lease);
+/// What was answered as recorded is recorded, of that very attempt.
+fn check_acked_reports(log: &Log, export: &Exported, id: JobId, outcomes: &Outcomes) -> Checked {
+    for report in log.reports.iter().filter(|report| is_acked(report)) {
+        let lease = LeaseId::parse(&report.lease).map_err(|_| "no lease".to_owned())?;
+        if lease.job != id {
+            continue;
         }
+        let (node, epoch) = (lease.node, lease.epoch.0);
+        let recorded = match report.output {
+            Some(_) => outcomes.completed.get(&node) == Some(&epoch),
+            None => outcomes.failed.contains(&(node, epoch)),
+        };
+        hold!(recorded, "{}: the report on {} is lost", export.name, report.lease);
     }
+    Ok(())
 }
 
-fn outcome(result: Option<&Value>) -> Option<&str> {
-    result?["outcome"].as_str()
+fn is_acked(report: &Reported) -> bool {
+    let outcome = report.outcome.as_ref().and_then(|result| result["outcome"].as_str());
+    outcome.is_some_and(|outcome| outcome != "refused")
 }
 
 /// An acknowledged cancel is in the job's history; that nothing starts after it was checked there.
-fn check_commands(log: &Log, exports: &[Exported]) {
+fn check_commands(log: &Log, exports: &[Exported]) -> Checked {
     for command in &log.commands {
-        let export = exports.iter().find(|export| export.id == command.job).expect("the job");
-        let found = events(&export.history).iter().any(|event| match command.what {
+        let Some(export) = exports.iter().find(|export| export.id == command.job) else {
+            return Err(format!("{} of a job that is not there", command.what));
+        };
+        let found = events(&export.history)?.iter().any(|event| match command.what {
             "cancel" => {
                 matches!(event.fact, JobFact::EndingDecided { why: EndingCause::Requested })
             }
@@ -192,27 +245,48 @@ fn check_commands(log: &Log, exports: &[Exported]) {
             "resume" => matches!(event.fact, JobFact::Resumed),
             _ => matches!(event.fact, JobFact::Started),
         });
-        assert!(found, "{}: {} was acknowledged", export.name, command.what);
+        hold!(found, "{}: {} was acknowledged, and is not there", export.name, command.what);
     }
+    Ok(())
 }
 
 /// The same write again gets its first answer, and another one under the same name is refused.
-async fn first_answers_come_again(link: &Link, log: &Log) {
+async fn first_answers_come_again(link: &Link, log: &Log) -> Checked {
     for submission in &log.submissions {
-        let Some(first) = &submission.acked else { continue };
-        let (path, body, key) = (submission.path, submission.body.as_str(), &submission.key);
-        let again = link.until_answered(("POST", path, body, key), || {}).await;
-        assert_eq!(&again, first, "{}: the first answer", submission.name);
-    }
-    for report in &log.reports {
-        if outcome(report.outcome.as_ref()).is_none_or(|outcome| outcome == "refused") {
-            continue;
+        if submission.acked.is_some() {
+            let (path, body, key) = (submission.path, submission.body.as_str(), &submission.key);
+            let again = link.until_answered(("POST", path, body, key), || {}).await;
+            is_first_answer(submission, &again)?;
         }
-        let again = say(link, report.path, std::slice::from_ref(report), "").await;
-        assert_eq!(again["results"][0]["outcome"], "replayed", "{}: {again}", report.lease);
-        let other = format!(r#"{{"lease":"{}","output":{{"other":1}}}}"#, report.lease);
-        let other = super::client::Reported { item: other, ..report.clone() };
-        let other = say(link, "/api/v1/leases/complete", &[other], "").await;
-        assert_eq!(other["results"][0]["outcome"], "refused", "{}: {other}", report.lease);
     }
+    for report in log.reports.iter().filter(|report| is_acked(report)) {
+        let again = say(link, report.path, std::slice::from_ref(report), "").await;
+        is_outcome(report, &again["results"][0], "replayed")?;
+        let other = format!(r#"{{"lease":"{}","output":{{"other":1}}}}"#, report.lease);
+        let other = Reported { item: other, ..report.clone() };
+        let answer = say(link, "/api/v1/leases/complete", &[other], "").await;
+        is_outcome(report, &answer["results"][0], "refused")?;
+    }
+    Ok(())
+}
+
+pub(super) fn is_first_answer(submission: &Submission, again: &(u16, Value)) -> Checked {
+    let same = submission.acked.as_ref() == Some(again);
+    hold!(same, "{}: another answer than the first: {again:?}", submission.name);
+    Ok(())
+}
+
+pub(super) fn is_outcome(report: &Reported, result: &Value, wanted: &str) -> Checked {
+    hold!(result["outcome"] == wanted, "{}: not {wanted} but {result}", report.lease);
+    Ok(())
+}
+
+/// Repeats leave no trace: the history is what it was, but for the time of the export.
+pub(super) fn is_unchanged(export: &Exported, now: &str) -> Checked {
+    let body = |text: &str| text.lines().rev().skip(1).map(str::to_owned).collect::<Vec<_>>();
+    let (now, then) = (body(now), body(&export.history));
+    let newer = &now[..now.len() - then.len().min(now.len())];
+    let (is, was) = (now.len(), then.len());
+    hold!(now == then, "{}: a repeat changed the job from {was} to {is}: {newer:?}", export.name);
+    Ok(())
 }

@@ -142,10 +142,24 @@ impl Link {
         body
     }
 
+    /// A text, once there is one: a refusal until later, or an answer that breaks off, is not it.
     pub(super) async fn text(&self, path: &str) -> String {
-        let base = self.url.borrow().clone().unwrap_or_default();
-        let answer = self.http.get(format!("{base}{path}")).send().await.expect("an answer");
-        answer.text().await.expect("a text")
+        let mut last = String::new();
+        for _ in 0..CALLS_MAX {
+            let base = self.url.borrow().clone().unwrap_or_default();
+            match self.http.get(format!("{base}{path}")).send().await {
+                Ok(answer) => {
+                    let status = answer.status();
+                    match answer.text().await {
+                        Ok(text) if status == 200 => return text,
+                        text => last = format!("{status}: {text:?}"),
+                    }
+                }
+                Err(error) => last = error.to_string(),
+            }
+            pause().await;
+        }
+        panic!("no text from {path}: {last}");
     }
 
     pub(super) fn with_log<T>(&self, act: impl FnOnce(&mut Log) -> T) -> T {

@@ -7,6 +7,7 @@ mod cell;
 mod checker;
 mod client;
 mod damage;
+mod doctored;
 mod faults;
 mod load;
 mod matrix;
