@@ -39,6 +39,7 @@ pub(crate) fn of_folder(error: &FolderError) -> Failure {
         FolderError::NoStore { .. } => Failure::NotFound(error.to_string()),
         FolderError::Refused { .. }
         | FolderError::NewerFormat { .. }
+        | FolderError::OlderFormat { .. }
         | FolderError::Foreign { .. }
         | FolderError::Damaged { .. }
         | FolderError::Unreadable { .. } => Failure::Failed(error.to_string()),

@@ -9,7 +9,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use domain::ids::Millis;
-use rusqlite::params;
 
 use super::folder::{self, EVENTS_FILE, FolderError};
 use super::schema;
@@ -119,11 +118,7 @@ fn copy(source: &Path, target: &Path, now: Millis) -> Result<BackedUp, String> {
     from.execute("VACUUM INTO ?1", [place]).map_err(words)?;
     drop(from);
     let copy = rusqlite::Connection::open(target).map_err(words)?;
-    copy.execute(
-        "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)",
-        params![COPIED_AT, now],
-    )
-    .map_err(words)?;
+    schema::say(&copy, COPIED_AT, now).map_err(words)?;
     let newest_at = schema::identity(&copy).map_err(words)?.newest_at;
     let streams: i64 =
         copy.query_row("SELECT count(*) FROM streams", [], |row| row.get(0)).map_err(words)?;

@@ -56,6 +56,19 @@ pub enum FolderError {
         /// The newest format that is known here.
         known: u32,
     },
+    /// The file was written before the first release.
+    #[error(
+        "{file} has format {found}, from before the first release; this version of orrery reads and writes format {known} \
+         only: start on another folder, or use the version that wrote it"
+    )]
+    OlderFormat {
+        /// Which file.
+        file: String,
+        /// Its format.
+        found: u32,
+        /// The format that is known here.
+        known: u32,
+    },
     /// Not one of ours.
     #[error("{file} is not an event store of orrery: {reason}")]
     Foreign {

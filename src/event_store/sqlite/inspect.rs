@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
 
 use super::folder::{DataFolder, FolderError};
-use super::{reads, schema, soundness, transaction};
+use super::{reads, rows, schema, soundness, transaction};
 use crate::event_store::contract::KeptPayload;
 
 /// What SQLite names of a damaged file at most.
@@ -59,7 +59,8 @@ impl Inspection {
     pub fn faults(&self) -> Result<Vec<FileFault>, FolderError> {
         let mut faults = self.page_faults().map_err(|error| self.unreadable(&error))?;
         if faults.is_empty() {
-            faults = self.strays().map_err(|error| self.unreadable(&error))?;
+            faults = self.rows().map_err(|error| self.unreadable(&error))?;
+            faults.extend(self.strays().map_err(|error| self.unreadable(&error))?);
         }
         Ok(faults)
     }
@@ -83,6 +84,23 @@ impl Inspection {
         faults.map(|what| Ok(FileFault { place: "events.db".to_owned(), what: what? })).collect()
     }
 
+    /// Rows that are not what was written.
+    fn rows(&self) -> rusqlite::Result<Vec<FileFault>> {
+        let mut faults = rows::small(&self.file)?;
+        let streams = rows::streams(&self.file)?;
+        faults.extend(streams.faults);
+        faults.extend(streams.marks);
+        faults.extend(rows::large(&self.file, |stream| self.named(stream))?);
+        Ok(faults)
+    }
+
+    /// Whose stream has this number.
+    fn named(&self, stream: i64) -> String {
+        let sql = "SELECT kind, namespace, id FROM streams WHERE stream = ?1";
+        let found = self.file.query_row(sql, [stream], |row| reads::subject_at(row, 0));
+        found.map_or_else(|_| format!("stream number {stream}"), |subject| subject.to_string())
+    }
+
     fn strays(&self) -> rusqlite::Result<Vec<FileFault>> {
         let mut faults = Vec::new();
         let mut streams: BTreeMap<i64, SubjectId> = BTreeMap::new();
@@ -90,7 +108,7 @@ impl Inspection {
             self.file.prepare("SELECT kind, namespace, id, stream, grp, due, mark FROM streams")?;
         let mut rows = all.query([])?;
         while let Some(row) = rows.next()? {
-            let subject = reads::subject(row)?;
+            let Ok(subject) = reads::subject_at(row, 0) else { continue };
             let mut fault = |what: &str| {
                 faults.push(FileFault { place: subject.to_string(), what: what.to_owned() });
             };
@@ -135,7 +153,7 @@ impl Inspection {
         let mut rows = both.query([])?;
         while let Some(row) = rows.next()? {
             faults.push(FileFault {
-                place: reads::subject(row)?.to_string(),
+                place: reads::subject_at(row, 0)?.to_string(),
                 what: "a stream beside its tombstone".to_owned(),
             });
         }

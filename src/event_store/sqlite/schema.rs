@@ -8,43 +8,56 @@ use std::path::Path;
 
 use domain::ids::Millis;
 use rusqlite::config::DbConfig;
+use rusqlite::types::{FromSql, Value, ValueRef};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::backup::COPIED_AT;
 use super::folder::FolderError;
 use super::soundness;
+use super::sums::{self, RecordRow};
 
 /// Written into the file's header, so that another program's file is not taken for ours: "ORRY".
 const APPLICATION_ID: i32 = 0x4F52_5259;
 
-/// Step n brings a file from format n to format n + 1. Steps are only ever added.
+/// Formats from before the first release, which had no sums and are refused.
+const FORMATS_REFUSED: u32 = 1;
+
+/// The first step makes a new file, each further one brings a file to the next format. Steps are only ever added.
 const MIGRATIONS: [&str; 1] = [
     // `records` is in the order of commits, so that a batch fills few pages whatever its subjects are; streams are
     // found through the index. `newest` is set only where it differs from `at`, so that the newest time of all is
-    // known from the last row alone. A stream's number is internal and never leaves the file.
-    "CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
+    // known from the last row alone. A stream's number is internal and never leaves the file. The sums: `sums`.
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY NOT NULL, sum INTEGER NOT NULL) STRICT, WITHOUT ROWID;
      CREATE TABLE streams (
          grp INTEGER NOT NULL, kind INTEGER NOT NULL, namespace TEXT NOT NULL, id BLOB NOT NULL,
-         stream INTEGER NOT NULL, due INTEGER, mark INTEGER,
+         stream INTEGER NOT NULL, due INTEGER, mark INTEGER, sum INTEGER NOT NULL, wake_sum INTEGER NOT NULL,
          PRIMARY KEY (grp, kind, namespace, id)) STRICT, WITHOUT ROWID;
      CREATE INDEX streams_due ON streams (grp, due) WHERE due IS NOT NULL;
      CREATE TABLE records (
          position INTEGER PRIMARY KEY, stream INTEGER NOT NULL, first INTEGER NOT NULL, count INTEGER NOT NULL,
-         at INTEGER NOT NULL, newest INTEGER, nonce BLOB NOT NULL, hash BLOB NOT NULL, body BLOB NOT NULL) STRICT;
+         at INTEGER NOT NULL, newest INTEGER, nonce BLOB NOT NULL, hash BLOB NOT NULL, sum INTEGER NOT NULL,
+         body BLOB NOT NULL) STRICT;
      CREATE UNIQUE INDEX records_stream ON records (stream, first);
      CREATE TABLE payloads (
          stream INTEGER NOT NULL, hash BLOB NOT NULL, body BLOB NOT NULL, PRIMARY KEY (stream, hash)) STRICT;
      CREATE TABLE snapshots (
-         stream INTEGER PRIMARY KEY, seq INTEGER NOT NULL, hash BLOB NOT NULL, body BLOB NOT NULL) STRICT;
+         stream INTEGER PRIMARY KEY, seq INTEGER NOT NULL, hash BLOB NOT NULL, body BLOB NOT NULL,
+         sum INTEGER NOT NULL) STRICT;
      CREATE TABLE tombstones (
          grp INTEGER NOT NULL, kind INTEGER NOT NULL, namespace TEXT NOT NULL, id BLOB NOT NULL,
          count INTEGER NOT NULL, hash BLOB NOT NULL, first_answer BLOB NOT NULL, keep_until INTEGER NOT NULL,
+         sum INTEGER NOT NULL,
          PRIMARY KEY (grp, kind, namespace, id)) STRICT, WITHOUT ROWID;
      CREATE INDEX tombstones_over ON tombstones (keep_until);
      CREATE TABLE nudges (
          grp INTEGER NOT NULL, kind INTEGER NOT NULL, namespace TEXT NOT NULL, id BLOB NOT NULL,
-         seq INTEGER NOT NULL, PRIMARY KEY (grp, kind, namespace, id)) STRICT, WITHOUT ROWID;",
+         seq INTEGER NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY (grp, kind, namespace, id)) STRICT, WITHOUT ROWID;",
 ];
+
+/// The format that is written here.
+fn known() -> u32 {
+    FORMATS_REFUSED + u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
+}
 
 /// The part of SQLite's header that is looked at: the version it is written with, 1 without a log, 2 with one.
 const HEADER_BYTES: usize = 20;
@@ -82,12 +95,8 @@ pub(super) fn open_writer(
     let mut connection = Connection::open(file).map_err(unreadable)?;
     leaves_files_alone(&connection).map_err(unreadable)?;
     let format = format_of(&connection, &named)?;
-    let known = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
-    if format > known {
-        return Err(FolderError::NewerFormat { file: named, found: format, known });
-    }
     configure(&connection).map_err(unreadable)?;
-    soundness::after(&connection, file)?;
+    soundness::after(&mut connection, file, format == known())?;
     migrate(&mut connection, format, new_store_id).map_err(unreadable)?;
     raise_incarnation_of_copy(&mut connection, now).map_err(unreadable)?;
     let identity = identity(&connection).map_err(unreadable)?;
@@ -105,11 +114,7 @@ pub(super) fn open_beside(file: &Path) -> Result<Connection, FolderError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags).map_err(unreadable)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
-    let (found, known) =
-        (format_of(&connection, &named)?, u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX));
-    if found > known {
-        return Err(FolderError::NewerFormat { file: named, found, known });
-    }
+    let (found, known) = (format_of(&connection, &named)?, known());
     if found < known {
         let reason = format!(
             "it has format {found}: start an engine on it once, which brings it to {known}"
@@ -142,10 +147,8 @@ fn raise_incarnation_of_copy(connection: &mut Connection, now: Millis) -> rusqli
     let transaction = connection.transaction()?;
     let copied = transaction.execute("DELETE FROM meta WHERE key = ?1", [COPIED_AT])?;
     if copied == 1 {
-        transaction.execute(
-            "UPDATE meta SET value = max(value + 1, ?1) WHERE key = 'incarnation'",
-            [of_time],
-        )?;
+        let before: u32 = said(&transaction, "incarnation")?;
+        say(&transaction, "incarnation", before.saturating_add(1).max(of_time))?;
         tracing::info!("the store was restored from a backup: leases granted before are void");
     }
     transaction.commit()
@@ -191,7 +194,54 @@ fn format_of(connection: &Connection, named: &str) -> Result<u32, FolderError> {
     if tables > 0 && application != APPLICATION_ID {
         return Err(foreign("it belongs to another program".to_owned()));
     }
-    u32::try_from(format).map_err(|_| foreign(format!("its format is {format}")))
+    let format = u32::try_from(format).map_err(|_| foreign(format!("its format is {format}")))?;
+    let (file, known) = (named.to_owned(), known());
+    match format {
+        // A file without a table is a new one.
+        1..=FORMATS_REFUSED => Err(FolderError::OlderFormat { file, found: format, known }),
+        _ if format > known => Err(FolderError::NewerFormat { file, found: format, known }),
+        _ => Ok(format),
+    }
+}
+
+/// Whether the tables and indexes are those that are made here.
+pub(super) fn is_as_made(connection: &Connection) -> rusqlite::Result<bool> {
+    let made = Connection::open_in_memory()?;
+    MIGRATIONS.iter().try_for_each(|step| made.execute_batch(step))?;
+    let all = |connection: &Connection| {
+        // SQLite's own are those of statistics and of unique columns.
+        let sql = "SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_schema
+                   WHERE name NOT LIKE 'sqlite_stat%' ORDER BY 1, 2, 3, 4";
+        let mut read = connection.prepare(sql)?;
+        let rows = read.query_map([], |row| {
+            Ok([0, 1, 2, 3]
+                .map(|column| row.get_ref(column).map(|text| text.as_bytes().map(<[u8]>::to_vec))))
+        })?;
+        rows.collect::<rusqlite::Result<Vec<_>>>()
+    };
+    Ok(format!("{:?}", all(connection)?) == format!("{:?}", all(&made)?))
+}
+
+/// Writes what the file says of itself under a key.
+pub(super) fn say(
+    connection: &Connection,
+    key: &str,
+    value: impl Into<Value>,
+) -> rusqlite::Result<()> {
+    let value = value.into();
+    let sum = sums::of_meta(key, ValueRef::from(&value));
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO meta (key, value, sum) VALUES (?1, ?2, ?3)")?
+        .execute(params![key, value, sum])?;
+    Ok(())
+}
+
+/// What the file says of itself under a key.
+fn said<T: FromSql>(connection: &Connection, key: &str) -> rusqlite::Result<T> {
+    connection.query_row("SELECT value, sum FROM meta WHERE key = ?1", [key], |row| {
+        sums::compare("what it says of itself", row.get(1)?, sums::of_meta(key, row.get_ref(0)?))?;
+        row.get(0)
+    })
 }
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
@@ -208,40 +258,40 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 fn migrate(connection: &mut Connection, format: u32, new_store_id: &str) -> rusqlite::Result<()> {
-    let from = usize::try_from(format).unwrap_or(usize::MAX);
+    let done = format.saturating_sub(FORMATS_REFUSED);
+    let from = usize::try_from(done).unwrap_or(usize::MAX);
     for (step, sql) in MIGRATIONS.iter().enumerate().skip(from) {
         let transaction = connection.transaction()?;
         transaction.execute_batch(sql)?;
         if step == 0 {
             transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-            let insert = "INSERT INTO meta (key, value) VALUES (?1, ?2)";
-            transaction.execute(insert, params!["store_id", new_store_id])?;
-            transaction.execute(insert, params!["incarnation", 1])?;
-            transaction.execute(insert, params!["newest_at", 0])?;
+            say(&transaction, "store_id", new_store_id.to_owned())?;
+            say(&transaction, "incarnation", 1)?;
+            say(&transaction, "newest_at", 0)?;
         }
-        transaction.pragma_update(
-            None,
-            "user_version",
-            i64::try_from(step + 1).unwrap_or(i64::MAX),
-        )?;
+        let format = u32::try_from(step + 1).unwrap_or(u32::MAX).saturating_add(FORMATS_REFUSED);
+        transaction.pragma_update(None, "user_version", format)?;
         transaction.commit()?;
     }
     Ok(())
 }
 
 pub(super) fn identity(connection: &Connection) -> rusqlite::Result<Identity> {
-    let meta = "SELECT value FROM meta WHERE key = ?1";
-    let at_deletion: i64 = connection.query_row(meta, ["newest_at"], |row| row.get(0))?;
+    let at_deletion: i64 = said(connection, "newest_at")?;
     let last: Option<i64> = connection
         .query_row(
-            "SELECT coalesce(newest, at) FROM records ORDER BY position DESC LIMIT 1",
+            "SELECT first, count, at, newest, nonce, hash, sum, stream FROM records
+             ORDER BY position DESC LIMIT 1",
             [],
-            |row| row.get(0),
+            |row| {
+                let last = RecordRow::read(row, row.get(7)?)?;
+                Ok(last.newest.unwrap_or(last.at))
+            },
         )
         .optional()?;
     Ok(Identity {
-        store_id: connection.query_row(meta, ["store_id"], |row| row.get(0))?,
-        incarnation: connection.query_row(meta, ["incarnation"], |row| row.get(0))?,
+        store_id: said(connection, "store_id")?,
+        incarnation: said(connection, "incarnation")?,
         newest_at: last.unwrap_or(0).max(at_deletion),
         streams: connection.query_row(
             "SELECT coalesce(max(stream), 0) FROM records",

@@ -10,6 +10,8 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::folder::FolderError;
+use super::inspect::FileFault;
+use super::rows;
 use super::schema::{WRITE_VERSION_AT, WRITTEN_WITHOUT_LOG};
 use super::wal::Whole;
 use super::{mark, wal};
@@ -45,21 +47,48 @@ fn is_copy(file: &Path) -> bool {
     read.is_ok() && head[WRITE_VERSION_AT] == WRITTEN_WITHOUT_LOG
 }
 
-/// After SQLite has opened the file.
-pub(super) fn after(connection: &Connection, file: &Path) -> Result<(), FolderError> {
+/// After SQLite has opened the file. `made`: its tables are there. What nothing but a time rests on is made right, in
+/// the same transaction in which everything else is found right.
+pub(super) fn after(
+    connection: &mut Connection,
+    file: &Path,
+    made: bool,
+) -> Result<(), FolderError> {
+    let unreadable = |error: rusqlite::Error| damaged(file, &error);
     // Pages that contradict themselves are errors from here on, not wrong answers.
-    let strict = connection.execute_batch("PRAGMA cell_size_check = ON");
-    strict.map_err(|error| damaged(file, &error))?;
-    if std::fs::metadata(file).map_or(0, |found| found.len()) > CHECKED_BYTES_MAX {
-        return Ok(());
+    connection.execute_batch("PRAGMA cell_size_check = ON").map_err(unreadable)?;
+    let small = std::fs::metadata(file).map_or(0, |found| found.len()) <= CHECKED_BYTES_MAX;
+    let transaction = connection.transaction().map_err(unreadable)?;
+    let woken = if made { rows_hold(&transaction, file)? } else { 0 };
+    if small {
+        let found = transaction.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0));
+        let found: String = found.map_err(unreadable)?;
+        if found != "ok" {
+            return Err(damaged(file, &found.replace('\n', " ")));
+        }
     }
-    let found: Result<String, _> =
-        connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0));
-    match found {
-        Ok(found) if found == "ok" => Ok(()),
-        Ok(found) => Err(damaged(file, &found.replace('\n', " "))),
-        Err(error) => Err(damaged(file, &error)),
+    transaction.commit().map_err(unreadable)?;
+    if woken > 0 {
+        tracing::warn!(
+            woken,
+            "wake marks were not what was written: their subjects are looked at now"
+        );
     }
+    Ok(())
+}
+
+/// Every row that says what there is must be what was written. Answers how many wake marks were not.
+fn rows_hold(file: &Connection, path: &Path) -> Result<usize, FolderError> {
+    let unreadable = |error: rusqlite::Error| damaged(path, &error);
+    let small = rows::small(file).map_err(unreadable)?;
+    if let Some(FileFault { place, what }) = small.first() {
+        return Err(damaged(path, &format!("{place}: {what}")));
+    }
+    let streams = rows::streams(file).map_err(unreadable)?;
+    if let Some(FileFault { place, what }) = streams.faults.first() {
+        return Err(damaged(path, &format!("{place}: {what}")));
+    }
+    rows::wake_untrusted(file, &streams).map_err(unreadable)
 }
 
 fn damaged(file: &Path, reason: &impl ToString) -> FolderError {

@@ -6,6 +6,9 @@ use domain::ids::{Millis, SubjectId, SubjectKind};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::heads::{Head, Heads};
+use super::reads;
+use super::schema;
+use super::sums::{self, Place, RecordRow};
 use crate::environment::fail_points::{self, Point};
 use crate::event_store::contract::{AppendItem, Appended, MarkMove, Nudge, Snapshot, Tombstone};
 
@@ -96,11 +99,18 @@ impl Session {
     ) -> rusqlite::Result<()> {
         let Some(head) = self.head(file, subject)? else { return Ok(()) };
         file.prepare_cached(
-            "INSERT INTO snapshots (stream, seq, hash, body) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (stream) DO UPDATE SET seq = excluded.seq, hash = excluded.hash, body = excluded.body
+            "INSERT INTO snapshots (stream, seq, hash, body, sum) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (stream) DO UPDATE
+             SET seq = excluded.seq, hash = excluded.hash, body = excluded.body, sum = excluded.sum
              WHERE excluded.seq >= seq",
         )?
-        .execute(params![head.stream, stored(snapshot.seq), &snapshot.hash[..], &snapshot.body[..]])?;
+        .execute(params![
+            head.stream,
+            stored(snapshot.seq),
+            &snapshot.hash[..],
+            &snapshot.body[..],
+            sums::of_snapshot(head.stream, stored(snapshot.seq), &snapshot.hash, &snapshot.body),
+        ])?;
         Ok(())
     }
 
@@ -114,8 +124,8 @@ impl Session {
     ) -> rusqlite::Result<bool> {
         let Some(head) = self.head(file, subject)? else {
             // A repeated deletion gets its first answer.
-            let count = tombstone_count(file, subject)?;
-            return Ok(count == Some(stored(expected)));
+            let kept = reads::tombstone_of(file, subject)?;
+            return Ok(kept.is_some_and(|(tombstone, _)| tombstone.count == expected));
         };
         if head.seq != expected {
             return Ok(false);
@@ -129,26 +139,24 @@ impl Session {
             "DELETE FROM streams WHERE grp = ?1 AND kind = ?2 AND namespace = ?3 AND id = ?4",
         )?
         .execute(with_subject!(subject))?;
+        let count = stored(tombstone.count);
+        let place = Place::of(subject);
         file.prepare_cached(
             "INSERT OR REPLACE INTO tombstones
-             (grp, kind, namespace, id, count, hash, first_answer, keep_until)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+             (grp, kind, namespace, id, count, hash, first_answer, keep_until, sum)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute(with_subject!(
             subject,
-            stored(tombstone.count),
+            count,
             &tombstone.hash[..],
             &tombstone.first_answer[..],
             keep_until,
+            sums::of_tombstone(place, count, &tombstone.hash, &tombstone.first_answer, keep_until),
         ))?;
         // The last row may be gone now, and with it what knew the newest time.
-        file.prepare_cached("UPDATE meta SET value = ?1 WHERE key = 'newest_at'")?
-            .execute([self.newest_at])?;
-        file.prepare_cached(
-            "DELETE FROM tombstones WHERE (grp, kind, namespace, id) IN
-             (SELECT grp, kind, namespace, id FROM tombstones WHERE keep_until <= ?1 LIMIT ?2)",
-        )?
-        .execute(params![self.newest_at, TOMBSTONES_CLEARED_MAX])?;
+        schema::say(file, "newest_at", self.newest_at)?;
+        clear_tombstones(file, self.newest_at)?;
         fail_points::pass(Point::StreamDeleted);
         Ok(true)
     }
@@ -167,14 +175,7 @@ impl Session {
     /// Whether no tombstone stands in the way of a new stream.
     fn may_begin(&self, file: &Connection, item: &AppendItem) -> rusqlite::Result<bool> {
         let subject = &item.subject;
-        let kept: Option<Millis> = file
-            .prepare_cached(
-                "SELECT keep_until FROM tombstones
-                 WHERE grp = ?1 AND kind = ?2 AND namespace = ?3 AND id = ?4",
-            )?
-            .query_row(with_subject!(subject), |row| row.get(0))
-            .optional()?;
-        let Some(keep_until) = kept else { return Ok(true) };
+        let Some((_, keep_until)) = reads::tombstone_of(file, subject)? else { return Ok(true) };
         if keep_until > self.newest_at.max(item.record.at) {
             return Ok(false);
         }
@@ -188,15 +189,18 @@ impl Session {
     fn begin(&mut self, file: &Connection, item: &AppendItem) -> rusqlite::Result<Head> {
         let subject = &item.subject;
         self.last_stream += 1;
+        let (place, mark) = (Place::of(subject), item.wake.map(|_| 1));
         file.prepare_cached(
-            "INSERT INTO streams (grp, kind, namespace, id, stream, due, mark)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO streams (grp, kind, namespace, id, stream, due, mark, sum, wake_sum)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute(with_subject!(
             subject,
             self.last_stream,
             item.wake,
-            item.wake.map(|_| 1)
+            mark,
+            sums::of_stream(place, self.last_stream),
+            sums::of_wake(place, item.wake, mark),
         ))?;
         Ok(Head { stream: self.last_stream, seq: 0 })
     }
@@ -212,23 +216,54 @@ impl Session {
         let record = &item.record;
         let newest = (self.newest_at > record.at).then_some(self.newest_at);
         self.newest_at = self.newest_at.max(record.at);
+        let nonce = record.nonce.to_be_bytes();
+        let row = RecordRow {
+            stream,
+            first: stored(record.first),
+            count: i64::from(record.count),
+            at: record.at,
+            newest,
+            nonce: &nonce,
+            hash: &record.hash,
+        };
         file.prepare_cached(
-            "INSERT INTO records (stream, first, count, at, newest, nonce, hash, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO records (stream, first, count, at, newest, nonce, hash, sum, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute(params![
-            stream,
-            stored(record.first),
-            record.count,
-            record.at,
-            newest,
-            &record.nonce.to_be_bytes()[..],
-            &record.hash[..],
+            row.stream,
+            row.first,
+            row.count,
+            row.at,
+            row.newest,
+            row.nonce,
+            row.hash,
+            row.sum(),
             &record.body[..],
         ])?;
         fail_points::pass(Point::RecordWritten);
         Ok(())
     }
+}
+
+/// Deletes some tombstones whose time is over, none of which says so by damage.
+fn clear_tombstones(file: &Connection, newest_at: Millis) -> rusqlite::Result<()> {
+    let mut over = file.prepare_cached(
+        "SELECT grp, kind, namespace, id, count, hash, first_answer, keep_until, sum FROM tombstones
+         WHERE keep_until <= ?1 LIMIT ?2",
+    )?;
+    let mut delete = file.prepare_cached(
+        "DELETE FROM tombstones WHERE grp = ?1 AND kind = ?2 AND namespace = ?3 AND id = ?4",
+    )?;
+    let over = over.query_and_then(params![newest_at, TOMBSTONES_CLEARED_MAX], |row| {
+        reads::tombstone_at(row, 4, Place::read(row)?)?;
+        Ok::<_, rusqlite::Error>((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+    })?;
+    let over: Vec<(i64, i64, String, Vec<u8>)> = over.filter_map(Result::ok).collect();
+    for (grp, kind, namespace, id) in over {
+        delete.execute(params![grp, kind, namespace, id])?;
+    }
+    Ok(())
 }
 
 /// Moves a mark when its number is the expected one.
@@ -238,10 +273,16 @@ pub(super) fn move_mark(file: &Connection, wanted: &MarkMove) -> rusqlite::Resul
     let expected = (wanted.expected > 0).then(|| stored(wanted.expected));
     let moved = file
         .prepare_cached(
-            "UPDATE streams SET due = ?5, mark = ?6
-             WHERE grp = ?1 AND kind = ?2 AND namespace = ?3 AND id = ?4 AND mark IS ?7",
+            "UPDATE streams SET due = ?5, mark = ?6, wake_sum = ?7
+             WHERE grp = ?1 AND kind = ?2 AND namespace = ?3 AND id = ?4 AND mark IS ?8",
         )?
-        .execute(with_subject!(wanted.subject, wanted.due, number, expected))?;
+        .execute(with_subject!(
+            wanted.subject,
+            wanted.due,
+            number,
+            sums::of_wake(Place::of(&wanted.subject), wanted.due, number),
+            expected
+        ))?;
     Ok(moved == 1)
 }
 
@@ -249,10 +290,15 @@ pub(super) fn move_mark(file: &Connection, wanted: &MarkMove) -> rusqlite::Resul
 pub(super) fn nudge(file: &Connection, nudge: &Nudge) -> rusqlite::Result<()> {
     let subject = &nudge.subject;
     file.prepare_cached(
-        "INSERT INTO nudges (grp, kind, namespace, id, seq) VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (grp, kind, namespace, id) DO UPDATE SET seq = excluded.seq WHERE excluded.seq > seq",
+        "INSERT INTO nudges (grp, kind, namespace, id, seq, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (grp, kind, namespace, id) DO UPDATE SET seq = excluded.seq, sum = excluded.sum
+         WHERE excluded.seq > seq",
     )?
-    .execute(with_subject!(subject, stored(nudge.seq)))?;
+    .execute(with_subject!(
+        subject,
+        stored(nudge.seq),
+        sums::of_nudge(Place::of(subject), stored(nudge.seq))
+    ))?;
     Ok(())
 }
 
@@ -273,9 +319,15 @@ pub(super) fn stream_number(
     subject: &SubjectId,
 ) -> rusqlite::Result<Option<i64>> {
     file.prepare_cached(
-        "SELECT stream FROM streams WHERE grp = ?1 AND kind = ?2 AND namespace = ?3 AND id = ?4",
+        "SELECT stream, sum FROM streams
+         WHERE grp = ?1 AND kind = ?2 AND namespace = ?3 AND id = ?4",
     )?
-    .query_row(with_subject!(subject), |row| row.get(0))
+    .query_row(with_subject!(subject), |row| {
+        let stream = row.get(0)?;
+        let sum = sums::of_stream(Place::of(subject), stream);
+        sums::compare("the row that says where the stream is", row.get(1)?, sum)?;
+        Ok(stream)
+    })
     .optional()
 }
 
@@ -283,26 +335,26 @@ pub(super) fn stream_number(
 pub(super) fn stream_head(file: &Connection, stream: i64) -> rusqlite::Result<u64> {
     let head: Option<i64> = file
         .prepare_cached(
-            "SELECT first + count - 1 FROM records WHERE stream = ?1 ORDER BY first DESC LIMIT 1",
+            "SELECT first, count, at, newest, nonce, hash, sum FROM records
+             WHERE stream = ?1 ORDER BY first DESC LIMIT 1",
         )?
-        .query_row([stream], |row| row.get(0))
+        .query_row([stream], |row| {
+            let last = RecordRow::read(row, stream)?;
+            Ok(last.first.saturating_add(last.count).saturating_sub(1))
+        })
         .optional()?;
     Ok(head.and_then(|head| u64::try_from(head).ok()).unwrap_or(0))
 }
 
 fn same_record(file: &Connection, stream: i64, item: &AppendItem) -> rusqlite::Result<Appended> {
-    let nonce: Option<Vec<u8>> = file
-        .prepare_cached("SELECT nonce FROM records WHERE stream = ?1 AND first = ?2")?
-        .query_row(params![stream, stored(item.record.first)], |row| row.get(0))
+    let same: Option<bool> = file
+        .prepare_cached(
+            "SELECT first, count, at, newest, nonce, hash, sum FROM records
+             WHERE stream = ?1 AND first = ?2",
+        )?
+        .query_row(params![stream, stored(item.record.first)], |row| {
+            Ok(RecordRow::read(row, stream)?.nonce == item.record.nonce.to_be_bytes())
+        })
         .optional()?;
-    let same = nonce.is_some_and(|nonce| nonce == item.record.nonce.to_be_bytes());
-    Ok(if same { Appended::Committed } else { Appended::Conflict })
-}
-
-fn tombstone_count(file: &Connection, subject: &SubjectId) -> rusqlite::Result<Option<i64>> {
-    file.prepare_cached(
-        "SELECT count FROM tombstones WHERE grp = ?1 AND kind = ?2 AND namespace = ?3 AND id = ?4",
-    )?
-    .query_row(with_subject!(subject), |row| row.get(0))
-    .optional()
+    Ok(if same == Some(true) { Appended::Committed } else { Appended::Conflict })
 }

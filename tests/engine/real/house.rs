@@ -10,6 +10,7 @@ use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
 use super::process::{EngineProcess, WorkerProcess, tried};
+use crate::storage::sums::make_sums_fit;
 
 /// So that a few events make a snapshot.
 const SMALL_SNAPSHOTS: &[(&str, &str)] = &[("ORRERY__ENGINE__SNAPSHOT_EVERY_EVENTS", "2")];
@@ -138,7 +139,11 @@ impl Stored {
             let _ = fs::copy(self.folder.path().join(name), copy.path().join(name));
         }
         let open = |name: &str| Connection::open(copy.path().join(name)).expect("a file");
-        damage(&open("events.db"), &open("view.db"));
+        let events = open("events.db");
+        damage(&events, &open("view.db"));
+        // What the sums would find is another test's: here is what nothing but replay finds.
+        make_sums_fit(&events);
+        drop(events);
         let (code, report) = check(copy.path());
         let findings = report["findings"].as_array().expect("findings").clone();
         assert_eq!(code, i32::from(!findings.is_empty()), "{report}");

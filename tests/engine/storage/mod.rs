@@ -9,5 +9,6 @@ mod faults;
 mod membership;
 pub(crate) mod mongodb;
 mod samples;
+pub(crate) mod sums;
 mod view;
 mod view_file;

@@ -1,0 +1,311 @@
+//! Rows of `events.db` that are changed below the store, as bits that flip on a disk would: each is named by whoever
+//! reads it, or changes nothing that anything rests on. The sums are computed here once more, so that other tests can
+//! change a file in ways that only replay finds.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use domain::ids::{Millis, SubjectId};
+use orrery::event_store::contract::{
+    Appended, EventStore, EventStoreError, MarkMove, Nudge, Snapshot, Tombstone,
+};
+use orrery::event_store::sqlite::{DataFolder, FolderError, Inspection};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Row, params};
+
+use super::embedded::store_in;
+use super::samples::{NOW, append, fill, item, item_of, job, record};
+
+/// Far after everything else.
+const LATER: Millis = NOW + 3_600_000;
+
+#[derive(Default)]
+struct Summed(Vec<u8>);
+
+impl Summed {
+    /// The columns of a row from here to there, each as it is.
+    fn columns(mut self, row: &Row<'_>, columns: std::ops::Range<usize>) -> Self {
+        for column in columns {
+            match row.get_ref(column).expect("a column") {
+                ValueRef::Integer(value) => self.0.extend(value.to_le_bytes()),
+                ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+                    self.0.extend((bytes.len() as u64).to_le_bytes());
+                    self.0.extend(bytes);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        self
+    }
+
+    fn optional(mut self, row: &Row<'_>, column: usize) -> Self {
+        let value: Option<i64> = row.get(column).expect("a number");
+        self.0.extend(i64::from(value.is_some()).to_le_bytes());
+        self.0.extend(value.into_iter().flat_map(i64::to_le_bytes));
+        self
+    }
+
+    fn sum(self) -> i64 {
+        i64::from(crc32fast::hash(&self.0).cast_signed())
+    }
+}
+
+/// Gives every record, snapshot and stream the sum of what it says now: a change that no sum finds.
+pub(crate) fn make_sums_fit(file: &Connection) {
+    let each = |sql: &str, set: &str, sums: &dyn Fn(&Row<'_>) -> Vec<i64>| {
+        let mut all = file.prepare(sql).expect("a statement");
+        let all = all.query_map([], |row| Ok((row.get::<_, Vec<u8>>(0)?, sums(row))));
+        let all: Vec<(Vec<u8>, Vec<i64>)> =
+            all.expect("rows").map(|row| row.expect("a row")).collect();
+        for (key, sums) in all {
+            let more = sums.get(1).copied();
+            file.execute(set, params![key, sums[0], more]).expect("written");
+        }
+    };
+    each(
+        "SELECT CAST(position AS BLOB), stream, first, count, at, newest, nonce, hash FROM records",
+        "UPDATE records SET sum = ?2 WHERE CAST(position AS BLOB) = ?1 AND ?3 IS NULL",
+        &|row| {
+            let summed = Summed::default().columns(row, 1..5).optional(row, 5);
+            vec![summed.columns(row, 6..8).sum()]
+        },
+    );
+    each(
+        "SELECT CAST(stream AS BLOB), stream, seq, hash, body FROM snapshots",
+        "UPDATE snapshots SET sum = ?2 WHERE CAST(stream AS BLOB) = ?1 AND ?3 IS NULL",
+        &|row| vec![Summed::default().columns(row, 1..5).sum()],
+    );
+    each(
+        "SELECT id, grp, kind, namespace, id, stream, due, mark FROM streams",
+        "UPDATE streams SET sum = ?2, wake_sum = ?3 WHERE id = ?1",
+        &|row| {
+            let wake = Summed::default().columns(row, 1..5).optional(row, 6).optional(row, 7);
+            vec![Summed::default().columns(row, 1..6).sum(), wake.sum()]
+        },
+    );
+}
+
+/// Changes the file as a bit that flips would: no sum follows.
+fn flip(folder: &Path, sql: &str) {
+    let file = Connection::open(folder.join("events.db")).expect("a file");
+    let changed = file.execute(sql, []).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    assert_eq!(changed, 1, "{sql}");
+}
+
+fn id_of(subject: &SubjectId) -> String {
+    format!("id = x'{}'", subject.id.simple())
+}
+
+/// A folder with streams, marks far ahead, a snapshot, a nudge and a tombstone.
+async fn stored() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = store_in(folder.path());
+    for number in 1..=4 {
+        let mut first = item(&job(number), 1);
+        first.wake = (number < 4).then_some(LATER);
+        assert_eq!(append(&store, first).await, Appended::Committed);
+        assert_eq!(append(&store, item(&job(number), 2)).await, Appended::Committed);
+    }
+    let kept = Snapshot { seq: 2, hash: [1; 32], body: Arc::from(&b"kept"[..]) };
+    store.save_snapshot(&job(1), kept).await.expect("kept");
+    store.nudge(vec![Nudge { subject: job(1), seq: 2 }]).await.expect("nudged");
+    fill(&store, &job(9), 3).await;
+    let tombstone = Tombstone { count: 3, hash: [7; 32], first_answer: b"{}".to_vec() };
+    assert_eq!(store.delete(&job(9), 3, tombstone, LATER).await, Ok(true));
+    folder
+}
+
+/// What the rows of a stopped store are found to be.
+fn faults(folder: &Path) -> Vec<String> {
+    let folder = Arc::new(DataFolder::open(folder).expect("the folder"));
+    let look = Inspection::open(&folder).expect("a look");
+    let faults = look.faults().expect("an answer").into_iter();
+    faults.map(|fault| format!("{}: {}", fault.place, fault.what)).collect()
+}
+
+#[tokio::test]
+async fn the_sums_of_the_tests_are_those_of_the_store() {
+    let folder = stored().await;
+    let file = Connection::open(folder.path().join("events.db")).expect("a file");
+    let all = || {
+        let sql = "SELECT group_concat(sum), group_concat(wake_sum) FROM streams
+                   UNION ALL SELECT group_concat(sum), '' FROM records
+                   UNION ALL SELECT group_concat(sum), '' FROM snapshots";
+        let mut rows = file.prepare(sql).expect("a statement");
+        let rows =
+            rows.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)));
+        rows.expect("rows").map(|row| row.expect("a row")).collect::<Vec<_>>()
+    };
+    let before = all();
+    make_sums_fit(&file);
+    assert_eq!(all(), before);
+    drop(file);
+    assert_eq!(faults(folder.path()), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_wake_mark_that_is_not_what_was_written_is_due_at_once() {
+    let mut flips = vec![
+        (1, "due = due + 4096"),
+        (1, "due = due + 4096000000000"),
+        (1, "due = NULL"),
+        (1, "mark = 3"),
+        (1, "mark = NULL"),
+        (1, "wake_sum = wake_sum + 1"),
+        // Of one that needs no looking at; it is looked at once.
+        (4, "due = 5"),
+        (4, "mark = 2"),
+    ];
+    flips.push((1, "due = NULL, mark = NULL"));
+    for (number, set) in flips {
+        let folder = stored().await;
+        flip(folder.path(), &format!("UPDATE streams SET {set} WHERE {}", id_of(&job(number))));
+        let named = format!("{}: its wake mark is not what was written", job(number));
+        assert_eq!(faults(folder.path())[0], named, "{set}");
+        let store = store_in(folder.path());
+        let due = store.live(job(number).group(), NOW, None, 10).await.expect("marks");
+        let due: Vec<_> = due.into_iter().filter(|mark| mark.subject == job(number)).collect();
+        assert_eq!(due.len(), 1, "{set}");
+        assert_eq!(store.mark(&job(number)).await, Ok(due.first().cloned()), "{set}");
+        let others = store.mark(&job(2)).await.expect("a mark").expect("a mark");
+        assert_eq!((others.due, others.number), (LATER, 1), "{set}");
+        // Whoever looks moves it on from there.
+        let moved = MarkMove { subject: job(number), expected: due[0].number, due: Some(LATER) };
+        assert_eq!(store.move_marks(vec![moved]).await, Ok(vec![true]), "{set}");
+        drop(store);
+        assert_eq!(faults(folder.path()), Vec::<String>::new(), "{set}");
+    }
+}
+
+#[tokio::test]
+async fn an_index_that_hides_what_is_due_is_made_anew() {
+    let folder = stored().await;
+    let path = folder.path().join("events.db");
+    // In the entries of the index the time stands behind a group and before the kind, and in no row so.
+    let mut bytes = std::fs::read(&path).expect("a file");
+    let group = job(1).group().index();
+    let mut entry = vec![group];
+    entry.extend(&LATER.to_be_bytes()[2..]);
+    let at = bytes.windows(entry.len()).position(|part| part == entry).expect("an entry");
+    bytes[at + 1] ^= 0x10;
+    std::fs::write(&path, &bytes).expect("written");
+    let store = store_in(folder.path());
+    let due = store.live(job(1).group(), LATER, None, 10).await.expect("marks");
+    assert!(due.iter().any(|mark| mark.subject == job(1) && mark.due == LATER), "{due:?}");
+}
+
+#[tokio::test]
+async fn a_row_that_says_what_there_is_is_refused_by_name_at_the_start() {
+    let (one, gone) = (id_of(&job(1)), id_of(&job(9)));
+    let other = "id = x'00000000000000000000000000000077'";
+    let streams = |set: &str| format!("UPDATE streams SET {set} WHERE {one}");
+    let tombstones = |set: &str| format!("UPDATE tombstones SET {set} WHERE {gone}");
+    for sql in [
+        "UPDATE meta SET value = 0 WHERE key = 'incarnation'".to_owned(),
+        "UPDATE meta SET value = 'store-b' WHERE key = 'store_id'".to_owned(),
+        "UPDATE meta SET value = 5 WHERE key = 'newest_at'".to_owned(),
+        streams("stream = 77"),
+        streams("sum = sum + 1"),
+        streams("namespace = 'defaulu'"),
+        streams("kind = 1"),
+        streams(other),
+        streams("grp = (grp + 1) % 64"),
+        tombstones("count = 2"),
+        tombstones("hash = zeroblob(32)"),
+        tombstones("first_answer = x'7b7c'"),
+        tombstones("keep_until = 5"),
+        tombstones(other),
+        format!("UPDATE nudges SET seq = 1 WHERE {one}"),
+        format!("UPDATE nudges SET {other} WHERE {one}"),
+    ] {
+        let folder = stored().await;
+        flip(folder.path(), &sql);
+        let held = Arc::new(DataFolder::open(folder.path()).expect("the folder"));
+        let refused = orrery::event_store::sqlite::SqliteEventStore::open(
+            held,
+            "store-a",
+            orrery::event_store::sqlite::Settings::default(),
+        );
+        let refused = refused.map(drop).expect_err(&sql);
+        assert!(matches!(refused, FolderError::Damaged { .. }), "{sql}: {refused}");
+        assert!(refused.to_string().contains("events.db is damaged"), "{sql}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_is_not_what_was_written_makes_its_stream_damaged_and_no_other() {
+    for set in [
+        "count = 2",
+        "at = at + 1",
+        "newest = 9",
+        "nonce = zeroblob(16)",
+        "hash = zeroblob(32)",
+        "sum = 0",
+    ] {
+        let folder = stored().await;
+        let of_one = format!("(SELECT stream FROM streams WHERE {})", id_of(&job(1)));
+        flip(
+            folder.path(),
+            &format!("UPDATE records SET {set} WHERE stream = {of_one} AND first = 2"),
+        );
+        let named = format!("{}: the row of a record is not what was written", job(1));
+        assert_eq!(faults(folder.path()), [named.as_str()], "{set}");
+        let store = store_in(folder.path());
+        let damaged = store.read(&job(1), 1, usize::MAX).await.expect_err(set);
+        let EventStoreError::Damaged { subject, reason } = &damaged else { panic!("{damaged}") };
+        assert_eq!(*subject, job(1).to_string());
+        assert!(reason.contains("not what was written"), "{reason}");
+        assert_eq!(append(&store, item(&job(1), 3)).await, Appended::Conflict, "{set}");
+        let other = store.read(&job(2), 1, usize::MAX).await.expect("a part");
+        assert_eq!(other.records.len(), 2);
+        assert_eq!(append(&store, item(&job(2), 3)).await, Appended::Committed, "{set}");
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_that_is_not_what_was_written_is_passed_over() {
+    for set in ["seq = 1", "hash = zeroblob(32)", "body = x'6b657074 00'", "sum = 0"] {
+        let folder = stored().await;
+        flip(folder.path(), &format!("UPDATE snapshots SET {}", set.replace(' ', "")));
+        let named = format!("{}: its snapshot is not what was written", job(1));
+        assert_eq!(faults(folder.path()), [named.as_str()], "{set}");
+        let store = store_in(folder.path());
+        assert_eq!(store.snapshot(&job(1)).await, Ok(None), "{set}");
+    }
+}
+
+#[tokio::test]
+async fn what_changes_while_the_store_is_open_is_named_where_it_is_read() {
+    let folder = stored().await;
+    let store = store_in(folder.path());
+    flip(folder.path(), &format!("UPDATE streams SET stream = 77 WHERE {}", id_of(&job(1))));
+    flip(folder.path(), &format!("UPDATE streams SET mark = 5 WHERE {}", id_of(&job(2))));
+    flip(folder.path(), &format!("UPDATE tombstones SET count = 9 WHERE {}", id_of(&job(9))));
+    flip(folder.path(), &format!("UPDATE nudges SET seq = 1 WHERE {}", id_of(&job(1))));
+    for number in [1, 9] {
+        let damaged = store.read(&job(number), 1, usize::MAX).await.expect_err("damaged");
+        let EventStoreError::Damaged { subject, .. } = &damaged else { panic!("{damaged}") };
+        assert_eq!(*subject, job(number).to_string());
+    }
+    assert_eq!(append(&store, item_of(&job(9), record(1, 1, 5, 0))).await, Appended::Conflict);
+    let mark = store.mark(&job(2)).await.expect("a mark").expect("a mark");
+    assert!(mark.due < NOW, "never too late");
+    let nudges = store.nudges(job(1).group()).await;
+    assert!(matches!(nudges, Err(EventStoreError::Damaged { .. })), "{nudges:?}");
+}
+
+#[test]
+fn a_format_from_before_the_release_is_refused_untouched() {
+    let folder = tempfile::tempdir().expect("a folder");
+    drop(store_in(folder.path()));
+    let path = folder.path().join("events.db");
+    let mut bytes = std::fs::read(&path).expect("a file");
+    // The header's user_version, big-endian, is at byte 60.
+    bytes[60..64].copy_from_slice(&1_u32.to_be_bytes());
+    std::fs::write(&path, &bytes).expect("written");
+    let held = Arc::new(DataFolder::open(folder.path()).expect("the folder"));
+    let refused = Inspection::open(&held).expect_err("refused");
+    assert!(matches!(refused, FolderError::OlderFormat { found: 1, known: 2, .. }), "{refused}");
+    assert!(refused.to_string().contains("events.db has format 1"), "{refused}");
+    assert_eq!(std::fs::read(&path).expect("a file"), bytes);
+}
