@@ -23,6 +23,20 @@ pub enum Planted {
     EffectForgottenAtLoad,
     /// A refusal is said without a look at what others wrote.
     StaleRefusal,
+    /// An append is written whatever the head of its stream.
+    SeqIgnored,
+    /// A command that is passed on carries no id of its own.
+    ForwardedTwice,
+    /// What was offered is leased without a look at the node.
+    HintTakenForTruth,
+    /// A document is shown although a newer one, or a deletion, was.
+    LateFlushResurrects,
+    /// A job that does not answer in time loses its grant.
+    GrantFreedBySilence,
+    /// A nudge is cleared before what it tells of was read.
+    NudgeClearedEarly,
+    /// A parked job's wake mark is later than what it waits for.
+    WakeMarkLate,
 }
 
 #[cfg(feature = "proof")]

@@ -4,9 +4,11 @@
 //! arrived.
 
 mod hearing;
+mod neighbours;
 mod outside;
 mod replies;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -21,7 +23,8 @@ use tokio::task::JoinHandle;
 use self::outside::{LOOK_EVERY_MS, driven, look_every_ms};
 use self::replies::Replies;
 use crate::engine::core::message::{
-    Caller, Command, EngineId, Granted, Input, LeaseRequest, Output, Request, Response, Ticket,
+    Announced, Caller, Command, EngineId, Granted, Input, LeaseRequest, Output, Request, Response,
+    Ticket,
 };
 use crate::engine::core::{Core, CoreSettings};
 use crate::engine::handle::{Engine, Gauges};
@@ -67,6 +70,8 @@ pub enum Message {
         reply: Option<oneshot::Sender<Vec<Response>>>,
         /// The work that is wanted after them; its ticket is the one before the first.
         next: Option<(LeaseRequest, oneshot::Sender<Response>)>,
+        /// By another engine.
+        forwarded: bool,
         /// On the engine's clock.
         at: Millis,
     },
@@ -81,10 +86,20 @@ pub enum Message {
     Stop,
 }
 
-/// Carries requests to other engines. None: no answer came, which says nothing about what was done.
+/// The way to other engines.
 pub trait Forward: Send + Sync + std::fmt::Debug {
-    /// Asks another engine.
-    fn forward(&self, to: EngineId, request: Request) -> BoxFuture<'static, Option<Response>>;
+    /// Asks another engine for many things at once, each with `forwarded` set there (`Engine::forwarded`). The answers
+    /// come in the same order, one for each. None: no answer came, which says nothing about what was done. It is not
+    /// waited for longer than `within`, which goes along, so that the other engine need not answer later than that.
+    fn forward(
+        &self,
+        to: EngineId,
+        requests: Vec<Request>,
+        within: Duration,
+    ) -> BoxFuture<'static, Option<Vec<Response>>>;
+
+    /// Tells another engine of work (`Engine::announced`). Nothing rests on its arrival, and nobody waits for it.
+    fn announce(&self, to: EngineId, queues: Arc<[Announced]>) -> BoxFuture<'static, ()>;
 }
 
 /// Why an engine ended by itself.
@@ -105,7 +120,8 @@ pub struct Parts {
     pub settings: CoreSettings,
     /// This engine's number.
     pub me: EngineId,
-    /// The driver of each group.
+    /// The driver of each group, until `Engine::routes` says otherwise. An engine that is not alone keeps no heartbeat
+    /// and ends no lease before it has heard how long its groups are its own (`Engine::drives_until`).
     pub drivers: Vec<Option<EngineId>>,
     /// The truth.
     pub store: Arc<dyn EventStore>,
@@ -153,12 +169,15 @@ pub async fn start(mut parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(
         clock,
         gauges,
         forward: parts.forward,
+        me: parts.me,
         groups: driven(&parts.drivers, parts.me),
+        forwards: BTreeMap::new(),
         append_deadline: parts.append_deadline,
         returns,
         replies: Replies::default(),
         loads: Arc::new(Semaphore::new(LOADS_MAX)),
         stopping: false,
+        look_now: false,
         look_again: Arc::default(),
         look_every_ms,
         under_way: 0,
@@ -176,12 +195,17 @@ struct Executor {
     clock: Arc<dyn crate::environment::Clock>,
     gauges: Arc<Gauges>,
     forward: Option<Arc<dyn Forward>>,
+    me: EngineId,
     groups: Vec<GroupId>,
+    /// What this turn asks of other engines: what may take equally long goes together.
+    forwards: BTreeMap<(EngineId, Millis), Vec<(Ticket, Request)>>,
     append_deadline: Duration,
     returns: mpsc::UnboundedSender<Input>,
     replies: Replies,
     loads: Arc<Semaphore>,
     stopping: bool,
+    /// Other groups are driven now: what is due there is looked for at once.
+    look_now: bool,
     /// What is due was not read, or not found: it is looked for again soon.
     look_again: Arc<AtomicBool>,
     look_every_ms: Millis,
@@ -200,6 +224,9 @@ impl Executor {
         let mut heard = Vec::with_capacity(HEARD_MAX);
         loop {
             let now = self.clock.now_ms();
+            if std::mem::take(&mut self.look_now) {
+                look_at = now;
+            }
             if self.look_again.swap(false, Ordering::Relaxed) {
                 look_at = look_at.min(now.saturating_add(LOOK_EVERY_MS));
             }
@@ -255,6 +282,7 @@ impl Executor {
         while let Some(output) = self.core.poll() {
             self.perform(output);
         }
+        self.send_forwards();
         let counts = self.core.counts();
         *self.gauges.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = counts;
         self.gauges.refused.store(hearing::refused(&self.core), Ordering::Relaxed);
@@ -321,7 +349,10 @@ impl Executor {
             Output::Snapshot { subject, snapshot } => self.keep_snapshot(subject, snapshot),
             Output::Flush { documents } => self.flush(documents),
             Output::Answer { ticket, response } => self.reply(ticket, response),
-            Output::Forward { to, ticket, request } => self.forward(to, ticket, request),
+            Output::Forward { to, ticket, request, within_ms } => {
+                self.forwards.entry((to, within_ms)).or_default().push((ticket, request));
+            }
+            Output::Announce { to, queues } => self.announce(to, queues),
         }
     }
 

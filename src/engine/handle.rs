@@ -208,7 +208,8 @@ impl Engine {
         }
         let (reply, answers) = oneshot::channel();
         let (first, at) = (self.draw(count as u64), self.now());
-        let message = Message::AskAll { first, requests, reply: Some(reply), next: None, at };
+        let reply = Some(reply);
+        let message = Message::AskAll { first, requests, reply, next: None, forwarded: false, at };
         if self.inputs.send(message).await.is_err() {
             return stopping(count);
         }

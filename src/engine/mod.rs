@@ -8,6 +8,7 @@ mod environments;
 pub mod executor;
 pub mod handle;
 pub mod loader;
+mod peers;
 mod reads;
 pub mod rebuild;
 pub mod submissions;

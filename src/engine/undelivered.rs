@@ -26,7 +26,14 @@ impl Engine {
         });
         let requests: Vec<Request> = asked.collect();
         let first = self.draw(requests.len() as u64);
-        let message = Message::AskAll { first, requests, reply: None, next: None, at: self.now() };
+        let message = Message::AskAll {
+            first,
+            requests,
+            reply: None,
+            next: None,
+            forwarded: false,
+            at: self.now(),
+        };
         let _ = self.inputs.try_send(message);
     }
 }

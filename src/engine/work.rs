@@ -21,7 +21,7 @@ pub enum Reported {
 }
 
 /// A request for work that is not answered yet.
-struct Wish<'a> {
+pub(super) struct Wish<'a> {
     engine: &'a Engine,
     ticket: Ticket,
     answer: oneshot::Receiver<Response>,
@@ -33,7 +33,7 @@ impl<'a> Wish<'a> {
         Self { engine, ticket, answer, answered: false }
     }
 
-    async fn granted(mut self) -> Result<Vec<Granted>, EngineError> {
+    pub(super) async fn granted(mut self) -> Result<Vec<Granted>, EngineError> {
         let answer = (&mut self.answer).await;
         self.answered = true;
         match answer {
@@ -73,12 +73,20 @@ impl Engine {
     /// # Errors
     /// What keeps the engine from answering.
     pub async fn lease(&self, request: LeaseRequest) -> Result<Vec<Granted>, EngineError> {
+        self.send_wish(request, false).await?.granted().await
+    }
+
+    pub(super) async fn send_wish(
+        &self,
+        request: LeaseRequest,
+        forwarded: bool,
+    ) -> Result<Wish<'_>, EngineError> {
         let (reply, answer) = oneshot::channel();
         let ticket = self.draw(1);
         let request = Request::Lease(request);
-        let message = Message::Ask { ticket, request, reply, forwarded: false, at: self.now() };
+        let message = Message::Ask { ticket, request, reply, forwarded, at: self.now() };
         self.inputs.send(message).await.map_err(|_| EngineError::Stopping)?;
-        Wish::of(self, ticket, answer).granted().await
+        Ok(Wish::of(self, ticket, answer))
     }
 
     /// Reports on attempts, and asks for the next work in the same breath: the work that the reports make ready can be
@@ -112,7 +120,8 @@ impl Engine {
             }
         };
         let (first, at) = (ticket + 1, self.now());
-        let message = Message::AskAll { first, requests, reply: Some(reply), next, at };
+        let reply = Some(reply);
+        let message = Message::AskAll { first, requests, reply, next, forwarded: false, at };
         if self.inputs.send(message).await.is_err() {
             return (
                 stopping(count).into_iter().map(outcome).collect(),

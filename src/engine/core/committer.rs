@@ -164,8 +164,9 @@ impl Core {
     }
 
     fn close_round(&mut self, ix: u32, slot: &mut Slot, round: Round) {
+        // What is refused or read rests on the newest events, whoever wrote them.
         let refuses = |outcome: &Outcome| {
-            matches!(outcome.response, Response::Refused(_) | Response::Read(None))
+            matches!(outcome.response, Response::Refused(_) | Response::Read(_))
         };
         let fresh = std::mem::take(&mut slot.fresh)
             || self.settings.alone

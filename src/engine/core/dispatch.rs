@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use domain::ids::{ActionType, Millis, Namespace, QueueName, WorkerName};
 
-use crate::engine::core::leasing::ClaimKey;
+use crate::engine::core::announcing::{Announcing, ToldOf};
+use crate::engine::core::claims::ClaimKey;
 use crate::engine::core::message::{LeaseRequest, QueueFacts, Ticket, WorkerFacts};
 
 /// A node one priority step lower is served as if it had become ready so much later: ageing without re-sorting, and
@@ -35,8 +36,10 @@ pub(super) struct Entry {
 pub(super) type QueueKey = (Namespace, QueueName);
 
 #[derive(Debug, Default)]
-struct Queue {
-    heaps: BTreeMap<Option<ActionType>, BTreeSet<Entry>>,
+pub(super) struct Queue {
+    pub(super) heaps: BTreeMap<Option<ActionType>, BTreeSet<Entry>>,
+    /// What other engines were told of it, while that holds.
+    pub(super) told: Option<ToldOf>,
     parked: VecDeque<(Ticket, LeaseRequest)>,
     running: u64,
     last_poll_at: Option<Millis>,
@@ -46,7 +49,8 @@ struct Queue {
 /// All ready heaps, parked requests, and what is known of workers.
 #[derive(Debug, Default)]
 pub(super) struct Dispatch {
-    queues: BTreeMap<QueueKey, Queue>,
+    pub(super) queues: BTreeMap<QueueKey, Queue>,
+    pub(super) announcing: Announcing,
     stirred: BTreeSet<QueueKey>,
     workers: BTreeMap<(Namespace, WorkerName), WorkerFacts>,
     parked_until: BTreeSet<(Millis, Ticket)>,
@@ -62,7 +66,9 @@ pub(super) fn score(ready_at: Millis, priority: u8) -> Millis {
 impl Dispatch {
     pub(super) fn offer(&mut self, key: &QueueKey, action: Option<&ActionType>, entry: Entry) {
         let queue = self.queues.entry(key.clone()).or_default();
-        queue.heaps.entry(action.cloned()).or_default().insert(entry);
+        let action = action.cloned();
+        self.announcing.offered(key, queue.told.as_ref(), &action);
+        queue.heaps.entry(action).or_default().insert(entry);
         if !queue.parked.is_empty() && !queue.stirred {
             queue.stirred = true;
             self.stirred.insert(key.clone());
@@ -155,6 +161,7 @@ impl Dispatch {
         self.queues.retain(|_, queue| {
             !queue.heaps.is_empty()
                 || !queue.parked.is_empty()
+                || queue.told.is_some()
                 || queue.running > 0
                 || queue.last_poll_at.is_some_and(|at| now < at.saturating_add(UNUSED_KEPT_MS))
         });
@@ -193,6 +200,17 @@ impl Dispatch {
         let (_, request) = queue.parked.remove(position)?;
         self.parked_until.remove(&(until, ticket));
         Some(request)
+    }
+
+    /// Whether a request is parked.
+    pub(super) fn is_parked(&self, ticket: Ticket) -> bool {
+        self.parked_at.contains_key(&ticket)
+    }
+
+    /// The requests parked at a queue that wait longest.
+    pub(super) fn parked_first(&self, key: &QueueKey, max: usize) -> Vec<(Ticket, LeaseRequest)> {
+        let parked = self.queues.get(key).into_iter().flat_map(|queue| &queue.parked);
+        parked.take(max).cloned().collect()
     }
 
     /// The parked requests under a claim.

@@ -99,7 +99,9 @@ impl Core {
         if slot.guest || slot.entity.is_none() {
             return self.clear_nudge(slot);
         }
-        let retired = slot.mark.1.is_none() && is_over(slot) && slot.nudged.is_none();
+        // A deletion by another engine may be here before its nudge is, and its stream must not go unshown.
+        let retired =
+            slot.mark.1.is_none() && is_over(slot) && slot.nudged.is_none() && !slot.is_deleted();
         if retired {
             slot.shown = slot.seq;
         } else {
@@ -296,11 +298,19 @@ impl Core {
             if slot.mark.1 == due {
                 return true;
             }
+            if !self.holds() {
+                // Somebody else may drive it by now, and move its mark.
+                let at = self.now.saturating_add(LEAVE_AGAIN_MS);
+                self.arm_once(ix, slot, at, JOB_TIMER);
+                return false;
+            }
             if !self.settings.alone && slot.look_after == LOOK_FIRST_MS {
                 // A former driver may still write to it: not before a look after the load.
                 self.arm_look(ix, slot);
                 return false;
             }
+            let late = planted::on(Planted::WakeMarkLate);
+            let due = due.map(|due| due.saturating_add(if late { 600_000 } else { 0 }));
             slot.phase = Phase::Leaving;
             self.mark_moves.push(MarkMove {
                 subject: slot.subject.clone(),

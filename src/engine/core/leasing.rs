@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use domain::ids::{Claim, LeaseId, Millis, Namespace, WorkerName};
+use domain::ids::{LeaseId, Millis};
 use domain::job::command::{Answer, JobCommand, LeaseOrder, Outcome as Reported, Report};
 use domain::job::event::AttemptRef;
 use domain::payload::{Hash, Payload};
@@ -14,29 +14,27 @@ use crate::engine::core::Core;
 use crate::engine::core::dispatch::Entry;
 use crate::engine::core::entity::Entity;
 use crate::engine::core::message::{
-    Caller, Command, Failure, Granted, LeaseRequest, Response, Ticket,
+    Caller, Command, EngineId, Failure, Granted, LeaseRequest, Response, Ticket, Work,
 };
 use crate::engine::core::slot::{Origin, Slot, Waiting};
 use crate::engine::core::urgency::Urgency;
 
-/// Ended attempts keep their claim in the index for so long at most; an index entry alone grants nothing.
-const SWEPT_EVERY_MS: Millis = 10_000;
-
 /// Bytes of inputs in one answer; a single larger input goes alone.
-const ANSWER_BYTES_MAX: u64 = 8 * 1_024 * 1_024;
+pub(super) const ANSWER_BYTES_MAX: u64 = 8 * 1_024 * 1_024;
 
-/// Whose claim.
-pub(super) type ClaimKey = (Namespace, WorkerName, Claim);
-
-/// A lease request whose parts are being decided.
+/// A lease request whose parts are being decided, here and at another engine.
 #[derive(Debug)]
 pub(super) struct PendingLease {
-    ticket: Ticket,
-    request: LeaseRequest,
-    parts: usize,
-    granted: Vec<Granted>,
+    pub(super) ticket: Ticket,
+    pub(super) request: LeaseRequest,
+    pub(super) parts: usize,
+    pub(super) granted: Vec<Granted>,
     /// Why a part came to nothing, where it was not for want of work.
-    failure: Option<Failure>,
+    pub(super) failure: Option<Failure>,
+    /// Other engines that were asked for a part.
+    pub(super) asked: BTreeSet<EngineId>,
+    /// Nobody waits for the answer any more.
+    pub(super) gone: bool,
 }
 
 /// Reports that came together with a request for work, by their tickets.
@@ -48,16 +46,7 @@ pub(super) struct Reports {
 }
 
 impl Core {
-    /// Served in this turn, when what can be decided is decided.
-    pub(super) fn lease_request(&mut self, ticket: Ticket, request: LeaseRequest) {
-        self.dispatch.polled(&request, self.now);
-        if let Some(granted) = self.claimed_before(&request) {
-            return self.answer(ticket, Response::Leases(granted));
-        }
-        self.wishes.push_back((ticket, request));
-    }
-
-    /// As `lease_request`, for the reports of the next tickets: it waits for their outcome at least, since they may
+    /// As `wish`, for the reports of the next tickets: it waits for their outcome at least, since they may
     /// make the very work ready that is asked for.
     pub(super) fn next_work(&mut self, ticket: Ticket, request: LeaseRequest, reports: u64) {
         if reports > 0 {
@@ -65,7 +54,7 @@ impl Core {
             self.reports.insert(ticket.saturating_add(reports), together);
             self.follows.insert(ticket);
         }
-        self.lease_request(ticket, request);
+        self.wish(ticket, request, false);
     }
 
     /// A report that came together with a request for work has its answer; after the last one the request waits only
@@ -104,16 +93,42 @@ impl Core {
 
     fn serve(&mut self, ticket: Ticket, request: LeaseRequest) {
         let entries = self.dispatch.take(&request);
+        let most = entries.len();
         let entries = self.within_bytes(&request, entries);
-        if entries.is_empty() {
-            let until =
-                if self.follows.contains(&ticket) { Millis::MAX } else { request.wait_until };
-            let waits = until > self.now && !self.leaving;
-            if !waits || !self.dispatch.park(ticket, request, until) {
-                self.answer(ticket, Response::Leases(Vec::new()));
-            }
-            return;
+        if self.local_only.contains(&ticket) && most < request.max {
+            self.dispatch.emptied(&(request.namespace.clone(), request.queue.clone()));
         }
+        let asks = most < request.max && entries.len() == most;
+        let ask = if asks { self.whom_to_ask(ticket, &request, &BTreeSet::new()) } else { None };
+        if entries.is_empty() && ask.is_none() {
+            return self.wait_or_go(ticket, request);
+        }
+        let missing = request.max - entries.len();
+        let number = self.lease_parts(ticket, request, entries);
+        if let Some((engine, heard)) = ask {
+            self.ask_for_work(number, engine, heard, missing);
+        }
+    }
+
+    /// There is nothing for it now.
+    fn wait_or_go(&mut self, ticket: Ticket, request: LeaseRequest) {
+        let until = if self.follows.contains(&ticket) { Millis::MAX } else { request.wait_until };
+        let waits = until > self.now
+            && !self.leaving
+            && !self.local_only.contains(&ticket)
+            && !self.is_asked_about(ticket);
+        if !waits || !self.dispatch.park(ticket, request, until) {
+            self.answer(ticket, Response::Leases(Vec::new()));
+        }
+    }
+
+    /// Asks each subject for its part of a request for work, and notes that they were asked.
+    pub(super) fn lease_parts(
+        &mut self,
+        ticket: Ticket,
+        request: LeaseRequest,
+        entries: Vec<Entry>,
+    ) -> u64 {
         let mut by_slot: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         for entry in entries {
             by_slot.entry(entry.slot).or_default().push(entry.node);
@@ -125,8 +140,15 @@ impl Core {
             correlation: request.correlation.clone(),
             ..Caller::engine()
         };
-        let mut pending =
-            PendingLease { ticket, parts: 0, granted: Vec::new(), failure: None, request };
+        let mut pending = PendingLease {
+            ticket,
+            request,
+            parts: 0,
+            granted: Vec::new(),
+            failure: None,
+            asked: BTreeSet::new(),
+            gone: false,
+        };
         for (ix, nodes) in by_slot {
             let Some(slot) = self.slots.get_mut(ix) else { continue };
             pending.parts += 1;
@@ -152,6 +174,7 @@ impl Core {
             }
         }
         self.pending_leases.insert(number, pending);
+        number
     }
 
     /// As many candidates as one answer carries, by the bytes of their inputs; the others go back to where they were.
@@ -216,10 +239,14 @@ impl Core {
             Err(failure) => pending.failure = Some(failure),
         }
         pending.parts = pending.parts.saturating_sub(1);
-        if pending.parts > 0 {
+        if pending.parts > 0 || self.asks_another(request) {
             return;
         }
         let Some(pending) = self.pending_leases.remove(&request) else { return };
+        if pending.gone && !self.has_twins(pending.ticket) {
+            self.give_back_granted(pending.granted);
+            return self.answer(pending.ticket, Response::Leases(Vec::new()));
+        }
         if let (true, Some(failure)) = (pending.granted.is_empty(), pending.failure) {
             return self.fail(pending.ticket, failure);
         }
@@ -251,80 +278,10 @@ impl Core {
         }
     }
 
-    /// Leases that run under this claim already.
-    fn claimed_before(&self, request: &LeaseRequest) -> Option<Vec<Granted>> {
-        let claim = request.claim.clone()?;
-        let key = (request.namespace.clone(), request.worker.clone(), claim);
-        let places = self.claims.get(&key)?;
-        let granted: Vec<Granted> = places
-            .iter()
-            .filter_map(|(ix, node)| {
-                let slot = self.slots.get(*ix)?;
-                let lease = slot.leases.get(node)?;
-                if lease.epoch.is_void_in(self.incarnation) {
-                    return None;
-                }
-                let job = slot.entity.as_ref()?.job()?;
-                // The place may be another subject's by now: the subject's own word counts.
-                let mark = job.claims.get(node)?;
-                let same = (&job.namespace, &mark.worker, &mark.claim) == (&key.0, &key.1, &key.2);
-                let attempt = job.nodes.get(*node as usize).filter(|_| same)?.attempt;
-                granted(slot, AttemptRef { node: *node, attempt, epoch: lease.epoch }, self.now)
-            })
-            .collect();
-        (!granted.is_empty()).then_some(granted)
-    }
-
-    /// A claim may have come again before the job that holds its leases was read: it gets them now.
-    pub(super) fn meet_claims(&mut self, ix: u32) {
-        let Some(slot) = self.slots.get(ix).filter(|slot| !slot.guest) else { return };
-        let Some(job) = slot.entity.as_ref().and_then(Entity::job) else { return };
-        let claims = slot.leases.keys().filter_map(|node| job.claims.get(node));
-        let keys: BTreeSet<ClaimKey> = claims
-            .map(|mark| (job.namespace.clone(), mark.worker.clone(), mark.claim.clone()))
-            .collect();
-        for key in keys {
-            for ticket in self.dispatch.parked_under(&key) {
-                if let Some(request) = self.dispatch.unpark(ticket) {
-                    self.lease_request(ticket, request);
-                }
-            }
-        }
-    }
-
-    pub(super) fn refresh_claim(
-        &mut self,
-        ix: u32,
-        node: u32,
-        running: bool,
-        claim: Option<ClaimKey>,
-    ) {
-        let Some(key) = claim else { return };
-        if running {
-            self.claims.entry(key).or_default().insert((ix, node));
-        }
-    }
-
-    /// Forgets claims whose attempts ended and queues that nobody uses, now and then.
-    pub(super) fn sweep(&mut self) {
-        if self.now < self.swept_at.saturating_add(SWEPT_EVERY_MS) {
-            return;
-        }
-        self.swept_at = self.now;
-        self.dispatch.forget_unused(self.now);
-        let slots = &self.slots;
-        self.claims.retain(|_, places| {
-            places.retain(|(ix, node)| {
-                slots.get(*ix).is_some_and(|slot| slot.leases.contains_key(node))
-            });
-            !places.is_empty()
-        });
-    }
-
     /// Keeps an attempt: no event, only its expiry.
     pub(super) fn heartbeat(&mut self, slot: &mut Slot, lease: LeaseId) -> Response {
-        if slot.guest {
-            // The group changed hands after this heartbeat was heard: lease times are with the new driver.
+        if slot.guest || !self.holds() {
+            // The group has, or may have, changed hands after this heartbeat was heard: lease times are with the driver.
             return Response::Failed(Failure::Unavailable);
         }
         let cancel =
@@ -348,7 +305,7 @@ impl Core {
 }
 
 /// What a worker is told of an attempt.
-fn granted(slot: &Slot, attempt: AttemptRef, now: Millis) -> Option<Granted> {
+pub(super) fn granted(slot: &Slot, attempt: AttemptRef, now: Millis) -> Option<Granted> {
     let job = slot.entity.as_ref()?.job()?;
     let node = job.nodes.get(attempt.node as usize).filter(|node| node.epoch == attempt.epoch)?;
     // A guest keeps no lease times: the driver counts a full period from when it reads of the lease.
@@ -358,7 +315,7 @@ fn granted(slot: &Slot, attempt: AttemptRef, now: Millis) -> Option<Granted> {
     Some(Granted {
         lease: LeaseId { job: job.id, node: attempt.node, epoch: attempt.epoch },
         namespace: job.namespace.clone(),
-        plan: Arc::clone(&job.plan),
+        work: Work::Planned(Arc::clone(&job.plan)),
         attempt: attempt.attempt,
         expires_at: lease.map_or(from_now, |lease| lease.expires_at),
         lease_ms,

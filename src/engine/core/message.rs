@@ -1,20 +1,14 @@
 //! What goes into the core and what comes out of it, as data. The core never waits and never calls anybody: the
 //! executor of the product and the one of the simulation carry these messages.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use domain::environment::command::EnvironmentCommand;
-use domain::ids::{
-    ActionType, Claim, CorrelationId, JobId, LeaseId, Millis, Namespace, QueueName, SubjectId,
-    WorkerName,
-};
-use domain::job::command::JobCommand;
-use domain::job::event::CommandMark;
+use domain::ids::{Millis, SubjectId};
 
 use crate::engine::core::entity::{Entity, EntityEvent};
+pub use crate::engine::core::request::{
+    Announced, Caller, Command, GrantRequest, LeaseRequest, Request,
+};
 pub use crate::engine::core::response::{
-    Failure, Granted, QueueFacts, Response, Shown, WorkerFacts,
+    Failure, Granted, QueueFacts, Response, Shown, Work, WorkerFacts,
 };
 use crate::event_store::contract::{
     AppendItem, Appended, ChainHash, EventStoreError, MarkMove, Nudge, Snapshot, Tombstone,
@@ -26,126 +20,6 @@ use crate::view::contract::Document;
 pub type EngineId = u32;
 /// Ties an answer to its request.
 pub type Ticket = u64;
-
-/// Who asks, and what makes the command one that can come again.
-#[derive(Debug, Clone)]
-pub struct Caller {
-    /// `client`, `worker/<name>`, `engine`.
-    pub actor: Arc<str>,
-    /// The command's identity.
-    pub mark: Option<CommandMark>,
-    /// Of the request.
-    pub correlation: Option<CorrelationId>,
-    /// If-Match.
-    pub expected_version: Option<u64>,
-}
-
-impl Caller {
-    /// The engine itself.
-    pub fn engine() -> Self {
-        Self { actor: Arc::from("engine"), mark: None, correlation: None, expected_version: None }
-    }
-}
-
-/// A command to a subject.
-#[derive(Debug, Clone)]
-pub enum Command {
-    /// To a job.
-    Job(JobCommand),
-    /// To an environment.
-    Environment(EnvironmentCommand),
-}
-
-/// A worker's wish for work.
-#[derive(Debug, Clone)]
-pub struct LeaseRequest {
-    /// Whose queue.
-    pub namespace: Namespace,
-    /// Which queue.
-    pub queue: QueueName,
-    /// Only these kinds of work; empty: any.
-    pub action_types: Vec<ActionType>,
-    /// Who.
-    pub worker: WorkerName,
-    /// The same claim gives the same leases.
-    pub claim: Option<Claim>,
-    /// Length in milliseconds.
-    pub lease_ms: u64,
-    /// At most so many.
-    pub max: usize,
-    /// Until when it may be parked.
-    pub wait_until: Millis,
-    /// Of the request that asks.
-    pub correlation: Option<CorrelationId>,
-}
-
-/// A job's wish for its environment's resources. Volatile: asked again after a load of either side.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GrantRequest {
-    /// Which job.
-    pub job: JobId,
-    /// Which of its runs.
-    pub run: u32,
-    /// How much.
-    pub resources: BTreeMap<String, u64>,
-    /// 1 (highest) to 10.
-    pub priority: u8,
-    /// Since when it waits.
-    pub since: Millis,
-}
-
-/// What can be asked of an engine.
-#[derive(Debug, Clone)]
-pub enum Request {
-    /// Change a subject.
-    Command {
-        /// Which.
-        subject: SubjectId,
-        /// How.
-        command: Command,
-        /// By whom.
-        caller: Caller,
-    },
-    /// Get work.
-    Lease(LeaseRequest),
-    /// Get work after reports: the requests with the `reports` tickets that follow this one's. It waits for their
-    /// outcome at least, so that it finds the work that they make ready.
-    NextWork {
-        /// What work.
-        request: LeaseRequest,
-        /// How many reports.
-        reports: u64,
-    },
-    /// Keep an attempt.
-    Heartbeat {
-        /// Whose job.
-        namespace: Namespace,
-        /// Which attempt.
-        lease: LeaseId,
-    },
-    /// See a subject's committed state.
-    Read {
-        /// Which.
-        subject: SubjectId,
-    },
-    /// Ask an environment for resources.
-    AskGrant {
-        /// The environment.
-        environment: SubjectId,
-        /// For whom, and how much.
-        grant: GrantRequest,
-    },
-    /// See the queues.
-    Queues {
-        /// Whose.
-        namespace: Namespace,
-    },
-    /// See the workers.
-    Workers {
-        /// Whose.
-        namespace: Namespace,
-    },
-}
 
 /// A loaded stream, decoded.
 #[derive(Debug)]
@@ -244,6 +118,24 @@ pub enum Input {
         /// Whether they are durable.
         durable: bool,
     },
+    /// The engines that live, this one or not among them: who may be asked for work and about claims.
+    Peers {
+        /// Which.
+        engines: Vec<EngineId>,
+    },
+    /// The lease on this engine's groups is good until then, reckoned from before its renewal was sent. Until the
+    /// first word of it an engine that is not alone keeps no heartbeat and ends no lease.
+    Drives {
+        /// On this engine's clock.
+        until: Millis,
+    },
+    /// Another engine has work that nobody there takes. A hint, which may be lost, late, repeated or wrong.
+    Announced {
+        /// Who.
+        from: EngineId,
+        /// Where.
+        queues: Vec<Announced>,
+    },
     /// Who drives which group (by index).
     Routes {
         /// The driver of each group; none: nobody known.
@@ -337,5 +229,15 @@ pub enum Output {
         ticket: Ticket,
         /// What.
         request: Request,
+        /// After so long without an answer `Input::NotForwarded` says so, milliseconds; an answer that comes later is
+        /// as good as none.
+        within_ms: Millis,
+    },
+    /// Tell other engines of work that nobody here takes. Nobody answers, and nothing rests on its arrival.
+    Announce {
+        /// Whom.
+        to: Vec<EngineId>,
+        /// Where.
+        queues: Vec<Announced>,
     },
 }

@@ -4,33 +4,46 @@
 //! Absent on purpose: async, stores, clocks, and iteration over hashed maps.
 
 mod admission;
+mod announcing;
+mod asking;
+mod claims;
 mod committer;
+mod counts;
 mod dispatch;
 pub(in crate::engine) mod driver;
 mod effects;
 pub mod entity;
+mod hints;
 mod leasing;
 pub mod message;
 mod others;
 mod outcomes;
 mod pace;
 pub(in crate::engine) mod projection;
+pub mod request;
 pub mod response;
 mod routing;
 mod slot;
 mod slots;
 mod timers;
 pub mod urgency;
+mod validity;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use domain::ids::{Millis, SubjectId};
+use domain::ids::Millis;
 
+use self::claims::{ClaimKey, InHand};
+pub use self::counts::{AttemptCounts, CoreCounts};
 use self::dispatch::Dispatch;
+use self::hints::Hints;
 use self::leasing::PendingLease;
-use self::message::{EngineId, Failure, Input, LeaseRequest, Output, Request, Response, Ticket};
+use self::message::{
+    EngineId, Failure, Granted, Input, LeaseRequest, Output, Request, Response, Ticket,
+};
 use self::pace::Pace;
 use self::projection::Projection;
+use self::routing::Sent;
 use self::slots::Slots;
 use self::urgency::{Runnable, Urgency};
 use crate::event_store::contract::{AppendItem, MarkMove, Nudge};
@@ -83,64 +96,6 @@ impl Default for CoreSettings {
     }
 }
 
-/// Attempts by how they ended.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct AttemptCounts {
-    /// By a report of completion.
-    pub completed: u64,
-    /// By a report of failure.
-    pub failed: u64,
-    /// By a lease that ran out.
-    pub expired: u64,
-    /// By a time-out.
-    pub timed_out: u64,
-    /// Given back, not counted.
-    pub released: u64,
-}
-
-/// Numbers for metrics and tests.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct CoreCounts {
-    /// Subjects in memory.
-    pub subjects: usize,
-    /// Commands that wait.
-    pub queued: usize,
-    /// Appends on their way.
-    pub appends_in_flight: usize,
-    /// Appends answered.
-    pub appends: u64,
-    /// Events committed.
-    pub events: u64,
-    /// Conflicts with other writers.
-    pub conflicts: u64,
-    /// Attempts leased to workers.
-    pub running_attempts: u64,
-    /// Attempts that completed, failed by report, ran too long, and were given back.
-    pub attempts: AttemptCounts,
-    /// Leases that ran out.
-    pub leases_expired: u64,
-    /// Stale reports refused.
-    pub stale_reports: u64,
-    /// Environments asked to grant, by jobs next in order.
-    pub grants_tried: u64,
-    /// Scheduled starts that came due.
-    pub starts_due: u64,
-    /// Time-outs of jobs and nodes, and revocations, that came due.
-    pub timeouts_due: u64,
-    /// Retry waits that ended.
-    pub retries_due: u64,
-    /// Nodes offered.
-    pub ready: u64,
-    /// Requests for work that wait.
-    pub waiting_polls: u64,
-    /// Queues where work and somebody who wants it wait for each other: none, but inside a turn.
-    pub stalled_queues: u64,
-    /// How far the view is behind, milliseconds.
-    pub view_lag_ms: Millis,
-    /// Since when the oldest change waits that the view does not durably show; none: it shows everything.
-    pub unshown_since: Option<Millis>,
-}
-
 /// Tickets of what the core itself sends to other engines start here; those of askers stay below.
 const SENT_FROM: Ticket = 1 << 63;
 
@@ -169,10 +124,23 @@ pub struct Core {
     reports: BTreeMap<Ticket, leasing::Reports>,
     /// Those requests.
     follows: BTreeSet<Ticket>,
-    claims: BTreeMap<leasing::ClaimKey, BTreeSet<(u32, u32)>>,
+    claims: BTreeMap<ClaimKey, BTreeSet<(u32, u32)>>,
+    /// Requests for work under a claim that are not answered yet.
+    claims_in_hand: BTreeMap<ClaimKey, InHand>,
+    /// Theirs, by ticket.
+    claim_of: BTreeMap<Ticket, ClaimKey>,
+    /// Requests for work that another engine passed on: nobody else is asked for them, and they never wait.
+    local_only: BTreeSet<Ticket>,
+    /// The other engines that live.
+    peers: Vec<EngineId>,
+    hints: Hints,
+    /// Leased for askers who are gone.
+    undelivered: Vec<Granted>,
+    /// Until when this engine's groups are its own.
+    drives_until: Millis,
     swept_at: Millis,
-    /// Commands that other engines were asked to decide and whose answer matters here: for whom, and for what.
-    sent: BTreeMap<Ticket, (SubjectId, slot::Origin)>,
+    /// What other engines were asked by this one itself, and what for.
+    sent: BTreeMap<Ticket, Sent>,
     next_sent: Ticket,
     armed: BTreeSet<(Millis, u32)>,
     batch: Vec<AppendItem>,
@@ -219,6 +187,13 @@ impl Core {
             reports: BTreeMap::new(),
             follows: BTreeSet::new(),
             claims: BTreeMap::new(),
+            claims_in_hand: BTreeMap::new(),
+            claim_of: BTreeMap::new(),
+            local_only: BTreeSet::new(),
+            peers: Vec::new(),
+            hints: Hints::default(),
+            undelivered: Vec::new(),
+            drives_until: Millis::MIN,
             swept_at: now,
             sent: BTreeMap::new(),
             next_sent: SENT_FROM,
@@ -248,10 +223,7 @@ impl Core {
             Input::Leaving => self.leaving = true,
             Input::Forwarded { ticket, response } => self.forwarded(ticket, response),
             Input::NotForwarded { ticket, request } => self.not_forwarded(ticket, request),
-            Input::Gone { ticket } => {
-                self.wishes.retain(|(wished, _)| *wished != ticket);
-                _ = self.dispatch.unpark(ticket);
-            }
+            Input::Gone { ticket } => self.gone(ticket),
             Input::Appended { subjects, outcome } => self.appended(&subjects, outcome),
             Input::Loaded { subject, result } => self.loaded(&subject, result),
             Input::Tail { subject, after, result } => self.tail(&subject, after, result),
@@ -261,7 +233,11 @@ impl Core {
             Input::Nudged { nudges } => self.nudged(nudges),
             Input::Flushed { shown, durable } => self.flushed(&shown, durable),
             Input::Routes { drivers } => self.routes(drivers),
+            Input::Peers { engines } => self.peers_are(engines),
+            Input::Drives { until } => self.drives_until(until),
+            Input::Announced { from, queues } => self.announced(from, &queues),
         }
+        self.give_back_undelivered();
     }
 
     /// Does what time and inputs ask for: timers, decisions, batches, documents, leaving. Outputs follow.
@@ -271,6 +247,8 @@ impl Core {
         self.write_again();
         self.end_waits();
         self.decide_runnable();
+        self.give_back_undelivered();
+        self.announce();
         self.flush_documents();
         self.sweep();
         self.leave();
@@ -290,42 +268,18 @@ impl Core {
         // What came in while outputs were carried out: the next turn decides it.
         let turns = self.has_to_decide() || !self.leave_checks.is_empty();
         let now = turns.then_some(self.now);
-        [timer, again, wait, flush, now, self.looks_again()].into_iter().flatten().min()
-    }
-
-    /// Numbers for metrics and tests.
-    pub fn counts(&self) -> CoreCounts {
-        CoreCounts {
-            subjects: self.slots.len(),
-            queued: self.queued,
-            appends_in_flight: self.in_flight,
-            view_lag_ms: self.projection.lag(self.now),
-            unshown_since: self.projection.unshown_since(),
-            ready: self.dispatch.ready(),
-            waiting_polls: self.dispatch.waiting_polls(),
-            running_attempts: self.dispatch.running(),
-            stalled_queues: self.dispatch.stalled_queues(),
-            ..self.counts
-        }
-    }
-
-    /// A subject's state as this engine has it, with the seq it shows; none while an append of it is under way. For
-    /// tests and checks: replay must give the same.
-    pub fn committed_state(&self, subject: &SubjectId) -> Option<(u64, &entity::Entity)> {
-        let slot = self.slots.find(subject).and_then(|ix| self.slots.get(ix))?;
-        let entity = slot.entity.as_ref().filter(|_| slot.is_settled())?;
-        Some((slot.seq, entity))
-    }
-
-    /// The sizes of what is kept for a while: lease requests under way, claims, timers, commands sent to other engines.
-    pub fn kept(&self) -> [usize; 4] {
-        let leases = self.pending_leases.len() + self.reports.len() + self.follows.len();
-        [leases, self.claims.len(), self.armed.len(), self.sent.len()]
+        let looks = self.looks_again();
+        let tells = self.announces_next();
+        [timer, again, wait, flush, now, looks, tells].into_iter().flatten().min()
     }
 
     fn answer(&mut self, ticket: Ticket, response: Response) {
         if !self.reports.is_empty() {
             self.report_answered(ticket);
+        }
+        self.local_only.remove(&ticket);
+        if !self.claim_of.is_empty() && !self.claim_answered(ticket, &response) {
+            return;
         }
         self.outputs.push_back(Output::Answer { ticket, response });
     }
@@ -339,7 +293,10 @@ impl Core {
             return self.fail(ticket, refusal);
         }
         match request {
-            Request::Lease(request) => self.lease_request(ticket, request),
+            Request::Lease(request) => self.wish(ticket, request, forwarded),
+            Request::Claimed { namespace, worker, claim, by } => {
+                self.claimed(ticket, &(namespace, worker, claim), by);
+            }
             Request::NextWork { request, reports } => self.next_work(ticket, request, reports),
             Request::Queues { namespace } => {
                 let facts = self.dispatch.queue_facts(&namespace);

@@ -4,6 +4,7 @@
 //! when what it tells of has not come in a minute.
 
 use domain::ids::Millis;
+use domain::planted::{self, Planted};
 
 use crate::engine::core::Core;
 use crate::engine::core::driver::is_over;
@@ -42,7 +43,10 @@ impl Core {
     pub(super) fn clear_nudge(&mut self, slot: &mut Slot) {
         let Some((seq, since)) = slot.nudged else { return };
         let waited = self.now >= since.saturating_add(NUDGES_KEPT_MS);
-        if slot.guest || !(seq <= slot.seq || waited) {
+        let early = planted::on(Planted::NudgeClearedEarly);
+        // Nothing comes after a deletion.
+        let gone = slot.deleted.is_some() && slot.entity.is_none();
+        if slot.guest || !(seq <= slot.seq || waited || early || gone) {
             return;
         }
         let late = slot.mark.1.is_none_or(|due| due > self.now);

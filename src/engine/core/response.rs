@@ -5,7 +5,7 @@ use std::sync::Arc;
 use domain::environment::state::EnvironmentState;
 use domain::ids::{LeaseId, Millis, Namespace, QueueName, WorkerName};
 use domain::job::command::Answer;
-use domain::job::plan::Plan;
+use domain::job::plan::{Plan, PlanNode};
 use domain::job::summary::JobSnapshot;
 use domain::refusal::Refusal;
 
@@ -25,8 +25,8 @@ pub struct Granted {
     pub lease: LeaseId,
     /// Whose.
     pub namespace: Namespace,
-    /// The job's plan: key, action type and input of the node.
-    pub plan: Arc<Plan>,
+    /// What is to be done.
+    pub work: Work,
     /// Counted from 1.
     pub attempt: u32,
     /// On the engine's clock.
@@ -35,6 +35,25 @@ pub struct Granted {
     pub lease_ms: u64,
     /// W3C trace id of the job.
     pub trace_id: Arc<str>,
+}
+
+/// Where a granted node is described: in the job's plan, which is shared, or by itself, as another engine told it.
+#[derive(Debug, Clone)]
+pub enum Work {
+    /// In the plan, at the lease's node.
+    Planned(Arc<Plan>),
+    /// Key, action type and input of the node; the rest may be left out.
+    Told(Arc<PlanNode>),
+}
+
+impl Granted {
+    /// Key, action type and input.
+    pub fn node(&self) -> Option<&PlanNode> {
+        match &self.work {
+            Work::Planned(plan) => plan.nodes.get(self.lease.node as usize),
+            Work::Told(node) => Some(node),
+        }
+    }
 }
 
 /// A queue as its driver sees it. Volatile.

@@ -1,19 +1,38 @@
 //! Who takes a request: this engine when it drives the subject's group, else the one that does. When nobody is known,
 //! or the driver does not answer, it is decided here, which the append makes safe.
 
-use domain::ids::SubjectId;
+use domain::ids::{CommandId, Millis, SubjectId};
+use domain::job::command::Answer;
+use domain::job::event::CommandMark;
+use domain::payload::Hash;
+use domain::planted::{self, Planted};
 
-use crate::engine::core::Core;
+use crate::engine::core::claims::ClaimKey;
 use crate::engine::core::entity::Entity;
 use crate::engine::core::message::{
-    Caller, Command, EngineId, Failure, Output, Request, Response, Ticket,
+    Caller, Command, EngineId, Failure, LeaseRequest, Output, Request, Response, Ticket,
 };
 use crate::engine::core::slot::{Origin, Phase, Slot, Waiting};
 use crate::engine::core::urgency::Urgency;
+use crate::engine::core::{Core, SENT_FROM};
 use crate::event_store::contract::ChainHash;
 use domain::environment::command::EnvironmentCommand;
 use domain::job::command::JobCommand;
 use domain::refusal::Refusal;
+
+/// A driver that does not answer in so long is passed over: what it was asked is decided here.
+const WITHIN_MS: Millis = 2_000;
+
+/// What this engine itself asked another one.
+#[derive(Debug)]
+pub(super) enum Sent {
+    /// To decide a command, whose answer matters here.
+    Command { subject: SubjectId, origin: Origin },
+    /// For a part of a pending request for work, on the hint of this number.
+    Lease { number: u64, to: EngineId, heard: u64, request: LeaseRequest },
+    /// Whether it knows a claim.
+    Claim { key: ClaimKey },
+}
 
 impl Core {
     /// Whether this engine drives the subject.
@@ -48,13 +67,16 @@ impl Core {
             Request::AskGrant { environment, .. } => environment.clone(),
             Request::Lease(_)
             | Request::NextWork { .. }
+            | Request::Claimed { .. }
             | Request::Queues { .. }
             | Request::Workers { .. } => return,
         };
         if let Some(driver) =
             self.driver_of(&subject).filter(|driver| *driver != self.me && !forwarded)
         {
-            self.outputs.push_back(Output::Forward { to: driver, ticket, request });
+            let request = self.named(request);
+            let within_ms = WITHIN_MS;
+            self.outputs.push_back(Output::Forward { to: driver, ticket, request, within_ms });
             return;
         }
         match request {
@@ -75,8 +97,8 @@ impl Core {
                 }
             }
             Request::Heartbeat { lease, .. } => {
-                if !self.drives(&subject) {
-                    // Expiries are the driver's alone: somebody who does not drive can promise nothing.
+                if !self.drives(&subject) || !self.holds() {
+                    // Expiries are the driver's alone: somebody who does not surely drive can promise nothing.
                     return self.fail(ticket, Failure::Unavailable);
                 }
                 let waiting = Waiting::Heartbeat { ticket, lease };
@@ -90,6 +112,7 @@ impl Core {
             }
             Request::Lease(_)
             | Request::NextWork { .. }
+            | Request::Claimed { .. }
             | Request::Queues { .. }
             | Request::Workers { .. } => {}
         }
@@ -101,23 +124,58 @@ impl Core {
         let driver = self.driver_of(subject).filter(|driver| *driver != self.me);
         match (driver, waiting) {
             (Some(to), Waiting::Command { origin, command, caller, .. }) => {
-                self.next_sent += 1;
-                let ticket = self.next_sent;
-                self.sent.insert(ticket, (subject.clone(), origin));
                 let request = Request::Command { subject: subject.clone(), command, caller };
-                self.outputs.push_back(Output::Forward { to, ticket, request });
+                let sent = Sent::Command { subject: subject.clone(), origin };
+                self.send_to(to, request, sent, WITHIN_MS);
             }
             (_, waiting) => self.enqueue(subject, waiting, false),
         }
     }
 
+    /// A command that is passed on gets an id, which goes with it wherever it is decided: asked again, or decided here
+    /// after silence, it gets its first answer. Submissions (by the job's id), reports and what engines tell each other are
+    /// known again without.
+    fn named(&mut self, request: Request) -> Request {
+        let Request::Command { subject, command, caller } = request else { return request };
+        let changes = match &command {
+            Command::Job(command) => matches!(
+                command,
+                JobCommand::Start
+                    | JobCommand::Pause { .. }
+                    | JobCommand::Resume { .. }
+                    | JobCommand::Cancel { .. }
+                    | JobCommand::Patch(_)
+            ),
+            Command::Environment(command) => matches!(
+                command,
+                EnvironmentCommand::Define { .. }
+                    | EnvironmentCommand::Update(_)
+                    | EnvironmentCommand::Delete { .. }
+            ),
+        };
+        if !changes || caller.mark.is_some() || planted::on(Planted::ForwardedTwice) {
+            return Request::Command { subject, command, caller };
+        }
+        let (high, low) = (self.draw(), self.draw());
+        let id = format!("engine/{}/{high:016x}{low:016x}", self.me);
+        let body = Hash::of(id.as_bytes());
+        let mark = CommandId::parse(&id).ok().map(|id| CommandMark { id, body, keyed: false });
+        Request::Command { subject, command, caller: Caller { mark, ..caller } }
+    }
+
     /// Another engine has answered: whoever asked here is told.
     pub(super) fn forwarded(&mut self, ticket: Ticket, response: Response) {
         match self.sent.remove(&ticket) {
-            Some((subject, Origin::Grant { environment, run, number })) => {
+            Some(Sent::Command { subject, origin: Origin::Grant { environment, run, number } }) => {
                 self.grant_answered(&subject, &environment, run, number, &response);
             }
-            Some(_) => {}
+            Some(Sent::Command { .. }) => {}
+            Some(Sent::Lease { number, to, heard, request }) => {
+                self.leased_elsewhere((number, to, heard), &request, Some(response));
+            }
+            Some(Sent::Claim { key }) => self.claim_told(&key, Some(response)),
+            // Nobody waits for the answer to what an engine asks for itself.
+            None if ticket >= SENT_FROM || ticket == 0 => {}
             None => self.answer(ticket, response),
         }
     }
@@ -125,11 +183,24 @@ impl Core {
     /// Another engine did not answer, which says nothing about what it did: it is decided here.
     pub(super) fn not_forwarded(&mut self, ticket: Ticket, request: Request) {
         match (self.sent.remove(&ticket), request) {
-            (Some((_, origin)), Request::Command { subject, command, caller }) => {
+            (Some(Sent::Command { origin, .. }), Request::Command { subject, command, caller }) => {
+                if planted::on(Planted::GrantFreedBySilence)
+                    && let Origin::Grant { environment, run, number } = &origin
+                {
+                    let answer = Response::Command { answer: Answer::Nothing, shown: None };
+                    return self.grant_answered(&subject, environment, *run, *number, &answer);
+                }
                 let waiting = Waiting::Command { origin, command, caller, tries: 0 };
                 self.enqueue(&subject, waiting, false);
             }
-            (_, request) => self.request(ticket, request, true),
+            (Some(Sent::Lease { number, to, heard, request }), _) => {
+                self.leased_elsewhere((number, to, heard), &request, None);
+            }
+            (Some(Sent::Claim { key }), _) => self.claim_told(&key, None),
+            // Only its driver can note what a job asks for; the job asks again.
+            (_, Request::AskGrant { .. }) => {}
+            (Some(Sent::Command { .. }), _) => {}
+            (None, request) => self.request(ticket, request, true),
         }
     }
 

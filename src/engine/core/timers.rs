@@ -13,7 +13,7 @@ use crate::engine::core::Core;
 use crate::engine::core::entity::Entity;
 use crate::engine::core::message::{Caller, Command, Response};
 use crate::engine::core::slot::{
-    ASK_TIMER, JOB_TIMER, LOOK_TIMER, Origin, Phase, RECONCILE_TIMER, Slot, Waiting,
+    ASK_TIMER, JOB_TIMER, LOOK_TIMER, LeaseTime, Origin, Phase, RECONCILE_TIMER, Slot, Waiting,
 };
 
 /// Subjects whose timers fire in one turn; the rest follow in the next, after the inputs that came meanwhile.
@@ -107,7 +107,7 @@ impl Core {
         let mut expired = Vec::new();
         for node in due {
             let Some(lease) = slot.leases.get(node) else { continue };
-            let until = self.pace.good_until(lease, self.now);
+            let until = self.good_until(lease);
             if until <= self.now {
                 expired.push((*node, lease.epoch));
             } else {
@@ -160,11 +160,17 @@ impl Core {
         }
     }
 
+    /// Until when a lease is good at least. While others may have heard its heartbeats it does not run out here.
+    fn good_until(&self, lease: &LeaseTime) -> Millis {
+        let until = self.pace.good_until(lease, self.now);
+        if self.holds() { until } else { until.max(self.now.saturating_add(LATER_MS)) }
+    }
+
     /// Whether a heartbeat that was heard before kept the lease that the clock wants to end; its timer is set again.
     pub(super) fn was_kept(&mut self, slot: &mut Slot, command: &Command) -> bool {
         let Command::Job(JobCommand::ExpireLease { node, epoch }) = command else { return false };
         let lease = slot.leases.get(node).filter(|lease| lease.epoch == *epoch);
-        let until = lease.map(|lease| self.pace.good_until(lease, self.now));
+        let until = lease.map(|lease| self.good_until(lease));
         let Some(until) = until else { return true };
         if until > self.now
             && let Some(ix) = self.slots.find(&slot.subject)

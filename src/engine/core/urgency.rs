@@ -50,7 +50,8 @@ impl Urgency {
         match request {
             Request::Heartbeat { .. } => Self::Report,
             Request::Command { command, .. } => Self::of_command(command),
-            Request::AskGrant { .. } => Self::Cancel,
+            // Not later than what asks for it: whoever asks waits 50 ms.
+            Request::AskGrant { .. } | Request::Claimed { .. } => Self::Cancel,
             Request::Lease(_) | Request::NextWork { .. } => Self::Lease,
             Request::Read { .. } | Request::Queues { .. } | Request::Workers { .. } => Self::Read,
         }

@@ -4,6 +4,7 @@
 use domain::ids::Millis;
 use tokio::sync::oneshot;
 
+use super::outside::driven;
 use super::{Executor, Message};
 use crate::engine::core::Core;
 use crate::engine::core::message::{Failure, Input, LeaseRequest, Request, Response, Ticket};
@@ -56,15 +57,21 @@ impl Executor {
                 let input = Input::Request { ticket, request, forwarded };
                 self.core.handle(self.clock.now_ms(), input);
             }
-            Message::AskAll { first, requests, reply, next, .. } => {
-                self.ask_all(first, requests, reply, next);
+            Message::AskAll { first, requests, reply, next, forwarded, .. } => {
+                self.ask_all(first, requests, reply, next, forwarded);
             }
             Message::Gone { ticket } => {
                 if self.replies.forget(ticket) {
                     self.core.handle(self.clock.now_ms(), Input::Gone { ticket });
                 }
             }
-            Message::Came(input) => self.core.handle(self.clock.now_ms(), input),
+            Message::Came(input) => {
+                if let Input::Routes { drivers } = &input {
+                    self.groups = driven(drivers, self.me);
+                    self.look_now = true;
+                }
+                self.core.handle(self.clock.now_ms(), input);
+            }
             Message::Stop => self.stopping = true,
         }
     }
@@ -75,6 +82,7 @@ impl Executor {
         requests: Vec<Request>,
         reply: Option<oneshot::Sender<Vec<Response>>>,
         next: Option<(LeaseRequest, oneshot::Sender<Response>)>,
+        forwarded: bool,
     ) {
         let now = self.clock.now_ms();
         if let Some((request, reply)) = next {
@@ -87,7 +95,7 @@ impl Executor {
             self.replies.wait_for_all(first, requests.len(), reply);
         }
         for (request, ticket) in requests.into_iter().zip(first..) {
-            self.core.handle(now, Input::Request { ticket, request, forwarded: false });
+            self.core.handle(now, Input::Request { ticket, request, forwarded });
         }
     }
 }

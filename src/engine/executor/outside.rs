@@ -8,7 +8,7 @@ use domain::ids::{GroupId, Millis, SubjectId};
 
 use super::{Executor, MARKS_PAGE};
 use crate::engine::core::CoreSettings;
-use crate::engine::core::message::{EngineId, Input, Request, Ticket};
+use crate::engine::core::message::{EngineId, Input};
 use crate::engine::deletion;
 use crate::environment::fail_points::{self, Point};
 use crate::event_store::contract::{
@@ -96,20 +96,6 @@ impl Executor {
                 let _ = gauges.view_ended.set(reason.clone());
             }
             Some(Input::Flushed { shown, durable: durable.is_ok() })
-        });
-    }
-
-    pub(super) fn forward(&mut self, to: EngineId, ticket: Ticket, request: Request) {
-        let Some(forward) = self.forward.clone() else {
-            self.core.handle(self.clock.now_ms(), Input::NotForwarded { ticket, request });
-            return;
-        };
-        self.spawn(async move {
-            Some(match forward.forward(to, request.clone()).await {
-                Some(response) => Input::Forwarded { ticket, response },
-                // Decided here: safe, since the append says who was first.
-                None => Input::NotForwarded { ticket, request },
-            })
         });
     }
 

@@ -273,7 +273,7 @@ async fn delivery(
     let undelivered = Undelivered::of(api.engine(), &caller.namespace, leases);
     let mut answers = Vec::with_capacity(granted.len());
     for granted in &granted {
-        let Some(node) = granted.plan.nodes.get(granted.lease.node as usize) else { continue };
+        let Some(node) = granted.node() else { continue };
         let subject = SubjectId::job(granted.namespace.clone(), granted.lease.job);
         let input = match &node.input {
             Some(payload) => Some(api.engine().raw(&subject, payload).await?),

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::ids::{Millis, Namespace, SubjectId, SubjectKind};
+use domain::planted::{self, Planted};
 use uuid::Uuid;
 
 use crate::view::contract::{
@@ -35,7 +36,7 @@ impl Documents {
                 there.seq > document.seq
             }
         });
-        if guarded {
+        if guarded && !planted::on(Planted::LateFlushResurrects) {
             return;
         }
         self.unsynced.entry(document.subject.clone()).or_insert_with(|| there.cloned());

@@ -17,7 +17,7 @@ use domain::job::status::JobStatus;
 use domain::payload::Hash;
 use futures_util::future::BoxFuture;
 use orrery::engine::core::CoreSettings;
-use orrery::engine::core::message::{Caller, EngineId, Request, Response};
+use orrery::engine::core::message::{Announced, Caller, EngineId, Request, Response};
 use orrery::engine::executor::{self, Forward, Parts};
 use orrery::engine::handle::Engine;
 use orrery::engine::loader;
@@ -43,8 +43,17 @@ const GUEST: EngineId = 2;
 struct Nobody;
 
 impl Forward for Nobody {
-    fn forward(&self, _: EngineId, _: Request) -> BoxFuture<'static, Option<Response>> {
+    fn forward(
+        &self,
+        _: EngineId,
+        _: Vec<Request>,
+        _: Duration,
+    ) -> BoxFuture<'static, Option<Vec<Response>>> {
         Box::pin(std::future::ready(None))
+    }
+
+    fn announce(&self, _: EngineId, _: Arc<[Announced]>) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
     }
 }
 
@@ -68,7 +77,9 @@ async fn engine(me: EngineId, store: &Arc<SqliteEventStore>, view: &Arc<SqliteVi
         append_deadline: Duration::from_secs(5),
         forward: Some(Arc::new(Nobody)),
     };
-    executor::start(parts).await.expect("an engine").0
+    let engine = executor::start(parts).await.expect("an engine").0;
+    engine.drives_until(domain::ids::Millis::MAX).await;
+    engine
 }
 
 /// Tells the parent what was acknowledged.

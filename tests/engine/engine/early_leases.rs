@@ -6,7 +6,7 @@ use domain::job::command::{JobCommand, Outcome};
 use domain::job::status::JobStatus;
 use orrery::engine::core::CoreSettings;
 use orrery::engine::core::message::{
-    Caller, Command, Failure, Granted, LeaseRequest, Request, Response, Ticket,
+    Caller, Command, Failure, Granted, Input, LeaseRequest, Request, Response, Ticket,
 };
 use orrery::event_store::memory::AppendFault;
 
@@ -87,6 +87,8 @@ fn a_lease_whose_completion_meets_a_rival_is_decided_again_without_it() {
     let all = |engine| vec![Some(engine); 64];
     lab.route(0, all(0));
     lab.route(1, all(1));
+    // What one has is not asked for by the other.
+    lab.hears(0, Input::Peers { engines: vec![0] });
     let job = lab.submit(0, 1, diamond());
     lab.advance(6_000);
     let held = lab.lease(0, wish("worker", 1));

@@ -1,9 +1,13 @@
 //! The engine's core held to its promises, one file a concern.
 
+mod announced_work;
 mod appends;
+mod claims;
+mod driving;
 mod early_leases;
 mod environments;
 mod leases;
+mod neighbours;
 mod overload;
 mod parking;
 mod retention;

@@ -83,7 +83,7 @@ pub(crate) fn carry(store: &MemoryEventStore, view: &MemoryView, output: Output)
             drop(wait(store.save_snapshot(&subject, snapshot)));
             return None;
         }
-        Output::Answer { .. } | Output::Forward { .. } => return None,
+        Output::Answer { .. } | Output::Forward { .. } | Output::Announce { .. } => return None,
     })
 }
 
@@ -125,6 +125,10 @@ pub(crate) struct Lab {
     compared: BTreeMap<(usize, SubjectId), u64>,
     seeds: u64,
     engines: usize,
+    /// Requests between engines.
+    pub(crate) forwarded: u64,
+    /// Times that an engine told others of work.
+    pub(crate) announcements: u64,
     /// Turns taken, by which idleness is judged.
     pub(crate) turns: u64,
     pub(crate) subjects: BTreeSet<SubjectId>,
@@ -155,6 +159,8 @@ impl Lab {
             compared: BTreeMap::new(),
             seeds: 0,
             engines,
+            forwarded: 0,
+            announcements: 0,
             turns: 0,
             subjects: BTreeSet::new(),
         };
@@ -175,6 +181,9 @@ impl Lab {
         let incarnation = wait(self.store.info()).map_or(1, |info| info.incarnation);
         let settings = CoreSettings { alone: self.engines == 1, ..self.settings.clone() };
         let mut core = Core::new(settings, me, incarnation, self.seeds, self.now);
+        core.handle(self.now, Input::Drives { until: Millis::MAX });
+        let engines = (0..self.engines).filter_map(|at| u32::try_from(at).ok()).collect();
+        core.handle(self.now, Input::Peers { engines });
         core.handle(self.now, Input::Routes { drivers: drivers.to_vec() });
         core
     }
@@ -289,6 +298,12 @@ impl Lab {
         }
     }
 
+    /// Something reaches one engine.
+    pub(crate) fn hears(&mut self, at: usize, input: Input) {
+        self.members[at].core.handle(self.now, input);
+        self.settle();
+    }
+
     /// The engine could not listen for so long.
     pub(crate) fn deaf(&mut self, at: usize, ms: Millis) {
         self.members[at].core.was_away(self.now, ms);
@@ -328,8 +343,18 @@ impl Lab {
                 return self.members[at].core.handle(self.now, input);
             }
             Output::Answer { ticket, response } => return self.answered(at, ticket, response),
-            Output::Forward { to, ticket, request } => {
+            Output::Forward { to, ticket, request, .. } => {
                 return self.forward(at, to, ticket, request);
+            }
+            Output::Announce { to, queues } => {
+                self.announcements += 1;
+                let from = u32::try_from(at).expect("few engines");
+                let heard = to.into_iter().filter(|_| self.way != Way::Cut);
+                for engine in heard.filter_map(|engine| usize::try_from(engine).ok()) {
+                    let input = Input::Announced { from, queues: queues.clone() };
+                    self.members[engine].core.handle(self.now, input);
+                }
+                return;
             }
             output => output,
         };
@@ -339,6 +364,7 @@ impl Lab {
 
     fn forward(&mut self, at: usize, to: u32, ticket: Ticket, request: Request) {
         let to = usize::try_from(to).expect("few engines");
+        self.forwarded += 1;
         if self.way != Way::Works {
             let input = Input::NotForwarded { ticket, request: request.clone() };
             self.members[at].core.handle(self.now, input);
@@ -374,12 +400,16 @@ impl Lab {
 
     /// Asks without waiting.
     pub(crate) fn send(&mut self, at: usize, request: Request) -> Ticket {
+        let ticket = self.give(at, request, false);
+        self.settle();
+        ticket
+    }
+
+    /// Asks, and lets nobody have a turn yet.
+    pub(crate) fn give(&mut self, at: usize, request: Request, forwarded: bool) -> Ticket {
         self.next_ticket += 1;
         let ticket = self.next_ticket;
-        self.members[at]
-            .core
-            .handle(self.now, Input::Request { ticket, request, forwarded: false });
-        self.settle();
+        self.members[at].core.handle(self.now, Input::Request { ticket, request, forwarded });
         ticket
     }
 

@@ -5,3 +5,4 @@
 pub(crate) mod history;
 pub(crate) mod jobs;
 pub(crate) mod lab;
+pub(crate) mod neighbours;

@@ -16,12 +16,31 @@ const PATIENCE_MS: Millis = 4_000;
 /// What was asked, as far as its answer must fit.
 #[derive(Debug, Clone)]
 pub(crate) enum Asked {
-    Submit { order: usize },
-    Errand { errand: usize, command: JobCommand },
-    Environment { errand: usize },
-    Lease { worker: usize, claim: Option<Claim> },
-    Heartbeat { held: u64, lease: LeaseId },
-    Report { held: u64, lease: LeaseId, hash: Hash },
+    Submit {
+        order: usize,
+    },
+    Errand {
+        errand: usize,
+        command: JobCommand,
+    },
+    Environment {
+        errand: usize,
+    },
+    /// `again`: the same request another time, at the same moment.
+    Lease {
+        worker: usize,
+        claim: Option<Claim>,
+        again: bool,
+    },
+    Heartbeat {
+        held: u64,
+        lease: LeaseId,
+    },
+    Report {
+        held: u64,
+        lease: LeaseId,
+        hash: Hash,
+    },
     Read,
 }
 
@@ -37,6 +56,8 @@ pub(crate) struct Call {
     pub(crate) waits: bool,
     /// An answer has left an engine.
     pub(crate) answered: bool,
+    /// Events of its subject that somebody had been answered about when it was sent.
+    pub(crate) acknowledged: u64,
     /// The engine that it reached asked another one: what it answers was perhaps decided there.
     pub(crate) relayed: bool,
 }
@@ -47,7 +68,11 @@ impl World {
         let at = self.dice.index(self.members.len());
         self.asks_engine(at, vec![(asked.clone(), request.clone())], wait_ms);
         let repeated = self.mix.network.repeated;
-        if self.dice.chance(repeated) && !matches!(asked, Asked::Lease { .. }) {
+        if self.dice.chance(repeated) && !matches!(asked, Asked::Lease { claim: None, .. }) {
+            let asked = match asked {
+                Asked::Lease { worker, claim, .. } => Asked::Lease { worker, claim, again: true },
+                asked => asked,
+            };
             let at = self.dice.index(self.members.len());
             self.asks_engine(at, vec![(asked, request)], wait_ms);
         }
@@ -69,19 +94,25 @@ impl World {
                 Request::Read { subject } => (Some(subject.clone()), None),
                 Request::Lease(_)
                 | Request::NextWork { .. }
+                | Request::Claimed { .. }
                 | Request::AskGrant { .. }
                 | Request::Queues { .. }
                 | Request::Workers { .. } => (None, None),
             };
             let call = Call {
                 asked,
-                subject,
+                subject: subject.clone(),
                 mark,
                 arrived: None,
                 waits: true,
                 answered: false,
                 relayed: false,
+                acknowledged: subject.as_ref().map_or(0, |of| self.checker.acknowledged(of)),
             };
+            if let Call { subject: Some(subject), asked: Asked::Errand { command, .. }, .. } = &call
+            {
+                self.checker.asks(subject, command);
+            }
             self.calls.insert(ticket, call);
             self.after(wait_ms + PATIENCE_MS, Happening::GivesUp { ticket });
             requests.push((ticket, request));
@@ -127,7 +158,7 @@ impl World {
     pub(crate) fn answered(&mut self, of: Whose, ticket: Ticket, response: Response) {
         self.note(ticket ^ kind(&response) << 48 ^ self.now.unsigned_abs() << 16);
         if self.flights.contains_key(&ticket) {
-            return self.answers_engine(ticket, response);
+            return self.answers_engine(of, ticket, response);
         }
         let Some(call) = self.calls.get_mut(&ticket).filter(|call| !call.answered) else {
             if ticket != 0 {
@@ -163,7 +194,7 @@ impl World {
     }
 
     /// Leases whose answer could not be written are given back, as the product's executor does.
-    fn gives_back(&mut self, of: Whose, response: Response) {
+    pub(crate) fn gives_back(&mut self, of: Whose, response: Response) {
         let Response::Leases(granted) = response else { return };
         for granted in granted {
             let hash = Hash::of(b"undelivered");
@@ -209,7 +240,8 @@ impl World {
             Asked::Errand { errand, .. } | Asked::Environment { errand } => {
                 self.hears_of_errand(errand, response.as_ref());
             }
-            Asked::Lease { worker, .. } => self.hears_of_lease(worker, response),
+            Asked::Lease { worker, again: false, .. } => self.hears_of_lease(worker, response),
+            Asked::Lease { worker, again: true, .. } => self.hears_again_of_lease(worker, response),
             Asked::Heartbeat { held, .. } => self.hears_of_heartbeat(held, response.as_ref()),
             Asked::Report { held, .. } => self.hears_of_report(held, response.as_ref()),
             Asked::Read => {}

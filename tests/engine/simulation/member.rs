@@ -14,6 +14,9 @@ use crate::harness::lab::wait;
 
 /// How often an engine looks for what is due.
 const LOOK_EVERY_MS: Millis = 5_000;
+/// How often an engine renews the lease on its groups, and for how long it holds.
+const RENEW_EVERY_MS: Millis = 3_000;
+const GROUPS_HELD_MS: Millis = 10_000;
 const YEAR_MS: Millis = 365 * 24 * 3_600_000;
 /// More turns than this at one moment are a spin.
 const TURNS_MAX: u32 = 5_000;
@@ -108,7 +111,26 @@ impl World {
         member.turn_at = Some(now);
         member.frozen_until = 0;
         let life = member.life;
+        self.after(0, Happening::Renews { of: Whose { at, life } });
         self.after(0, Happening::Look { of: Whose { at, life }, again: true });
+    }
+
+    /// The lease on its groups is renewed, and it hears who lives; or the membership is out of reach this time.
+    pub(crate) fn renews(&mut self, of: Whose) {
+        if !self.lives(of) {
+            return;
+        }
+        self.after(RENEW_EVERY_MS, Happening::Renews { of });
+        let fails = self.mix.engine.unrenewed;
+        if self.dice.chance(fails) {
+            return self.checker.count("fault: not renewed");
+        }
+        let living = (0..).zip(&self.members).filter(|(_, member)| member.core.is_some());
+        let engines = living.map(|(at, _)| at).collect();
+        // Reckoned from before the renewal was sent; a frozen engine hears of it when it goes on.
+        let until = self.members[of.at].clock(self.now) + GROUPS_HELD_MS;
+        self.comes_back(of, Input::Drives { until });
+        self.comes_back(of, Input::Peers { engines });
     }
 
     pub(crate) fn lives(&self, of: Whose) -> bool {
@@ -188,7 +210,10 @@ impl World {
         match output {
             Output::Append { .. } => self.sends_append(of, output),
             Output::Answer { ticket, response } => self.answered(of, ticket, response),
-            Output::Forward { to, ticket, request } => self.forwards(of, to, ticket, request),
+            Output::Forward { to, ticket, request, within_ms } => {
+                self.forwards(of, to, (ticket, request), within_ms);
+            }
+            Output::Announce { to, queues } => self.announces(of, to, &queues),
             Output::Load { .. }
             | Output::LoadTail { .. }
             | Output::MoveMarks { .. }
@@ -261,6 +286,9 @@ fn subjects_of(input: &Input) -> Vec<domain::ids::SubjectId> {
         | Input::Nudged { .. }
         | Input::Flushed { .. }
         | Input::Routes { .. }
+        | Input::Peers { .. }
+        | Input::Drives { .. }
+        | Input::Announced { .. }
         | Input::Forwarded { .. }
         | Input::NotForwarded { .. } => Vec::new(),
     }

@@ -22,6 +22,12 @@ pub(crate) struct Mix {
     pub(crate) worker: WorkerWays,
     pub(crate) operator_every_ms: Millis,
     pub(crate) jobs_in_environments: u64,
+    /// In the calm all workers ask one engine: work comes there from everywhere, or stays.
+    pub(crate) polled_at_one: bool,
+    /// Jobs that are over and let go of, at each look of an operator.
+    pub(crate) deletes: u64,
+    /// Nothing is ever lost or late: what takes a look at every engine is seen by all of them.
+    pub(crate) gentle: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -65,6 +71,8 @@ pub(crate) struct EngineFaults {
     pub(crate) freeze_every_ms: Millis,
     /// Mean time between steps of an hour of the wall clock, which restarts see.
     pub(crate) clock_every_ms: Millis,
+    /// Renewals of the lease on groups that come to nothing.
+    pub(crate) unrenewed: u64,
     /// Clocks run faster or slower by up to so much.
     pub(crate) drift: u64,
 }
@@ -103,7 +111,7 @@ fn every(dice: &mut Dice, often_ms: Millis) -> Millis {
 
 impl Mix {
     pub(crate) fn draw(dice: &mut Dice) -> Self {
-        let engines = dice.pick(&[1, 2, 2, 3]);
+        let engines = dice.pick(&[1, 2, 2, 3, 3, 3]);
         let mut storage = StorageFaults {
             latency_ms: dice.pick(&[1, 5, 40]),
             appends: rate(dice, 150),
@@ -133,6 +141,7 @@ impl Mix {
             freeze_every_ms: every(dice, 15_000),
             clock_every_ms: every(dice, 20_000),
             drift: dice.pick(&[0, 0, 90]),
+            unrenewed: if engines > 1 { rate(dice, 600) } else { 0 },
         };
         let worker = WorkerWays {
             fails: dice.pick(&[0, 100, 400]),
@@ -145,7 +154,7 @@ impl Mix {
             next: dice.pick(&[0, 300, 1_000]),
             work_ms: dice.pick(&[200, 3_000, 15_000]),
         };
-        Self {
+        let mix = Self {
             engines,
             workers: dice.pick(&[1, 2, 4, 6]),
             jobs: dice.pick(&[4, 10, 20, 30]),
@@ -157,7 +166,21 @@ impl Mix {
             worker,
             operator_every_ms: dice.pick(&[300, 1_500, 10_000]),
             jobs_in_environments: dice.pick(&[0, 0, 300, 900]),
-        }
+            polled_at_one: engines > 1 && dice.chance(500),
+            deletes: dice.pick(&[0, 100, 400]),
+            gentle: engines > 1 && dice.chance(80),
+        };
+        if mix.gentle { mix.gentle() } else { mix }
+    }
+
+    /// Several engines that hear each other at once and always, and workers who do as they please.
+    fn gentle(self) -> Self {
+        let storage = StorageFaults { latency_ms: 1, ..StorageFaults::default() };
+        let network = NetworkFaults { latency_ms: 3, repeated: 300, ..NetworkFaults::default() };
+        let engine = EngineFaults::default();
+        let worker = WorkerWays { claims: 900, ..self.worker };
+        let settings = CoreSettings { appends_in_flight_max: 4, ..self.settings };
+        Self { storage, network, engine, worker, settings, ..self }
     }
 
     /// The same without faults: every message and call arrives, soon and once; workers do what they are given.
@@ -166,7 +189,7 @@ impl Mix {
         let network = NetworkFaults { latency_ms: 5, noticed: 1_000, ..NetworkFaults::default() };
         let worker = WorkerWays { work_ms: 100, ..WorkerWays::default() };
         let engine = EngineFaults::default();
-        Self { storage, network, engine, worker, ..self.clone() }
+        Self { storage, network, engine, worker, deletes: 100, ..self.clone() }
     }
 }
 

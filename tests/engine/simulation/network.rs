@@ -2,12 +2,9 @@
 //! Always holds: the asking engine hears exactly once, an answer or that there is none, unless it dies first.
 
 use domain::ids::Millis;
-use orrery::engine::core::message::{Input, Request, Response, Ticket};
+use orrery::engine::core::message::{Announced, Input, Request, Response, Ticket};
 
 use super::world::{Happening, Whose, World};
-
-/// An engine waits so long for another.
-const FORWARD_DEADLINE_MS: Millis = 2_000;
 
 /// A request of one engine to another.
 #[derive(Debug)]
@@ -17,17 +14,26 @@ pub(crate) struct Flight {
     request: Request,
     /// The asking engine has been told.
     settled: bool,
+    /// It came a second time by itself: nobody ever waited for its answer.
+    copy: bool,
 }
 
 impl World {
-    pub(crate) fn forwards(&mut self, of: Whose, to: u32, ticket: Ticket, request: Request) {
+    pub(crate) fn forwards(
+        &mut self,
+        of: Whose,
+        to: u32,
+        (ticket, request): (Ticket, Request),
+        within_ms: Millis,
+    ) {
         let at = usize::try_from(to).expect("few engines");
         if let Some(call) = self.calls.get_mut(&ticket) {
             call.relayed = true;
         }
         let flown = self.ticket();
-        self.flights.insert(flown, Flight { of, ticket, request: request.clone(), settled: false });
-        self.after(FORWARD_DEADLINE_MS, Happening::ForwardLost { ticket: flown });
+        let flight = Flight { of, ticket, request: request.clone(), settled: false, copy: false };
+        self.flights.insert(flown, flight);
+        self.after(within_ms, Happening::ForwardLost { ticket: flown });
         let (lost, repeated) = (self.mix.network.lost_requests, self.mix.network.repeated);
         if !self.dice.chance(lost) {
             let wait = self.network_wait();
@@ -37,7 +43,7 @@ impl World {
         if self.dice.chance(repeated) {
             // The copy has a ticket of its own, whose answer nobody waits for.
             let copy = self.ticket();
-            let flight = Flight { of, ticket, request: request.clone(), settled: true };
+            let flight = Flight { of, ticket, request: request.clone(), settled: true, copy: true };
             self.flights.insert(copy, flight);
             let wait = self.network_wait();
             self.after(wait, Happening::Forwarded { at, ticket: copy, request });
@@ -56,10 +62,17 @@ impl World {
         self.give(of, Input::Request { ticket, request, forwarded: true });
     }
 
-    /// The asked engine answers.
-    pub(crate) fn answers_engine(&mut self, ticket: Ticket, response: Response) {
-        let lost = self.mix.network.lost_answers;
-        if self.dice.chance(lost) {
+    /// The asked engine answers. Where it notices that nobody takes the answer, it gives back what it leased for it.
+    pub(crate) fn answers_engine(&mut self, of: Whose, ticket: Ticket, response: Response) {
+        let (lost, noticed) = (self.mix.network.lost_answers, self.mix.network.noticed);
+        let flight = self.flights.get(&ticket);
+        let (settled, leases) = flight.map_or((true, false), |flight| {
+            (flight.settled, !flight.copy && matches!(flight.request, Request::Lease(_)))
+        });
+        if self.dice.chance(lost) || (settled && leases) {
+            if leases && self.dice.chance(noticed) {
+                self.gives_back(of, response);
+            }
             return;
         }
         let wait = self.network_wait();
@@ -73,6 +86,20 @@ impl World {
         }
         let (of, ticket) = (flight.of, flight.ticket);
         self.give(of, Input::Forwarded { ticket, response });
+    }
+
+    /// Words of work are lost, late and repeated like everything else.
+    pub(crate) fn announces(&mut self, of: Whose, to: Vec<u32>, queues: &[Announced]) {
+        self.checker.count("announced");
+        let from = u32::try_from(of.at).expect("few engines");
+        let (lost, repeated) = (self.mix.network.lost_requests, self.mix.network.repeated);
+        for at in to.into_iter().filter_map(|to| usize::try_from(to).ok()) {
+            let times = u32::from(!self.dice.chance(lost)) + u32::from(self.dice.chance(repeated));
+            for _ in 0..times {
+                let wait = self.network_wait();
+                self.after(wait, Happening::Announced { at, from, queues: queues.to_vec() });
+            }
+        }
     }
 
     pub(crate) fn forward_lost(&mut self, ticket: Ticket) {

@@ -92,6 +92,9 @@ impl World {
         if self.mix.jobs_in_environments > 0 && self.dice.chance(150) {
             return self.changes_pool();
         }
+        if self.deletes() {
+            return;
+        }
         let subject = self.orders[self.dice.index(self.orders.len())].subject.clone();
         let command = match self.dice.below(16) {
             0..=3 => JobCommand::Pause { reason: None },
@@ -114,12 +117,32 @@ impl World {
         self.runs_errand(number);
     }
 
+    /// Retention lets go of a job that is over.
+    fn deletes(&mut self) -> bool {
+        let many = self.mix.deletes;
+        if !self.dice.chance(many) {
+            return false;
+        }
+        let over = self.checker.over();
+        if over.is_empty() {
+            return false;
+        }
+        let (subject, unchanged_since) = over[self.dice.index(over.len())].clone();
+        let number = self.errands.len();
+        let command = Command::Job(JobCommand::Delete { unchanged_since });
+        let errand = Errand { subject, command, mark: None, expected_version: None, tries: 0 };
+        self.errands.push(errand);
+        self.runs_errand(number);
+        true
+    }
+
     fn patch(&mut self) -> Patch {
         let now = self.now;
         let dice = &mut self.dice;
         Patch {
             priority: u8::try_from(dice.between(1, 10)).ok(),
-            description: dice.chance(300).then(|| Some("a word".to_owned())),
+            // No two patches are the same, so that one that counts twice shows.
+            description: Some(Some(format!("word {}", dice.draw()))),
             timeout_ms: dice.chance(100).then(|| Some(dice.pick(&[5_000, 60_000]))),
             scheduled_at: dice.chance(100).then(|| Some(now + dice.wait(0, 60_000))),
             ..Patch::default()
@@ -179,6 +202,7 @@ impl World {
 
     /// In the calm: whatever waits for a person gets one.
     fn helps(&mut self) {
+        _ = self.deletes();
         let slots = self.checker.capacity(&self.pool);
         match slots {
             None => self.defines_pool(2),

@@ -76,6 +76,7 @@ fn phases(world: &mut World) {
             world.check_overdue();
         }
     }
+    world.mix.deletes = 0;
     world.run_until(world.now + SETTLE_MS);
     world.check_rest();
 }

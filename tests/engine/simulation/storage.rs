@@ -94,6 +94,9 @@ impl World {
             Output::MoveMarks { moves } => {
                 Some(Input::MarksMoved { moves: moves.clone(), result: Err(unavailable()) })
             }
+            Output::Remove { subject, .. } => {
+                Some(Input::Removed { subject: subject.clone(), result: Err(unavailable()) })
+            }
             _ => None,
         };
         if self.dice.chance(500) {

@@ -55,7 +55,8 @@ impl World {
         self.take_out(|happening| {
             matches!(happening, Happening::Polls { .. } | Happening::Works { .. })
         });
-        for engine in 0..self.members.len() {
+        let everywhere = !self.mix.polled_at_one;
+        for engine in (0..self.members.len()).filter(|engine| everywhere || *engine == 0) {
             for queue in 0..QUEUES.len() {
                 let at = self.workers.len();
                 self.workers.push(worker(at, Some((engine, queue))));
@@ -69,7 +70,7 @@ impl World {
             return;
         }
         let (wish, wait) = self.wish(worker);
-        let asked = Asked::Lease { worker, claim: wish.claim.clone() };
+        let asked = Asked::Lease { worker, claim: wish.claim.clone(), again: false };
         match self.workers[worker].pinned {
             Some((engine, _)) => {
                 self.asks_engine(engine, vec![(asked, Request::Lease(wish))], wait);
@@ -121,7 +122,18 @@ impl World {
         self.after(wait, Happening::Polls { worker });
     }
 
+    /// The answer to a request that was sent twice: mostly it has it already.
+    pub(crate) fn hears_again_of_lease(&mut self, worker: usize, response: Option<Response>) {
+        let Some(Response::Leases(granted)) = response else { return };
+        for granted in granted {
+            self.takes(worker, granted);
+        }
+    }
+
     fn takes(&mut self, worker: usize, granted: Granted) {
+        if self.held.values().any(|held| held.granted.lease == granted.lease) {
+            return;
+        }
         let ways = self.mix.worker.clone();
         if self.dice.chance(ways.silent) {
             return;
@@ -182,7 +194,7 @@ impl World {
         }
         // The report and the wish for more in one breath.
         let (wish, wait) = self.wish(worker);
-        let next = Asked::Lease { worker, claim: wish.claim.clone() };
+        let next = Asked::Lease { worker, claim: wish.claim.clone(), again: false };
         let wish = Request::NextWork { request: wish, reports: 1 };
         let at = self.dice.index(self.members.len());
         self.asks_engine(at, vec![(next, wish), (asked, request)], wait);

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use domain::ids::{Millis, SubjectId};
-use orrery::engine::core::message::{Input, Output, Request, Response, Ticket};
+use orrery::engine::core::message::{Announced, Input, Output, Request, Response, Ticket};
 use orrery::event_store::memory::MemoryEventStore;
 use orrery::view::memory::MemoryView;
 
@@ -64,6 +64,16 @@ pub(crate) enum Happening {
     /// The asking engine waits no longer for the other.
     ForwardLost {
         ticket: Ticket,
+    },
+    /// An engine tells another one of work.
+    Announced {
+        at: usize,
+        from: u32,
+        queues: Vec<Announced>,
+    },
+    /// An engine renews the lease on its groups, and hears who lives.
+    Renews {
+        of: Whose,
     },
     /// An engine looks for what is due; `again`: and goes on doing so.
     Look {
@@ -183,6 +193,7 @@ impl World {
             trace: seed,
             mix,
         };
+        world.checker.gentle = world.mix.gentle;
         world.found_engines();
         world.found_clients();
         world.plan_faults();
@@ -248,6 +259,11 @@ impl World {
                 self.forward_answered(ticket, response);
             }
             Happening::ForwardLost { ticket } => self.forward_lost(ticket),
+            Happening::Announced { at, from, queues } => {
+                let input = Input::Announced { from, queues };
+                self.give(self.life_of(at), input);
+            }
+            Happening::Renews { of } => self.renews(of),
             Happening::Look { of, again } => self.look(of, again),
             Happening::Restarts { at } => self.restarts(at),
             Happening::Thaws { of } => self.thaws(of),

@@ -18,7 +18,8 @@ pub(super) fn lease(state: &JobState, order: &LeaseOrder, context: &Context) -> 
     let mut attempts = Vec::with_capacity(order.nodes.len());
     for ix in &order.nodes {
         let Some(node) = state.nodes.get(*ix as usize) else { continue };
-        if draft.node_status(*ix) != NodeStatus::Ready {
+        let ready = draft.node_status(*ix) == NodeStatus::Ready;
+        if !ready && !planted::on(Planted::HintTakenForTruth) {
             continue;
         }
         draft.move_node_alone(*ix, NodeStatus::Running);

@@ -1,6 +1,8 @@
 //! What an answer claims must be durable when it leaves its engine, and a refusal must rest on how things stood after
 //! the request had arrived: an engine that does not drive any more must not speak of the past.
 
+use std::collections::BTreeSet;
+
 use domain::ids::{LeaseId, Millis, SubjectId};
 use domain::job::command::{Answer, JobCommand};
 use domain::job::status::JobStatus;
@@ -8,8 +10,9 @@ use domain::node::status::NodeStatus;
 use domain::refusal::Refusal;
 use orrery::engine::core::message::{Failure, Granted, Response, Shown};
 
-use super::Checker;
 use super::job::JobStory;
+use super::{AttemptKey, Checker};
+use crate::harness::jobs;
 use crate::simulation::calls::{Asked, Call};
 use crate::simulation::world::Whose;
 
@@ -19,6 +22,45 @@ impl Checker {
         let outcome = self.judge(of, call, response);
         let named = |what: String| format!("{what} (answer {response:?} to {:?})", call.asked);
         self.hold(outcome.map_err(named));
+        self.acknowledges(call, response);
+    }
+
+    /// What this answer tells about its subject, everybody must be shown who asks from now on.
+    fn acknowledges(&mut self, call: &Call, response: &Response) {
+        let Some(subject) = &call.subject else { return };
+        let seq = match (response, &call.asked) {
+            (Response::Command { answer: Answer::Done { seq }, .. }, _)
+            | (Response::Command { answer: Answer::Replayed { seq }, .. }, _) => Some(*seq),
+            (Response::Read(Some(Shown::Job(shown))), _) => Some(shown.head.seq),
+            (Response::Command { .. }, Asked::Report { lease, .. }) => {
+                self.job(subject).and_then(|job| job.ended_at(*lease))
+            }
+            _ => None,
+        };
+        let known = self.acknowledged.entry(subject.clone()).or_default();
+        *known = (*known).max(seq.unwrap_or(0));
+    }
+
+    /// The same claim gives the same leases, as long as they run, where every engine hears every other one in time.
+    fn same_leases(&mut self, call: &Call, granted: &[Granted]) -> Result<(), String> {
+        let Asked::Lease { worker, claim: Some(claim), .. } = &call.asked else { return Ok(()) };
+        let key = (worker.to_string(), claim.to_string());
+        let now: BTreeSet<AttemptKey> =
+            granted.iter().map(|one| (one.lease.job, one.lease.node, one.lease.epoch.0)).collect();
+        let before = self.log.claims.get(&key).cloned().unwrap_or_default();
+        let runs = |(job, node, epoch): &AttemptKey| {
+            let story = self.job(&SubjectId::job(jobs::namespace(), *job));
+            story.is_some_and(|story| {
+                let node = &story.nodes[*node as usize];
+                node.status == NodeStatus::Running && node.epoch == *epoch
+            })
+        };
+        let missing = before.iter().filter(|one| runs(one)).any(|one| !now.contains(one));
+        if missing && self.gentle && !granted.is_empty() {
+            return Err("invariant 21: the same claim, and other leases".to_owned());
+        }
+        self.log.claims.entry(key).or_default().extend(now);
+        Ok(())
     }
 
     fn judge(&mut self, of: Whose, call: &Call, response: &Response) -> Result<(), String> {
@@ -40,11 +82,19 @@ impl Checker {
         match response {
             Response::Command { answer, shown } => self.command(call, answer, shown.as_ref()),
             Response::Refused(refusal) => self.refusal(call, refusal),
-            Response::Leases(granted) => granted.iter().try_for_each(|one| {
-                self.granted(call, one)?;
-                self.promise(of, one.lease, one.expires_at);
-                Ok(())
-            }),
+            Response::Leases(granted) => {
+                for one in granted {
+                    self.granted(call, one)?;
+                    // The times of what was leased elsewhere are with who drives it.
+                    let subject = SubjectId::job(one.namespace.clone(), one.lease.job);
+                    let row = (one.lease.node, one.lease.epoch.0);
+                    let row = self.job(&subject).and_then(|job| job.leases.get(&row));
+                    if row.is_some_and(|row| row.by == of) {
+                        self.promise(of, one.lease, one.expires_at);
+                    }
+                }
+                self.same_leases(call, granted)
+            }
             Response::Heartbeat { expires_at, .. } => {
                 let Asked::Heartbeat { lease, .. } = &call.asked else {
                     return Err("invariant 6: a heartbeat nobody sent".to_owned());
@@ -89,6 +139,7 @@ impl Checker {
                 }
                 Ok(())
             }
+            Answer::AsFirst(_) if self.job(subject).is_some_and(|job| job.deleted) => Ok(()),
             Answer::AsFirst(_) => {
                 Err("invariant 28: a job is deleted that nobody let go of".to_owned())
             }
@@ -116,7 +167,7 @@ impl Checker {
         let Some(row) = row else {
             return Err("invariant 1: a lease that is not durable".to_owned());
         };
-        let Asked::Lease { worker, claim } = &call.asked else {
+        let Asked::Lease { worker, claim, .. } = &call.asked else {
             return Err("invariant 6: leases nobody asked for".to_owned());
         };
         if row.worker != format!("worker {worker}")
@@ -168,6 +219,7 @@ impl Checker {
                     }
                     _ => false,
                 };
+                let recorded = recorded && !job.deleted;
                 // A restore makes every lease from before void.
                 let void = lease.epoch.0 >> 32 <= self.incarnation;
                 if (runs && !void) || recorded {
@@ -187,6 +239,8 @@ impl Checker {
                     _ => Err("invariant 21: refused its own report".to_owned()),
                 }
             }
+            Refusal::JobDeleted if self.job(subject).is_some_and(|job| job.deleted) => Ok(()),
+            Refusal::JobDeleted => Err("invariant 28: refused as deleted".to_owned()),
             Refusal::JobState { current, .. } => {
                 let job = self.job(subject).ok_or("invariant 3: the state of no job")?;
                 if job.was_between(*current, since) {
@@ -210,6 +264,10 @@ impl Checker {
             None if since > 0 => Err("invariant 1: read as absent, and it exists".to_owned()),
             Some(Shown::Job(shown)) => {
                 let job = self.job(subject).ok_or("invariant 1: shown, and not durable")?;
+                if shown.head.seq < call.acknowledged {
+                    let (is, was) = (shown.head.seq, call.acknowledged);
+                    return Err(format!("invariant 1: shown at {is}, and {was} was acknowledged"));
+                }
                 as_it_was(job, shown.head.seq, shown.head.status)
             }
             Some(Shown::Environment(_)) | None => Ok(()),

@@ -58,6 +58,9 @@ impl Checker {
             if !drives(subject) {
                 continue;
             }
+            if self.job(subject).is_some_and(|job| job.deleted) {
+                continue;
+            }
             let Some((seq, live)) = core.committed_state(subject) else { return };
             let Some(job) = live.job() else { continue };
             if seq != stream.seq {

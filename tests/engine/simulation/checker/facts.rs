@@ -49,8 +49,12 @@ impl JobStory {
                 }
                 for attempt in attempts {
                     let claim = claim.as_ref().map(ToString::to_string);
-                    let row =
-                        LeaseRow { worker: worker.to_string(), claim, attempt: attempt.attempt };
+                    let row = LeaseRow {
+                        by: of,
+                        worker: worker.to_string(),
+                        claim,
+                        attempt: attempt.attempt,
+                    };
                     self.leases(*attempt, row, at, incarnation)?;
                 }
                 Ok(())
@@ -71,6 +75,10 @@ impl JobStory {
             JobFact::Paused { .. } if self.ending.is_some() => {
                 Err("invariant 3: paused while ending".to_owned())
             }
+            JobFact::Deleted if log.let_go.contains(&self.id) && self.status.is_over() => {
+                self.deleted = true;
+                Ok(())
+            }
             JobFact::Deleted => Err("invariant 28: deleted, and nobody let go of it".to_owned()),
             JobFact::Submitted(_) | JobFact::GrantDeclined { .. } | JobFact::Paused { .. } => {
                 Ok(())
@@ -79,7 +87,7 @@ impl JobStory {
             JobFact::Patched(patch) => {
                 self.timeout_ms = patch.timeout_ms.unwrap_or(self.timeout_ms);
                 self.scheduled_at = patch.scheduled_at.unwrap_or(self.scheduled_at);
-                Ok(())
+                self.patches_once(patch, at, log)
             }
             JobFact::LateReport { node, epoch, .. } => {
                 self.late_report(*node, epoch.0, incarnation)

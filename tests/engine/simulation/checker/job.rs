@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use domain::ids::{CommandId, JobId, LeaseId, Millis};
-use domain::job::event::{JobEvent, JobFact, NodeChange, ReportKind};
+use domain::job::event::{JobEvent, JobFact, NodeChange, Patch, ReportKind};
 use domain::job::plan::Plan;
 use domain::job::state::JobState;
 use domain::job::status::JobStatus;
@@ -42,6 +42,8 @@ pub(crate) struct NodeStory {
 /// A lease as its row tells it.
 #[derive(Debug, Clone)]
 pub(crate) struct LeaseRow {
+    /// Who wrote it.
+    pub(crate) by: Whose,
     pub(crate) worker: String,
     pub(crate) claim: Option<String>,
     pub(crate) attempt: u32,
@@ -75,6 +77,10 @@ pub(crate) struct JobStory {
     pub(super) admitted: bool,
     grant: Option<u64>,
     pub(super) failed_required: usize,
+    /// Retention has let go of it.
+    pub(crate) deleted: bool,
+    /// How often which patch counted.
+    patched: BTreeMap<String, (u32, Millis)>,
 }
 
 impl JobStory {
@@ -119,6 +125,8 @@ impl JobStory {
             admitted: false,
             grant: None,
             failed_required: 0,
+            deleted: false,
+            patched: BTreeMap::new(),
         };
         let nobody = Whose { at: usize::MAX, life: 0 };
         story.take(event, 1, nobody, 1, log)?;
@@ -151,6 +159,9 @@ impl JobStory {
             return Err("invariant 18: an event older than the one before it".to_owned());
         }
         let was_over = self.status.is_over();
+        if self.deleted {
+            return Err("invariant 28: deleted, and something happened to it".to_owned());
+        }
         if was_over && !(event.job.is_empty() && event.nodes.is_empty()) {
             return Err("invariant 3: over, and something moved".to_owned());
         }
@@ -182,6 +193,28 @@ impl JobStory {
         self.ends(event, was_over)?;
         self.statuses.push((self.status, self.ending));
         Ok(())
+    }
+
+    /// A patch counts no more often than it was sent.
+    pub(super) fn patches_once(
+        &mut self,
+        patch: &Patch,
+        at: Millis,
+        log: &ClientLog,
+    ) -> Result<(), String> {
+        let Some(Some(text)) = &patch.description else { return Ok(()) };
+        let (count, before) = self.patched.entry(text.clone()).or_insert((0, at));
+        let remembered = at <= *before + MINTED_KEPT_MS;
+        (*count, *before) = (*count + 1, at);
+        if remembered && *count > log.patches.get(text).copied().unwrap_or(0) {
+            return Err(format!("invariant 2: {text} counts {count} times"));
+        }
+        Ok(())
+    }
+
+    /// The event that ended an attempt.
+    pub(super) fn ended_at(&self, lease: LeaseId) -> Option<u64> {
+        self.ended.get(&(lease.node, lease.epoch.0)).copied()
     }
 
     /// A keyed command is decided once for ever, one that an engine minted for the time that it is remembered.

@@ -44,6 +44,12 @@ pub(super) type AttemptKey = (JobId, u32, u64);
 pub(super) struct ClientLog {
     /// Every report that was ever sent.
     pub(super) sent: BTreeMap<AttemptKey, BTreeMap<Hash, Sent>>,
+    /// How often a patch with this description was sent.
+    pub(super) patches: BTreeMap<String, u32>,
+    /// Jobs that retention was told to let go of.
+    pub(super) let_go: BTreeSet<JobId>,
+    /// What was leased under a worker's claim, by answers that left.
+    pub(super) claims: BTreeMap<(String, String), BTreeSet<AttemptKey>>,
     /// Until when an engine promised to keep an attempt, on its clock.
     pub(super) promised: BTreeMap<AttemptKey, (Whose, Millis)>,
 }
@@ -70,6 +76,10 @@ pub(crate) struct Checker {
     pub(super) log: ClientLog,
     groups: BTreeSet<GroupId>,
     incarnation: u64,
+    /// Events of each subject that somebody has been answered about.
+    pub(super) acknowledged: BTreeMap<SubjectId, u64>,
+    /// Every engine hears every other one in time.
+    pub(crate) gentle: bool,
     /// Which invariant broke first, and how.
     pub(crate) broken: Option<String>,
     /// How often what happened: a rule that is never reached is not tested.
@@ -110,6 +120,30 @@ impl Checker {
 
     pub(crate) fn raise_incarnation(&mut self) {
         self.incarnation += 1;
+    }
+
+    /// Events of a subject that somebody has been answered about so far.
+    pub(crate) fn acknowledged(&self, subject: &SubjectId) -> u64 {
+        self.acknowledged.get(subject).copied().unwrap_or(0)
+    }
+
+    /// A person or a service is about to send a command.
+    pub(crate) fn asks(&mut self, subject: &SubjectId, command: &JobCommand) {
+        match command {
+            JobCommand::Delete { .. } => _ = self.log.let_go.insert(JobId(subject.id)),
+            JobCommand::Patch(patch) => {
+                if let Some(Some(text)) = &patch.description {
+                    *self.log.patches.entry(text.clone()).or_default() += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Jobs that are over and not let go of, with their newest event's time.
+    pub(crate) fn over(&self) -> Vec<(SubjectId, Millis)> {
+        let over = self.jobs().filter(|(_, job)| job.status.is_over() && !job.deleted);
+        over.map(|(subject, job)| (subject.clone(), job.newest_at)).collect()
     }
 
     /// A client is about to report.

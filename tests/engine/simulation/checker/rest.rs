@@ -55,6 +55,11 @@ impl Checker {
         for (subject, stream) in &self.streams {
             let loaded = wait(loader::load(store, subject))
                 .map_err(|error| format!("invariant 18: {subject}: {error}"))?;
+            if matches!(&stream.told, Some(Told::Job(job)) if job.deleted) {
+                let gone = loaded.entity.is_none() && loaded.tombstone.is_some();
+                hold(gone, "28", &format!("{subject} is deleted and has a stream"))?;
+                continue;
+            }
             let equal = match (&loaded.entity, &stream.replay) {
                 (Some(loaded), Some(replay)) => same(loaded, replay),
                 _ => false,
@@ -92,6 +97,10 @@ impl Checker {
     fn documents_show_heads(&self, view: &MemoryView) -> Held {
         for (subject, job) in self.jobs() {
             let document = wait(view.get(subject)).map_err(|error| error.to_string())?;
+            if job.deleted {
+                hold(document.is_none(), "26", &format!("{subject} is deleted and shown"))?;
+                continue;
+            }
             let Some(document) = document else {
                 return hold(false, "26", &format!("{subject} is not in the view"));
             };
@@ -110,7 +119,8 @@ impl Checker {
 
     /// Page by page, in every order and by every status, each job comes exactly once.
     fn lists_are_whole(&self, view: &MemoryView) -> Held {
-        let all: BTreeSet<Uuid> = self.jobs().map(|(subject, _)| subject.id).collect();
+        let all: BTreeSet<Uuid> =
+            self.jobs().filter(|(_, job)| !job.deleted).map(|(subject, _)| subject.id).collect();
         for sort in [JobSort::CreatedAt, JobSort::UpdatedAt, JobSort::Priority] {
             for descending in [false, true] {
                 let seen = pages(view, &query(sort, descending, 3));
@@ -123,7 +133,7 @@ impl Checker {
             }
         }
         let mut by_status: BTreeMap<JobStatus, BTreeSet<Uuid>> = BTreeMap::new();
-        for (SubjectId { id, .. }, job) in self.jobs() {
+        for (SubjectId { id, .. }, job) in self.jobs().filter(|(_, job)| !job.deleted) {
             by_status.entry(job.status).or_default().insert(*id);
         }
         for status in JobStatus::ALL {

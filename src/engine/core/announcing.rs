@@ -1,0 +1,161 @@
+//! Telling other engines of work that nobody here takes, and noting what they tell. Told once a turn on the change from
+//! nothing to something, again about each second while it stays, and again when another engine took all there was and
+//! more came.
+//! Absent: any effect on what is leased; a hint only says whom to ask (`asking`).
+
+use std::collections::BTreeSet;
+
+use domain::ids::{ActionType, Millis};
+
+use crate::engine::core::Core;
+use crate::engine::core::dispatch::{Dispatch, Queue, QueueKey};
+use crate::engine::core::message::{Announced, EngineId, Output};
+
+/// Work that stays is told again after so long: words get lost, and engines join.
+const AGAIN_MS: Millis = 1_000;
+/// Queues told of in one turn; the others follow in the next.
+const QUEUES_MAX: usize = 256;
+/// Kinds told of one queue; with more, any kind is said to be there.
+const KINDS_MAX: usize = 32;
+
+/// What this engine tells others.
+#[derive(Debug, Default)]
+pub(super) struct Announcing {
+    /// Somebody listens.
+    pub(super) on: bool,
+    /// Queues that got something new to tell since the last turn.
+    news: BTreeSet<QueueKey>,
+    /// When each queue that was told of is told of again.
+    again: BTreeSet<(Millis, QueueKey)>,
+}
+
+/// What was told of a queue.
+#[derive(Debug)]
+pub(super) struct ToldOf {
+    again_at: Millis,
+    kinds: BTreeSet<Option<ActionType>>,
+}
+
+impl Announcing {
+    /// A node was offered.
+    pub(super) fn offered(
+        &mut self,
+        key: &QueueKey,
+        told: Option<&ToldOf>,
+        kind: &Option<ActionType>,
+    ) {
+        let known = told.is_some_and(|told| told.kinds.contains(kind));
+        if self.on && !known && !self.news.contains(key) {
+            self.news.insert(key.clone());
+        }
+    }
+
+    /// What was told of a queue does not hold any more: what comes next is news.
+    fn forget(&mut self, key: &QueueKey, told: &mut Option<ToldOf>) {
+        if let Some(told) = told.take() {
+            self.again.remove(&(told.again_at, key.clone()));
+        }
+    }
+}
+
+impl Dispatch {
+    /// Another engine took what it could, and found too little: whatever comes now is news.
+    pub(super) fn emptied(&mut self, key: &QueueKey) {
+        if let Some(queue) = self.queues.get_mut(key) {
+            self.announcing.forget(key, &mut queue.told);
+        }
+    }
+
+    /// What is to be told now.
+    fn tells(&mut self, now: Millis) -> Vec<Announced> {
+        let mut told = Vec::new();
+        while told.len() < QUEUES_MAX {
+            let due = self.announcing.again.first().filter(|(at, _)| *at <= now);
+            let due = due.map(|(_, key)| key.clone());
+            let Some(key) = due.or_else(|| self.announcing.news.first().cloned()) else { break };
+            self.announcing.news.remove(&key);
+            let Some(queue) = self.queues.get_mut(&key) else {
+                self.announcing.again.retain(|(_, of)| *of != key);
+                continue;
+            };
+            self.announcing.forget(&key, &mut queue.told);
+            if queue.heaps.is_empty() {
+                continue;
+            }
+            let again_at = now.saturating_add(AGAIN_MS);
+            queue.told = Some(ToldOf { again_at, kinds: queue.heaps.keys().cloned().collect() });
+            told.push(announced(&key, queue));
+            self.announcing.again.insert((again_at, key));
+        }
+        told
+    }
+
+    /// When there is something to tell next.
+    fn tells_next(&self, now: Millis) -> Option<Millis> {
+        let again = self.announcing.again.first().map(|(at, _)| *at);
+        let news = (!self.announcing.news.is_empty()).then_some(now);
+        [again, news].into_iter().flatten().min()
+    }
+
+    /// Whether others are told from now on. Those who listen hear of everything that is there.
+    fn listens(&mut self, on: bool) {
+        self.announcing = Announcing { on, ..Announcing::default() };
+        for (key, queue) in &mut self.queues {
+            queue.told = None;
+            if on && !queue.heaps.is_empty() {
+                self.announcing.news.insert(key.clone());
+            }
+        }
+    }
+}
+
+fn announced((namespace, queue): &QueueKey, of: &Queue) -> Announced {
+    let few = of.heaps.len() <= KINDS_MAX;
+    Announced {
+        namespace: namespace.clone(),
+        queue: queue.clone(),
+        kinds: if few { of.heaps.keys().cloned().collect() } else { Vec::new() },
+        ready: of.heaps.values().map(|heap| heap.len() as u64).sum(),
+    }
+}
+
+impl Core {
+    /// Who lives: they are told of work, and asked about claims. Nothing that anybody told who is gone counts.
+    pub(super) fn peers_are(&mut self, engines: Vec<EngineId>) {
+        let all: BTreeSet<EngineId> = engines.into_iter().collect();
+        let peers: Vec<EngineId> = all.into_iter().filter(|engine| *engine != self.me).collect();
+        if peers == self.peers {
+            return;
+        }
+        self.hints.forget(self.now, |engine| peers.contains(&engine));
+        self.dispatch.listens(!peers.is_empty());
+        self.peers = peers;
+    }
+
+    /// At the end of a turn: what nobody here took is told to the others.
+    pub(super) fn announce(&mut self) {
+        if self.peers.is_empty() || self.leaving {
+            return;
+        }
+        let queues = self.dispatch.tells(self.now);
+        if !queues.is_empty() {
+            self.outputs.push_back(Output::Announce { to: self.peers.clone(), queues });
+        }
+    }
+
+    pub(super) fn announces_next(&self) -> Option<Millis> {
+        let tells = !self.peers.is_empty() && !self.leaving;
+        self.dispatch.tells_next(self.now).filter(|_| tells)
+    }
+
+    /// Another engine tells of work: who waits for such work here asks for it.
+    pub(super) fn announced(&mut self, from: EngineId, queues: &[Announced]) {
+        if !self.peers.contains(&from) {
+            return;
+        }
+        for told in queues.iter().take(QUEUES_MAX) {
+            self.hints.heard(from, told, self.now);
+            self.ask_for_parked(&(told.namespace.clone(), told.queue.clone()));
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! Claims: the same claim gives the same leases, also when it comes again at another engine, or twice at one instant.
+//! A request under a claim that is not known here is preceded by a question to every living engine; silence is no. Of
+//! two engines that ask each other the lower number goes first and the other waits for its word. Requests under one
+//! claim at one engine are one request with several askers.
+//! Absent: durability; the claim is in the lease's event, and this index is made anew from the jobs that are loaded.
+
+use std::collections::BTreeSet;
+
+use domain::ids::{Claim, Millis, Namespace, WorkerName};
+use domain::job::event::AttemptRef;
+
+use crate::engine::core::Core;
+use crate::engine::core::entity::Entity;
+use crate::engine::core::leasing::granted;
+use crate::engine::core::message::{
+    EngineId, Failure, Granted, LeaseRequest, Request, Response, Ticket,
+};
+use crate::engine::core::routing::Sent;
+
+/// Ended attempts keep their claim in the index for so long at most; an index entry alone grants nothing.
+const SWEPT_EVERY_MS: Millis = 10_000;
+/// Other engines have so long to say that they know a claim.
+const WITHIN_MS: Millis = 50;
+/// Askers of one claim at one instant, and engines that wait for its outcome.
+const ASKERS_MAX: usize = 16;
+
+/// Whose claim.
+pub(super) type ClaimKey = (Namespace, WorkerName, Claim);
+
+/// A request under a claim that is not answered yet.
+#[derive(Debug)]
+pub(super) struct InHand {
+    ticket: Ticket,
+    /// Others who asked the same and get the same answer.
+    twins: Vec<Ticket>,
+    /// Nobody waits for `ticket` itself any more.
+    gone: bool,
+    /// Questions of other engines that wait for the outcome.
+    questions: Vec<Ticket>,
+    /// The question to the other engines is out.
+    asking: Option<Asking>,
+}
+
+#[derive(Debug)]
+struct Asking {
+    request: LeaseRequest,
+    /// Engines that have not answered.
+    left: usize,
+    found: Vec<Granted>,
+}
+
+impl Core {
+    /// A request for work: served in this turn, when what can be decided is decided; under a claim not before it is known
+    /// that nothing runs under it.
+    pub(super) fn wish(&mut self, ticket: Ticket, request: LeaseRequest, forwarded: bool) {
+        self.dispatch.polled(&request, self.now);
+        if forwarded {
+            self.local_only.insert(ticket);
+        }
+        let known = self.claimed_before(&request);
+        // What was leased for it elsewhere may not be known here.
+        let whole = known.len() >= request.max || forwarded || self.peers.is_empty();
+        if !known.is_empty() && whole {
+            return self.answer(ticket, Response::Leases(known));
+        }
+        let Some(key) = key_of(&request) else {
+            return self.wishes.push_back((ticket, request));
+        };
+        if self.claims_in_hand.contains_key(&key) {
+            return self.wish_again(ticket, request, &key);
+        }
+        let mut in_hand =
+            InHand { ticket, twins: Vec::new(), gone: false, questions: Vec::new(), asking: None };
+        let asks = !forwarded && !self.peers.is_empty();
+        if asks {
+            let left = self.peers.len();
+            in_hand.asking = Some(Asking { request, left, found: Vec::new() });
+        } else {
+            self.wishes.push_back((ticket, request));
+        }
+        self.claims_in_hand.insert(key.clone(), in_hand);
+        self.claim_of.insert(ticket, key.clone());
+        for to in if asks { self.peers.clone() } else { Vec::new() } {
+            let (namespace, worker, claim) = key.clone();
+            let request = Request::Claimed { namespace, worker, claim, by: self.me };
+            self.send_to(to, request, Sent::Claim { key: key.clone() }, WITHIN_MS);
+        }
+    }
+
+    /// A request under this claim is in hand already.
+    fn wish_again(&mut self, ticket: Ticket, request: LeaseRequest, key: &ClaimKey) {
+        let Some(in_hand) = self.claims_in_hand.get_mut(key) else { return };
+        let (asks, first) = (in_hand.asking.is_some(), in_hand.ticket);
+        if self.local_only.contains(&ticket) && (asks || self.dispatch.is_parked(first)) {
+            // Another engine leases under it: what only waits here gives way.
+            self.let_go_of_parked(key);
+            return self.wishes.push_back((ticket, request));
+        }
+        if in_hand.twins.len() >= ASKERS_MAX {
+            return self.fail(ticket, Failure::Overloaded);
+        }
+        in_hand.twins.push(ticket);
+        self.claim_of.insert(ticket, key.clone());
+    }
+
+    /// Another engine asks what runs under a claim.
+    pub(super) fn claimed(&mut self, ticket: Ticket, key: &ClaimKey, by: EngineId) {
+        let known = self.claimed_here(key);
+        let first = self.me < by;
+        let Some(in_hand) = self.claims_in_hand.get_mut(key).filter(|_| known.is_empty()) else {
+            return self.answer(ticket, Response::Leases(known));
+        };
+        let goes_first = in_hand.asking.is_none() || first;
+        let parked = self.dispatch.is_parked(in_hand.ticket);
+        if goes_first && !parked && in_hand.questions.len() < ASKERS_MAX {
+            return in_hand.questions.push(ticket);
+        }
+        if parked {
+            self.let_go_of_parked(key);
+        }
+        self.answer(ticket, Response::Leases(Vec::new()));
+    }
+
+    /// Whoever waits here under a claim that is asked for elsewhere gets nothing here: a claim is one request.
+    fn let_go_of_parked(&mut self, key: &ClaimKey) {
+        let Some(ticket) = self.claims_in_hand.get(key).map(|in_hand| in_hand.ticket) else {
+            return;
+        };
+        if self.dispatch.unpark(ticket).is_some() {
+            self.answer(ticket, Response::Leases(Vec::new()));
+        }
+    }
+
+    /// Whether another engine waits to hear what this request comes to: it must not be parked then.
+    pub(super) fn is_asked_about(&self, ticket: Ticket) -> bool {
+        let key = self.claim_of.get(&ticket);
+        let in_hand = key.and_then(|key| self.claims_in_hand.get(key));
+        in_hand.is_some_and(|in_hand| in_hand.ticket == ticket && !in_hand.questions.is_empty())
+    }
+
+    /// Whether others wait for the same answer.
+    pub(super) fn has_twins(&self, ticket: Ticket) -> bool {
+        let key = self.claim_of.get(&ticket);
+        let in_hand = key.and_then(|key| self.claims_in_hand.get(key));
+        in_hand.is_some_and(|in_hand| in_hand.ticket == ticket && !in_hand.twins.is_empty())
+    }
+
+    /// What another engine knows of a claim; nothing, also when it did not answer. The last word lets the request go on.
+    pub(super) fn claim_told(&mut self, key: &ClaimKey, response: Option<Response>) {
+        let Some(in_hand) = self.claims_in_hand.get_mut(key) else { return };
+        let Some(asking) = in_hand.asking.as_mut() else { return };
+        if let Some(Response::Leases(granted)) = response {
+            asking.found.extend(granted);
+        }
+        asking.left = asking.left.saturating_sub(1);
+        if asking.left > 0 {
+            return;
+        }
+        let (ticket, Some(asking)) = (in_hand.ticket, in_hand.asking.take()) else { return };
+        let mut known = self.claimed_before(&asking.request);
+        let there: BTreeSet<_> = known.iter().map(|one| one.lease).collect();
+        known.extend(asking.found.into_iter().filter(|one| !there.contains(&one.lease)));
+        if known.is_empty() {
+            self.wishes.push_back((ticket, asking.request));
+        } else {
+            self.answer(ticket, Response::Leases(known));
+        }
+    }
+
+    /// The answer to a request under a claim is known: whoever asked the same gets the same. Answers whether the one who
+    /// asked first still waits.
+    pub(super) fn claim_answered(&mut self, ticket: Ticket, response: &Response) -> bool {
+        let Some(key) = self.claim_of.remove(&ticket) else { return true };
+        if self.claims_in_hand.get(&key).is_none_or(|in_hand| in_hand.ticket != ticket) {
+            return true;
+        }
+        let Some(in_hand) = self.claims_in_hand.remove(&key) else { return true };
+        let waits = !in_hand.gone || in_hand.twins.is_empty();
+        for twin in in_hand.twins {
+            self.claim_of.remove(&twin);
+            self.answer(twin, response.clone());
+        }
+        let known =
+            if let Response::Leases(granted) = response { granted.clone() } else { Vec::new() };
+        for question in in_hand.questions {
+            self.answer(question, Response::Leases(known.clone()));
+        }
+        waits
+    }
+
+    /// The asker of a request for work is gone.
+    pub(super) fn gone(&mut self, ticket: Ticket) {
+        if let Some(key) = self.claim_of.get(&ticket).cloned()
+            && let Some(in_hand) = self.claims_in_hand.get_mut(&key)
+        {
+            if in_hand.ticket != ticket {
+                in_hand.twins.retain(|twin| *twin != ticket);
+                self.claim_of.remove(&ticket);
+                return;
+            }
+            in_hand.gone = true;
+            if !in_hand.twins.is_empty() {
+                return;
+            }
+            if in_hand.asking.take().is_some() {
+                return self.answer(ticket, Response::Leases(Vec::new()));
+            }
+        }
+        let wished = self.wishes.len();
+        self.wishes.retain(|(wished, _)| *wished != ticket);
+        if self.wishes.len() < wished || self.dispatch.unpark(ticket).is_some() {
+            return self.answer(ticket, Response::Leases(Vec::new()));
+        }
+        if let Some(pending) = self.pending_leases.values_mut().find(|one| one.ticket == ticket) {
+            pending.gone = true;
+        }
+    }
+
+    /// Leases that run here under a request's claim.
+    fn claimed_before(&self, request: &LeaseRequest) -> Vec<Granted> {
+        key_of(request).map(|key| self.claimed_here(&key)).unwrap_or_default()
+    }
+
+    fn claimed_here(&self, key: &ClaimKey) -> Vec<Granted> {
+        let Some(places) = self.claims.get(key) else { return Vec::new() };
+        let granted = places.iter().filter_map(|(ix, node)| {
+            let slot = self.slots.get(*ix)?;
+            let lease = slot.leases.get(node)?;
+            if lease.epoch.is_void_in(self.incarnation) {
+                return None;
+            }
+            let job = slot.entity.as_ref()?.job()?;
+            // The place may be another subject's by now: the subject's own word counts.
+            let mark = job.claims.get(node)?;
+            let same = (&job.namespace, &mark.worker, &mark.claim) == (&key.0, &key.1, &key.2);
+            let attempt = job.nodes.get(*node as usize).filter(|_| same)?.attempt;
+            granted(slot, AttemptRef { node: *node, attempt, epoch: lease.epoch }, self.now)
+        });
+        granted.collect()
+    }
+
+    /// A claim may have come again before the job that holds its leases was read: it gets them now.
+    pub(super) fn meet_claims(&mut self, ix: u32) {
+        let Some(slot) = self.slots.get(ix).filter(|slot| !slot.guest) else { return };
+        let Some(job) = slot.entity.as_ref().and_then(Entity::job) else { return };
+        let claims = slot.leases.keys().filter_map(|node| job.claims.get(node));
+        let keys: BTreeSet<ClaimKey> = claims
+            .map(|mark| (job.namespace.clone(), mark.worker.clone(), mark.claim.clone()))
+            .collect();
+        for key in keys {
+            let known = self.claimed_here(&key);
+            for ticket in self.dispatch.parked_under(&key) {
+                if !known.is_empty() && self.dispatch.unpark(ticket).is_some() {
+                    self.answer(ticket, Response::Leases(known.clone()));
+                }
+            }
+        }
+    }
+
+    pub(super) fn refresh_claim(
+        &mut self,
+        ix: u32,
+        node: u32,
+        running: bool,
+        claim: Option<ClaimKey>,
+    ) {
+        let Some(key) = claim else { return };
+        if running {
+            self.claims.entry(key).or_default().insert((ix, node));
+        }
+    }
+
+    /// Forgets claims whose attempts ended, queues that nobody uses, and old hints, now and then.
+    pub(super) fn sweep(&mut self) {
+        if self.now < self.swept_at.saturating_add(SWEPT_EVERY_MS) {
+            return;
+        }
+        self.swept_at = self.now;
+        self.dispatch.forget_unused(self.now);
+        self.hints.forget(self.now, |_| true);
+        let slots = &self.slots;
+        self.claims.retain(|_, places| {
+            places.retain(|(ix, node)| {
+                slots.get(*ix).is_some_and(|slot| slot.leases.contains_key(node))
+            });
+            !places.is_empty()
+        });
+    }
+}
+
+fn key_of(request: &LeaseRequest) -> Option<ClaimKey> {
+    let claim = request.claim.clone()?;
+    Some((request.namespace.clone(), request.worker.clone(), claim))
+}

@@ -1,0 +1,96 @@
+//! What the core counts, for metrics, health and tests. Absent: any decision that rests on a count.
+
+use domain::ids::{Millis, SubjectId};
+
+use crate::engine::core::{Core, entity};
+
+/// Attempts by how they ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AttemptCounts {
+    /// By a report of completion.
+    pub completed: u64,
+    /// By a report of failure.
+    pub failed: u64,
+    /// By a lease that ran out.
+    pub expired: u64,
+    /// By a time-out.
+    pub timed_out: u64,
+    /// Given back, not counted.
+    pub released: u64,
+}
+
+/// Numbers for metrics and tests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CoreCounts {
+    /// Subjects in memory.
+    pub subjects: usize,
+    /// Commands that wait.
+    pub queued: usize,
+    /// Appends on their way.
+    pub appends_in_flight: usize,
+    /// Appends answered.
+    pub appends: u64,
+    /// Events committed.
+    pub events: u64,
+    /// Conflicts with other writers.
+    pub conflicts: u64,
+    /// Attempts leased to workers.
+    pub running_attempts: u64,
+    /// Attempts that completed, failed by report, ran too long, and were given back.
+    pub attempts: AttemptCounts,
+    /// Leases that ran out.
+    pub leases_expired: u64,
+    /// Stale reports refused.
+    pub stale_reports: u64,
+    /// Environments asked to grant, by jobs next in order.
+    pub grants_tried: u64,
+    /// Scheduled starts that came due.
+    pub starts_due: u64,
+    /// Time-outs of jobs and nodes, and revocations, that came due.
+    pub timeouts_due: u64,
+    /// Retry waits that ended.
+    pub retries_due: u64,
+    /// Nodes offered.
+    pub ready: u64,
+    /// Requests for work that wait.
+    pub waiting_polls: u64,
+    /// Queues where work and somebody who wants it wait for each other: none, but inside a turn.
+    pub stalled_queues: u64,
+    /// How far the view is behind, milliseconds.
+    pub view_lag_ms: Millis,
+    /// Since when the oldest change waits that the view does not durably show; none: it shows everything.
+    pub unshown_since: Option<Millis>,
+}
+
+impl Core {
+    /// Numbers for metrics and tests.
+    pub fn counts(&self) -> CoreCounts {
+        CoreCounts {
+            subjects: self.slots.len(),
+            queued: self.queued,
+            appends_in_flight: self.in_flight,
+            view_lag_ms: self.projection.lag(self.now),
+            unshown_since: self.projection.unshown_since(),
+            ready: self.dispatch.ready(),
+            waiting_polls: self.dispatch.waiting_polls(),
+            running_attempts: self.dispatch.running(),
+            stalled_queues: self.dispatch.stalled_queues(),
+            ..self.counts
+        }
+    }
+
+    /// A subject's state as this engine has it, with the seq it shows; none while an append of it is under way. For
+    /// tests and checks: replay must give the same.
+    pub fn committed_state(&self, subject: &SubjectId) -> Option<(u64, &entity::Entity)> {
+        let slot = self.slots.find(subject).and_then(|ix| self.slots.get(ix))?;
+        let entity = slot.entity.as_ref().filter(|_| slot.is_settled())?;
+        Some((slot.seq, entity))
+    }
+
+    /// The sizes of what is kept for a while: lease requests under way, claims, timers, commands sent to other engines.
+    pub fn kept(&self) -> [usize; 4] {
+        let leases = self.pending_leases.len() + self.reports.len() + self.follows.len();
+        let leases = leases + self.local_only.len() + self.claims_in_hand.len();
+        [leases, self.claims.len(), self.armed.len(), self.sent.len()]
+    }
+}

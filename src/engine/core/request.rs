@@ -1,0 +1,159 @@
+//! What can be asked of an engine, by clients and workers, by other engines and by itself, as data.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use domain::environment::command::EnvironmentCommand;
+use domain::ids::{
+    ActionType, Claim, CorrelationId, JobId, LeaseId, Millis, Namespace, QueueName, SubjectId,
+    WorkerName,
+};
+use domain::job::command::JobCommand;
+use domain::job::event::CommandMark;
+
+use crate::engine::core::message::EngineId;
+
+/// Who asks, and what makes the command one that can come again.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// `client`, `worker/<name>`, `engine`.
+    pub actor: Arc<str>,
+    /// The command's identity.
+    pub mark: Option<CommandMark>,
+    /// Of the request.
+    pub correlation: Option<CorrelationId>,
+    /// If-Match.
+    pub expected_version: Option<u64>,
+}
+
+impl Caller {
+    /// The engine itself.
+    pub fn engine() -> Self {
+        Self { actor: Arc::from("engine"), mark: None, correlation: None, expected_version: None }
+    }
+}
+
+/// A command to a subject.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// To a job.
+    Job(JobCommand),
+    /// To an environment.
+    Environment(EnvironmentCommand),
+}
+
+/// A worker's wish for work.
+#[derive(Debug, Clone)]
+pub struct LeaseRequest {
+    /// Whose queue.
+    pub namespace: Namespace,
+    /// Which queue.
+    pub queue: QueueName,
+    /// Only these kinds of work; empty: any.
+    pub action_types: Vec<ActionType>,
+    /// Who.
+    pub worker: WorkerName,
+    /// The same claim gives the same leases.
+    pub claim: Option<Claim>,
+    /// Length in milliseconds.
+    pub lease_ms: u64,
+    /// At most so many.
+    pub max: usize,
+    /// Until when it may be parked.
+    pub wait_until: Millis,
+    /// Of the request that asks.
+    pub correlation: Option<CorrelationId>,
+}
+
+/// A job's wish for its environment's resources. Volatile: asked again after a load of either side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantRequest {
+    /// Which job.
+    pub job: JobId,
+    /// Which of its runs.
+    pub run: u32,
+    /// How much.
+    pub resources: BTreeMap<String, u64>,
+    /// 1 (highest) to 10.
+    pub priority: u8,
+    /// Since when it waits.
+    pub since: Millis,
+}
+
+/// What can be asked of an engine.
+#[derive(Debug, Clone)]
+pub enum Request {
+    /// Change a subject.
+    Command {
+        /// Which.
+        subject: SubjectId,
+        /// How.
+        command: Command,
+        /// By whom.
+        caller: Caller,
+    },
+    /// Get work.
+    Lease(LeaseRequest),
+    /// Get work after reports: the requests with the `reports` tickets that follow this one's. It waits for their
+    /// outcome at least, so that it finds the work that they make ready.
+    NextWork {
+        /// What work.
+        request: LeaseRequest,
+        /// How many reports.
+        reports: u64,
+    },
+    /// Keep an attempt.
+    Heartbeat {
+        /// Whose job.
+        namespace: Namespace,
+        /// Which attempt.
+        lease: LeaseId,
+    },
+    /// See a subject's committed state.
+    Read {
+        /// Which.
+        subject: SubjectId,
+    },
+    /// Which attempts run under a claim of this worker, asked by an engine that does not know the claim, before it
+    /// leases anything under it.
+    Claimed {
+        /// Whose.
+        namespace: Namespace,
+        /// Whose claim.
+        worker: WorkerName,
+        /// Which.
+        claim: Claim,
+        /// The engine that asks: of two that ask each other the lower number goes first.
+        by: EngineId,
+    },
+    /// Ask an environment for resources.
+    AskGrant {
+        /// The environment.
+        environment: SubjectId,
+        /// For whom, and how much.
+        grant: GrantRequest,
+    },
+    /// See the queues.
+    Queues {
+        /// Whose.
+        namespace: Namespace,
+    },
+    /// See the workers.
+    Workers {
+        /// Whose.
+        namespace: Namespace,
+    },
+}
+
+/// Work that an engine offers and that no request there takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announced {
+    /// Whose queue.
+    pub namespace: Namespace,
+    /// Which queue.
+    pub queue: QueueName,
+    /// The kinds of work offered; none: too many to tell, or unknown. An element of none is work without a kind.
+    pub kinds: Vec<Option<ActionType>>,
+    /// How many nodes were offered.
+    pub ready: u64,
+}

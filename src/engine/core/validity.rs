@@ -1,0 +1,33 @@
+//! How long this engine's groups are surely its own. What rests on volatile facts (keeping an attempt by a heartbeat,
+//! ending one that was silent, letting a subject leave memory) is done only until then, with time in hand.
+//! Absent: anything that correctness rests on; what two engines write at once the append settles.
+
+use domain::ids::Millis;
+
+use crate::engine::core::Core;
+
+/// The engine's clock may run a tenth faster or slower than time, and a lease is 10 s: with this in hand it ends here
+/// before it ends for anybody else.
+const IN_HAND_MS: Millis = 2_000;
+
+impl Core {
+    /// Whether this engine's groups are surely its own now.
+    pub(super) fn holds(&self) -> bool {
+        self.settings.alone || self.now.saturating_add(IN_HAND_MS) < self.drives_until
+    }
+
+    /// The lease on this engine's groups was renewed, or given up. After a time in which no heartbeat was kept every
+    /// running attempt is good for one full period more.
+    pub(super) fn drives_until(&mut self, until: Millis) {
+        let held = self.holds();
+        self.drives_until = until;
+        if held || !self.holds() {
+            return;
+        }
+        for ix in self.slots.numbers().collect::<Vec<_>>() {
+            let Some(mut slot) = self.slots.take(ix) else { continue };
+            self.prolong_leases(&mut slot);
+            self.slots.put(ix, slot);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The same claim gives the same leases: at another engine, at the same instant, and when part was leased elsewhere.
+
+use domain::ids::SubjectId;
+use orrery::engine::core::CoreSettings;
+use orrery::engine::core::message::{Granted, LeaseRequest, Request, Response};
+
+use crate::harness::jobs::{START, claim, fan, single, subject, wish};
+use crate::harness::lab::{Lab, Way, recorded};
+
+fn two() -> Lab {
+    Lab::of(2, CoreSettings::default())
+}
+
+fn under_claim(max: usize) -> LeaseRequest {
+    LeaseRequest { claim: Some(claim("one")), ..wish("worker", max) }
+}
+
+fn names(response: Option<Response>) -> Vec<String> {
+    match response {
+        Some(Response::Leases(granted)) => of(&granted),
+        other => panic!("no leases but {other:?}"),
+    }
+}
+
+fn of(granted: &[Granted]) -> Vec<String> {
+    let mut names: Vec<String> = granted.iter().map(|one| format!("{:?}", one.lease)).collect();
+    names.sort();
+    names
+}
+
+fn jobs_everywhere(lab: &mut Lab, many: u128) -> Vec<SubjectId> {
+    (1..=many).map(|number| lab.submit(0, number, single())).collect()
+}
+
+#[test]
+fn a_claim_that_comes_again_at_another_engine_gives_the_same_leases() {
+    let mut lab = two();
+    jobs_everywhere(&mut lab, 20);
+    let held = lab.lease(0, under_claim(12));
+    assert_eq!(held.len(), 12, "of both engines");
+    for at in [1, 0, 1] {
+        assert_eq!(of(&lab.lease(at, under_claim(12))), of(&held));
+    }
+    for one in &held {
+        assert!(recorded(&lab.complete(0, one)));
+    }
+    assert_eq!(lab.lease(1, under_claim(12)).len(), 8, "they are over: it is a new request");
+}
+
+#[test]
+fn requests_under_one_claim_at_one_instant_get_the_same_leases() {
+    for engines in [[0, 0], [0, 1], [1, 0], [1, 1]] {
+        let mut lab = two();
+        jobs_everywhere(&mut lab, 20);
+        let tickets = engines.map(|at| lab.give(at, Request::Lease(under_claim(3)), false));
+        lab.settle();
+        let [first, second] = tickets.map(|ticket| names(lab.heard(ticket)));
+        assert_eq!(first, second, "{engines:?}");
+        assert_eq!(first.len(), 3);
+    }
+}
+
+#[test]
+fn requests_that_wait_under_one_claim_are_one_request() {
+    let mut lab = two();
+    let waits = LeaseRequest { wait_until: START + 10_000, ..under_claim(1) };
+    let tickets = [0, 0].map(|at| lab.send(at, Request::Lease(waits.clone())));
+    // At another engine it is asked for anew: nobody listens here any more.
+    let elsewhere = lab.send(1, Request::Lease(waits.clone()));
+    for ticket in tickets {
+        assert!(names(lab.heard(ticket)).is_empty());
+    }
+    let twin = lab.send(1, Request::Lease(waits));
+    lab.leave(1, elsewhere, true);
+    lab.submit(0, 1, fan(1));
+    assert_eq!(names(lab.heard(twin)).len(), 1, "who is left has the work");
+    lab.advance(1_000);
+    assert!(lab.heard(elsewhere).is_none());
+    assert!(lab.lease(0, wish("another", 1)).is_empty(), "and nothing was given back");
+}
+
+#[test]
+fn silence_about_a_claim_is_no() {
+    let mut lab = two();
+    let job = lab.submit(0, 1, single());
+    lab.way = Way::Cut;
+    assert_eq!(lab.lease(lab.driver_of(&job), under_claim(1)).len(), 1);
+}
+
+#[test]
+fn a_claim_whose_job_is_not_loaded_yet_is_met_when_it_is() {
+    let mut lab = two();
+    jobs_everywhere(&mut lab, 10);
+    let held = lab.lease(0, under_claim(10));
+    assert_eq!(held.len(), 10);
+    let all = vec![Some(1); 64];
+    lab.route(0, all.clone());
+    lab.route(1, all);
+    assert_eq!(of(&lab.lease(0, under_claim(10))), of(&held));
+    assert!(lab.driver_of(&subject(1)) == 1);
+}

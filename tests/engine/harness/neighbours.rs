@@ -1,0 +1,56 @@
+//! The way between engines of one process: what one asks another is handed over at once, as the product's transport does
+//! over a network. Always holds: an engine that is not there does not answer.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use orrery::engine::core::message::{Announced, EngineId, Request, Response};
+use orrery::engine::executor::Forward;
+use orrery::engine::handle::Engine;
+
+/// The engines that can be reached.
+#[derive(Debug, Default)]
+pub(crate) struct Neighbours {
+    engines: Mutex<BTreeMap<EngineId, Engine>>,
+}
+
+impl Neighbours {
+    /// One that can be reached from now on.
+    pub(crate) fn joins(&self, id: EngineId, engine: Engine) {
+        self.engines.lock().unwrap_or_else(PoisonError::into_inner).insert(id, engine);
+    }
+
+    fn find(&self, id: EngineId) -> Option<Engine> {
+        self.engines.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+}
+
+/// One engine's way to the others.
+#[derive(Debug)]
+pub(crate) struct Way {
+    pub(crate) me: EngineId,
+    pub(crate) all: Arc<Neighbours>,
+}
+
+impl Forward for Way {
+    fn forward(
+        &self,
+        to: EngineId,
+        requests: Vec<Request>,
+        _: Duration,
+    ) -> BoxFuture<'static, Option<Vec<Response>>> {
+        let engine = self.all.find(to);
+        Box::pin(async move { engine?.forwarded(requests).await.ok() })
+    }
+
+    fn announce(&self, to: EngineId, queues: Arc<[Announced]>) -> BoxFuture<'static, ()> {
+        let (me, engine) = (self.me, self.all.find(to));
+        Box::pin(async move {
+            if let Some(engine) = engine {
+                engine.announced(me, queues.to_vec()).await;
+            }
+        })
+    }
+}
