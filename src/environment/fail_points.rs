@@ -160,6 +160,8 @@ mod armed {
     //! What a build for the tests does at a point.
 
     use std::ffi::OsString;
+    use std::fs::OpenOptions;
+    use std::io::Write as _;
     use std::path::PathBuf;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering};
@@ -222,7 +224,9 @@ mod armed {
         let Some((file, frames)) = synced() else { return };
         let mut name = OsString::from(file);
         name.push("-wal.synced");
-        // Read only by the test that armed the point, which fails without it.
-        let _ = std::fs::write(PathBuf::from(name), frames.to_string());
+        let note = OpenOptions::new().write(true).create(true).truncate(false).open(name);
+        // Of one length and in one write: another thread may end the process at any moment, and half a note, or none,
+        // would take away what was synced. Read only by the test that armed the point, which fails without it.
+        let _ = note.and_then(|mut note| note.write_all(format!("{frames:020}").as_bytes()));
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
+use tokio::task::JoinSet;
 
 use super::client::{Called, Commanded, Link, Reported, Submission};
 use super::process::pause;
@@ -102,25 +103,27 @@ fn body(number: usize, size: Size) -> (String, String) {
 /// Everything a cell asks; returns when every job that exists has ended.
 pub(super) async fn run(link: &Link, size: Size) {
     let over = Arc::new(AtomicBool::new(false));
-    let workers: Vec<_> =
-        (0..3).map(|number| tokio::spawn(work(link.clone(), number, Arc::clone(&over)))).collect();
-    let mut clients = Vec::new();
+    // They end with this: who outlived a cell that failed would fail for want of an engine, and look like the cause.
+    let (mut workers, mut clients) = (JoinSet::new(), JoinSet::new());
+    for number in 0..3 {
+        workers.spawn(work(link.clone(), number, Arc::clone(&over)));
+    }
     for first in 0..4 {
         let link = link.clone();
-        clients.push(tokio::spawn(async move {
+        clients.spawn(async move {
             for number in (first..size.jobs).step_by(4) {
                 submit_and_steer(&link, number, size).await;
             }
-        }));
+        });
     }
-    for client in clients {
-        client.await.expect("a client");
+    while let Some(client) = clients.join_next().await {
+        client.expect("a client");
     }
     until_all_ended(link).await;
     look_back(link).await;
     over.store(true, Ordering::Relaxed);
-    for worker in workers {
-        worker.await.expect("a worker");
+    while let Some(worker) = workers.join_next().await {
+        worker.expect("a worker");
     }
 }
 
