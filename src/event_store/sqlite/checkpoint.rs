@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use rusqlite::{Connection, Row};
 
 use super::failure::{self, Failure};
-use super::mark::Marks;
+use super::mark::{Marks, Synced};
 use crate::environment::fail_points::{self, Point};
 
 /// Commits after which the WAL's length is looked up: the look costs a tenth of a commit.
@@ -98,7 +98,7 @@ impl Checkpoints {
 
     /// An orderly end: everything is copied, and the WAL emptied. Not called after a failure, which leaves the files
     /// as they are: a write or sync that failed is never tried again.
-    pub(super) fn finish(&mut self, file: &Connection) {
+    pub(super) fn finish(&mut self, file: &Connection, synced: &mut Synced) {
         self.end_thread();
         if self.failed().is_some() {
             return;
@@ -106,7 +106,9 @@ impl Checkpoints {
         let copied = checkpoint(file, &self.marks);
         let emptied = copied.is_ok()
             && file.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).is_ok();
-        if !emptied {
+        if emptied {
+            synced.emptied();
+        } else {
             tracing::warn!("the event store keeps its log of writes for the next start");
         }
     }

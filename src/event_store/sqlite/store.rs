@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 
 use super::checkpoint::Checkpoints;
 use super::folder::{DataFolder, FolderError};
+use super::mark::Synced;
 use super::reserve::Reserve;
 use super::transaction::Session;
 use super::writer::{Done, Request, Room, Work, Writer};
@@ -80,7 +81,8 @@ impl SqliteEventStore {
             |reason: String| FolderError::Unreadable { file: file.display().to_string(), reason };
         let reserve =
             Reserve::prepare(folder.path(), settings.disk_free_min, settings.reserve_file_bytes);
-        let (connection, identity) = schema::open_writer(&file, new_store_id, settings.opened_at)?;
+        let (mut connection, identity) =
+            schema::open_writer(&file, new_store_id, settings.opened_at)?;
         let room =
             limit_size(&connection, settings).map_err(|error| unreadable(error.to_string()))?;
         folder.sync()?;
@@ -92,11 +94,14 @@ impl SqliteEventStore {
             .map_err(|error| unreadable(error.to_string()))?;
         let readers = Threads::start("event-reader", readers, READS_WAITING_MAX)
             .map_err(|error| unreadable(error.to_string()))?;
+        let checkpoints = Checkpoints::start(&file).map_err(unreadable)?;
+        let synced = Synced::open(&file, &mut connection).map_err(unreadable)?;
         let writer = Writer {
             file: connection,
             session: Session::new(identity.streams, identity.newest_at),
             newest_at: Arc::clone(&newest_at),
-            checkpoints: Checkpoints::start(&file).map_err(unreadable)?,
+            checkpoints,
+            synced,
             room,
             reserve,
         };

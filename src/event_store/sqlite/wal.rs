@@ -1,19 +1,20 @@
 //! The log of writes (WAL) read by ourselves before SQLite does. SQLite takes it up to the first frame that does not
 //! fit and forgets the rest without a word. That is right for an end torn by a power cut. After damage it loses what
 //! was acknowledged, and laid over a file into which some of those pages were copied already it is a mixed state.
-//! Always holds: what was written and never synced is not called damage; damage in frames that were synced is, unless
-//! it is in the last commit and nothing of that was copied (then it cannot be told from a torn end: a whole prefix
-//! is left). Absent: any write.
+//! Always holds: what was written and never synced is not called damage; damage in frames that are known to be synced
+//! is. Absent: any write.
 //!
 //! How it is known that a frame was synced: SQLite syncs each commit before it writes the next, so a frame that
-//! follows a commit and carries on its checksum proves that commit. Up to where pages were copied says the mark.
+//! follows a commit and carries on its checksum proves that commit. The marks say it of the last commit too, which
+//! nothing follows; a machine that lost its power may have forgotten the newest of them, and then damage in the last
+//! commits cannot be told from a torn end: a whole prefix is left. Up to where pages were copied they say as well.
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::mark::Mark;
+use super::mark::{Claims, Mark};
 
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
@@ -55,8 +56,18 @@ pub(super) enum Damage {
         /// Frames that the mark speaks of.
         copied: u64,
     },
-    /// It is not there, or empty, while pages were copied from it.
-    #[error("it is missing, and pages were being copied from it")]
+    /// Less of it is whole than was synced.
+    #[error(
+        "only {whole} of its frames are whole, but {synced} were synced, with commits that were acknowledged"
+    )]
+    Short {
+        /// Frames that can be read.
+        whole: u64,
+        /// Frames that were synced.
+        synced: u64,
+    },
+    /// It is not there, or empty, while it has what the file has not.
+    #[error("it is missing, and commits that were acknowledged are nowhere else")]
     Missing,
 }
 
@@ -99,29 +110,27 @@ pub(super) fn path_of(file: &Path) -> PathBuf {
 }
 
 /// Reads the WAL at `path` and says whether SQLite will get all of it that was synced.
-pub(super) fn examine(path: &Path, mark: Option<&Mark>) -> Result<Whole, Damage> {
+pub(super) fn examine(path: &Path, claims: &Claims) -> Result<Whole, Damage> {
     let file = match File::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return nothing(mark),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return nothing(claims),
         Err(error) => return Err(error.into()),
     };
     let mut file = BufReader::with_capacity(1 << 20, file);
     let mut head = [0; HEADER];
     if !filled(&mut file, &mut head)? {
-        return nothing(mark);
+        return nothing(claims);
     }
     match header(&head) {
-        Some(header) => frames(&mut file, &header, mark),
-        None => headless(&mut file, &head, mark),
+        Some(header) => frames(&mut file, &header, claims),
+        None => headless(&mut file, &head, claims),
     }
 }
 
-/// There is no WAL: right, unless its pages were being copied.
-fn nothing(mark: Option<&Mark>) -> Result<Whole, Damage> {
-    match mark {
-        Some(mark) if !mark.done => Err(Damage::Missing),
-        Some(_) | None => Ok(Whole::default()),
-    }
+/// There is no WAL: right, unless its pages were being copied, or were still to be.
+fn nothing(claims: &Claims) -> Result<Whole, Damage> {
+    let copying = claims.copied.is_some_and(|mark| !mark.done);
+    if copying || !claims.all_copied() { Err(Damage::Missing) } else { Ok(Whole::default()) }
 }
 
 fn header(bytes: &[u8; HEADER]) -> Option<Header> {
@@ -138,7 +147,7 @@ fn header(bytes: &[u8; HEADER]) -> Option<Header> {
     Some(Header { page: page as usize, big_endian, salts: salts(bytes, 16), sum })
 }
 
-fn frames(file: &mut impl Read, header: &Header, mark: Option<&Mark>) -> Result<Whole, Damage> {
+fn frames(file: &mut impl Read, header: &Header, claims: &Claims) -> Result<Whole, Damage> {
     let length = FRAME_HEADER + header.page;
     let mut bytes = vec![0; length];
     let (mut whole, mut open) = (Whole::default(), Vec::new());
@@ -170,31 +179,27 @@ fn frames(file: &mut impl Read, header: &Header, mark: Option<&Mark>) -> Result<
         }
         (before, running) = (frame, from_running);
     }
-    match mark {
+    let is_short = |mark: Mark| mark.salts == header.salts && whole.frames < mark.frames;
+    if let Some(mark) = claims.copied.filter(|mark| is_short(*mark)) {
         // Older pages would be laid over newer ones. Without any, a file that has all of them is whole.
-        Some(mark) if mark.salts == header.salts && whole.frames < mark.frames => {
-            if mark.done && whole.frames == 0 {
-                return Ok(whole);
-            }
-            Err(Damage::Copied { whole: whole.frames, copied: mark.frames })
+        if !(mark.done && whole.frames == 0 && claims.all_copied()) {
+            return Err(Damage::Copied { whole: whole.frames, copied: mark.frames });
         }
-        Some(_) | None => Ok(whole),
+    } else if let Some(mark) = claims.synced.filter(|mark| is_short(*mark)) {
+        return Err(Damage::Short { whole: whole.frames, synced: mark.frames });
     }
+    Ok(whole)
 }
 
 /// The head says nothing. A WAL that was never synced may look so; one with commits in it may not.
-fn headless(
-    file: &mut impl Read,
-    head: &[u8; HEADER],
-    mark: Option<&Mark>,
-) -> Result<Whole, Damage> {
+fn headless(file: &mut impl Read, head: &[u8; HEADER], claims: &Claims) -> Result<Whole, Damage> {
     // The page size stands in the head; ours is always the same where the head is the damaged part.
     let page = Some(word(head, 8)).filter(|page| *page == 4_096).unwrap_or(4_096) as usize;
     let mut bytes = vec![0; FRAME_HEADER + page];
     let mut before: Option<Frame> = None;
     while filled(file, &mut bytes)? {
         let frame = frame(&bytes);
-        let copied = mark.is_some_and(|mark| !mark.done && mark.salts == frame.salts);
+        let copied = claims.copied.is_some_and(|mark| !mark.done && mark.salts == frame.salts);
         let proven = before.is_some_and(|before| {
             before.pages_after > 0
                 && before.salts == frame.salts
@@ -207,7 +212,8 @@ fn headless(
         }
         before = Some(frame);
     }
-    nothing(mark)
+    // Nothing follows the last commit; that there was one says the mark.
+    if claims.all_copied() { nothing(claims) } else { Err(Damage::Head) }
 }
 
 fn frame(bytes: &[u8]) -> Frame {
@@ -254,7 +260,13 @@ fn filled(file: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
 
 /// The salts of the WAL at `path`, by which its frames are told from older ones.
 pub(super) fn salts_of(path: &Path) -> io::Result<[u8; 8]> {
+    salts_in(&mut File::open(path)?)
+}
+
+/// As `salts_of`, of a WAL that is open.
+pub(super) fn salts_in(wal: &mut File) -> io::Result<[u8; 8]> {
     let mut head = [0; HEADER];
-    File::open(path)?.read_exact(&mut head)?;
+    wal.seek(SeekFrom::Start(0))?;
+    wal.read_exact(&mut head)?;
     Ok(salts(&head, 16))
 }

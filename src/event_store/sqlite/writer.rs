@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use super::checkpoint::{self, Checkpoints};
 use super::failure::{self, Failure};
+use super::mark::Synced;
 use super::reserve::Reserve;
 use super::transaction::{self, Session};
 use crate::environment::fail_points::{self, Point};
@@ -70,6 +71,7 @@ pub(super) struct Writer {
     pub(super) session: Session,
     pub(super) newest_at: Arc<AtomicI64>,
     pub(super) checkpoints: Checkpoints,
+    pub(super) synced: Synced,
     pub(super) room: Option<Room>,
     pub(super) reserve: Reserve,
 }
@@ -98,7 +100,7 @@ impl Writer {
             }
         }
         if ended.is_none() {
-            self.checkpoints.finish(&self.file);
+            self.checkpoints.finish(&self.file, &mut self.synced);
         }
     }
 
@@ -214,7 +216,9 @@ impl Writer {
             });
         match done {
             Ok(done) => {
+                // The note first: a process that ends between the two may forget no more than the mark claims.
                 fail_points::note_synced(|| checkpoint::frames(&self.file));
+                self.synced.committed();
                 fail_points::pass(Point::WriteCommitted);
                 self.newest_at.store(self.session.committed(), Ordering::Release);
                 Ok(done)

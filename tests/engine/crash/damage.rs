@@ -27,6 +27,8 @@ const HEADER: usize = 32;
 const FRAME: usize = 24 + 4_096;
 const PAGE: usize = 4_096;
 const JOBS: u128 = 9;
+/// Bytes at the beginning of the file of marks that say what was copied.
+const COPIED_MARK: usize = 64;
 /// Drawn places in each page of the file: with all pages some hundred, each a start of a store.
 const FLIPS_A_PAGE: usize = 16;
 
@@ -208,6 +210,13 @@ async fn payloads(
     Ok(found.into_iter().map(|bytes| bytes.map(|bytes| bytes.len())).collect())
 }
 
+/// The marks without the one of what was copied, as before the first checkpoint.
+fn only_synced(marks: &[u8]) -> Vec<u8> {
+    let mut marks = marks.to_vec();
+    marks[..COPIED_MARK].fill(0);
+    marks
+}
+
 /// Small numbers that look drawn and are the same in every run.
 fn drawn(seed: usize) -> usize {
     let mixed = (seed as u64).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -230,6 +239,11 @@ async fn a_log_cut_anywhere_is_a_whole_prefix_or_refused() {
                 Some((_, before)) => assert_eq!(state.as_ref(), Ok(before), "cut at {frame}"),
                 // Before the first commit there is nothing: a new store, with an id of its own.
                 None => assert!(state.is_ok() || frame == 0, "cut at {frame}: {state:?}"),
+            }
+            // The mark of what was synced alone: less than all of it is refused.
+            match &found(&run.main, cut, &only_synced(&run.mark)).await {
+                Ok(state) => assert!(frame >= last.0 && *state == last.1, "cut at {frame}"),
+                Err(said) => assert!(said.contains("events.db-wal") && frame < last.0, "{said}"),
             }
             // Pages may have been copied: less than all of it is refused.
             let marked = found(&run.main, cut, &run.mark).await;
@@ -270,9 +284,11 @@ async fn a_log_with_a_flipped_bit_is_refused_or_lacks_only_its_end() {
                 refused += 1;
             }
         }
-        match found(&run.main, &wal, &run.mark).await {
-            Ok(state) => assert!(state == last.1, "byte {byte} of frame {frame}"),
-            Err(said) => assert!(said.contains("events.db-wal"), "{said}"),
+        for mark in [&run.mark, &only_synced(&run.mark)] {
+            match found(&run.main, &wal, mark).await {
+                Ok(state) => assert!(state == last.1, "byte {byte} of frame {frame}"),
+                Err(said) => assert!(said.contains("events.db-wal"), "{said}"),
+            }
         }
     }
     assert!(refused > frames, "{refused} refused of {frames} frames");
