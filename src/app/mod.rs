@@ -3,6 +3,7 @@
 //! Always holds: ready is said only once everything runs, and taken back before anything ends; a store that cannot go
 //! on, or a core that ended, ends the process with an error. Absent: signals and exit codes (`cli`).
 
+mod cluster;
 pub mod keeping;
 mod schema;
 mod server;
@@ -12,7 +13,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ids::GroupId;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -24,10 +24,11 @@ use crate::engine::executor::{self, Ended, Parts};
 use crate::engine::handle::Engine;
 use crate::environment::mongodb::StartError;
 use crate::environment::{Clock, Surroundings};
-use crate::event_store::contract::{EventStore, EventStoreError};
+use crate::event_store::contract::EventStoreError;
 use crate::event_store::sqlite::FolderError;
 use crate::http::router::router;
 use crate::http::state::{self, Api, ApiSettings, ReadyCheck};
+use crate::membership::contract::MembershipError;
 use crate::services::driver::Driver;
 use crate::services::housekeeping::{Housekeeping, Keep};
 use crate::services::job_scheduler::{JobScheduler, SubmissionBounds};
@@ -36,16 +37,17 @@ use crate::services::queries::Queries;
 use crate::services::view_writer::ViewWriter;
 use crate::telemetry::log::{self, Destination, LogError};
 use crate::telemetry::metrics::{self, MetricsError};
-use crate::view::contract::{View, ViewError};
+use crate::view::contract::ViewError;
 
+use self::cluster::Joined;
 pub use self::schema::{SchemaStep, schema, schema_up};
 use self::server::Server;
 use self::storage::Storage;
 
-/// The number of the only engine of an embedded deployment.
-const ME: u32 = 1;
 /// Kept of the drain's time for the engine's own end: a last append and its fsync.
 const ENGINE_END: Duration = Duration::from_secs(3);
+/// For handing everything over; what is not handed over in this time the others take when the engine has left.
+const HAND_OVER_MAX: Duration = Duration::from_secs(1);
 
 /// Why an engine did not start, or ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -56,9 +58,9 @@ pub enum AppError {
     /// The database cannot be used.
     #[error(transparent)]
     Database(#[from] StartError),
-    /// Another engine took over.
-    #[error("the engine ends: {0}")]
-    Replaced(String),
+    /// The engine cannot join the others.
+    #[error(transparent)]
+    Membership(#[from] MembershipError),
     /// The event store cannot go on.
     #[error(transparent)]
     Store(#[from] EventStoreError),
@@ -120,21 +122,48 @@ pub async fn serve(
         Ok(()) | Err(LogError::Twice(_)) => {}
         Err(error) => return Err(error.into()),
     }
-    let recorder = metrics::install()?;
     let outside = Surroundings::system();
     let address = settings.server.listen;
     let listen = |cause| AppError::Listen { address, cause };
     let listener = TcpListener::bind(address).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
-    let opened = tokio::select! {
-        opened = storage::open(&settings, &outside) => opened?,
+    let opened = async {
+        let storage = storage::open(&settings, &outside).await?;
+        let joined = cluster::join(&settings, &storage, address).await?;
+        Ok::<_, AppError>((storage, joined))
+    };
+    let (storage, joined) = tokio::select! {
+        opened = opened => opened?,
         // It may wait for another engine; a signal ends that too.
         () = leave.cancelled() => return Ok(()),
     };
-    let Storage { store, view, place, driving } = opened;
-    let (engine, mut core) = start_engine(&settings, &outside, store, view).await?;
-    let scheduler = scheduler(&settings, &engine, &outside);
-    let host = Arc::new(host(&settings, &engine, &scheduler, &outside)?);
+    let connection = storage.connection.clone();
+    let ended = serve_on(&settings, &outside, listener, storage, joined, leave, ready).await;
+    if let Some(connection) = connection {
+        connection.close().await;
+    }
+    ended
+}
+
+/// Serves on open stores, as one of the engines.
+async fn serve_on(
+    settings: &Settings,
+    outside: &Surroundings,
+    listener: TcpListener,
+    storage: Storage,
+    joined: Joined,
+    leave: CancellationToken,
+    ready: oneshot::Sender<SocketAddr>,
+) -> Result<(), AppError> {
+    let recorder = metrics::install()?;
+    let address = listener
+        .local_addr()
+        .map_err(|cause| AppError::Listen { address: settings.server.listen, cause })?;
+    let place = storage.place.clone();
+    let (engine, mut core) = start_engine(settings, outside, storage, &joined).await?;
+    let driver = Driver::new(engine.clone(), Arc::clone(&outside.clock), joined.part);
+    let scheduler = scheduler(settings, &engine, outside);
+    let host = Arc::new(host(settings, &engine, &driver, &scheduler, outside)?);
     let parts = state::Parts {
         outside: outside.clone(),
         engine: engine.clone(),
@@ -142,8 +171,9 @@ pub async fn serve(
         scheduler,
         host: Arc::clone(&host),
         recorder,
-        ready: ready_checks(&engine, &leave),
-        settings: ApiSettings::from(&settings),
+        ready: ready_checks(&engine, &driver, &leave),
+        driver: Arc::clone(&driver),
+        settings: ApiSettings::from(settings),
     };
     if let Some(failed) = host.start().await.into_iter().next() {
         host.drain(settings.server.drain_deadline).await;
@@ -153,31 +183,21 @@ pub async fn serve(
     let clock = Arc::clone(&outside.clock);
     let server =
         Server::new(listener, router(Api::new(parts)), &settings.server, Arc::clone(&clock));
-    tracing::info!(%address, data = place, "the engine serves");
+    tracing::info!(%address, engine = joined.me, data = place, "the engine serves");
     // Whoever started it may have gone; then it serves all the same.
     let _ = ready.send(address);
     let ended = tokio::select! {
         () = server.accept() => None,
         () = leave.cancelled() => None,
         ended = &mut core => Some(core_error(ended)),
-        lost = driving.keep(&leave) => lost.map(AppError::Replaced),
     };
     if let Some(error) = ended {
         leave.cancel();
         host.drain(ENGINE_END).await;
         return Err(error);
     }
-    let drain = Drain { clock, settings: &settings, server, host: &host, engine: &engine };
-    let drained = {
-        // The right to drive is held on to until nothing is decided any more.
-        let over = CancellationToken::new();
-        tokio::select! {
-            drained = drain.run(core) => drained,
-            _ = driving.keep(&over) => Err(AppError::Deadline("another engine took over meanwhile")),
-        }
-    };
-    driving.end().await;
-    drained
+    let drain = Drain { clock, settings, server, host: &host, driver: &driver, engine: &engine };
+    drain.run(core).await
 }
 
 fn core_error(ended: Result<Result<(), Ended>, tokio::task::JoinError>) -> AppError {
@@ -192,15 +212,15 @@ fn core_error(ended: Result<Result<(), Ended>, tokio::task::JoinError>) -> AppEr
 async fn start_engine(
     settings: &Settings,
     outside: &Surroundings,
-    store: Arc<dyn EventStore>,
-    view: Arc<dyn View>,
+    storage: Storage,
+    joined: &Joined,
 ) -> Result<(Engine, Running), AppError> {
     let parts = Parts {
-        settings: core_settings(settings),
-        me: ME,
-        drivers: GroupId::all().map(|_| Some(ME)).collect(),
-        store,
-        view,
+        settings: CoreSettings { alone: storage.alone, ..core_settings(settings) },
+        me: joined.me,
+        drivers: joined.drivers.clone(),
+        store: storage.store,
+        view: storage.view,
         surroundings: outside.clone(),
         append_deadline: settings.engine.append_deadline,
         forward: None,
@@ -238,12 +258,13 @@ fn scheduler(settings: &Settings, engine: &Engine, outside: &Surroundings) -> Ar
 fn host(
     settings: &Settings,
     engine: &Engine,
+    driver: &Arc<Driver>,
     scheduler: &Arc<JobScheduler>,
     outside: &Surroundings,
 ) -> Result<Host, AppError> {
     let view_writer = ViewWriter::new(engine.clone(), settings.engine.view_lag_max);
     let built = Host::builder()
-        .with(&Driver::new(engine.clone()))
+        .with(driver)
         .with(&view_writer)
         .with(&Housekeeping::new(engine.clone(), keep(settings)))
         .with(scheduler)
@@ -260,8 +281,12 @@ fn keep(settings: &Settings) -> Keep {
     }
 }
 
-fn ready_checks(engine: &Engine, leave: &CancellationToken) -> Box<state::ReadyChecks> {
-    let (engine, leave) = (engine.clone(), leave.clone());
+fn ready_checks(
+    engine: &Engine,
+    driver: &Arc<Driver>,
+    leave: &CancellationToken,
+) -> Box<state::ReadyChecks> {
+    let (engine, driver, leave) = (engine.clone(), Arc::clone(driver), leave.clone());
     let check = |name: &str, ok: bool, detail: &str| ReadyCheck {
         name: name.to_owned(),
         ok,
@@ -271,6 +296,7 @@ fn ready_checks(engine: &Engine, leave: &CancellationToken) -> Box<state::ReadyC
         vec![
             check("serving", !leave.is_cancelled(), "the engine is stopping"),
             check("event_store", engine.store_answers(), "the last append was not answered"),
+            check("engine_lease", driver.holds(), "the engine's lease was not renewed in time"),
         ]
     })
 }
@@ -281,6 +307,7 @@ struct Drain<'a> {
     settings: &'a Settings,
     server: Server,
     host: &'a Host,
+    driver: &'a Driver,
     engine: &'a Engine,
 }
 
@@ -290,6 +317,13 @@ impl Drain<'_> {
         let end = self.clock.monotonic().saturating_add(settings.drain_deadline);
         let left = |kept: Duration| end.saturating_sub(kept).saturating_sub(self.clock.monotonic());
         tracing::info!("the engine stops: not ready any more");
+        // First of all, so that no job waits for the rest.
+        tokio::select! {
+            () = self.driver.leave() => {}
+            () = self.clock.sleep(HAND_OVER_MAX.min(left(ENGINE_END * 2))) => {
+                tracing::warn!("not everything was handed over in time");
+            }
+        }
         // Load balancers look meanwhile; who comes is still served.
         tokio::select! {
             () = self.server.accept() => {}

@@ -131,7 +131,8 @@ pub struct Parts {
     pub surroundings: Surroundings,
     /// After so long the outcome of an append counts as unknown; it is settled by writing it again.
     pub append_deadline: Duration,
-    /// The way to other engines; none: there are none, and nobody else writes.
+    /// The way to other engines; none: nobody is asked. Then nobody else writes either, unless the settings say so
+    /// (`alone`).
     pub forward: Option<Arc<dyn Forward>>,
 }
 
@@ -145,8 +146,8 @@ pub async fn start(mut parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(
     clock.raise_floor(info.newest_at);
     clock.start_serving();
     let seed = parts.surroundings.dice.next_u64();
-    parts.settings.alone = parts.forward.is_none();
-    let look_every_ms = look_every_ms(&parts.settings);
+    parts.settings.alone &= parts.forward.is_none();
+    let (look_every_ms, alone) = (look_every_ms(&parts.settings), parts.settings.alone);
     let mut core = Core::new(parts.settings, parts.me, info.incarnation, seed, clock.now_ms());
     core.handle(clock.now_ms(), Input::Routes { drivers: parts.drivers.clone() });
     let (inputs, messages) = mpsc::channel(CHANNEL_MAX);
@@ -170,6 +171,7 @@ pub async fn start(mut parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(
         gauges,
         forward: parts.forward,
         me: parts.me,
+        alone,
         groups: driven(&parts.drivers, parts.me),
         forwards: BTreeMap::new(),
         append_deadline: parts.append_deadline,
@@ -196,6 +198,8 @@ struct Executor {
     gauges: Arc<Gauges>,
     forward: Option<Arc<dyn Forward>>,
     me: EngineId,
+    /// Nobody else writes.
+    alone: bool,
     groups: Vec<GroupId>,
     /// What this turn asks of other engines: what may take equally long goes together.
     forwards: BTreeMap<(EngineId, Millis), Vec<(Ticket, Request)>>,

@@ -4,6 +4,7 @@
 pub mod check;
 pub mod core;
 pub mod deletion;
+mod driving;
 mod environments;
 pub mod executor;
 pub mod handle;

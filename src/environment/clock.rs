@@ -17,7 +17,7 @@ pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// Time as the engine sees it. All times of events, leases and timers come from `now_ms`; what must not depend
 /// on any correction (group leases, operation time-outs, durations) is measured with `monotonic`.
 pub trait Clock: fmt::Debug + Send + Sync {
-    /// Milliseconds since 1970-01-01T00:00:00Z. Never goes back; never steps while the engine serves.
+    /// Milliseconds since 1970-01-01T00:00:00Z. While the engine serves it never goes back and never steps.
     fn now_ms(&self) -> i64;
 
     /// Time since this clock was made. Never goes back, runs at the rate of real time.
@@ -33,7 +33,7 @@ pub trait Clock: fmt::Debug + Send + Sync {
     /// From now on differences are worked off, never stepped over.
     fn start_serving(&self);
 
-    /// A sample of the store's clock, in milliseconds since 1970.
+    /// A sample of the store's clock, in milliseconds since 1970. Before `start_serving` it sets this clock.
     fn sampled(&self, source_ms: i64);
 
     /// How far this clock is ahead of its source in milliseconds (negative: behind). A metric.

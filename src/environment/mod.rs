@@ -11,6 +11,7 @@ mod discipline;
 pub mod fail_points;
 mod ids;
 pub mod mongodb;
+mod secrets;
 mod simulated;
 mod threads;
 
@@ -20,6 +21,7 @@ pub use self::clock::{Clock, Sleep, SystemClock};
 pub use self::dice::{Dice, SeededDice, SystemDice};
 pub use self::discipline::SLEW_DIVISOR;
 pub use self::ids::Ids;
+pub use self::secrets::draw_secret;
 pub use self::simulated::SimulatedClock;
 pub use self::threads::{NotRun, Threads};
 

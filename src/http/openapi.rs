@@ -9,7 +9,8 @@ use utoipa::OpenApi;
 use self::every_operation::Completed;
 use super::problem::{FieldErrorBody, ProblemBody};
 use super::routes::{
-    environments, health, history, jobs, leases, nodes, queues, services, submissions, workers,
+    engines, environments, health, history, jobs, leases, nodes, queues, services, submissions,
+    workers,
 };
 
 /// The document of this version.
@@ -29,6 +30,7 @@ use super::routes::{
         (name = "queues", description = "What waits for workers, and who they are"),
         (name = "environments", description = "Pools of resources that jobs are admitted into"),
         (name = "services", description = "The parts of the engine"),
+        (name = "engines", description = "The engines that serve the same jobs"),
         (name = "health", description = "For whoever keeps the engine running"),
     ),
     paths(
@@ -40,7 +42,7 @@ use super::routes::{
         queues::list, workers::list,
         environments::list, environments::create, environments::get, environments::replace,
         environments::delete,
-        services::list, health::livez, health::readyz, health::metrics),
+        services::list, engines::list, health::livez, health::readyz, health::metrics),
     components(schemas(ProblemBody<'static>, FieldErrorBody<'static>)),
     modifiers(&Completed),
 )]

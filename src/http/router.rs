@@ -13,8 +13,8 @@ use super::extract::json::BodyLimit;
 use super::layers;
 use super::problem::{Code, Problem};
 use super::routes::{
-    document, environments, health, history, jobs, leases, nodes, queues, services, submissions,
-    workers,
+    document, engines, environments, health, history, jobs, leases, nodes, queues, services,
+    submissions, workers,
 };
 use super::state::Api;
 
@@ -46,6 +46,7 @@ pub fn router(api: Api) -> Router {
             get(environments::get).put(environments::replace).delete(environments::delete),
         )
         .route("/api/v1/services", get(services::list))
+        .route("/api/v1/engines", get(engines::list))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))

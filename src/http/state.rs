@@ -16,6 +16,7 @@ use crate::config::Settings;
 use crate::engine::core::CoreCounts;
 use crate::engine::handle::Engine;
 use crate::environment::Surroundings;
+use crate::services::driver::{Driver, Seen};
 use crate::services::job_scheduler::JobScheduler;
 use crate::services::lifecycle::{Host, ServiceSnapshot, ServiceState};
 use crate::services::queries::Queries;
@@ -93,6 +94,8 @@ pub struct Parts {
     pub queries: Queries,
     /// Takes submissions.
     pub scheduler: Arc<JobScheduler>,
+    /// Knows the engines.
+    pub driver: Arc<Driver>,
     /// The services of this engine.
     pub host: Arc<Host>,
     /// What was measured.
@@ -190,6 +193,11 @@ impl Api {
             detail: (!service.reasons.is_empty()).then(|| service.reasons.join("; ")),
         }));
         checks
+    }
+
+    /// The engines, and who drives what, at the last look.
+    pub fn engines(&self) -> Arc<Seen> {
+        self.0.parts.driver.seen()
     }
 
     /// Every service at this moment.

@@ -1,6 +1,6 @@
 //! Who should drive what, and what an engine does about it: pure, from what was read to what is to be changed.
 //! Always holds: engines that read the same want the same (rendezvous hashing: an engine that comes or goes moves only
-//! its own share); only the driver lets go of a group whose driver lives; what a leaving engine drives goes at once.
+//! its own share); only the driver lets go of a group whose driver lives; what a leaving engine drives goes at once, if there is anybody.
 //! Absent: reading, changing, believing.
 
 use domain::ids::GroupId;
@@ -61,15 +61,11 @@ pub fn plan(roster: &Roster, me: EngineId, buried: &[EngineId], let_go: &LetGo) 
             if free || given_up {
                 plan.take.push(Claim { group, fence });
             }
-        } else if driver == Some(me) && (wanted.is_some() || leaves(roster, me)) {
+        } else if driver == Some(me) && wanted.is_some() {
             plan.hand_over.push(HandOver { group, fence, next: wanted });
         }
     }
     plan
-}
-
-fn leaves(roster: &Roster, me: EngineId) -> bool {
-    roster.engines.iter().any(|record| record.engine == me && record.leaving)
 }
 
 /// The same on every machine and in every version, since engines of two versions share the groups (splitmix64).
@@ -149,11 +145,13 @@ mod tests {
     }
 
     #[test]
-    fn the_last_engine_that_leaves_lets_go_of_everything_for_nobody() {
-        let leaving = roster(&[engine(1, true, true)], |_| Some(1));
-        let handed = plan(&leaving, 1, &[], &NEVER).hand_over;
+    fn an_engine_that_leaves_hands_over_to_whoever_stays_and_drives_on_when_nobody_does() {
+        let leaving = [engine(1, true, true), engine(2, true, false), engine(3, false, false)];
+        let handed = plan(&roster(&leaving, |_| Some(1)), 1, &[], &NEVER).hand_over;
         assert_eq!(handed.len(), 64);
-        assert!(handed.iter().all(|group| group.next.is_none()));
+        assert!(handed.iter().all(|group| group.next == Some(2)));
+        let last = [engine(1, true, true), engine(4, true, true)];
+        assert_eq!(plan(&roster(&last, |_| Some(1)), 1, &[], &NEVER), Plan::default());
     }
 
     proptest! {

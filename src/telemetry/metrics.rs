@@ -70,6 +70,15 @@ metric_names! {
     EVENTS = "orrery_events_total", Counter, [], "Events made durable.";
     VIEW_LAG = "orrery_view_lag_seconds", Gauge, [], "How far the view is behind the streams.";
 
+    ENGINES = "orrery_engines", Gauge, [], "Engines that live, as this one sees them, itself included.";
+    GROUPS_DRIVEN = "orrery_groups_driven", Gauge, [], "Groups of jobs, of 64, that this engine drives.";
+    GROUP_DRIVEN = "orrery_group_driven", Gauge, ["group"], "1 while this engine drives the group, else 0.";
+    GROUP_TAKEOVERS = "orrery_group_takeovers_total", Counter, ["from"],
+        "Groups taken over, from an engine that was dead or when they were free.";
+    GROUP_HAND_OVERS = "orrery_group_handovers_total", Counter, [], "Groups handed over to other engines.";
+    RENEWAL_AGE = "orrery_engine_renewal_age_seconds", Gauge, [],
+        "How long ago the engine's lease was renewed; at 10 s others may take over what it drives.";
+
     FINISHED_JOBS = "orrery_finished_jobs", Gauge, [], "Jobs that are over and kept, at the last pass of retention.";
     JOBS_DELETED = "orrery_jobs_deleted_total", Counter, ["reason"], "Jobs that retention let go of, by age or count.";
 

@@ -38,6 +38,7 @@ pub(super) struct ToldOf {
 
 impl Announcing {
     /// A node was offered.
+    #[expect(clippy::ref_option, reason = "it is looked up in a set of such")]
     pub(super) fn offered(
         &mut self,
         key: &QueueKey,

@@ -14,10 +14,9 @@ use crate::event_store::contract::{
     AppendItem, Appended, ChainHash, EventStoreError, MarkMove, Nudge, Snapshot, Tombstone,
     WakeMark,
 };
+pub use crate::membership::contract::EngineId;
 use crate::view::contract::Document;
 
-/// Names one engine of a deployment.
-pub type EngineId = u32;
 /// Ties an answer to its request.
 pub type Ticket = u64;
 

@@ -198,8 +198,7 @@ impl Core {
             }
             (Some(Sent::Claim { key }), _) => self.claim_told(&key, None),
             // Only its driver can note what a job asks for; the job asks again.
-            (_, Request::AskGrant { .. }) => {}
-            (Some(Sent::Command { .. }), _) => {}
+            (_, Request::AskGrant { .. }) | (Some(Sent::Command { .. }), _) => {}
             (None, request) => self.request(ticket, request, true),
         }
     }

@@ -27,7 +27,8 @@ impl Executor {
     fn forward(&mut self, to: EngineId, within_ms: Millis, asked: Vec<(Ticket, Request)>) {
         let Some(forward) = self.forward.clone() else {
             for (ticket, request) in asked {
-                self.core.handle(self.clock.now_ms(), Input::NotForwarded { ticket, request });
+                // With what comes back from outside, so that the core gets a turn for it.
+                let _ = self.returns.send(Input::NotForwarded { ticket, request });
             }
             return;
         };

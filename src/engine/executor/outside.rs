@@ -119,7 +119,7 @@ impl Executor {
     pub(super) fn look_for_due(&self, until: Millis) {
         for group in self.groups.clone() {
             let (store, returns) = (Arc::clone(&self.store), self.returns.clone());
-            let nudges = self.forward.is_some();
+            let nudges = !self.alone;
             let look_again = Arc::clone(&self.look_again);
             self.spawn(async move {
                 let mut after = None;

@@ -81,7 +81,7 @@ async fn unknown_and_malformed_parameters_are_refused_with_their_name() {
         let problem = answer.problem(422, "validation_failed");
         assert_eq!(problem["errors"][0]["pointer"], name, "{query}: {problem}");
     }
-    for path in ["queues", "workers", "environments", "services"] {
+    for path in ["queues", "workers", "environments", "services", "engines"] {
         let answer = service.get(&format!("/api/v1/{path}?nope=1")).await;
         let problem = answer.problem(422, "validation_failed");
         assert_eq!(problem["errors"][0]["pointer"], "nope");

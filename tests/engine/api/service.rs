@@ -8,16 +8,20 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use domain::ids::{JobId, Namespace, SubjectId};
-use orrery::config::Settings;
+use orrery::config::{Secret, Settings};
 use orrery::engine::core::CoreSettings;
 use orrery::engine::executor;
 use orrery::engine::handle::Engine;
-use orrery::environment::{SimulatedClock, Surroundings};
+use orrery::environment::{Clock, SimulatedClock, Surroundings};
 use orrery::event_store::contract::EventStore as _;
 use orrery::event_store::memory::MemoryEventStore;
 use orrery::http::problem::PROBLEM_JSON;
 use orrery::http::router::router;
 use orrery::http::state::{Api, ApiSettings, Parts};
+use orrery::membership::alone::Alone;
+use orrery::membership::contract::{Introduction, Membership as _};
+use orrery::membership::peers::Peers;
+use orrery::services::driver::{Driver, Part};
 use orrery::services::job_scheduler::{JobScheduler, SubmissionBounds};
 use orrery::services::lifecycle::{Host, Operations};
 use orrery::services::queries::Queries;
@@ -75,6 +79,23 @@ impl Answer {
     }
 }
 
+/// That of an engine that is alone, after its first look.
+async fn driver(engine: &Engine, clock: &Arc<dyn Clock>) -> Arc<Driver> {
+    let membership = Arc::new(Alone::new(Arc::clone(clock)));
+    let introduction = Introduction {
+        name: String::new(),
+        address: "127.0.0.1:8080".to_owned(),
+        version: "test".to_owned(),
+    };
+    let joined_as = membership.join(&introduction).await.expect("a number");
+    let (told, peers) = Peers::new(Secret::new("secret"));
+    let drivers = vec![Some(joined_as); GROUPS];
+    let part = Part { membership, introduction, joined_as, told, peers, drivers };
+    let driver = Driver::new(engine.clone(), Arc::clone(clock), part);
+    driver.step().await.expect("a look");
+    driver
+}
+
 impl Service {
     pub(super) async fn start() -> Self {
         Self::start_with(CoreSettings::default(), |_| {}).await
@@ -105,11 +126,13 @@ impl Service {
         };
         let host = Host::builder().build(settings.services.clone(), outside.clone());
         let kept = engine.clone();
+        let driver = driver(&engine, &outside.clock).await;
         let api = Api::new(Parts {
             scheduler: JobScheduler::new(engine.clone(), outside.clone(), operations, bounds),
             queries: Queries::new(engine.clone(), outside.clock.clone()),
             outside,
             engine,
+            driver,
             host: Arc::new(host.expect("no services")),
             recorder: metrics::install().expect("metrics can be recorded"),
             ready: Box::new(Vec::new),

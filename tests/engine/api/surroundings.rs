@@ -106,3 +106,16 @@ async fn services_are_listed_like_any_list() {
     let wrong = service.get("/api/v1/services?all=1").await.problem(422, "validation_failed");
     assert_eq!(wrong["errors"][0]["code"], "unknown_parameter");
 }
+
+#[tokio::test]
+async fn an_embedded_engine_is_listed_as_the_one_that_drives_everything() {
+    let service = Service::start().await;
+    let list = service.get("/api/v1/engines").await.ok(200);
+    let engine = &list["engines"][0];
+    assert_eq!(list["total_count"], 1, "{list}");
+    assert_eq!((&engine["engine"], &engine["name"]), (&1.into(), &"engine-1".into()));
+    let flags = (&engine["answers"], &engine["lives"], &engine["leaving"]);
+    assert_eq!(flags, (&true.into(), &true.into(), &false.into()));
+    assert_eq!(engine["groups"].as_array().map(Vec::len), Some(64));
+    assert_eq!(engine["address"], "127.0.0.1:8080");
+}

@@ -6,6 +6,7 @@ mod claims;
 mod driving;
 mod early_leases;
 mod environments;
+mod groups;
 mod leases;
 mod neighbours;
 mod overload;

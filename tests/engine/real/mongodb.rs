@@ -1,8 +1,10 @@
-//! Engines on a database of MongoDB: what was acknowledged survives kill -9, and one drives at a time.
+//! Engines on a database of MongoDB: what was acknowledged survives kill -9, and of two each drives its share and all
+//! when the other has ended or died.
 
+use domain::ids::{JobId, Namespace, SubjectId};
 use serde_json::json;
 
-use super::process::EngineProcess;
+use super::process::{EngineProcess, WorkerProcess};
 use super::restarts::everything_is_answered_again;
 use crate::storage::mongodb::Database;
 
@@ -24,23 +26,66 @@ async fn what_was_acknowledged_on_mongodb_survives_kill_9_and_is_answered_again_
 }
 
 #[tokio::test]
-async fn a_second_engine_waits_until_the_first_ends_and_then_has_everything() {
+async fn a_second_engine_takes_its_share_and_everything_when_the_first_ends() {
     let Some(database) = Database::bare().await else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let mut first = EngineProcess::start_with(folder.path(), on(&database)).await;
-    let (path, settings) = (folder.path().to_owned(), on(&database));
-    let second = tokio::spawn(async move { EngineProcess::start_with(&path, settings).await });
     let job = json!({ "name": "one", "nodes": [{ "key": "a" }] });
     let (status, made) = first.post("/api/v1/jobs", &job, None).await;
     assert_eq!(status, 201, "{made}");
-    assert!(!second.is_finished(), "only one engine drives");
-    first.stop();
-    let second = second.await.expect("the second engine is ready");
+    let second = EngineProcess::start_with(folder.path(), on(&database)).await;
+    second.until_groups(|mine, others| mine > 0 && others > 0 && mine + others == 64).await;
+    let listed = second.get("/api/v1/engines").await.expect("a list");
+    assert_eq!(listed["total_count"], 2, "{listed}");
+    assert_eq!(listed["engines"][0]["address"], first.url().trim_start_matches("http://"));
+    assert_eq!(listed["engines"][1]["answers"], true, "{listed}");
     let id = made["id"].as_str().expect("an id");
     let found = second.until(id, |job| job["name"] == "one").await;
     assert_eq!(found["id"], made["id"]);
+    first.stop();
+    second.until_groups(|mine, others| mine == 64 && others == 0).await;
     let listed = second.get("/api/v1/jobs?consistent=true").await.expect("a list");
     assert_eq!(listed["total_count"], 1, "{listed}");
+    drop(second);
+    database.end().await;
+}
+
+#[tokio::test]
+async fn jobs_go_on_at_the_other_engine_when_one_is_killed() {
+    let Some(database) = Database::bare().await else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut first = EngineProcess::start_with(folder.path(), on(&database)).await;
+    let second = EngineProcess::start_with(folder.path(), on(&database)).await;
+    second.until_groups(|mine, others| mine > 0 && mine + others == 64).await;
+    let chain = json!({ "name": "chain", "nodes": [
+        { "key": "a" }, { "key": "b", "depends_on": ["a"] }, { "key": "c", "depends_on": ["b"] },
+        { "key": "d", "depends_on": ["c"] }] });
+    let mut jobs = Vec::new();
+    for number in 0..12 {
+        let engine = if number % 2 == 0 { &first } else { &second };
+        let (status, made) = engine.post("/api/v1/jobs", &chain, None).await;
+        assert_eq!(status, 201, "{made}");
+        jobs.push(made["id"].as_str().expect("an id").to_owned());
+    }
+    let _theirs = WorkerProcess::start(&first, 4, 0.0);
+    let _ours = WorkerProcess::start(&second, 4, 0.0);
+    // Under way, and somewhere between.
+    second.until(&jobs[0], |job| job["nodes"]["completed"].as_u64() > Some(0)).await;
+    first.kill();
+    for id in &jobs {
+        let ended = second.until(id, |job| job["completed_at"].is_string()).await;
+        assert_eq!(
+            (&ended["status"], &ended["nodes"]["completed"]),
+            (&json!("completed"), &json!(4))
+        );
+    }
+    second.until_groups(|mine, others| mine == 64 && others == 0).await;
+    for id in &jobs {
+        let export = second.text(&format!("/api/v1/jobs/{id}/history?format=ndjson")).await;
+        let subject =
+            SubjectId::job(Namespace::default_namespace(), JobId::parse(id).expect("a job id"));
+        domain::history::verify(&subject, export.as_bytes()).expect("the chain holds");
+    }
     drop(second);
     database.end().await;
 }

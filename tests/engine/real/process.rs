@@ -139,6 +139,26 @@ impl EngineProcess {
         panic!("{name} did not become {value}");
     }
 
+    /// Asks who drives what until `enough` of how many groups this engine drives and how many the others do.
+    pub(super) async fn until_groups(&self, enough: impl Fn(usize, usize) -> bool) {
+        let mut last = Value::Null;
+        for _ in 0..ASKED_MAX {
+            if let Some(listed) = self.get("/api/v1/engines").await {
+                let (mut mine, mut others) = (0, 0);
+                for engine in listed["engines"].as_array().expect("engines") {
+                    let groups = engine["groups"].as_array().expect("groups").len();
+                    if engine["answers"] == true { mine += groups } else { others += groups }
+                }
+                if enough(mine, others) {
+                    return;
+                }
+                last = listed;
+            }
+            pause().await;
+        }
+        panic!("the groups did not get there: {last}");
+    }
+
     /// Asks for a job until `enough`, and answers it.
     pub(super) async fn until(&self, job: &str, enough: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;

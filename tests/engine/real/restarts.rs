@@ -10,13 +10,15 @@ async fn what_was_acknowledged_survives_kill_9_and_is_answered_again_as_it_was()
     everything_is_answered_again(EngineProcess::start(folder.path()).await).await;
 }
 
-/// Kills the engine after each answer.
+/// Kills the engine after each answer. Where it has a lease, the next one drives when that is over.
 pub(super) async fn everything_is_answered_again(mut engine: EngineProcess) {
+    let drives = |mine: usize, _| mine == 64;
     let job =
         json!({ "name": "two", "nodes": [{ "key": "a" }, { "key": "b", "depends_on": ["a"] }] });
     let (status, made) = engine.post("/api/v1/jobs", &job, Some("once")).await;
     assert_eq!(status, 201, "{made}");
     engine.kill_and_restart().await;
+    engine.until_groups(drives).await;
 
     let ask =
         json!({ "worker": "w", "max": 10, "wait_ms": 5_000, "lease_ms": 30_000, "claim": "c1" });
@@ -24,6 +26,7 @@ pub(super) async fn everything_is_answered_again(mut engine: EngineProcess) {
     assert_eq!(status, 200, "{leased}");
     let lease = leased["leases"][0]["lease"].clone();
     engine.kill_and_restart().await;
+    engine.until_groups(drives).await;
 
     let (_, again) = engine.post("/api/v1/queues/default/lease", &ask, None).await;
     assert_eq!(

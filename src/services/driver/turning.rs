@@ -1,15 +1,12 @@
-//! The service `driver`: sees that the engine's core turns and that the store answers. The core drives by itself; this
-//! says when it does not.
-//! Absent: leases on groups; the embedded engine drives all of them.
+//! Whether the core turns and the store answers; tells the metrics what the core counted.
 
-use std::sync::Mutex;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use domain::ids::Millis;
 
-use super::lifecycle::{Service, ServiceError, Tick, TickReport, Ticks};
 use crate::engine::core::CoreCounts;
 use crate::engine::handle::Engine;
+use crate::services::lifecycle::{Tick, TickReport};
 use crate::telemetry::metrics::{COMMAND_QUEUE, LEASE_EXPIRATIONS, STALE_REPORTS};
 
 /// Between two looks, milliseconds.
@@ -17,39 +14,17 @@ const LOOK_MS: Millis = 1_000;
 /// The core turns at least every 5 s, when it looks for what is due; after this long without a turn it hangs.
 const TURN_MAX_MS: Millis = 15_000;
 
-/// Watches core and store.
+/// The tick `turning`.
 #[derive(Debug)]
-pub struct Driver {
-    engine: Engine,
-}
-
-impl Driver {
-    /// Of this engine.
-    pub fn new(engine: Engine) -> Arc<Self> {
-        Arc::new(Self { engine })
-    }
-}
-
-impl Service for Driver {
-    fn name(&self) -> &'static str {
-        "driver"
-    }
-
-    /// The core must answer once.
-    async fn start(&self) -> Result<(), ServiceError> {
-        let namespace = domain::ids::Namespace::default_namespace();
-        self.engine.queues(&namespace).await.map(|_| ()).map_err(ServiceError::new)
-    }
-
-    fn ticks(self: &Arc<Self>) -> Ticks {
-        Ticks::none().with(Turning { engine: self.engine.clone(), last: Mutex::default() })
-    }
-}
-
-/// Whether the core turns and the store answers; tells the metrics what the core counted.
-struct Turning {
+pub(super) struct Turning {
     engine: Engine,
     last: Mutex<CoreCounts>,
+}
+
+impl Turning {
+    pub(super) fn new(engine: Engine) -> Self {
+        Self { engine, last: Mutex::default() }
+    }
 }
 
 impl Tick for Turning {

@@ -1,0 +1,51 @@
+//! Joining the other engines: under which number, reached where, with which secret.
+//! Always holds: it has joined before its core is made, so that the core's number is its own.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use domain::ids::GroupId;
+
+use super::AppError;
+use super::storage::Storage;
+use crate::config::Settings;
+use crate::environment::draw_secret;
+use crate::membership::contract::{EngineId, Introduction};
+use crate::membership::peers::Peers;
+use crate::services::driver::Part;
+
+/// What an engine has once it has joined.
+pub(super) struct Joined {
+    pub(super) me: EngineId,
+    /// Who drives what at first: an engine that is alone everything, another one nothing.
+    pub(super) drivers: Vec<Option<EngineId>>,
+    pub(super) part: Part,
+}
+
+/// Joins, as an engine that listens here.
+pub(super) async fn join(
+    settings: &Settings,
+    storage: &Storage,
+    listens: SocketAddr,
+) -> Result<Joined, AppError> {
+    let membership = Arc::clone(&storage.membership);
+    let secret = match settings.cluster.secret() {
+        Some(configured) => configured.clone(),
+        None => membership.secret(&draw_secret()).await?,
+    };
+    let introduction = Introduction {
+        name: settings.cluster.name.clone(),
+        address: settings.cluster.address(listens),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    if !storage.alone && !settings.cluster.is_reachable(listens) {
+        let address = &introduction.address;
+        tracing::warn!(%address, "other engines cannot reach this one there: set cluster.advertise_address");
+    }
+    let me = membership.join(&introduction).await?;
+    let drivers: Vec<_> = GroupId::all().map(|_| storage.alone.then_some(me)).collect();
+    let (told, peers) = Peers::new(secret);
+    let part =
+        Part { membership, introduction, joined_as: me, told, peers, drivers: drivers.clone() };
+    Ok(Joined { me, drivers, part })
+}

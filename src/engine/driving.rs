@@ -1,0 +1,31 @@
+//! What other engines wrote for the groups that this one drives, read when its lease is renewed. The part of the handle
+//! that only the driver's service uses. Absent: who drives what (`peers` is told it).
+
+use domain::ids::GroupId;
+use futures_util::stream::{self, StreamExt};
+
+use crate::engine::core::message::Input;
+use crate::engine::executor::Message;
+use crate::engine::handle::{Engine, EngineError};
+
+/// Groups whose nudges are read at once.
+const READS_MAX: usize = 8;
+
+impl Engine {
+    /// Reads what other engines appended to subjects of these groups, and tells the core.
+    ///
+    /// # Errors
+    /// What keeps the store from answering; what was read before is told.
+    pub async fn read_nudges(&self, groups: Vec<GroupId>) -> Result<(), EngineError> {
+        let reads: Vec<_> = groups.into_iter().map(|group| self.store.nudges(group)).collect();
+        let mut reads = stream::iter(reads).buffered(READS_MAX);
+        while let Some(nudges) = reads.next().await {
+            let nudges = nudges?;
+            if !nudges.is_empty() {
+                let told = Message::Came(Input::Nudged { nudges });
+                self.inputs.send(told).await.map_err(|_| EngineError::Stopping)?;
+            }
+        }
+        Ok(())
+    }
+}

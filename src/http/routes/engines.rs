@@ -1,0 +1,37 @@
+//! The engines that serve the same jobs.
+
+use axum::extract::{OriginalUri, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use crate::http::extract::headers::Caller;
+use crate::http::extract::query::Query;
+use crate::http::page;
+use crate::http::problem::Problem;
+use crate::http::routes::json;
+use crate::http::schemas::engine::{EngineListAnswer, engines_of};
+use crate::http::state::Api;
+
+/// List the engines
+///
+/// Those that are there, and which groups of jobs each drives, as this engine saw them at its last look (`as_of`, half a
+/// second ago or less while the store answers). Times are the store's. An embedded engine shows itself.
+#[utoipa::path(
+    get, path = "/api/v1/engines", tag = "engines", operation_id = "listEngines",
+    params(page::PageParameters),
+    responses((status = 200, description = "The engines", body = EngineListAnswer)),
+)]
+pub async fn list(
+    State(api): State<Api>,
+    _caller: Caller,
+    OriginalUri(uri): OriginalUri,
+    query: Query,
+) -> Result<Response, Problem> {
+    let asked = page::only_page(query, 'g')?;
+    let seen = api.engines();
+    let (engines, page) = asked.cut('g', engines_of(&seen), seen.at);
+    let answer = EngineListAnswer { engines, page };
+    let mut response = json(StatusCode::OK, &answer);
+    page::link_next(&mut response, &uri, &answer.page);
+    Ok(response)
+}

@@ -1,0 +1,87 @@
+//! The service `driver`: takes this engine's part of the groups (`groups`), and sees that its core turns and that the
+//! store answers (`turning`). The core drives by itself; this says what, and when it does not.
+
+mod groups;
+mod turning;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::groups::{Groups, GroupsTick};
+use self::turning::Turning;
+use super::lifecycle::{Service, ServiceError, Ticks};
+use crate::engine::handle::Engine;
+use crate::environment::Clock;
+use crate::membership::contract::MembershipResult;
+use crate::membership::peers::Peers;
+
+pub use self::groups::{Part, Seen};
+
+/// Drives.
+#[derive(Debug)]
+pub struct Driver {
+    engine: Engine,
+    groups: Arc<Groups>,
+}
+
+impl Driver {
+    /// Of this engine, with its part among the engines.
+    pub fn new(engine: Engine, clock: Arc<dyn Clock>, part: Part) -> Arc<Self> {
+        let groups = Arc::new(Groups::new(engine.clone(), clock, part));
+        Arc::new(Self { engine, groups })
+    }
+
+    /// The engines and groups at the last look.
+    pub fn seen(&self) -> Arc<Seen> {
+        self.groups.seen()
+    }
+
+    /// The other engines, for whoever asks them.
+    pub fn peers(&self) -> &Peers {
+        self.groups.peers()
+    }
+
+    /// Whether this engine's lease surely holds.
+    pub fn holds(&self) -> bool {
+        self.groups.holds()
+    }
+
+    /// Takes one step now: renews when that is due, takes over, hands over.
+    ///
+    /// # Errors
+    /// What keeps the records from being read or changed; the next step tries again.
+    pub async fn step(&self) -> MembershipResult<u64> {
+        self.groups.step().await
+    }
+
+    /// Hands everything over: the engine is about to end. It serves on, and drives nothing any more.
+    pub async fn leave(&self) {
+        if let Err(error) = self.groups.leave().await {
+            tracing::warn!(%error, "not everything was handed over at once");
+        }
+    }
+}
+
+impl Service for Driver {
+    fn name(&self) -> &'static str {
+        "driver"
+    }
+
+    /// The core must answer once, and the engines' records too.
+    async fn start(&self) -> Result<(), ServiceError> {
+        let namespace = domain::ids::Namespace::default_namespace();
+        self.engine.queues(&namespace).await.map_err(ServiceError::new)?;
+        self.groups.step().await.map(drop).map_err(ServiceError::new)
+    }
+
+    fn ticks(self: &Arc<Self>) -> Ticks {
+        Ticks::none()
+            .with(GroupsTick(Arc::clone(&self.groups)))
+            .with(Turning::new(self.engine.clone()))
+    }
+
+    /// Others need not wait until its lease is over.
+    async fn drain(&self, _deadline: Duration) -> Result<(), ServiceError> {
+        self.groups.end().await.map_err(ServiceError::new)
+    }
+}
