@@ -55,6 +55,34 @@ fn the_compose_file_keeps_the_engine_on_this_machine_and_its_data_in_a_volume() 
 }
 
 #[test]
+fn the_compose_file_runs_two_engines_on_a_replica_set_that_initiates_itself() -> Outcome {
+    let documents = Yaml::load_from_str(&read("docker-compose.yml")?)?;
+    let services = &documents.first().ok_or("an empty file")?["services"];
+    for name in ["engine-a", "engine-b"] {
+        let engine = &services[name];
+        assert!(words(&engine["ports"]).iter().all(|port| port.starts_with("127.0.0.1:")));
+        assert_eq!(words(&engine["profiles"]), ["mongodb"], "{name}");
+        for member in ["db1", "db2", "db3"] {
+            let waits = &engine["depends_on"][member]["condition"];
+            assert_eq!(waits.as_str(), Some("service_healthy"), "{name} waits for {member}");
+        }
+    }
+    let initiates = words(&services["db1"]["healthcheck"]["test"]).join(" ");
+    for word in
+        ["rs.initiate", "db1:27017", "db2:27017", "db3:27017", "electionTimeoutMillis: 2000"]
+    {
+        assert!(initiates.contains(word), "{word}");
+    }
+    for member in ["db1", "db2", "db3"] {
+        assert!(services[member].as_mapping_get("ports").is_none(), "{member} is published");
+        assert!(services[member]["healthcheck"].as_mapping().is_some(), "{member}");
+    }
+    let uri = &services["engine-a"]["environment"]["ORRERY__STORAGE__URI"];
+    assert!(uri.as_str().is_some_and(|uri| uri.contains("replicaSet=orrery")), "{uri:?}");
+    Ok(())
+}
+
+#[test]
 fn the_image_runs_as_nobody_and_asks_the_binary_for_its_health() -> Outcome {
     let image = read("Dockerfile")?;
     let last_user = image.lines().rfind(|line| line.starts_with("USER "));

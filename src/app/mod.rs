@@ -24,7 +24,7 @@ use crate::engine::executor::{self, Ended, Parts};
 use crate::engine::handle::Engine;
 use crate::environment::mongodb::StartError;
 use crate::environment::{Clock, Surroundings};
-use crate::event_store::contract::EventStoreError;
+use crate::event_store::contract::{EventStoreError, PayloadSweep};
 use crate::event_store::sqlite::FolderError;
 use crate::http::router::router;
 use crate::http::state::{self, Api, ApiSettings, ReadyCheck};
@@ -159,11 +159,11 @@ async fn serve_on(
     let address = listener
         .local_addr()
         .map_err(|cause| AppError::Listen { address: settings.server.listen, cause })?;
-    let place = storage.place.clone();
+    let (place, sweep) = (storage.place.clone(), storage.sweep.clone());
     let (engine, mut core) = start_engine(settings, outside, storage, &joined).await?;
     let driver = Driver::new(engine.clone(), Arc::clone(&outside.clock), joined.part);
     let scheduler = scheduler(settings, &engine, outside);
-    let host = Arc::new(host(settings, &engine, &driver, &scheduler, outside)?);
+    let host = Arc::new(host(settings, &engine, &driver, (&scheduler, sweep), outside)?);
     let parts = state::Parts {
         outside: outside.clone(),
         engine: engine.clone(),
@@ -259,14 +259,14 @@ fn host(
     settings: &Settings,
     engine: &Engine,
     driver: &Arc<Driver>,
-    scheduler: &Arc<JobScheduler>,
+    (scheduler, sweep): (&Arc<JobScheduler>, Option<Arc<dyn PayloadSweep>>),
     outside: &Surroundings,
 ) -> Result<Host, AppError> {
     let view_writer = ViewWriter::new(engine.clone(), settings.engine.view_lag_max);
     let built = Host::builder()
         .with(driver)
         .with(&view_writer)
-        .with(&Housekeeping::new(engine.clone(), keep(settings)))
+        .with(&Housekeeping::new(engine.clone(), keep(settings), sweep))
         .with(scheduler)
         .build(settings.services.clone(), outside.clone());
     Ok(built?)

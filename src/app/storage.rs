@@ -9,7 +9,7 @@ use crate::config::Settings;
 use crate::environment::Surroundings;
 use crate::environment::mongodb::migrations::{Migrations, Migrator};
 use crate::environment::mongodb::{MongoConnection, StartError};
-use crate::event_store::contract::EventStore;
+use crate::event_store::contract::{EventStore, PayloadSweep};
 use crate::event_store::mongodb::MongoEventStore;
 use crate::event_store::sqlite::{self, DataFolder, SqliteEventStore};
 use crate::membership::alone::Alone;
@@ -23,6 +23,8 @@ use crate::view::sqlite::SqliteView;
 pub(super) struct Storage {
     pub(super) store: Arc<dyn EventStore>,
     pub(super) view: Arc<dyn View>,
+    /// Of a store that writes payloads apart from their records.
+    pub(super) sweep: Option<Arc<dyn PayloadSweep>>,
     /// Where they are, as a log may show it.
     pub(super) place: String,
     /// Where the engines meet.
@@ -56,6 +58,7 @@ fn embedded(settings: &Settings, outside: &Surroundings) -> Result<Storage, AppE
     Ok(Storage {
         store: Arc::new(store),
         view: Arc::new(view),
+        sweep: None,
         place: settings.storage.folder().display().to_string(),
         membership: Arc::new(Alone::new(Arc::clone(&outside.clock))),
         alone: true,
@@ -73,9 +76,10 @@ async fn on_mongodb(
     Migrator::new(connection.clone(), Migrations::known()?).up().await?;
     outside.clock.sampled(connection.server_time().await.map_err(StartError::from)?);
     let id = outside.ids.mint().to_string();
-    let store = MongoEventStore::open(connection.clone(), &id).await?;
+    let store = Arc::new(MongoEventStore::open(connection.clone(), &id).await?);
     Ok(Storage {
-        store: Arc::new(store),
+        sweep: Some(Arc::clone(&store) as _),
+        store,
         view: Arc::new(MongoView::new(connection.clone())),
         place: settings.storage.masked_uri(),
         membership: Arc::new(MongoMembership::new(connection.clone())),

@@ -196,6 +196,25 @@ pub enum EventStoreError {
 /// A store call's result.
 pub type StoreResult<T> = Result<T, EventStoreError>;
 
+/// What a step of the sweep came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Payloads looked at.
+    pub looked_at: u64,
+    /// Payloads without a record that brought them, removed.
+    pub removed: u64,
+    /// Nothing older is left to look at.
+    pub through: bool,
+}
+
+/// The housekeeping of a store that writes payloads apart from their records: a crash between the two leaves payloads
+/// that nothing names. A store that writes both at once has nothing to sweep and does not have this (decision 0012).
+pub trait PayloadSweep: Send + Sync + Debug {
+    /// Looks at the next payloads written before `before`, at most `max`, each once, and removes those whose record
+    /// is not in their subject's stream. `before` must be so long ago that no append built then is still sent.
+    fn sweep(&self, before: Millis, max: u32) -> BoxFuture<'_, StoreResult<Swept>>;
+}
+
 /// The truth. Calls may run concurrently; each is atomic an item.
 pub trait EventStore: Send + Sync + Debug {
     /// Identity and incarnation.

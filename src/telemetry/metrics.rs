@@ -81,6 +81,8 @@ metric_names! {
 
     FINISHED_JOBS = "orrery_finished_jobs", Gauge, [], "Jobs that are over and kept, at the last pass of retention.";
     JOBS_DELETED = "orrery_jobs_deleted_total", Counter, ["reason"], "Jobs that retention let go of, by age or count.";
+    PAYLOADS_SWEPT = "orrery_payloads_swept_total", Counter, [],
+        "Stored payloads removed because the record that brought them never came.";
 
     LOOP_LAG = "orrery_loop_lag_seconds", Histogram, ["loop"], "How late a tick ran after it was due.";
     SERVICE_UP = "orrery_service_up", Gauge, ["service"], "1 while the service is running, else 0.";

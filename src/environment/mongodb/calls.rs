@@ -52,6 +52,7 @@ impl Calls {
         what: &'static str,
         call: impl Future<Output = mongodb::error::Result<T>> + Send + 'static,
     ) -> Result<T, CallError> {
+        asked(what);
         let late = self.clock.sleep(self.deadline);
         let places = Arc::clone(&self.places);
         let answer = async {
@@ -80,6 +81,7 @@ impl Calls {
         what: &'static str,
         call: impl Future<Output = mongodb::error::Result<()>> + Send + 'static,
     ) {
+        asked(what);
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return };
         tokio::spawn(async move {
             if let Err(error) = call.await {
@@ -89,4 +91,10 @@ impl Calls {
             drop(place);
         });
     }
+}
+
+/// By this a test knows that each call in the sources was made before it says that all go through an index
+/// (`every_query_goes_through_an_index_that_finds_and_orders`).
+fn asked(what: &'static str) {
+    tracing::trace!(target: "orrery::mongodb", what, "asked");
 }

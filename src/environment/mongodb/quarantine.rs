@@ -1,15 +1,16 @@
 //! Documents that cannot be read: noted with their reason in the collection `quarantine`, once each, so that a loop
-//! that meets one passes it over and goes on.
+//! that meets one passes it over and goes on, and an operator finds it.
 //! Always holds: noting never fails the caller; what is noted is left where it is for an operator to look at.
 //! Absent: healing. A stream that cannot be read is parked by the engine with the same reason.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bson::{Bson, Document, doc};
 use mongodb::{Collection, Database};
 
-use super::{Calls, Undecodable};
+use super::Calls;
 
 /// Notes remembered, so that one bad document is not written and logged again and again.
 const REMEMBERED_MAX: usize = 10_000;
@@ -32,7 +33,7 @@ impl Quarantine {
         calls: &Calls,
         collection: &'static str,
         id: Bson,
-        reason: &Undecodable,
+        reason: &(dyn Display + Send + Sync),
     ) {
         let name = format!("{collection} {id}");
         {

@@ -15,5 +15,6 @@ mod reads;
 mod records;
 mod snapshots;
 mod store;
+mod sweep;
 
 pub use self::store::MongoEventStore;

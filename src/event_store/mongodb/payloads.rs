@@ -1,7 +1,7 @@
 //! Payloads: `_id` = (subject, hash, the nonce of the record that names them), so that each writer has its own and a
 //! refused one takes away only what it brought.
 //! Always holds: a majority has a payload before the record that names it is sent.
-//! Absent: the sweep of payloads whose record was never written.
+//! Absent: the sweep of payloads whose record was never written (`sweep`).
 
 use bson::raw::{RawDocumentBuf, cstr};
 use bson::{Bson, Document, doc};
@@ -11,7 +11,7 @@ use super::failure::{damaged, of_call};
 use super::records::BY_ID;
 use super::store::MongoEventStore;
 use crate::environment::mongodb::{
-    DUPLICATE_KEY, Fields, Query, SubjectKey, Undecodable, bytes_bson, bytes_raw,
+    DUPLICATE_KEY, Fields, Query, SubjectKey, Undecodable, bytes_bson, bytes_raw, to_date,
 };
 use crate::event_store::contract::{
     AppendItem, EventStoreError, PayloadHash, Payloads, StoreResult,
@@ -27,6 +27,7 @@ impl MongoEventStore {
         &self,
         items: impl Iterator<Item = &AppendItem>,
     ) -> StoreResult<()> {
+        let written_at = to_date(self.connection.calls().clock().now_ms());
         let documents: Vec<RawDocumentBuf> = items
             .flat_map(|item| item.payloads.iter().map(move |payload| (item, payload)))
             .map(|(item, payload)| {
@@ -35,6 +36,7 @@ impl MongoEventStore {
                 id.append(cstr!("w"), bytes_raw(&item.record.nonce.to_be_bytes()));
                 let mut stored = RawDocumentBuf::new();
                 stored.append(cstr!("_id"), id);
+                stored.append(cstr!("at"), written_at);
                 match std::str::from_utf8(&payload.bytes) {
                     Ok(text) => stored.append(cstr!("body"), text),
                     Err(_) => stored.append(cstr!("body"), bytes_raw(&payload.bytes)),

@@ -14,7 +14,9 @@ use super::failure::{damaged, of_call};
 use super::records::{self, BY_DUE, BY_GROUP, BY_ID, count_of, first_of, is_gone, range};
 use super::store::MongoEventStore;
 use crate::environment::mongodb::{Fields, Query, SubjectKey, Undecodable, to_date};
-use crate::event_store::contract::{Record, StoreResult, StreamPart, Tombstone, WakeMark};
+use crate::event_store::contract::{
+    EventStoreError, Record, StoreResult, StreamPart, Tombstone, WakeMark,
+};
 
 /// Above every seq: a stream's records are below it.
 pub(super) const SEQ_END: u64 = 1 << 62;
@@ -55,8 +57,23 @@ impl MongoEventStore {
         from: u64,
         bytes_max: usize,
     ) -> StoreResult<StreamPart> {
+        let read = self.read_again(subject, from.max(1), bytes_max).await;
+        if let Err(EventStoreError::Damaged { reason, .. }) = &read {
+            let (calls, stream) = (self.connection.calls(), SubjectKey(subject).document());
+            let notes = self.connection.quarantine();
+            notes.note(calls, records::EVENTS, Bson::Document(stream), reason).await;
+        }
+        read
+    }
+
+    async fn read_again(
+        &self,
+        subject: &SubjectId,
+        from: u64,
+        bytes_max: usize,
+    ) -> StoreResult<StreamPart> {
         for _ in 0..READS_MAX {
-            if let Some(part) = self.read_once(subject, from.max(1), bytes_max).await? {
+            if let Some(part) = self.read_once(subject, from, bytes_max).await? {
                 return Ok(part);
             }
         }

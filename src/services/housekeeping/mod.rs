@@ -2,6 +2,7 @@
 //! Always holds: each step is bounded and off the hot path; what is let go of is decided by the stream, never by the
 //! view it was found in. Absent: rules (`domain`), and anything that jobs which run depend on.
 
+mod payloads;
 mod retention;
 
 use std::sync::Arc;
@@ -9,7 +10,9 @@ use std::time::Duration;
 
 use super::lifecycle::{Need, Service, Ticks};
 use crate::engine::handle::Engine;
+use crate::event_store::contract::PayloadSweep;
 
+pub use self::payloads::Payloads;
 pub use self::retention::{Keep, Retention};
 
 /// How long the driver may take to start.
@@ -20,12 +23,13 @@ const DRIVER_START_MAX: Duration = Duration::from_secs(30);
 pub struct Housekeeping {
     engine: Engine,
     keep: Keep,
+    sweep: Option<Arc<dyn PayloadSweep>>,
 }
 
 impl Housekeeping {
-    /// In this engine's store.
-    pub fn new(engine: Engine, keep: Keep) -> Arc<Self> {
-        Arc::new(Self { engine, keep })
+    /// In this engine's store; `sweep` is that of a store that writes payloads apart.
+    pub fn new(engine: Engine, keep: Keep, sweep: Option<Arc<dyn PayloadSweep>>) -> Arc<Self> {
+        Arc::new(Self { engine, keep, sweep })
     }
 }
 
@@ -39,6 +43,10 @@ impl Service for Housekeeping {
     }
 
     fn ticks(self: &Arc<Self>) -> Ticks {
-        Ticks::none().with(Retention::new(self.engine.clone(), self.keep))
+        let ticks = Ticks::none().with(Retention::new(self.engine.clone(), self.keep));
+        match &self.sweep {
+            Some(store) => ticks.with(Payloads::new(Arc::clone(store))),
+            None => ticks,
+        }
     }
 }

@@ -27,11 +27,16 @@ pub(crate) fn events(store: &dyn EventStore, subject: &SubjectId) -> Vec<JobEven
 
 /// Panics where the history breaks a promise. Answers how often each node was leased.
 pub(crate) fn check(store: &dyn EventStore, subject: &SubjectId) -> BTreeMap<u32, u32> {
+    hold(subject, &events(store, subject))
+}
+
+/// The same of events that were read already.
+pub(crate) fn hold(subject: &SubjectId, events: &[JobEvent]) -> BTreeMap<u32, u32> {
     let (mut epochs, mut leased): (BTreeMap<u32, u64>, BTreeMap<u32, u32>) = Default::default();
     let mut status: BTreeMap<u32, NodeStatus> = BTreeMap::new();
     let mut completed: BTreeSet<u32> = BTreeSet::new();
     let mut over = false;
-    for event in events(store, subject) {
+    for event in events {
         assert!(!over || event.nodes.is_empty(), "{subject}: a node moved after the end");
         match &event.fact {
             JobFact::Leased { attempts, .. } => {

@@ -4,6 +4,7 @@
 mod disk_full;
 mod house;
 mod mongodb;
+mod mongodb_faults;
 mod process;
 mod restarts;
 mod workflows;

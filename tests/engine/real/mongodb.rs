@@ -9,7 +9,7 @@ use super::restarts::everything_is_answered_again;
 use crate::storage::mongodb::Database;
 
 /// What makes an engine process use this database.
-fn on(database: &Database) -> &'static [(&'static str, &'static str)] {
+pub(super) fn on(database: &Database) -> &'static [(&'static str, &'static str)] {
     // A process is told by its environment; the few bytes live as long as the tests.
     let uri: &'static str = Box::leak(database.uri.clone().into_boxed_str());
     Box::leak(Box::new([("ORRERY__STORAGE__URI", uri)]))

@@ -223,6 +223,19 @@ pub(super) fn tried(args: &[&str]) -> (i32, String, String) {
     (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
 }
 
+/// Runs an engine that cannot start, with every word of its log; answers exit code and all that it said.
+pub(super) fn refused_start(folder: &Path, uri: &str) -> (i32, String) {
+    let output = Command::new(BINARY)
+        .env("ORRERY__STORAGE__URI", uri)
+        .env("ORRERY__LOG__LEVEL", "trace")
+        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .arg(folder)
+        .output()
+        .expect("it ends");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&said).into_owned())
+}
+
 fn serve(folder: &Path, port: u16, settings: &[(&str, &str)]) -> Child {
     Command::new(BINARY)
         .envs(settings.iter().copied())

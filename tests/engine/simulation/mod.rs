@@ -5,14 +5,14 @@
 mod bugs;
 mod calls;
 mod checker;
-mod dice;
+pub(crate) mod dice;
 mod faults;
 mod lister;
 mod member;
 mod mix;
 mod network;
 mod operator;
-mod orders;
+pub(crate) mod orders;
 mod run;
 mod seeds;
 mod storage;

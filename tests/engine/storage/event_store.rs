@@ -40,6 +40,27 @@ macro_rules! each_store {
                 database.end().await;
             })+
         }
+        mod with_every_write_repeated_in_memory {
+            $(#[tokio::test] async fn $case() {
+                let store = std::sync::Arc::new(orrery::event_store::memory::MemoryEventStore::new("store-a"));
+                super::$case(&crate::storage::lost_answers::LossyStore::all_repeated(store)).await;
+            })+
+        }
+        mod with_every_write_repeated_embedded {
+            $(#[tokio::test] async fn $case() {
+                let folder = tempfile::tempdir().expect("a folder");
+                let store = std::sync::Arc::new(crate::storage::embedded::store_in(folder.path()));
+                super::$case(&crate::storage::lost_answers::LossyStore::all_repeated(store)).await;
+            })+
+        }
+        mod with_every_write_repeated_on_mongodb {
+            $(#[tokio::test] async fn $case() {
+                let Some(database) = crate::storage::mongodb::Database::fresh().await else { return };
+                let store = std::sync::Arc::new(database.event_store().await);
+                super::$case(&crate::storage::lost_answers::LossyStore::all_repeated(store)).await;
+                database.end().await;
+            })+
+        }
     };
 }
 

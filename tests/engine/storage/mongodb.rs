@@ -6,7 +6,8 @@
 mod faults;
 mod queries;
 mod schema;
-mod start;
+pub(crate) mod start;
+mod sweep;
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -82,6 +83,11 @@ pub(crate) fn with_database(uri: &str, database: &str) -> String {
     let (scheme, hosts) = before.split_once("://").expect("a URI");
     let hosts = hosts.split('/').next().expect("hosts");
     format!("{scheme}://{hosts}/{database}?{options}")
+}
+
+/// An id of the API as it lies in a document.
+pub(crate) fn uuid_of(id: &str) -> bson::Bson {
+    orrery::environment::mongodb::uuid_bson(Uuid::parse_str(id).expect("an id"))
 }
 
 /// An empty database with this engine's schema; removed when it is let go of with `end`.

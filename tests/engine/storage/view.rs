@@ -40,6 +40,22 @@ macro_rules! each_view {
                 database.end().await;
             })+
         }
+        mod with_every_write_repeated_embedded {
+            $(#[tokio::test] async fn $case() {
+                let folder = tempfile::tempdir().expect("a folder");
+                let file = folder.path().join("view.db");
+                let view = std::sync::Arc::new(orrery::view::sqlite::SqliteView::open(&file).expect("a view"));
+                super::$case(&crate::storage::lost_answers::LossyView::all_repeated(view)).await;
+            })+
+        }
+        mod with_every_write_repeated_on_mongodb {
+            $(#[tokio::test] async fn $case() {
+                let Some(database) = crate::storage::mongodb::Database::fresh().await else { return };
+                let view = std::sync::Arc::new(database.view());
+                super::$case(&crate::storage::lost_answers::LossyView::all_repeated(view)).await;
+                database.end().await;
+            })+
+        }
     };
 }
 

@@ -15,6 +15,7 @@ const FILES: &[(&str, &str)] = &[
     ("event_store", include_str!("../../../../migrations/0001_event_store.json")),
     ("view", include_str!("../../../../migrations/0002_view.json")),
     ("membership", include_str!("../../../../migrations/0003_membership.json")),
+    ("payload_sweep", include_str!("../../../../migrations/0004_payload_sweep.json")),
 ];
 
 /// One step of the schema.

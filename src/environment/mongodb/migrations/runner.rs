@@ -179,19 +179,30 @@ impl Migrator {
     async fn run(&self, command: Document, lock: &Lease) -> Result<(), StartError> {
         let calls = self.connection.calls().with_deadline(COMMAND_MAX);
         let database = self.connection.database().clone();
-        let run = calls.make("a command of a migration", async move {
-            database.run_command(command).await.map(drop)
-        });
+        let run = calls
+            .make("a command of a migration", async move { database.run_command(command).await });
         tokio::pin!(run);
         let third = lock.held() / 3;
         loop {
             tokio::select! {
                 done = &mut run => return match done {
                     Err(CallError { cause: Cause::Refused { code: NAMESPACE_EXISTS, .. }, .. }) => Ok(()),
-                    other => Ok(other?),
+                    other => went_through(&other?),
                 },
                 () = calls.clock().sleep(third) => self.hold(lock).await?,
             }
         }
+    }
+}
+
+/// What a command of statements did not do, it says in an answer that is none of an error.
+fn went_through(answer: &Document) -> Result<(), StartError> {
+    let refused =
+        ["writeErrors", "writeConcernError"].iter().find(|field| answer.contains_key(**field));
+    match refused {
+        None => Ok(()),
+        Some(field) => Err(StartError::Schema(format!(
+            "a command of a migration did not go through ({field}); run `orrery migrate up` again"
+        ))),
     }
 }

@@ -20,15 +20,15 @@ use super::Database;
 use crate::storage::samples::{NOW, append, fill, item, item_of, job, payload, record};
 
 /// A store whose connections only this test's faults meet, and the way to lay them down.
-struct Faulty {
-    database: Database,
-    store: MongoEventStore,
+pub(super) struct Faulty {
+    pub(super) database: Database,
+    pub(super) store: MongoEventStore,
     admin: Client,
     name: String,
 }
 
 impl Faulty {
-    async fn new(clock: Arc<dyn Clock>) -> Option<Self> {
+    pub(super) async fn new(clock: Arc<dyn Clock>) -> Option<Self> {
         let database = Database::fresh().await?;
         let name = Uuid::now_v7().simple().to_string();
         let named = format!("{}&appName={name}", database.uri);
@@ -40,7 +40,7 @@ impl Faulty {
 
     /// The next `times` of these commands meet a fault. False when the server takes none: one that was named from
     /// outside may not, the one of `scripts/mongod` does.
-    async fn lay_down(&self, command: &str, times: i32, fault: Document) -> bool {
+    pub(super) async fn lay_down(&self, command: &str, times: i32, fault: Document) -> bool {
         let mut data = doc! { "failCommands": [command], "appName": &self.name };
         data.extend(fault);
         let point =
@@ -160,6 +160,8 @@ async fn a_document_that_cannot_be_read_is_noted_and_the_others_are_served() {
     let read = store.read(&job(1), 1, usize::MAX).await;
     let Err(EventStoreError::Damaged { subject, reason }) = read else { panic!("{read:?}") };
     assert_eq!((subject, reason), (job(1).to_string(), "field `hash` is missing".to_owned()));
+    let noted = doc! { "reason": "field `hash` is missing" };
+    assert_eq!(notes.count_documents(noted).await.expect("a count"), 1, "for an operator to find");
     assert_eq!(append(&store, item(&job(2), 1)).await, Appended::Committed);
     database.end().await;
 }

@@ -1,11 +1,21 @@
 //! Every query that the stores make is served by an index: the server's profiler writes down all that they ask of a
 //! seeded database, and each is explained. A collection scan or a sort in memory fails.
+//! Always holds: no call is forgotten. Each says its name as it is made, and the names in the sources of the stores are
+//! those that were heard here; a new one fails until it is asked below.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bson::{Bson, Document, doc};
 use domain::ids::{EnvironmentName, SubjectId, SubjectKind};
-use orrery::event_store::contract::{EventStore, MarkMove, Nudge, Snapshot, Tombstone};
+use futures_util::stream::{self, StreamExt};
+use orrery::environment::SimulatedClock;
+use orrery::environment::mongodb::{Lease, MongoConnection, SubjectKey};
+use orrery::event_store::contract::{
+    EventStore, MarkMove, Nudge, PayloadSweep, Snapshot, Tombstone,
+};
+use orrery::event_store::mongodb::MongoEventStore;
 use orrery::view::contract::{
     Columns, Document as Shown, JobColumns, JobQuery, JobSort, PageStart, TOTAL_COUNTED_MAX, View,
 };
@@ -122,8 +132,13 @@ fn environment(name: &str, seq: u64) -> Shown {
 
 async fn ask_the_event_store(database: &Database) {
     // It knows no heads, so that it must look.
-    let store = database.event_store().await;
+    let clock = SimulatedClock::at(NOW);
+    let connection = MongoConnection::open(&database.uri, Arc::new(clock.clone())).await;
+    let store = MongoEventStore::open(connection.expect("a connection"), "store-a").await;
+    let store = store.expect("a store");
     store.info().await.expect("info");
+    // The newest time is written now and then only.
+    clock.advance(Duration::from_secs(5));
     for first in [4, 9] {
         append(&store, item(&job(1), first)).await;
     }
@@ -162,6 +177,27 @@ async fn ask_the_event_store(database: &Database) {
     }
     store.read(&job(6), 2, usize::MAX).await.expect("a part");
     append(&store, item(&job(7), 1)).await;
+    late_marks_and_strange_ones(database, &store).await;
+    for max in [1, 10] {
+        store.sweep(NOW + 10_000, max).await.expect("swept");
+    }
+}
+
+async fn late_marks_and_strange_ones(database: &Database, store: &MongoEventStore) {
+    let events = database.connection.database().collection::<Document>("events");
+    let mark = |id: Document, due| {
+        doc! { "_id": id, "group": 7, "due": bson::DateTime::from_millis(due), "number": 1_i64 }
+    };
+    let late = mark(SubjectKey(&job(901)).record(0), NOW + 9_000_000);
+    events.insert_one(late).await.expect("inserted");
+    append(store, item(&job(901), 1)).await;
+    events.insert_one(mark(doc! { "k": 77 }, NOW)).await.expect("inserted");
+    let group = domain::ids::GroupId::all().nth(7).expect("a group");
+    store.live(group, NOW, None, 10).await.expect("marks");
+    let right = Lease::take(&database.connection, "test", "me", Duration::from_secs(9)).await;
+    let right = right.expect("an answer").expect("the right");
+    right.renew().await.expect("an answer");
+    right.release().await.expect("let go");
 }
 
 async fn ask_the_view(database: &Database) {
@@ -257,32 +293,192 @@ async fn profiled(database: &Database) -> Vec<Document> {
     entries
 }
 
-#[tokio::test]
-async fn every_query_goes_through_an_index_that_finds_and_orders() {
-    let Some(database) = Database::fresh().await else { return };
-    let mongo = database.connection.database().clone();
-    seed(&database).await;
+/// A query without its values: of those that are alike one is explained.
+fn shape(of: &Bson) -> String {
+    match of {
+        Bson::Document(inner) => {
+            let fields = inner.iter().map(|(field, value)| match (field.as_str(), value) {
+                // Which index, and in which order.
+                ("hint" | "sort", value) => format!("{field}={value}"),
+                (_, Bson::String(text)) if field == "find" || field == "aggregate" => text.clone(),
+                _ => format!("{field}:{}", shape(value)),
+            });
+            format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+        }
+        Bson::Array(items) => format!("[{}]", items.first().map(shape).unwrap_or_default()),
+        other => format!("{:?}", other.element_type()),
+    }
+}
+
+/// The names of the calls that are made while it is set.
+#[derive(Clone, Default)]
+struct Heard(Arc<Mutex<BTreeSet<String>>>);
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Heard {
+    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+        if event.metadata().target() == "orrery::mongodb" {
+            event.record(&mut Names(self.0.clone()));
+        }
+    }
+}
+
+struct Names(Arc<Mutex<BTreeSet<String>>>);
+
+impl tracing::field::Visit for Names {
+    fn record_str(&mut self, field: &tracing::field::Field, value: &str) {
+        if field.name() == "what" {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(value.to_owned());
+        }
+    }
+
+    fn record_debug(&mut self, _: &tracing::field::Field, _: &dyn std::fmt::Debug) {}
+}
+
+/// The names of all calls in the sources of the stores and of what they share.
+fn named_in_the_sources() -> BTreeSet<String> {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
+    let stores = [format!("{root}/event_store/mongodb"), format!("{root}/view/mongodb")];
+    let mut files: Vec<std::path::PathBuf> = stores
+        .iter()
+        .flat_map(|folder| std::fs::read_dir(folder).expect("a folder"))
+        .map(|entry| entry.expect("a file").path())
+        .collect();
+    files.extend(
+        ["lease.rs", "quarantine.rs"]
+            .map(|name| std::path::Path::new(root).join("environment/mongodb").join(name)),
+    );
+    let mut names = BTreeSet::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file).expect("a text");
+        for call in ["make(", "begin(", "bulk(", "insert(", "documents(", "find(", "change("] {
+            for (at, _) in text.match_indices(call) {
+                let behind = text[at + call.len()..].trim_start();
+                let Some(name) = behind.strip_prefix('"').and_then(|b| b.split('"').next()) else {
+                    continue;
+                };
+                // Others are fields of documents: one word, or an operator.
+                if name.contains(' ') || ["nudges", "payloads"].contains(&name) {
+                    names.insert(name.to_owned());
+                }
+            }
+        }
+    }
+    names
+}
+
+/// Plan summaries of the database's profile that name a scan, and how many entries sorted in memory.
+async fn scans_and_sorts(database: &Database) -> (u64, u64) {
+    let profile = database.connection.database().collection::<Document>("system.profile");
+    let mine = doc! { "$not": { "$regex": "system.profile" } };
+    let scans = doc! { "ns": mine.clone(), "planSummary": { "$regex": "COLLSCAN" } };
+    let sorts = doc! { "ns": mine, "hasSortStage": true };
+    (
+        profile.count_documents(scans).await.expect("a count"),
+        profile.count_documents(sorts).await.expect("a count"),
+    )
+}
+
+/// Every combination of filters, each in every order.
+fn combinations() -> Vec<JobQuery> {
+    let some = |yes: bool, text: &str| yes.then(|| text.to_owned());
+    let mut all = Vec::new();
+    for bits in 0..1_u32 << 9 {
+        let has = |bit: u32| bits & (1 << bit) != 0;
+        for statuses in [vec![], vec!["failed"], vec!["failed", "running"]] {
+            for sort in [JobSort::CreatedAt, JobSort::UpdatedAt, JobSort::Priority] {
+                all.push(JobQuery {
+                    statuses: statuses.clone(),
+                    job_type: some(has(0), "build"),
+                    tag: some(has(1), "a"),
+                    name_prefix: some(has(2), "job-"),
+                    environment: some(has(3), "gpu"),
+                    parent_job_id: has(4).then(|| Uuid::from_u128(77)),
+                    triggered_by: some(has(5), "cron"),
+                    error_class: some(has(6), "timeout.attempt"),
+                    created_after: has(7).then_some(NOW - 5),
+                    created_before: has(8).then_some(NOW + 50_000),
+                    sort,
+                    descending: all.len() % 2 == 0,
+                    ..plain()
+                });
+            }
+        }
+    }
+    all
+}
+
+async fn profile_all(database: &Database) {
     let large = 256_i64 * 1_024 * 1_024;
+    let mongo = database.connection.database();
     let made =
         mongo.run_command(doc! { "create": "system.profile", "capped": true, "size": large });
     made.await.expect("room for the profile");
     mongo.run_command(doc! { "profile": 2 }).await.expect("profiling");
+}
+
+#[tokio::test]
+async fn no_combination_of_filters_and_orders_scans_or_sorts() {
+    let Some(database) = Database::fresh().await else { return };
+    let view = database.view();
+    let documents = (1..=12).map(|number| shown(number, columns(&format!("job-{number}"))));
+    view.flush(documents.collect()).await.expect("flushed");
+    profile_all(&database).await;
+    let all = combinations();
+    let asked = all.len() as u64;
+    let pages = stream::iter(all)
+        .map(|query| async { view.jobs(query).await.map(|page| page.next.is_some()) })
+        .buffer_unordered(8)
+        .filter_map(|page| async { page.ok() })
+        .collect::<Vec<_>>();
+    assert_eq!(pages.await.len() as u64, asked);
+    database.connection.database().run_command(doc! { "profile": 0 }).await.expect("no more");
+    assert_eq!(scans_and_sorts(&database).await, (0, 0));
+    let profile = database.connection.database().collection::<Document>("system.profile");
+    let through = doc! { "planSummary": { "$regex": "^IXSCAN" } };
+    let through = profile.count_documents(through).await.expect("a count");
+    assert!(through >= 2 * asked, "{through} of {asked}");
+    database.end().await;
+}
+
+#[tokio::test]
+async fn every_query_goes_through_an_index_that_finds_and_orders() {
+    use tracing_subscriber::layer::SubscriberExt as _;
+    let Some(database) = Database::fresh().await else { return };
+    let mongo = database.connection.database().clone();
+    seed(&database).await;
+    let heard = Heard::default();
+    let listening =
+        tracing::subscriber::set_default(tracing_subscriber::registry().with(heard.clone()));
+    profile_all(&database).await;
     ask_the_event_store(&database).await;
     ask_the_view(&database).await;
     let jobs = mongo.collection::<Document>("jobs");
     jobs.find(doc! { "body": "x" }).await.expect("a planted scan");
     mongo.run_command(doc! { "profile": 0 }).await.expect("no more profiling");
+    // It empties the view, for which it goes through all of it.
+    database.view().adopt("another", false).await.expect("emptied");
+    drop(listening);
+    let heard = heard.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let named = named_in_the_sources();
+    assert!(named.len() > 40, "{named:?}");
+    let unasked: Vec<_> = named.difference(&heard).collect();
+    assert!(unasked.is_empty(), "ask these too: {unasked:?}");
 
     let entries = profiled(&database).await;
-    let (mut broken, mut seen) = (Vec::new(), BTreeSet::new());
+    let (mut broken, mut seen, mut shapes) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
     for entry in &entries {
         let namespace = entry.get_str("ns").unwrap_or_default().to_owned();
         let operation = entry.get_str("op").unwrap_or_default().to_owned();
         if namespace.ends_with("system.profile") {
             continue;
         }
-        seen.insert((namespace, operation));
-        broken.extend(wrong(&database, entry).await);
+        let plan = entry.get_str("planSummary").unwrap_or_default().to_owned();
+        let command = entry.get_document("command").cloned().unwrap_or_default();
+        let alike = (plan, operation.clone(), shape(&Bson::Document(command)));
+        seen.insert((namespace.clone(), operation));
+        if shapes.insert((namespace, alike)) {
+            broken.extend(wrong(&database, entry).await);
+        }
     }
     assert!(entries.len() > 300 && seen.len() > 15, "{} {seen:?}", entries.len());
     assert_eq!(broken.len(), 1, "only the planted one: {broken:#?}");

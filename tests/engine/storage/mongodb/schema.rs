@@ -5,12 +5,12 @@ use std::time::Duration;
 use bson::{Document, doc};
 use orrery::environment::mongodb::migrations::{Migrations, Migrator};
 use orrery::environment::mongodb::{Lease, StartError};
-use orrery::event_store::contract::EventStore;
+use orrery::event_store::contract::{EventStore, PayloadSweep};
 use orrery::membership::contract::Membership as _;
 use orrery::view::contract::View;
 
 use super::Database;
-use crate::storage::samples::{fill, job};
+use crate::storage::samples::{NOW, fill, job};
 
 fn known() -> Migrations {
     Migrations::known().expect("migrations")
@@ -77,6 +77,68 @@ async fn a_newer_and_a_changed_schema_are_refused() {
     database.end().await;
 }
 
+/// A migrator that dies holds the right until the server's clock says that it is over; whoever comes then has a higher
+/// fence, and the dead one, should it have slept only, changes nothing any more.
+#[tokio::test]
+async fn a_migrator_that_died_is_followed_when_its_right_is_over() {
+    let Some(database) = Database::bare().await else { return };
+    let held = Duration::from_millis(300);
+    let taken = Lease::take(&database.connection, "schema", "the one that dies", held).await;
+    let died = taken.expect("an answer").expect("the right");
+    for command in known().iter().take(1).flat_map(|first| first.commands.clone()).take(3) {
+        database.connection.database().run_command(command).await.expect("applied");
+    }
+    let applied = Migrator::new(database.connection.clone(), known()).up().await.expect("a schema");
+    assert_eq!(applied.len(), known().iter().count());
+    assert!(!died.renew().await.expect("an answer"), "and whoever slept finds out");
+    let records = database.connection.database().collection::<Document>("schema_migrations");
+    let fenced = doc! { "fence": { "$gt": died.fence() } };
+    let fenced = records.count_documents(fenced).await.expect("a count");
+    assert_eq!(usize::try_from(fenced).ok(), Some(known().iter().count()));
+    let leases = database.connection.database().collection::<Document>("leases");
+    let over = doc! { "_id": "schema", "$expr": { "$lte": ["$until", "$$NOW"] } };
+    assert_eq!(leases.count_documents(over).await.expect("a count"), 1, "and it was let go of");
+    database.end().await;
+}
+
+/// While another holds the right nothing is applied, however long it takes; when that one is through, nothing is left.
+#[tokio::test]
+async fn whoever_waits_for_the_schema_applies_nothing_meanwhile() {
+    let Some(database) = Database::bare().await else { return };
+    let taken =
+        Lease::take(&database.connection, "schema", "the first", Duration::from_secs(60)).await;
+    let first = taken.expect("an answer").expect("the right");
+    let migrator = Migrator::new(database.connection.clone(), known());
+    let second = tokio::spawn(async move { migrator.up().await });
+    for migration in known().iter() {
+        for command in &migration.commands {
+            database.connection.database().run_command(command.clone()).await.expect("applied");
+        }
+        let record = doc! { "_id": i64::from(migration.number), "checksum": &migration.checksum };
+        let records = database.connection.database().collection::<Document>("schema_migrations");
+        records.insert_one(record).await.expect("recorded");
+        assert!(!second.is_finished(), "it waits");
+    }
+    first.release().await.expect("let go");
+    let applied = second.await.expect("it ends").expect("a schema");
+    assert_eq!(applied.len(), 0, "the first has done everything");
+    database.end().await;
+}
+
+#[tokio::test]
+async fn a_migration_whose_statements_fail_is_not_recorded() {
+    let Some(database) = Database::bare().await else { return };
+    let strict = r#"{ "why": "a rule", "commands": [
+        { "create": "things", "validator": { "a": { "$type": "int" } } },
+        { "insert": "things", "documents": [ { "a": "no number" } ] } ] }"#;
+    let known = Migrations::of(&[("strict", strict)]).expect("migrations");
+    let refused = Migrator::new(database.connection.clone(), known.clone()).up().await;
+    assert!(said(&refused.expect_err("refused")).contains("orrery migrate up"));
+    let steps = Migrator::new(database.connection.clone(), known).status().await.expect("steps");
+    assert!(steps.iter().all(|step| step.applied_at.is_none()), "{steps:?}");
+    database.end().await;
+}
+
 #[tokio::test]
 async fn a_lease_is_one_holders_and_whoever_slept_through_its_end_finds_out() {
     let Some(database) = Database::bare().await else { return };
@@ -105,6 +167,7 @@ async fn documents_of_every_earlier_schema_carry_over() {
         (1, include_str!("../../../../migrations/samples/0001_event_store.json")),
         (2, include_str!("../../../../migrations/samples/0002_view.json")),
         (3, include_str!("../../../../migrations/samples/0003_membership.json")),
+        (4, include_str!("../../../../migrations/samples/0004_payload_sweep.json")),
     ];
     let numbers: Vec<u32> = samples.iter().map(|(number, _)| *number).collect();
     assert_eq!(numbers, known().iter().map(|migration| migration.number).collect::<Vec<_>>());
@@ -137,6 +200,10 @@ async fn documents_of_every_earlier_schema_carry_over() {
     assert_eq!(shown.seq, 3);
     let page = database.view().jobs(super::queries::plain()).await.expect("a page");
     assert_eq!(page.items.len(), 1);
+    // The stream of the samples has the records that brought its payloads.
+    let late = NOW + 200_000_000_000;
+    let swept = store.sweep(late, 10).await.expect("swept");
+    assert_eq!((swept.looked_at, swept.removed), (2, 0));
     fill(&store, &job(9), 2).await;
     let roster = database.membership().look().await.expect("a roster");
     assert_eq!(roster.engines.iter().map(|engine| engine.engine).collect::<Vec<_>>(), [7]);

@@ -14,19 +14,21 @@ use orrery::environment::{Clock, SystemClock};
 
 /// How often a server that starts is asked; each question waits for it, at most its own time-outs.
 const ASKED_MAX: usize = 100;
-const PASSWORD: &str = "pa55word";
+pub(crate) const PASSWORD: &str = "pa55word";
 
 /// A mongod of this test, gone with it.
-struct Server {
+pub(crate) struct Server {
     child: Child,
     port: u16,
-    _folder: tempfile::TempDir,
+    folder: PathBuf,
+    arguments: Vec<String>,
+    /// Its folder, when it is nobody else's.
+    _own: Option<tempfile::TempDir>,
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }
 
@@ -38,37 +40,62 @@ fn binary() -> Option<PathBuf> {
 
 impl Server {
     async fn start(arguments: &[&str], with_key: bool) -> Option<Self> {
-        let binary = binary()?;
-        let folder = tempfile::tempdir().expect("a folder");
-        let port =
-            TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("it").port();
-        let mut command = Command::new(binary);
-        command
-            .args([
-                "--bind_ip",
-                "127.0.0.1",
-                "--nounixsocket",
-                "--port",
-                &port.to_string(),
-                "--dbpath",
-            ])
-            .arg(folder.path())
-            .args(["--wiredTigerCacheSizeGB", "0.25"])
-            .args(arguments)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+        let own = tempfile::tempdir().expect("a folder");
+        let mut arguments: Vec<String> = arguments.iter().map(|&word| word.to_owned()).collect();
         if with_key {
-            let key = folder.path().join("key");
+            let key = own.path().join("key");
             std::fs::write(&key, "c2VjcmV0c2VjcmV0").expect("a key");
             Command::new("chmod").arg("600").arg(&key).status().expect("the owner's only");
-            command.arg("--keyFile").arg(key);
+            arguments.extend(["--keyFile".to_owned(), key.display().to_string()]);
         }
-        let child = command.spawn().expect("a mongod");
-        let server = Self { child, port, _folder: folder };
-        let client = server.client().await;
+        let mut server = Self::start_on(own.path(), arguments).await?;
+        server._own = Some(own);
+        Some(server)
+    }
+
+    /// With its data in this folder; none when there is no mongod.
+    pub(crate) async fn start_on(folder: &Path, arguments: Vec<String>) -> Option<Self> {
+        let binary = binary()?;
+        let port =
+            TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("it").port();
+        let child = run(&binary, port, folder, &arguments);
+        let folder = folder.to_owned();
+        let server = Self { child, port, folder, arguments, _own: None };
+        server.until_it_answers().await;
+        Some(server)
+    }
+
+    /// One that writes: a replica set of one.
+    pub(crate) async fn set_of_one(folder: &Path) -> Option<Self> {
+        let arguments = ["--replSet", "mine"].map(str::to_owned).to_vec();
+        let server = Self::start_on(folder, arguments).await?;
+        initiate(&server, "mine").await;
+        Some(server)
+    }
+
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) fn until_it_ends(&mut self) {
+        self.child.wait().expect("it ends");
+    }
+
+    /// Starts it again where it was.
+    pub(crate) async fn again(&mut self) {
+        self.kill();
+        let binary = binary().expect("it was there before");
+        self.child = run(&binary, self.port, &self.folder, &self.arguments);
+        self.until_it_answers().await;
+    }
+
+    async fn until_it_answers(&self) {
+        let client = self.client().await;
         for _ in 0..ASKED_MAX {
             if client.database("admin").run_command(doc! { "ping": 1 }).await.is_ok() {
-                return Some(server);
+                return;
             }
         }
         panic!("the server did not start");
@@ -82,12 +109,24 @@ impl Server {
         Client::with_uri_str(uri).await.expect("a client")
     }
 
-    fn uri(&self, who: &str, options: &str) -> String {
+    pub(crate) fn uri(&self, who: &str, options: &str) -> String {
         format!(
             "mongodb://{who}127.0.0.1:{}/orrery?serverSelectionTimeoutMS=1500{options}",
             self.port
         )
     }
+}
+
+fn run(binary: &Path, port: u16, folder: &Path, arguments: &[String]) -> Child {
+    Command::new(binary)
+        .args(["--bind_ip", "127.0.0.1", "--nounixsocket", "--port", &port.to_string(), "--dbpath"])
+        .arg(folder)
+        .args(["--wiredTigerCacheSizeGB", "0.25"])
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("a mongod")
 }
 
 async fn connection(uri: &str) -> MongoConnection {
@@ -151,9 +190,9 @@ async fn initiate(server: &Server, name: &str) {
     panic!("no primary");
 }
 
-#[tokio::test]
-async fn wrong_credentials_and_a_user_that_may_only_read_are_told_apart() {
-    let Some(server) = Server::start(&["--replSet", "mine"], true).await else { return };
+/// A replica set of one with users: `root`, `reader` and `writer`, all with the same password.
+pub(crate) async fn server_with_users() -> Option<Server> {
+    let server = Server::start(&["--replSet", "mine"], true).await?;
     initiate(&server, "mine").await;
     let admin = server.client().await;
     let user = |name: &str, role: Document| {
@@ -167,8 +206,14 @@ async fn wrong_credentials_and_a_user_that_may_only_read_are_told_apart() {
         let role = doc! { "role": role, "db": "orrery" };
         root.database("admin").run_command(user(name, role)).await.expect("a user");
     }
+    Some(server)
+}
 
+#[tokio::test]
+async fn wrong_credentials_and_a_user_that_may_only_read_are_told_apart() {
+    let Some(server) = server_with_users().await else { return };
     let options = "&replicaSet=mine&authSource=admin";
+    let as_root = server.uri(&format!("root:{PASSWORD}@"), options);
     let said = refusal(&server.uri("reader:wrong@", options)).await;
     assert!(said.contains("refuses the user or the password"), "{said}");
 
