@@ -166,6 +166,7 @@ fn document(number: u64, seq: u64, status: &'static str) -> Document {
         seq,
         columns: Columns::Job(Box::new(job_columns)),
         body: "x".repeat(DOCUMENT_BYTES).into(),
+        nodes: Vec::new(),
     }
 }
 

@@ -167,7 +167,7 @@ pub async fn rebuild_view(data: &Path, progress: Progress<'_>) -> Result<Rebuilt
     let view_id = store.info().await?.view_id();
     let all = Inspection::open(&folder)?.streams()?;
     let view = SqliteView::make_anew(&folder.view_file())?;
-    rebuild::rebuild_view(&store, &view, &view_id, |seen| progress(seen, all))
+    rebuild::rebuild_view(&store, &view, (&view_id, false), |seen| progress(seen, all))
         .await
         .map_err(AppError::Rebuild)
 }

@@ -116,6 +116,8 @@ pub struct EngineSettings {
     /// Beyond it submissions are refused.
     #[serde(rename = "view_lag_max_ms", deserialize_with = "ms")]
     pub view_lag_max: Duration,
+    /// Pages of nodes in the view, where it is a database that people look into.
+    pub view_node_pages: bool,
 }
 
 /// The `[retention]` section.

@@ -148,6 +148,7 @@ pub async fn start(mut parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(
     let seed = parts.surroundings.dice.next_u64();
     parts.settings.alone &= parts.forward.is_none();
     let (look_every_ms, alone) = (look_every_ms(&parts.settings), parts.settings.alone);
+    let node_pages = parts.settings.node_pages;
     let mut core = Core::new(parts.settings, parts.me, info.incarnation, seed, clock.now_ms());
     core.handle(clock.now_ms(), Input::Routes { drivers: parts.drivers.clone() });
     let (inputs, messages) = mpsc::channel(CHANNEL_MAX);
@@ -185,7 +186,7 @@ pub async fn start(mut parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(
         under_way: 0,
         fatal: None,
     };
-    executor.spawn(rebuild::adopt_view(engine.clone(), info.view_id()));
+    executor.spawn(rebuild::adopt_view(engine.clone(), info.view_id(), node_pages));
     let task = tokio::spawn(executor.run(messages, came));
     Ok((engine, task))
 }

@@ -1,12 +1,14 @@
 //! Making the view from the streams: at the first start on a folder, after the view was lost, and when asked.
 //! Absent on purpose: any decision; lists are incomplete while it works, and everything else is right.
 
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 
 use domain::ids::{GroupId, SubjectId};
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{self, Stream, StreamExt};
 
 use crate::engine::core::message::Input;
+use crate::engine::core::pages::with_all_pages;
 use crate::engine::core::projection;
 use crate::engine::handle::Engine;
 use crate::engine::loader;
@@ -16,15 +18,17 @@ use crate::view::contract::{Document, View};
 
 /// Subjects listed, and documents flushed, at once.
 const SUBJECTS_PAGE: usize = 2_000;
+/// Pages of nodes flushed at once: 100,000 nodes.
+const PAGES_MAX: usize = 1_000;
 
 /// Makes the view this store's, from the streams where it is not.
-pub(super) async fn adopt_view(engine: Engine, view_id: String) -> Option<Input> {
+pub(super) async fn adopt_view(engine: Engine, view_id: String, node_pages: bool) -> Option<Input> {
     // Called whole only once it is: an engine that dies while it makes the view must not leave half of one behind.
     let rebuilt = match engine.view.adopt(&view_id, false).await {
         Ok(true) => Ok(()),
         Ok(false) => {
             let (store, view) = (engine.store.as_ref(), engine.view.as_ref());
-            rebuild_view(store, view, &view_id, |_| {}).await.map(|_| ())
+            rebuild_view(store, view, (&view_id, node_pages), |_| {}).await.map(|_| ())
         }
         Err(error) => Err(error.to_string()),
     };
@@ -50,28 +54,30 @@ pub struct Rebuilt {
 const LOADS_MAX: usize = 32;
 
 /// The documents of these subjects; none for a stream that nothing is shown of, an error for one that cannot be read.
-async fn documents_of(
+fn documents_of(
     store: &dyn EventStore,
     subjects: Vec<SubjectId>,
-) -> Vec<StoreResult<Option<Document>>> {
-    let loads = subjects.into_iter().map(|subject| async move {
+    node_pages: bool,
+) -> impl Stream<Item = StoreResult<Option<Document>>> + Send {
+    let loads = subjects.into_iter().map(move |subject| async move {
         let loaded = loader::load(store, &subject).await.map(|stream| {
             let entity = stream.entity?;
-            projection::document(&subject, &entity, stream.seq)
+            let document = projection::document(&subject, &entity, stream.seq)?;
+            Some(if node_pages { with_all_pages(document, &entity) } else { document })
         });
         loaded.inspect_err(|error| tracing::error!(%subject, %error, "left out of the view"))
     });
-    stream::iter(loads).buffered(LOADS_MAX).collect().await
+    stream::iter(loads).buffered(LOADS_MAX)
 }
 
-/// Writes the document of every stream; `seen` hears after each page how many streams were read.
+/// Writes the document of every stream, with the pages of its nodes when they are asked for; `seen` hears after each page how many streams were read.
 ///
 /// # Errors
 /// What keeps a store from answering, in words.
 pub async fn rebuild_view(
     store: &dyn EventStore,
     view: &dyn View,
-    view_id: &str,
+    (view_id, node_pages): (&str, bool),
     mut seen: impl FnMut(u64) + Send,
 ) -> Result<Rebuilt, String> {
     view.adopt(view_id, false).await.map_err(|error| error.to_string())?;
@@ -84,15 +90,24 @@ pub async fn rebuild_view(
                 .await
                 .map_err(|error| error.to_string())?;
             let Some(last) = subjects.last().cloned() else { break };
-            let mut documents = Vec::with_capacity(subjects.len());
+            let (mut documents, mut pages) = (Vec::new(), 0);
             streams += subjects.len() as u64;
-            for document in documents_of(store, subjects).await {
+            let mut made = pin!(documents_of(store, subjects, node_pages));
+            while let Some(document) = made.next().await {
                 match document {
-                    Ok(document) => documents.extend(document),
+                    Ok(document) => {
+                        rebuilt.documents += u64::from(document.is_some());
+                        pages += document.as_ref().map_or(0, |document| document.nodes.len());
+                        documents.extend(document);
+                    }
                     Err(_) => rebuilt.left_out += 1,
                 }
+                if pages >= PAGES_MAX {
+                    pages = 0;
+                    let some = std::mem::take(&mut documents);
+                    view.flush(some).await.map_err(|error| error.to_string())?;
+                }
             }
-            rebuilt.documents += documents.len() as u64;
             view.flush(documents).await.map_err(|error| error.to_string())?;
             fail_points::pass(Point::ViewRebuilt);
             after = Some(last);

@@ -7,6 +7,8 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use domain::ids::{Millis, Namespace, SubjectId, SubjectKind};
+use domain::job::plan::Plan;
+use domain::job::state::NodeState;
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
@@ -54,6 +56,27 @@ pub enum Columns {
     },
 }
 
+/// A page of a job's nodes as they stand, for people who look into a database. No list and no decision reads it.
+#[derive(Debug, Clone)]
+pub struct NodePage {
+    /// From 0.
+    pub number: u32,
+    /// Position of its first node.
+    pub first: usize,
+    /// What never changes of them.
+    pub plan: Arc<Plan>,
+    /// In order.
+    pub states: Vec<NodeState>,
+}
+
+impl PartialEq for NodePage {
+    fn eq(&self, other: &Self) -> bool {
+        (self.number, self.first, &self.states) == (other.number, other.first, &other.states)
+    }
+}
+
+impl Eq for NodePage {}
+
 /// One document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
@@ -65,6 +88,9 @@ pub struct Document {
     pub columns: Columns,
     /// The JSON text that lists answer with, as it stands.
     pub body: Arc<str>,
+    /// Pages of the job's nodes that changed since they were shown. A view in which nobody looks for them leaves them
+    /// out; `get` never gives them.
+    pub nodes: Vec<NodePage>,
 }
 
 /// What jobs are sorted by; ties are broken by id.

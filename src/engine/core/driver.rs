@@ -107,6 +107,7 @@ impl Core {
         } else {
             slot.dirty_since = Some(self.now);
             self.projection.dirty(ix, self.now, is_over(slot));
+            self.note_all_pages(ix, slot);
             if !planted::on(Planted::EffectForgottenAtLoad) {
                 self.refresh_job(ix, slot);
             }
@@ -278,7 +279,7 @@ impl Core {
         if slot.guest {
             return true;
         }
-        if !shown || slot.damaged.is_some() || !slot.asks.is_empty() {
+        if !shown || !slot.pages.is_empty() || slot.damaged.is_some() || !slot.asks.is_empty() {
             return false;
         }
         if let Some(job) = entity.job().filter(|job| job.head.deleted) {

@@ -27,6 +27,7 @@ impl Core {
             return;
         }
         self.projection.dirty(ix, self.now, is_over(slot));
+        self.note_pages(ix, slot, events);
         let concerns_all = |event: &EntityEvent| match event {
             EntityEvent::Job(event) => concerns_whole_job(event),
             EntityEvent::Environment(_) => false,
@@ -197,6 +198,7 @@ impl Core {
             self.armed.remove(&(at, ix));
         }
         slot.timers.clear();
+        slot.pages.clear();
         slot.dirty_since = None;
         self.projection.forget(ix);
         self.leave_checks.remove(&ix);

@@ -19,6 +19,7 @@ pub mod message;
 mod others;
 mod outcomes;
 mod pace;
+pub(in crate::engine) mod pages;
 pub(in crate::engine) mod projection;
 pub mod request;
 pub mod response;
@@ -76,6 +77,8 @@ pub struct CoreSettings {
     /// Nobody else writes to the store. Otherwise a refusal first reads the subject's tail: this engine may not drive
     /// it any more and not know it yet.
     pub alone: bool,
+    /// The view's documents carry pages of their jobs' nodes: where people look into a database.
+    pub node_pages: bool,
 }
 
 impl Default for CoreSettings {
@@ -92,6 +95,7 @@ impl Default for CoreSettings {
             view_flush_ms: 50,
             view_lag_max_ms: 5_000,
             alone: true,
+            node_pages: false,
         }
     }
 }

@@ -55,6 +55,7 @@ impl Core {
             if let Some(ix) = self.slots.find(&slot.subject) {
                 slot.dirty_since.get_or_insert(self.now);
                 self.projection.dirty(ix, self.now, is_over(slot));
+                self.note_all_pages(ix, slot);
             }
             return self.wake(slot);
         }

@@ -24,6 +24,10 @@ const DOCUMENT_BYTES_USUAL: usize = 1_536;
 const FLUSH_MAX: usize = 2_000;
 /// With at most so many changed subjects each flush shows all of them.
 const ALL_SHOWN_MAX: usize = 500;
+/// States of nodes in one flush, for the same reason: a clone each.
+const NODES_MAX: usize = 20_000;
+/// The nodes of a job that still runs are shown so seldom, milliseconds: people look at them, nothing else does.
+const NODES_FOLDED_MS: Millis = 2_000;
 /// With more, one that still runs is shown only when it has been changed for so long, milliseconds.
 const FOLDED_MS: Millis = 300;
 
@@ -38,6 +42,12 @@ pub(super) struct Projection {
     /// Dirty and in the middle of an append: their documents are made at the next commit.
     waited: BTreeSet<u32>,
     made: Vec<Document>,
+    /// States of nodes in them.
+    made_nodes: usize,
+    /// Since when pages of nodes wait.
+    pages: BTreeMap<u32, Millis>,
+    /// The same, oldest first.
+    pages_by_age: BTreeSet<(Millis, u32)>,
     under_way: bool,
     last_flush: Millis,
     /// When the oldest change was made whose document waits for the next flush.
@@ -72,6 +82,26 @@ impl Projection {
         due
     }
 
+    /// Pages of this subject's nodes wait to be shown.
+    pub(super) fn pages_wait(&mut self, ix: u32, now: Millis) {
+        if !self.pages.contains_key(&ix) {
+            self.pages.insert(ix, now);
+            self.pages_by_age.insert((now, ix));
+        }
+    }
+
+    /// Whose pages have waited long enough, at most [`FLUSH_MAX`].
+    fn pages_due(&self, now: Millis) -> Vec<u32> {
+        let old = (now.saturating_sub(NODES_FOLDED_MS), u32::MAX);
+        self.pages_by_age.range(..=old).map(|(_, ix)| *ix).take(FLUSH_MAX).collect()
+    }
+
+    fn take_pages(&mut self, ix: u32) {
+        if let Some(since) = self.pages.remove(&ix) {
+            self.pages_by_age.remove(&(since, ix));
+        }
+    }
+
     fn take(&mut self, ix: u32) -> Option<Millis> {
         let since = self.dirty.remove(&ix)?;
         self.by_age.remove(&(since, ix));
@@ -80,6 +110,7 @@ impl Projection {
 
     pub(super) fn forget(&mut self, ix: u32) {
         self.take(ix);
+        self.take_pages(ix);
         self.waited.remove(&ix);
     }
 
@@ -95,8 +126,14 @@ impl Projection {
     }
 
     pub(super) fn next_due(&self, every: Millis) -> Option<Millis> {
-        let waits = (!self.dirty.is_empty() || !self.made.is_empty()) && !self.under_way;
-        waits.then(|| self.last_flush.saturating_add(every))
+        if self.under_way {
+            return None;
+        }
+        let next = self.last_flush.saturating_add(every);
+        let waits = !self.dirty.is_empty() || !self.made.is_empty();
+        let pages =
+            self.pages_by_age.first().map(|(since, _)| since.saturating_add(NODES_FOLDED_MS));
+        if waits { Some(next) } else { pages.map(|due| due.max(next)) }
     }
 }
 
@@ -113,7 +150,13 @@ impl Core {
         slot.dirty_since = None;
         let document =
             slot.entity.as_ref().and_then(|entity| document(&slot.subject, entity, slot.seq));
-        if let Some(document) = document {
+        if let Some(mut document) = document {
+            let old = self.now.saturating_sub(NODES_FOLDED_MS);
+            let due = self.projection.pages.get(&ix).is_some_and(|since| *since <= old);
+            if (due || is_over(slot)) && self.projection.made_nodes < NODES_MAX {
+                self.projection.take_pages(ix);
+                self.projection.made_nodes += Self::take_pages(slot, &mut document);
+            }
             slot.flushing = Some(slot.seq);
             let oldest = self.projection.made_since.map_or(since, |before| before.min(since));
             self.projection.made_since = Some(oldest);
@@ -126,6 +169,14 @@ impl Core {
             self.projection.last_flush.saturating_add(self.settings.view_flush_ms) <= self.now;
         if self.projection.under_way || !due {
             return;
+        }
+        for ix in self.projection.pages_due(self.now) {
+            let Some(slot) = self.slots.get_mut(ix) else { continue };
+            if slot.dirty_since.is_none() {
+                slot.dirty_since = Some(self.now);
+                let over = is_over(slot);
+                self.projection.dirty(ix, self.now, over);
+            }
         }
         for ix in self.projection.due(self.now) {
             let Some(mut slot) = self.slots.take(ix) else { continue };
@@ -144,6 +195,7 @@ impl Core {
         self.projection.under_way = true;
         self.projection.flushing_since = self.projection.made_since.take();
         self.projection.last_flush = self.now;
+        self.projection.made_nodes = 0;
         let documents = std::mem::take(&mut self.projection.made);
         self.outputs.push_back(Output::Flush { documents });
     }
@@ -151,6 +203,7 @@ impl Core {
     pub(super) fn flushed(&mut self, shown: &[(SubjectId, u64)], durable: bool) {
         self.projection.under_way = false;
         let since = self.projection.flushing_since.take().unwrap_or(self.now);
+        let mut lost = Vec::new();
         for (subject, seq) in shown {
             let Some(ix) = self.slots.find(subject) else { continue };
             let Some(slot) = self.slots.get_mut(ix) else { continue };
@@ -164,8 +217,14 @@ impl Core {
                 // As old as before: the view is no less behind for having failed.
                 slot.dirty_since.get_or_insert(since);
                 self.projection.dirty(ix, since, over);
+                lost.push(ix);
             }
             self.leave_checks.insert(ix);
+        }
+        for ix in lost {
+            let Some(mut slot) = self.slots.take(ix) else { continue };
+            self.note_all_pages(ix, &mut slot);
+            self.slots.put(ix, slot);
         }
     }
 }
@@ -195,7 +254,7 @@ pub(in crate::engine) fn document(
         }
     };
     let body: Arc<str> = Arc::from(body?);
-    Some(Document { subject: subject.clone(), seq, columns, body })
+    Some(Document { subject: subject.clone(), seq, columns, body, nodes: Vec::new() })
 }
 
 /// Until when it is remembered that something was deleted at `at`, in the stream and in the view.

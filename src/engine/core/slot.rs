@@ -13,6 +13,7 @@ use domain::job::command::{FirstAnswer, JobCommand};
 use crate::engine::core::committer::Round;
 use crate::engine::core::entity::{Entity, EntityEvent, EntityUndo};
 use crate::engine::core::message::{Caller, Command, GrantRequest, Response, Ticket};
+use crate::engine::core::pages::Pages;
 use crate::event_store::contract::{AppendItem, ChainHash};
 
 /// What a subject's timer is about: a node's position, or one of these.
@@ -140,6 +141,8 @@ pub(super) struct Slot {
     pub(super) shown: u64,
     /// The seq of the document that is being flushed or waits for it.
     pub(super) flushing: Option<u64>,
+    /// Pages of its nodes that the view does not show as they are.
+    pub(super) pages: Pages,
     /// Jobs that ask this environment.
     pub(super) asks: Vec<GrantRequest>,
     /// An environment that was loaded grants nothing before this: those who hold grants are heard first.
@@ -181,6 +184,7 @@ impl Slot {
             dirty_since: None,
             shown: 0,
             flushing: None,
+            pages: Pages::default(),
             asks: Vec::new(),
             grants_from: now,
             damaged: None,

@@ -8,15 +8,19 @@ use std::sync::Arc;
 use bson::raw::{RawArrayBuf, RawDocumentBuf, cstr};
 use bson::{Bson, Document as Bsons, doc};
 use domain::ids::{SubjectId, SubjectKind};
+use domain::job::plan::PlanNode;
+use domain::job::state::NodeState;
 use domain::job::status::JobStatus;
 
 use crate::environment::mongodb::{Fields, Undecodable, to_date, to_stored, uuid_bson, uuid_raw};
-use crate::view::contract::{Columns, Document, JobColumns};
+use crate::view::contract::{Columns, Document, JobColumns, NodePage};
 
 /// Raised with every change of a document's form.
 const SCHEMA_VERSION: i32 = 1;
 /// All collections of the view.
-pub(super) const COLLECTIONS: [&str; 2] = ["jobs", "environments"];
+pub(super) const COLLECTIONS: [&str; 3] = ["jobs", "nodes", "environments"];
+/// Where pages of nodes are.
+pub(super) const NODES: &str = "nodes";
 
 /// Where a kind's documents are.
 pub(super) fn collection_of(kind: SubjectKind) -> &'static str {
@@ -64,6 +68,56 @@ pub(super) fn stored(document: &Document) -> RawDocumentBuf {
     stored
 }
 
+/// A page's `_id`: behind its job's, so that the pages of a job lie together.
+pub(super) fn raw_page_id(subject: &SubjectId, page: u32) -> RawDocumentBuf {
+    let mut id = raw_id(subject);
+    id.append(cstr!("page"), i64::from(page));
+    id
+}
+
+/// A page of nodes as it is stored.
+pub(super) fn stored_page(subject: &SubjectId, seq: u64, page: &NodePage) -> RawDocumentBuf {
+    let mut stored = RawDocumentBuf::new();
+    stored.append(cstr!("_id"), raw_page_id(subject, page.number));
+    stored.append(cstr!("schema_version"), SCHEMA_VERSION);
+    stored.append(cstr!("seq"), to_stored(seq));
+    stored.append(cstr!("namespace"), subject.namespace.as_str());
+    stored.append(cstr!("job_id"), uuid_raw(subject.id.as_bytes()));
+    let plans = page.plan.nodes.iter().skip(page.first);
+    let mut nodes = RawArrayBuf::new();
+    for (plan, state) in plans.zip(&page.states) {
+        nodes.push(stored_node(plan, state));
+    }
+    stored.append(cstr!("nodes"), nodes);
+    stored
+}
+
+/// A key is a value here, as everything that callers named.
+fn stored_node(plan: &PlanNode, state: &NodeState) -> RawDocumentBuf {
+    let mut node = RawDocumentBuf::new();
+    node.append(cstr!("key"), plan.key.as_str());
+    node.append(cstr!("status"), state.status.as_str());
+    node.append(cstr!("since"), to_date(state.since));
+    node.append(cstr!("queue"), plan.queue.as_str());
+    if let Some(action) = &plan.action_type {
+        node.append(cstr!("action_type"), action.as_str());
+    }
+    if state.attempt > 0 {
+        node.append(cstr!("attempt"), i64::from(state.attempt));
+        node.append(cstr!("epoch"), to_stored(state.epoch.0));
+    }
+    for (field, at) in [
+        (cstr!("first_ready_at"), state.first_ready),
+        (cstr!("started_at"), state.started),
+        (cstr!("due_at"), state.due),
+    ] {
+        if at > 0 {
+            node.append(field, to_date(at));
+        }
+    }
+    node
+}
+
 fn owner(stored: &mut RawDocumentBuf, subject: &SubjectId) {
     stored.append(cstr!("namespace"), subject.namespace.as_str());
     stored.append(cstr!("id"), uuid_raw(subject.id.as_bytes()));
@@ -107,7 +161,7 @@ pub(super) fn document(
         SubjectKind::Environment => Columns::Named { name: fields.text("name")?.to_owned() },
     };
     let (seq, body) = (fields.number("seq")?, body(fields)?);
-    Ok(Some(Document { subject: subject.clone(), seq, columns, body }))
+    Ok(Some(Document { subject: subject.clone(), seq, columns, body, nodes: Vec::new() }))
 }
 
 /// What lists answer with.

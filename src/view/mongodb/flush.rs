@@ -1,88 +1,145 @@
-//! A flush: documents folded to one a subject, new ones inserted, the others replaced where what is stored shows no
-//! newer seq.
+//! A flush: documents folded to one a subject, pages of nodes to one a page; new ones inserted, the others replaced where
+//! what is stored shows no newer seq.
 //! Always holds: each statement is guarded by the seq it finds, so that repeating a flush, or a late one, does no
-//! harm; a refusal by the guard is told from a race of two inserts by looking again.
+//! harm; a refusal by the guard is told from a race of two inserts by looking again. A flush is through when all of it
+//! is, so that whoever waits for a job's document has its pages too.
 //! Absent: order between documents.
 
 use std::collections::BTreeMap;
 
+use bson::raw::cstr;
 use bson::{Bson, RawDocumentBuf, doc, rawdoc};
 use domain::ids::{Millis, SubjectId, SubjectKind};
+use futures_util::future::try_join3;
 
-use super::documents::{collection_of, id_of, raw_id, stored};
+use super::documents::{NODES, collection_of, raw_id, raw_page_id, stored, stored_page};
 use super::store::{MongoView, of_call};
 use crate::environment::mongodb::{
     DOCUMENT_BYTES_MAX, DUPLICATE_KEY, Fields, Query, Statement, to_date, to_stored,
 };
-use crate::view::contract::{Columns, Document, ViewError, ViewResult};
+use crate::view::contract::{Columns, Document, NodePage, ViewError, ViewResult};
 
 /// How often statements are tried that lost a race.
 const TRIES_MAX: usize = 4;
 /// Deletions whose time is over that one flush with a deletion clears away.
 const DELETED_CLEARED_MAX: i64 = 16;
 
+/// A document on its way.
+#[derive(Debug)]
+struct Entry {
+    id: RawDocumentBuf,
+    seq: u64,
+    stored: RawDocumentBuf,
+    /// This engine has not seen it in the database: an insert is tried first.
+    is_new: bool,
+}
+
+/// What a flush comes down to.
+#[derive(Debug, Default)]
+struct Folded {
+    documents: BTreeMap<SubjectId, Document>,
+    pages: BTreeMap<(SubjectId, u32), (u64, NodePage)>,
+}
+
+impl Folded {
+    fn take(&mut self, mut document: Document) {
+        for page in std::mem::take(&mut document.nodes) {
+            let which = (document.subject.clone(), page.number);
+            let there = self.pages.get(&which);
+            if there.is_none_or(|(seq, _)| *seq <= document.seq) {
+                self.pages.insert(which, (document.seq, page));
+            }
+        }
+        let there = self.documents.get(&document.subject);
+        if there.is_none_or(|there| there.seq <= document.seq) {
+            self.documents.insert(document.subject.clone(), document);
+        }
+    }
+}
+
 impl MongoView {
     pub(super) async fn flush_all(&self, documents: Vec<Document>) -> ViewResult<()> {
-        let mut folded: BTreeMap<SubjectId, Document> = BTreeMap::new();
+        let mut folded = Folded::default();
         for document in documents {
             if let Columns::Job(job) = &document.columns {
                 self.saw(job.updated_at);
             }
-            let there = folded.get(&document.subject);
-            if there.is_none_or(|there| there.seq <= document.seq) {
-                folded.insert(document.subject.clone(), document);
-            }
+            folded.take(document);
         }
-        for kind in [SubjectKind::Job, SubjectKind::Environment] {
-            let of_kind: Vec<&Document> =
-                folded.values().filter(|document| document.subject.kind == kind).collect();
-            self.flush_kind(kind, of_kind).await?;
+        let Folded { documents, pages } = folded;
+        let pages = pages.into_iter().map(|((subject, number), (seq, page))| Entry {
+            id: raw_page_id(&subject, number),
+            seq,
+            stored: stored_page(&subject, seq, &page),
+            is_new: !self.known.has(&subject),
+        });
+        let pages: Vec<Entry> = pages.collect();
+        try_join3(
+            self.flush_kind(SubjectKind::Job, &documents),
+            self.flush_kind(SubjectKind::Environment, &documents),
+            self.write(NODES, pages),
+        )
+        .await?;
+        self.bury_pages(&documents).await?;
+        for subject in documents.keys() {
+            self.known.saw(subject);
         }
         Ok(())
     }
 
-    async fn flush_kind(&self, kind: SubjectKind, documents: Vec<&Document>) -> ViewResult<()> {
+    async fn flush_kind(
+        &self,
+        kind: SubjectKind,
+        documents: &BTreeMap<SubjectId, Document>,
+    ) -> ViewResult<()> {
         let collection = collection_of(kind);
-        let is_new = |document: &&Document| {
-            !self.known.has(&document.subject)
-                && !matches!(document.columns, Columns::Deleted { .. })
-        };
-        let (new, mut open): (Vec<&Document>, Vec<&Document>) =
-            documents.iter().copied().partition(is_new);
-        open.extend(self.insert(collection, new).await?);
-        for _ in 0..TRIES_MAX {
-            if open.is_empty() {
-                break;
-            }
-            open = self.replace(collection, open).await?;
-        }
-        if !open.is_empty() {
-            return Err(ViewError::Unavailable(format!(
-                "{} documents of {collection} were changed by somebody else again and again",
-                open.len()
-            )));
-        }
-        for document in &documents {
-            self.known.saw(&document.subject);
-        }
-        if documents.iter().any(|document| matches!(document.columns, Columns::Deleted { .. })) {
+        let of_kind = documents.values().filter(|document| document.subject.kind == kind);
+        let entries: Vec<Entry> = of_kind
+            .clone()
+            .filter(|document| fits(document))
+            .map(|document| Entry {
+                id: raw_id(&document.subject),
+                seq: document.seq,
+                stored: stored(document),
+                is_new: !is_deletion(document) && !self.known.has(&document.subject),
+            })
+            .collect();
+        self.write(collection, entries).await?;
+        if of_kind.clone().any(is_deletion) {
             self.clear_deleted(collection).await?;
         }
         Ok(())
+    }
+
+    async fn write(&self, collection: &'static str, entries: Vec<Entry>) -> ViewResult<()> {
+        let (new, mut open): (Vec<&Entry>, Vec<&Entry>) =
+            entries.iter().partition(|entry| entry.is_new);
+        open.extend(self.insert(collection, new).await?);
+        for _ in 0..TRIES_MAX {
+            if open.is_empty() {
+                return Ok(());
+            }
+            open = self.replace(collection, open).await?;
+        }
+        if open.is_empty() {
+            return Ok(());
+        }
+        Err(ViewError::Unavailable(format!(
+            "{} documents of {collection} were changed by somebody else again and again",
+            open.len()
+        )))
     }
 
     /// Inserts documents; answers those that were there already.
     async fn insert<'a>(
         &self,
         collection: &'static str,
-        documents: Vec<&'a Document>,
-    ) -> ViewResult<Vec<&'a Document>> {
-        let mut fitting = documents;
-        fitting.retain(|document| fits(document));
-        if fitting.is_empty() {
+        entries: Vec<&'a Entry>,
+    ) -> ViewResult<Vec<&'a Entry>> {
+        if entries.is_empty() {
             return Ok(Vec::new());
         }
-        let all: Vec<RawDocumentBuf> = fitting.iter().map(|document| stored(document)).collect();
+        let all: Vec<RawDocumentBuf> = entries.iter().map(|entry| entry.stored.clone()).collect();
         let inserted = self.connection.insert("new documents of the view", collection, &all).await;
         let inserted = inserted.map_err(of_call)?;
         let refused = inserted.failed.values().find(|code| **code != DUPLICATE_KEY);
@@ -92,23 +149,21 @@ impl MongoView {
                 refused.copied().unwrap_or_default()
             )));
         }
-        Ok(inserted.failed.keys().filter_map(|ix| fitting.get(*ix).copied()).collect())
+        Ok(inserted.failed.keys().filter_map(|ix| entries.get(*ix).copied()).collect())
     }
 
     /// Replaces documents that show no newer seq; answers those that must be tried again.
     async fn replace<'a>(
         &self,
         collection: &'static str,
-        documents: Vec<&'a Document>,
-    ) -> ViewResult<Vec<&'a Document>> {
-        let mut fitting = documents;
-        fitting.retain(|document| fits(document));
+        entries: Vec<&'a Entry>,
+    ) -> ViewResult<Vec<&'a Entry>> {
         let newest = self.newest_at();
-        let statements: Vec<Statement> = fitting
+        let statements: Vec<Statement> = entries
             .iter()
-            .map(|document| Statement::Update {
-                filter: guard(document, newest),
-                change: stored(document),
+            .map(|entry| Statement::Update {
+                filter: guard(entry, newest),
+                change: entry.stored.clone(),
                 many: false,
                 upsert: true,
             })
@@ -118,10 +173,10 @@ impl MongoView {
             .bulk("documents of the view", collection, &statements)
             .await
             .map_err(of_call)?;
-        let passed_over: Vec<&Document> = answers
+        let passed_over: Vec<&Entry> = answers
             .iter()
             .flat_map(|(at, answer)| answer.duplicates.iter().map(move |ix| at + ix))
-            .filter_map(|ix| fitting.get(ix).copied())
+            .filter_map(|ix| entries.get(ix).copied())
             .collect();
         if passed_over.is_empty() {
             return Ok(Vec::new());
@@ -134,34 +189,61 @@ impl MongoView {
     async fn overtaken<'a>(
         &self,
         collection: &'static str,
-        documents: Vec<&'a Document>,
+        entries: Vec<&'a Entry>,
         newest: Millis,
-    ) -> ViewResult<Vec<&'a Document>> {
-        let ids: Vec<Bson> =
-            documents.iter().map(|document| Bson::Document(id_of(&document.subject))).collect();
+    ) -> ViewResult<Vec<&'a Entry>> {
+        let ids: Vec<Bson> = entries
+            .iter()
+            .filter_map(|entry| bson::Document::try_from(entry.id.as_ref()).ok())
+            .map(Bson::Document)
+            .collect();
         let query = Query {
             filter: doc! { "_id": { "$in": ids } },
             index: "_id_",
             fields: doc! { "seq": 1, "keep_until": 1 },
             ..Query::default()
         };
-        let mut stands = BTreeMap::new();
+        let mut stands: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
         for found in self.find("what stands in a flush's way", collection, query).await? {
             let fields = Fields(&found);
             let over = fields.millis("keep_until").is_ok_and(|until| until <= newest);
-            let subject = fields
-                .inner("_id")
-                .and_then(|id| Ok((id.text("namespace")?.to_owned(), id.uuid("id")?)));
-            if let (Ok(subject), Ok(seq)) = (subject, fields.number("seq")) {
-                stands.insert(subject, if over { 0 } else { seq });
+            if let (Ok(id), Ok(seq)) = (fields.inner("_id"), fields.number("seq")) {
+                stands.insert(id.0.as_bytes().to_vec(), if over { 0 } else { seq });
             }
         }
-        let again = |document: &&Document| {
-            let subject = &document.subject;
-            let there = stands.get(&(subject.namespace.as_str().to_owned(), subject.id));
-            there.is_none_or(|seq| *seq <= document.seq)
+        let again = |entry: &&Entry| {
+            stands.get(entry.id.as_bytes()).is_none_or(|there| *there <= entry.seq)
         };
-        Ok(documents.into_iter().filter(again).collect())
+        Ok(entries.into_iter().filter(again).collect())
+    }
+
+    /// The pages of deleted jobs: what is left of each keeps late ones away until its time is over; then the server
+    /// removes it by itself.
+    async fn bury_pages(&self, documents: &BTreeMap<SubjectId, Document>) -> ViewResult<()> {
+        let statements: Vec<Statement> = documents
+            .values()
+            .filter(|document| document.subject.kind == SubjectKind::Job)
+            .filter_map(|document| {
+                let Columns::Deleted { keep_until } = &document.columns else { return None };
+                let (subject, seq) = (&document.subject, to_stored(document.seq));
+                let pages = rawdoc! {
+                    "$gte": raw_page_id(subject, 0),
+                    "$lte": raw_page_id(subject, u32::MAX),
+                };
+                let gone = rawdoc! {
+                    "$set": { "seq": seq, "keep_until": to_date(*keep_until) },
+                    "$unset": { "namespace": "", "job_id": "", "nodes": "" },
+                };
+                Some(Statement::Update {
+                    filter: rawdoc! { "_id": pages, "seq": { "$lte": seq } },
+                    change: gone,
+                    many: true,
+                    upsert: false,
+                })
+            })
+            .collect();
+        let buried = self.connection.bulk("pages of deleted jobs", NODES, &statements).await;
+        buried.map(drop).map_err(of_call)
     }
 
     async fn clear_deleted(&self, collection: &'static str) -> ViewResult<()> {
@@ -179,7 +261,7 @@ impl MongoView {
             .iter()
             .filter_map(|found| {
                 let mut filter = RawDocumentBuf::try_from(&over).ok()?;
-                filter.append(bson::raw::cstr!("_id"), found.get_document("_id").ok()?);
+                filter.append(cstr!("_id"), found.get_document("_id").ok()?);
                 Some(Statement::Delete(filter))
             })
             .collect();
@@ -188,12 +270,16 @@ impl MongoView {
     }
 }
 
+fn is_deletion(document: &Document) -> bool {
+    matches!(document.columns, Columns::Deleted { .. })
+}
+
 /// What may be replaced: an older or equal seq, or a deletion whose time is over.
-fn guard(document: &Document, newest: Millis) -> RawDocumentBuf {
+fn guard(entry: &Entry, newest: Millis) -> RawDocumentBuf {
     rawdoc! {
-        "_id": raw_id(&document.subject),
+        "_id": entry.id.clone(),
         "$or": [
-            { "seq": { "$lte": to_stored(document.seq) } },
+            { "seq": { "$lte": to_stored(entry.seq) } },
             { "keep_until": { "$lte": to_date(newest) } },
         ],
     }

@@ -126,7 +126,7 @@ fn document(
     body: Arc<str>,
 ) -> rusqlite::Result<Document> {
     let seq = u64::try_from(seq).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(0, seq))?;
-    Ok(Document { subject: subject.clone(), seq, columns, body })
+    Ok(Document { subject: subject.clone(), seq, columns, body, nodes: Vec::new() })
 }
 
 fn number_of(file: &Connection, namespace: &Namespace) -> rusqlite::Result<Option<i64>> {

@@ -30,6 +30,99 @@ fn a_few_changes_are_shown_by_the_next_flush() {
     assert_eq!(shown(&lab, &job), Some(JobStatus::Scheduled.as_str()));
 }
 
+fn with_pages() -> Lab {
+    Lab::of(1, CoreSettings { node_pages: true, ..CoreSettings::default() })
+}
+
+fn page_numbers(lab: &mut Lab) -> Vec<Vec<u32>> {
+    std::mem::take(&mut lab.pages).into_iter().map(|(_, numbers)| numbers).collect()
+}
+
+/// A moment longer than the nodes of a running job wait.
+const FOLDED: i64 = 2_200;
+
+#[test]
+fn of_a_large_job_only_the_pages_with_changed_nodes_are_shown_again() {
+    let mut lab = with_pages();
+    let job = lab.submit(0, 1, jobs::fan(298));
+    lab.advance(FOLDED);
+    assert_eq!(page_numbers(&mut lab), [[0, 1, 2]], "a new job is shown whole");
+    let first = lab.lease(0, wish("worker", 1));
+    lab.complete(0, &first[0]);
+    lab.advance(FOLDED);
+    assert_eq!(page_numbers(&mut lab), [[0, 1, 2]], "all of them became ready");
+    let granted = lab.lease(0, wish("worker", 150));
+    lab.advance(FOLDED);
+    assert_eq!(page_numbers(&mut lab), [[0, 1]]);
+    lab.complete(0, &granted[120]);
+    lab.advance(FOLDED);
+    assert_eq!(page_numbers(&mut lab), [[1]]);
+    lab.advance(FOLDED);
+    assert!(lab.pages.is_empty(), "nothing changed");
+
+    lab.view_fails = true;
+    lab.complete(0, &granted[3]);
+    lab.advance(FOLDED);
+    lab.view_fails = false;
+    lab.pages.clear();
+    lab.advance(FOLDED);
+    assert_eq!(page_numbers(&mut lab), [[0, 1, 2]], "what was lost may have been any");
+    lab.restart(0);
+    lab.advance(FOLDED);
+    assert_eq!(page_numbers(&mut lab), [[0, 1, 2]], "nobody knows what the view shows");
+    assert!(shown(&lab, &job).is_some());
+}
+
+#[test]
+fn a_job_that_is_over_is_shown_with_its_nodes_at_once_and_a_short_one_once() {
+    let mut lab = with_pages();
+    lab.submit(0, 1, jobs::diamond());
+    lab.advance(100);
+    lab.work(0);
+    assert!(lab.pages.is_empty(), "they change again in a moment");
+    lab.advance(100);
+    assert_eq!(page_numbers(&mut lab), [[0]]);
+    lab.advance(FOLDED);
+    assert!(lab.pages.is_empty());
+    assert_eq!(lab.core_of(0).counts().subjects, 0, "then it leaves memory");
+}
+
+#[test]
+fn many_pages_are_shown_in_parts_and_a_busy_job_less_often() {
+    let mut lab = with_pages();
+    for number in 1..=6 {
+        lab.submit(0, number, jobs::fan(4_898));
+    }
+    lab.advance(FOLDED);
+    let shown = page_numbers(&mut lab);
+    assert_eq!(shown.iter().map(Vec::len).sum::<usize>(), 6 * 49);
+    let mut busy = with_pages();
+    busy.submit(0, 1, jobs::fan(900));
+    let first = busy.lease(0, wish("worker", 1));
+    busy.complete(0, &first[0]);
+    busy.advance(FOLDED);
+    busy.pages.clear();
+    // Work all over the job, a node of each page each 100 ms for four seconds.
+    let granted = busy.lease(0, wish("worker", 900));
+    for round in 0..40 {
+        for one in granted.iter().skip(round).step_by(100) {
+            busy.complete(0, one);
+        }
+        busy.advance(100);
+    }
+    let times = page_numbers(&mut busy).len();
+    assert!((1..=3).contains(&times), "{times}");
+    assert!(busy.core_of(0).counts().view_lag_ms < 500, "its own document is not held up");
+}
+
+#[test]
+fn a_view_without_readers_of_pages_gets_none() {
+    let mut lab = Lab::new();
+    lab.submit(0, 1, jobs::fan(298));
+    lab.advance(100);
+    assert_eq!(page_numbers(&mut lab), Vec::<Vec<u32>>::new());
+}
+
 #[test]
 fn of_many_changes_those_of_ended_jobs_are_shown_first_and_no_job_twice_without_need() {
     let mut lab = Lab::new();

@@ -115,6 +115,8 @@ pub(crate) struct Lab {
     pub(crate) holds_appends: bool,
     /// Flushes answer with a failure.
     pub(crate) view_fails: bool,
+    /// Which pages of whose nodes were flushed, in order.
+    pub(crate) pages: Vec<(SubjectId, Vec<u32>)>,
     held: VecDeque<(usize, Output)>,
     members: Vec<Member>,
     answers: BTreeMap<Ticket, Response>,
@@ -150,6 +152,7 @@ impl Lab {
             way: Way::Works,
             holds_appends: false,
             view_fails: false,
+            pages: Vec::new(),
             held: VecDeque::new(),
             members: Vec::new(),
             answers: BTreeMap::new(),
@@ -333,6 +336,13 @@ impl Lab {
     }
 
     fn perform(&mut self, at: usize, output: Output) {
+        if let Output::Flush { documents } = &output {
+            let with_pages = documents.iter().filter(|document| !document.nodes.is_empty());
+            self.pages.extend(with_pages.map(|document| {
+                let numbers = document.nodes.iter().map(|page| page.number).collect();
+                (document.subject.clone(), numbers)
+            }));
+        }
         let output = match output {
             Output::Append { .. } if self.holds_appends => {
                 return self.held.push_back((at, output));

@@ -4,8 +4,10 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use bson::{Document, doc};
+use orrery::environment::mongodb::Lease;
 use serde_json::{Value, json};
 
 use super::mongodb::on;
@@ -78,6 +80,30 @@ async fn the_schema_is_shown_and_brought_up_from_the_command_line() {
     let folder = tempfile::tempdir().expect("a folder");
     let (code, said) = refused_start(folder.path(), &database.uri);
     assert!(code != 0 && said.contains("start a newer version of orrery"), "{said}");
+    database.end().await;
+}
+
+/// Two seconds of the server's own clock are many tries of the waiting engine.
+#[tokio::test]
+async fn an_engine_that_waits_for_the_schema_is_not_ready_until_it_is_up() {
+    let Some(database) = Database::bare().await else { return };
+    let connection = &database.connection;
+    let held = Duration::from_secs(120);
+    let right = Lease::take(connection, "schema", "another engine", held).await;
+    let right = right.expect("an answer").expect("the right");
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, settings) = (folder.path().to_owned(), on(&database));
+    let starting = tokio::spawn(async move { EngineProcess::start_with(&path, settings).await });
+    let began = connection.server_time().await.expect("the time");
+    while connection.server_time().await.expect("the time") < began + 2_000 {
+        assert!(!starting.is_finished(), "it serves on no schema");
+    }
+    let there = connection.database().list_collection_names().await.expect("names");
+    assert_eq!(there, ["leases"]);
+    right.release().await.expect("let go");
+    let engine = starting.await.expect("it gets ready");
+    assert_eq!(submit(&engine, "at last").await.0, 201);
+    drop(engine);
     database.end().await;
 }
 

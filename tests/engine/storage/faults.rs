@@ -92,7 +92,7 @@ async fn equal_seeds_give_equal_runs() {
 
 fn document(subject: u128, seq: u64) -> Document {
     let columns = Columns::Named { name: subject.to_string() };
-    Document { subject: job(subject), seq, columns, body: "{}".into() }
+    Document { subject: job(subject), seq, columns, body: "{}".into(), nodes: Vec::new() }
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 //! that is a failure.
 
 mod faults;
+mod nodes;
 mod queries;
 mod schema;
 pub(crate) mod start;

@@ -113,6 +113,7 @@ impl Script {
             ..CoreSettings::default()
         };
         let mut core = Core::new(settings, me, 1, self.starts, self.now);
+        core.handle(self.now, Input::Drives { until: Millis::MAX });
         core.handle(self.now, Input::Routes { drivers: vec![Some(0); GroupId::all().count()] });
         core
     }
@@ -453,7 +454,7 @@ async fn carried(store: &dyn EventStore, view: &dyn View, output: Output) -> Opt
             drop(store.save_snapshot(&subject, snapshot).await);
             return None;
         }
-        Output::Answer { .. } | Output::Forward { .. } => return None,
+        Output::Answer { .. } | Output::Forward { .. } | Output::Announce { .. } => return None,
     })
 }
 

@@ -100,6 +100,7 @@ fn document(subject: &SubjectId, seq: u64, columns: JobColumns) -> Document {
         seq,
         columns: Columns::Job(Box::new(columns)),
         body: Arc::from(body),
+        nodes: Vec::new(),
     }
 }
 
@@ -354,7 +355,7 @@ async fn totals_are_counted_only_so_far(view: &dyn View) {
 
 fn deletion(subject: &SubjectId, seq: u64) -> Document {
     let columns = Columns::Deleted { keep_until: NOW + 90_000 };
-    Document { subject: subject.clone(), seq, columns, body: Arc::from("") }
+    Document { subject: subject.clone(), seq, columns, body: Arc::from(""), nodes: Vec::new() }
 }
 
 async fn a_deleted_document_is_gone_and_stays_gone(view: &dyn View) {
@@ -389,6 +390,7 @@ async fn named_subjects_come_in_name_order(view: &dyn View) {
             seq,
             columns: Columns::Named { name: name.to_owned() },
             body: Arc::from(format!("{name}@{seq}")),
+            nodes: Vec::new(),
         }
     };
     let names = ["gpu", "default", "cpu", "batch", "zone"];

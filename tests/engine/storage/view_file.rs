@@ -10,7 +10,7 @@ use super::samples::{job, namespace};
 fn environment() -> Document {
     let columns = Columns::Named { name: "gpu".to_owned() };
     let subject = domain::ids::SubjectId { kind: domain::ids::SubjectKind::Environment, ..job(1) };
-    Document { subject, seq: 4, columns, body: "{}".into() }
+    Document { subject, seq: 4, columns, body: "{}".into(), nodes: Vec::new() }
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ const FILES: &[(&str, &str)] = &[
     ("view", include_str!("../../../../migrations/0002_view.json")),
     ("membership", include_str!("../../../../migrations/0003_membership.json")),
     ("payload_sweep", include_str!("../../../../migrations/0004_payload_sweep.json")),
+    ("nodes", include_str!("../../../../migrations/0005_nodes.json")),
 ];
 
 /// One step of the schema.

@@ -175,6 +175,7 @@ async fn a_job_of_the_view_that_cannot_be_read_is_left_out_of_the_lists() {
         seq: 1,
         columns: Columns::Job(Box::new(super::queries::columns("mine"))),
         body: format!("{{\"n\":{number}}}").into(),
+        nodes: Vec::new(),
     };
     view.flush(vec![shown(1), shown(2)]).await.expect("flushed");
     let jobs = database.connection.database().collection::<Document>("jobs");

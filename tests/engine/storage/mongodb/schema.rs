@@ -168,6 +168,7 @@ async fn documents_of_every_earlier_schema_carry_over() {
         (2, include_str!("../../../../migrations/samples/0002_view.json")),
         (3, include_str!("../../../../migrations/samples/0003_membership.json")),
         (4, include_str!("../../../../migrations/samples/0004_payload_sweep.json")),
+        (5, include_str!("../../../../migrations/samples/0005_nodes.json")),
     ];
     let numbers: Vec<u32> = samples.iter().map(|(number, _)| *number).collect();
     assert_eq!(numbers, known().iter().map(|migration| migration.number).collect::<Vec<_>>());
@@ -202,6 +203,10 @@ async fn documents_of_every_earlier_schema_carry_over() {
     assert_eq!(page.items.len(), 1);
     // The stream of the samples has the records that brought its payloads.
     let late = NOW + 200_000_000_000;
+    let pages = database.connection.database().collection::<Document>("nodes");
+    let of_job = doc! { "job_id": orrery::environment::mongodb::uuid_bson(job(7).id) };
+    let page = pages.find_one(of_job).await.expect("an answer").expect("a page");
+    assert_eq!(page.get_array("nodes").map(Vec::len).ok(), Some(1));
     let swept = store.sweep(late, 10).await.expect("swept");
     assert_eq!((swept.looked_at, swept.removed), (2, 0));
     fill(&store, &job(9), 2).await;
