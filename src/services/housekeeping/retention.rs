@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use domain::ids::{GroupId, Millis, SubjectId, SubjectKind};
 use domain::job::status::JobStatus;
+use futures_util::future::join_all;
 
 use crate::engine::handle::{Engine, EngineError};
 use crate::services::lifecycle::{Tick, TickReport};
@@ -18,6 +19,9 @@ use crate::view::contract::Columns;
 
 /// Streams looked up in one step: 200 every 100 ms are a few per cent of a core while a pass goes on.
 const LOOKED_MAX: usize = 200;
+/// Of them at once: one by one the way to the view's thread and back costs several times the look itself, and all
+/// together would keep other readers waiting.
+const LOOKED_TOGETHER_MAX: usize = 50;
 /// Jobs asked to go in one step.
 const ASKED_MAX: usize = 100;
 /// The oldest jobs that a pass remembers, so that those too many can be let go of at its end.
@@ -88,26 +92,26 @@ impl Retention {
         };
         let found = self.engine.subjects(group, pass.after.clone(), LOOKED_MAX).await?;
         let (mut gone, mut asked, mut looked) = (0, 0, 0);
-        for subject in &found {
+        for together in found.chunks(LOOKED_TOGETHER_MAX) {
             if asked == ASKED_MAX {
                 break;
             }
-            looked += 1;
-            let Some(changed_at) = self.finished(subject).await? else { continue };
-            let too_old = self.keep.age.map(|age| now.saturating_sub(millis(age)));
-            if too_old.is_some_and(|at| changed_at <= at) {
-                asked += 1;
-                if self.engine.delete(subject, changed_at).await? {
-                    gone += 1;
-                    continue;
+            let finished = join_all(together.iter().map(|subject| self.finished(subject))).await;
+            for (subject, finished) in together.iter().zip(finished) {
+                if asked == ASKED_MAX {
+                    break;
                 }
-            }
-            pass.finished += 1;
-            if self.keep.jobs.is_some() {
-                pass.oldest.insert((changed_at, subject.clone()));
-                if pass.oldest.len() > OLDEST_MAX {
-                    pass.oldest.pop_last();
+                looked += 1;
+                let Some(changed_at) = finished? else { continue };
+                let too_old = self.keep.age.map(|age| now.saturating_sub(millis(age)));
+                if too_old.is_some_and(|at| changed_at <= at) {
+                    asked += 1;
+                    if self.engine.delete(subject, changed_at).await? {
+                        gone += 1;
+                        continue;
+                    }
                 }
+                self.count(pass, changed_at, subject);
             }
         }
         metrics::counter!(JOBS_DELETED, "reason" => "age").increment(gone);
@@ -118,6 +122,17 @@ impl Retention {
             pass.after = found.get(looked.saturating_sub(1)).cloned();
         }
         Ok((gone, false))
+    }
+
+    /// A job that is over and stays, for now.
+    fn count(&self, pass: &mut Pass, changed_at: Millis, subject: &SubjectId) {
+        pass.finished += 1;
+        if self.keep.jobs.is_some() {
+            pass.oldest.insert((changed_at, subject.clone()));
+            if pass.oldest.len() > OLDEST_MAX {
+                pass.oldest.pop_last();
+            }
+        }
     }
 
     /// The walk is over. Answers whether the pass is.
