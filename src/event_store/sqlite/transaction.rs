@@ -49,11 +49,19 @@ pub(super) struct Session {
     last_stream: i64,
     newest_at: Millis,
     committed_newest_at: Millis,
+    /// Whether there are tombstones; none: nobody has looked.
+    tombstones: Option<bool>,
 }
 
 impl Session {
     pub(super) fn new(last_stream: i64, newest_at: Millis) -> Self {
-        Self { heads: Heads::default(), last_stream, newest_at, committed_newest_at: newest_at }
+        Self {
+            heads: Heads::default(),
+            last_stream,
+            newest_at,
+            committed_newest_at: newest_at,
+            tombstones: None,
+        }
     }
 
     /// The newest time of all committed records.
@@ -65,6 +73,7 @@ impl Session {
     pub(super) fn rolled_back(&mut self) {
         self.heads.clear();
         self.newest_at = self.committed_newest_at;
+        self.tombstones = None;
     }
 
     pub(super) fn append(
@@ -73,11 +82,16 @@ impl Session {
         item: &AppendItem,
     ) -> rusqlite::Result<Appended> {
         let first = item.record.first;
-        let head = match self.head(file, &item.subject)? {
-            Some(head) if head.seq + 1 == first => head,
-            Some(head) => return same_record(file, head.stream, item),
-            None if first == 1 && self.may_begin(file, item)? => self.begin(file, item)?,
-            None => return Ok(Appended::Conflict),
+        let is_new = first == 1 && self.heads.get(&item.subject).is_none();
+        let begun =
+            if is_new && self.may_begin(file, item)? { self.begin(file, item)? } else { None };
+        let head = match begun {
+            Some(head) => head,
+            None => match self.head(file, &item.subject)? {
+                Some(head) if head.seq + 1 == first => head,
+                Some(head) => return same_record(file, head.stream, item),
+                None => return Ok(Appended::Conflict),
+            },
         };
         self.write(file, head.stream, item)?;
         let seq = first + u64::from(item.record.count) - 1;
@@ -131,6 +145,7 @@ impl Session {
             return Ok(false);
         }
         self.heads.forget(subject);
+        self.tombstones = Some(true);
         for table in ["records", "payloads", "snapshots"] {
             file.prepare_cached(&format!("DELETE FROM {table} WHERE stream = ?1"))?
                 .execute([head.stream])?;
@@ -173,7 +188,16 @@ impl Session {
     }
 
     /// Whether no tombstone stands in the way of a new stream.
-    fn may_begin(&self, file: &Connection, item: &AppendItem) -> rusqlite::Result<bool> {
+    fn may_begin(&mut self, file: &Connection, item: &AppendItem) -> rusqlite::Result<bool> {
+        let any = "SELECT EXISTS (SELECT 1 FROM tombstones)";
+        let any = match self.tombstones {
+            Some(any) => any,
+            None => file.prepare_cached(any)?.query_row([], |row| row.get(0))?,
+        };
+        self.tombstones = Some(any);
+        if !any {
+            return Ok(true);
+        }
         let subject = &item.subject;
         let Some((_, keep_until)) = reads::tombstone_of(file, subject)? else { return Ok(true) };
         if keep_until > self.newest_at.max(item.record.at) {
@@ -186,23 +210,30 @@ impl Session {
         Ok(true)
     }
 
-    fn begin(&mut self, file: &Connection, item: &AppendItem) -> rusqlite::Result<Head> {
+    /// A new stream; none where there is one already. One statement finds that out and makes it.
+    fn begin(&mut self, file: &Connection, item: &AppendItem) -> rusqlite::Result<Option<Head>> {
         let subject = &item.subject;
-        self.last_stream += 1;
+        let stream = self.last_stream + 1;
         let (place, mark) = (Place::of(subject), item.wake.map(|_| 1));
-        file.prepare_cached(
-            "INSERT INTO streams (grp, kind, namespace, id, stream, due, mark, sum, wake_sum)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        )?
-        .execute(with_subject!(
-            subject,
-            self.last_stream,
-            item.wake,
-            mark,
-            sums::of_stream(place, self.last_stream),
-            sums::of_wake(place, item.wake, mark),
-        ))?;
-        Ok(Head { stream: self.last_stream, seq: 0 })
+        let made = file
+            .prepare_cached(
+                "INSERT INTO streams (grp, kind, namespace, id, stream, due, mark, sum, wake_sum)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+                 ON CONFLICT (grp, kind, namespace, id) DO NOTHING",
+            )?
+            .execute(with_subject!(
+                subject,
+                stream,
+                item.wake,
+                mark,
+                sums::of_stream(place, stream),
+                sums::of_wake(place, item.wake, mark),
+            ))?;
+        if made == 0 {
+            return Ok(None);
+        }
+        self.last_stream = stream;
+        Ok(Some(Head { stream, seq: 0 }))
     }
 
     fn write(&mut self, file: &Connection, stream: i64, item: &AppendItem) -> rusqlite::Result<()> {

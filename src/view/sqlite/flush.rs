@@ -18,6 +18,8 @@ pub(super) struct Session {
     namespaces: BTreeMap<Namespace, i64>,
     /// The newest `updated_at` written, by which remembered deletions grow old.
     newest_at: Millis,
+    /// Whether any deletion is remembered; none: nobody has looked.
+    deletions: Option<bool>,
 }
 
 /// The number a kind has in the file.
@@ -58,11 +60,12 @@ impl Session {
             [],
             |row| row.get(0),
         )?;
-        Ok(Self { namespaces: BTreeMap::new(), newest_at: newest.unwrap_or(0) })
+        Ok(Self { namespaces: BTreeMap::new(), newest_at: newest.unwrap_or(0), deletions: None })
     }
 
     pub(super) fn rolled_back(&mut self) {
         self.namespaces.clear();
+        self.deletions = None;
     }
 
     pub(super) fn put(&mut self, file: &Connection, document: &Document) -> rusqlite::Result<()> {
@@ -78,7 +81,7 @@ impl Session {
     }
 
     fn put_job(
-        &self,
+        &mut self,
         file: &Connection,
         ns: i64,
         document: &Document,
@@ -134,7 +137,7 @@ impl Session {
     }
 
     fn put_named(
-        &self,
+        &mut self,
         file: &Connection,
         ns: i64,
         document: &Document,
@@ -161,7 +164,7 @@ impl Session {
     }
 
     fn delete(
-        &self,
+        &mut self,
         file: &Connection,
         ns: i64,
         document: &Document,
@@ -170,6 +173,7 @@ impl Session {
         let subject = &document.subject;
         let (kind, id) = (kind_number(subject.kind), &subject.id.as_bytes()[..]);
         let seq = as_stored(document.seq);
+        self.deletions = Some(true);
         let there: Option<Stored> = file
             .prepare_cached(
                 "SELECT row, seq, status, error_class, tags, created_at FROM jobs WHERE ns = ?1 AND id = ?2",
@@ -203,11 +207,20 @@ impl Session {
 
     /// Whether the subject's deletion is remembered and newer than the document.
     fn is_deleted(
-        &self,
+        &mut self,
         file: &Connection,
         ns: i64,
         document: &Document,
     ) -> rusqlite::Result<bool> {
+        let any = "SELECT EXISTS (SELECT 1 FROM deleted)";
+        let any = match self.deletions {
+            Some(any) => any,
+            None => file.prepare_cached(any)?.query_row([], |row| row.get(0))?,
+        };
+        self.deletions = Some(any);
+        if !any {
+            return Ok(false);
+        }
         let kept: Option<i64> = file
             .prepare_cached(
                 "SELECT seq FROM deleted WHERE ns = ?1 AND kind = ?2 AND id = ?3 AND keep_until > ?4",
