@@ -12,3 +12,4 @@ pub mod payload;
 pub mod planted;
 pub mod refusal;
 pub mod retry;
+pub mod time_text;

@@ -8,6 +8,7 @@ mod driving;
 mod environments;
 pub mod executor;
 pub mod handle;
+pub mod json_text;
 pub mod loader;
 mod peers;
 mod reads;

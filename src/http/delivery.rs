@@ -12,7 +12,9 @@ use futures_util::stream;
 use serde::Serialize;
 
 use super::problem::{Code, Problem};
+use super::routes::ANSWER_BYTES_USUAL;
 use crate::engine::handle::Engine;
+use crate::engine::json_text;
 use crate::environment::fail_points::{self, Point};
 
 /// Gives its leases back when it is dropped before they are sent.
@@ -30,10 +32,11 @@ impl Undelivered {
 
     /// The answer that carries them, as 200. They count as delivered once the connection has taken it.
     pub fn sent_with(self, answer: &impl Serialize) -> Response {
-        let Ok(bytes) = serde_json::to_vec(answer) else {
+        let mut bytes = Vec::with_capacity(ANSWER_BYTES_USUAL);
+        if json_text::write(&mut bytes, answer).is_err() {
             let detail = "the answer could not be written as JSON";
             return Problem::new(Code::InternalError, detail).into_response();
-        };
+        }
         let content_type = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if self.held.is_none() {
             return (StatusCode::OK, [content_type], bytes).into_response();

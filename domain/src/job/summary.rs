@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -17,6 +16,8 @@ use crate::job::status::JobStatus;
 use crate::node::status::NodeStatus;
 use crate::payload::{Payload, StoredPayload};
 use crate::retry::policy::RetryPolicy;
+
+pub use crate::time_text::rfc3339;
 
 /// A job without its nodes: cheap to take from a state.
 #[derive(Debug, Clone)]
@@ -149,13 +150,6 @@ pub struct Durations {
     pub running_ms: Option<u64>,
     /// From its submission.
     pub total_ms: u64,
-}
-
-/// RFC 3339, UTC, milliseconds.
-pub fn rfc3339(at: Millis) -> String {
-    DateTime::<Utc>::from_timestamp_millis(at)
-        .unwrap_or_default()
-        .to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// The success condition as a caller writes it.

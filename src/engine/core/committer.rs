@@ -34,12 +34,14 @@ pub(super) struct Round {
 }
 
 impl Round {
-    fn on(entity: Option<&Entity>) -> Self {
+    /// For so many commands that wait: what is decided about most subjects at once is little, and known beforehand.
+    fn on(entity: Option<&Entity>, waiting: usize) -> Self {
+        let waiting = waiting.min(RECORD_EVENTS_MAX);
         Self {
             body: Vec::new(),
-            events: Vec::new(),
+            events: Vec::with_capacity(waiting),
             payloads: Vec::new(),
-            outcomes: Vec::new(),
+            outcomes: Vec::with_capacity(waiting),
             undo: entity::undo_for(entity),
             submits: false,
         }
@@ -92,7 +94,9 @@ impl Core {
         self.in_flight += 1;
         self.pace.sent(self.now);
         let nudges = std::mem::take(&mut self.batch_nudges);
-        let items = std::mem::take(&mut self.batch);
+        // The next batch is as long as this one, as a rule.
+        let next = Vec::with_capacity(self.batch.len());
+        let items = std::mem::replace(&mut self.batch, next);
         self.outputs.push_back(Output::Append { nudges, items });
     }
 
@@ -126,7 +130,7 @@ impl Core {
     fn decide_round(&mut self, ix: u32, slot: &mut Slot) -> bool {
         let mut round = slot.round.take().unwrap_or_else(|| {
             self.open.push(ix);
-            Box::new(Round::on(slot.entity.as_ref()))
+            Box::new(Round::on(slot.entity.as_ref(), slot.queue.len()))
         });
         let (events, bytes) = (round.events.len(), round.body.len());
         let mut has_room = true;

@@ -15,6 +15,7 @@ use domain::payload::PayloadBytes;
 use domain::refusal::Refusal;
 
 use crate::engine::core::message::{Command, Shown};
+use crate::engine::json_text;
 
 /// Raised whenever a state's stored form changes: older snapshots are then passed over.
 const SNAPSHOT_VERSION: u8 = 2;
@@ -58,8 +59,8 @@ impl EntityEvent {
     /// Writes its canonical JSON, one line.
     pub fn encode_into(&self, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
         match self {
-            Self::Job(event) => serde_json::to_writer(out, event),
-            Self::Environment(event) => serde_json::to_writer(out, event),
+            Self::Job(event) => json_text::write(out, event),
+            Self::Environment(event) => json_text::write(out, event),
         }
     }
 

@@ -14,6 +14,7 @@ use crate::engine::core::driver::is_over;
 use crate::engine::core::entity::Entity;
 use crate::engine::core::message::Output;
 use crate::engine::core::slot::Slot;
+use crate::engine::json_text;
 use crate::view::contract::{Columns, Document, JobColumns};
 
 /// How long a deleted subject's seq stays in the view, so that no late flush brings it back.
@@ -58,9 +59,12 @@ pub(super) struct Projection {
 
 impl Projection {
     pub(super) fn dirty(&mut self, ix: u32, now: Millis, over: bool) {
-        let since = self.take(ix).map_or(now, |since| since.min(now));
-        self.dirty.insert(ix, since);
-        self.by_age.insert((since, ix));
+        // Most changes find their subject waiting already.
+        if self.dirty.get(&ix).is_none_or(|since| *since > now) {
+            self.take(ix);
+            self.dirty.insert(ix, now);
+            self.by_age.insert((now, ix));
+        }
         if over {
             self.over.push_back(ix);
         }
@@ -265,7 +269,7 @@ pub(super) fn deleted_until(at: Millis) -> Millis {
 /// One allocation for most documents instead of a few that grow.
 fn json(summary: &impl serde::Serialize) -> Option<String> {
     let mut text = Vec::with_capacity(DOCUMENT_BYTES_USUAL);
-    serde_json::to_writer(&mut text, summary).ok()?;
+    json_text::write(&mut text, summary).ok()?;
     String::from_utf8(text).ok()
 }
 

@@ -171,7 +171,8 @@ impl Slot {
             phase,
             seq: 0,
             chain,
-            queue: VecDeque::new(),
+            // One thing at a time waits for most subjects.
+            queue: VecDeque::with_capacity(1),
             in_flight: None,
             round: None,
             mark: (0, None),

@@ -3,15 +3,30 @@
 
 use std::collections::BTreeMap;
 
-use domain::ids::SubjectId;
+use domain::ids::{Namespace, SubjectId, SubjectKind};
 
 use crate::engine::core::slot::Slot;
+
+/// A subject's name with its id first: nearly always that tells two apart, without a look at texts.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Name {
+    id: u128,
+    kind: SubjectKind,
+    namespace: Namespace,
+}
+
+impl Name {
+    fn of(subject: &SubjectId) -> Self {
+        let (kind, namespace) = (subject.kind, subject.namespace.clone());
+        Self { id: subject.id.as_u128(), kind, namespace }
+    }
+}
 
 /// All slots.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     all: Vec<Option<Box<Slot>>>,
-    by_subject: BTreeMap<SubjectId, u32>,
+    by_subject: BTreeMap<Name, u32>,
     free: Vec<u32>,
 }
 
@@ -21,7 +36,7 @@ impl Slots {
     }
 
     pub(super) fn find(&self, subject: &SubjectId) -> Option<u32> {
-        self.by_subject.get(subject).copied()
+        self.by_subject.get(&Name::of(subject)).copied()
     }
 
     pub(super) fn add(&mut self, slot: Slot) -> u32 {
@@ -29,7 +44,7 @@ impl Slots {
             self.all.push(None);
             u32::try_from(self.all.len() - 1).unwrap_or(u32::MAX)
         });
-        self.by_subject.insert(slot.subject.clone(), ix);
+        self.by_subject.insert(Name::of(&slot.subject), ix);
         self.all[ix as usize] = Some(Box::new(slot));
         ix
     }
@@ -53,7 +68,7 @@ impl Slots {
 
     pub(super) fn remove(&mut self, ix: u32) -> Option<Box<Slot>> {
         let slot = self.take(ix)?;
-        self.by_subject.remove(&slot.subject);
+        self.by_subject.remove(&Name::of(&slot.subject));
         self.free.push(ix);
         Some(slot)
     }

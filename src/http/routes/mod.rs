@@ -21,11 +21,16 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::problem::{Code, Problem};
+use crate::engine::json_text;
+
+/// Most answers are shorter: one allocation instead of a few that grow.
+pub(crate) const ANSWER_BYTES_USUAL: usize = 2_048;
 
 /// A JSON answer.
 pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    match serde_json::to_vec(body) {
-        Ok(bytes) => (status, [(header::CONTENT_TYPE, "application/json")], bytes).into_response(),
+    let mut bytes = Vec::with_capacity(ANSWER_BYTES_USUAL);
+    match json_text::write(&mut bytes, body) {
+        Ok(()) => (status, [(header::CONTENT_TYPE, "application/json")], bytes).into_response(),
         Err(_) => Problem::new(Code::InternalError, "the answer could not be written as JSON")
             .into_response(),
     }

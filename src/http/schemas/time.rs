@@ -1,8 +1,9 @@
 //! Times on the wire: RFC 3339, out always UTC with `Z` and milliseconds. The engine counts milliseconds, so finer
 //! fractions are cut on the way in.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::DateTime;
 use domain::ids::Millis;
+use domain::job::summary::rfc3339;
 
 /// What is accepted, for error messages.
 pub const ALLOWED: &str = "a time in RFC 3339 such as 2026-01-31T12:00:00Z, from 1970 to 9999";
@@ -18,9 +19,7 @@ pub fn parse(text: &str) -> Option<Millis> {
 
 /// The time as text.
 pub fn format(ms: Millis) -> String {
-    let time: DateTime<Utc> =
-        DateTime::from_timestamp_millis(ms.clamp(0, LAST_MS)).unwrap_or_default();
-    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+    rfc3339(ms.clamp(0, LAST_MS))
 }
 
 #[cfg(test)]
