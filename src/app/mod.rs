@@ -122,6 +122,7 @@ pub async fn serve(
         Ok(()) | Err(LogError::Twice(_)) => {}
         Err(error) => return Err(error.into()),
     }
+    server::prepare(&settings.server);
     let outside = Surroundings::system();
     let address = settings.server.listen;
     let listen = |cause| AppError::Listen { address, cause };

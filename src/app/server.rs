@@ -8,18 +8,20 @@ mod system;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
+use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tower::Service as _;
 
-use self::guarded::Guarded;
+use self::guarded::{Guarded, PREFACE};
 use crate::config::ServerSettings;
 use crate::environment::Clock;
+use crate::http::parked::Served;
 use crate::http::problem::{Code, PROBLEM_JSON, Problem};
 use crate::services::lifecycle::Tasks;
 use crate::telemetry::metrics::{HTTP_CONNECTIONS, HTTP_TURNED_AWAY};
@@ -44,25 +46,51 @@ const TURNED_AWAY_MAX: usize = 128;
 /// Time for telling them.
 const TURN_AWAY: Duration = Duration::from_secs(1);
 
+/// Before anything large is allocated: what the settings say of memory.
+pub(super) fn prepare(settings: &ServerSettings) {
+    if !settings.huge_pages {
+        system::small_pages();
+    }
+}
+
 /// A listening server.
 pub(super) struct Server {
     listener: TcpListener,
-    router: Router,
-    builder: Builder<TokioExecutor>,
+    door: Arc<Door>,
     places: Arc<Semaphore>,
     doorsteps: Arc<Semaphore>,
     no_room: Arc<[u8]>,
+    graceful: GracefulShutdown,
+    /// The end, for connections that have not spoken yet.
+    leaving: CancellationToken,
+    connections: Tasks,
+    clock: Arc<dyn Clock>,
+}
+
+/// What the first bytes of a connection show.
+#[derive(Debug, Clone, Copy)]
+enum Spoken {
+    Http1,
+    /// HTTP/2, or so little that it may be.
+    Any,
+}
+
+/// What every connection needs.
+struct Door {
+    routes: Served,
+    /// For whoever certainly speaks HTTP/1: what is said is read in one piece, into a buffer of 8 KiB. Whoever may speak
+    /// HTTP/2 is read a preface first, and the buffer then grows to twice that, touched whole.
+    http1: Builder<TokioExecutor>,
+    any: Builder<TokioExecutor>,
     head_timeout: Duration,
     write_timeout: Duration,
-    graceful: GracefulShutdown,
-    connections: Tasks,
     clock: Arc<dyn Clock>,
 }
 
 impl Server {
     pub(super) fn new(
         listener: TcpListener,
-        router: Router,
+        routes: Served,
         settings: &ServerSettings,
         clock: Arc<dyn Clock>,
     ) -> Self {
@@ -83,16 +111,22 @@ impl Server {
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_EVERY);
         system::watch_peers(&listener);
+        let door = Door {
+            routes,
+            http1: builder.clone().http1_only(),
+            any: builder,
+            head_timeout: settings.header_read_timeout,
+            write_timeout: settings.write_timeout,
+            clock: Arc::clone(&clock),
+        };
         Self {
             listener,
-            router,
-            builder,
+            door: Arc::new(door),
             places: Arc::new(Semaphore::new(system::connections(settings.connections_max))),
             doorsteps: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
             no_room: no_room().into(),
-            head_timeout: settings.header_read_timeout,
-            write_timeout: settings.write_timeout,
             graceful: GracefulShutdown::new(),
+            leaving: CancellationToken::new(),
             connections: Tasks::new("connections", Arc::clone(&clock)),
             clock,
         }
@@ -117,15 +151,21 @@ impl Server {
     fn serve(&self, stream: TcpStream, place: OwnedSemaphorePermit) {
         // Answers are written whole; waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
-        let clock = Arc::clone(&self.clock);
-        let stream = Guarded::new(stream, clock, self.head_timeout, self.write_timeout);
-        let service = TowerToHyperService::new(self.router.clone());
-        let connection = self.builder.serve_connection(TokioIo::new(stream), service).into_owned();
         let open = Open::begin(place);
-        let connection = self.graceful.watch(connection);
+        let (door, watcher) = (Arc::clone(&self.door), self.graceful.watcher());
+        let leaving = self.leaving.clone();
         self.connections.spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(error = %error, "a connection ended badly");
+            let spoken = tokio::select! {
+                spoken = door.begins(&stream) => spoken,
+                () = leaving.cancelled() => None,
+            };
+            drop(leaving);
+            if let Some(spoken) = spoken {
+                // In a place of its own: a block holds what it awaits twice, where it came from and where it is polled.
+                let connection = Box::pin(watcher.watch(door.connection(stream, spoken)));
+                if let Err(error) = connection.await {
+                    tracing::debug!(error = %error, "a connection ended badly");
+                }
             }
             drop(open);
         });
@@ -158,10 +198,43 @@ impl Server {
     /// were.
     pub(super) async fn finish(self, deadline: Duration) -> bool {
         drop(self.listener);
+        self.leaving.cancel();
         tokio::select! {
             () = self.graceful.shutdown() => true,
             () = self.clock.sleep(deadline) => self.connections.is_empty(),
         }
+    }
+}
+
+impl Door {
+    /// What a peer begins to speak; what it said is left where it is. None: it said nothing in time, or went away.
+    async fn begins(&self, stream: &TcpStream) -> Option<Spoken> {
+        let mut first = [0; 4];
+        let heard = tokio::select! {
+            heard = stream.peek(&mut first) => heard.ok()?,
+            () = self.clock.sleep(self.head_timeout) => return None,
+        };
+        let first = &first[..heard];
+        let spoken = if PREFACE.starts_with(first) { Spoken::Any } else { Spoken::Http1 };
+        (!first.is_empty()).then_some(spoken)
+    }
+
+    /// A connection whose peer speaks so.
+    fn connection(
+        &self,
+        stream: TcpStream,
+        spoken: Spoken,
+    ) -> impl GracefulConnection<Error = Box<dyn std::error::Error + Send + Sync>> + Send + use<>
+    {
+        let builder = match spoken {
+            Spoken::Http1 => &self.http1,
+            Spoken::Any => &self.any,
+        };
+        let clock = Arc::clone(&self.clock);
+        let stream = Guarded::new(stream, clock, self.head_timeout, self.write_timeout);
+        let routes = self.routes.clone();
+        let service = service_fn(move |request| routes.clone().call(request));
+        builder.serve_connection(TokioIo::new(stream), service).into_owned()
     }
 }
 
@@ -199,6 +272,8 @@ fn no_room() -> Vec<u8> {
 #[cfg(test)]
 #[expect(clippy::expect_used, reason = "a test says what it expects")]
 mod tests {
+    use axum::Router;
+
     use super::*;
     use crate::config::Settings;
     use crate::environment::SimulatedClock;
@@ -210,7 +285,7 @@ mod tests {
         let address = listener.local_addr().expect("an address");
         let clock = SimulatedClock::at(0);
         let router = Router::new().route("/", axum::routing::get(async || "hello"));
-        let server = Server::new(listener, router, &settings, Arc::new(clock.clone()));
+        let server = Server::new(listener, router.into(), &settings, Arc::new(clock.clone()));
         let server = Arc::new(server);
         let accepting = Arc::clone(&server);
         tokio::task::spawn(async move { accepting.accept().await });
@@ -245,7 +320,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         clock.sleepers_reach(1).await;
-        clock.advance(server.head_timeout);
+        clock.advance(server.door.head_timeout);
         assert_eq!(silent.read(&mut [0; 8]).await.expect("the end"), 0, "it is closed");
         while !server.connections.is_empty() {
             tokio::task::yield_now().await;

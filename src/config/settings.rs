@@ -78,6 +78,8 @@ pub struct ServerSettings {
     pub drain_deadline: Duration,
     /// Open connections.
     pub connections_max: usize,
+    /// Memory in pages of 2 MB, where the system has them to give.
+    pub huge_pages: bool,
 }
 
 /// The `[engine]` section.

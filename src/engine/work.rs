@@ -20,20 +20,25 @@ pub enum Reported {
     Refused(EngineError),
 }
 
-/// A request for work that is not answered yet.
-pub(super) struct Wish<'a> {
-    engine: &'a Engine,
+/// A request for work that is not answered yet. Dropped, it is taken back.
+#[derive(Debug)]
+pub struct Wish {
+    engine: Engine,
     ticket: Ticket,
     answer: oneshot::Receiver<Response>,
     answered: bool,
 }
 
-impl<'a> Wish<'a> {
-    fn of(engine: &'a Engine, ticket: Ticket, answer: oneshot::Receiver<Response>) -> Self {
-        Self { engine, ticket, answer, answered: false }
+impl Wish {
+    fn of(engine: &Engine, ticket: Ticket, answer: oneshot::Receiver<Response>) -> Self {
+        Self { engine: engine.clone(), ticket, answer, answered: false }
     }
 
-    pub(super) async fn granted(mut self) -> Result<Vec<Granted>, EngineError> {
+    /// Waits for the work, perhaps none.
+    ///
+    /// # Errors
+    /// What keeps the engine from answering.
+    pub async fn granted(mut self) -> Result<Vec<Granted>, EngineError> {
         let answer = (&mut self.answer).await;
         self.answered = true;
         match answer {
@@ -45,7 +50,7 @@ impl<'a> Wish<'a> {
     }
 }
 
-impl Drop for Wish<'_> {
+impl Drop for Wish {
     /// The asker is gone: nothing is leased to it any more, and what was leased already is given back.
     fn drop(&mut self) {
         if self.answered {
@@ -68,19 +73,27 @@ impl Drop for Wish<'_> {
 }
 
 impl Engine {
+    /// Asks for work; what is returned waits for it, and holds nothing of the request.
+    ///
+    /// # Errors
+    /// `Stopping` when the engine is gone.
+    pub async fn wish(&self, request: LeaseRequest) -> Result<Wish, EngineError> {
+        self.send_wish(request, false).await
+    }
+
     /// Work for a worker, perhaps none.
     ///
     /// # Errors
     /// What keeps the engine from answering.
     pub async fn lease(&self, request: LeaseRequest) -> Result<Vec<Granted>, EngineError> {
-        self.send_wish(request, false).await?.granted().await
+        self.wish(request).await?.granted().await
     }
 
     pub(super) async fn send_wish(
         &self,
         request: LeaseRequest,
         forwarded: bool,
-    ) -> Result<Wish<'_>, EngineError> {
+    ) -> Result<Wish, EngineError> {
         let (reply, answer) = oneshot::channel();
         let ticket = self.draw(1);
         let request = Request::Lease(request);
@@ -90,19 +103,19 @@ impl Engine {
     }
 
     /// Reports on attempts, and asks for the next work in the same breath: the work that the reports make ready can be
-    /// leased by the append that records them. An answer each, in order, and the leases, perhaps none.
+    /// leased by the append that records them. An answer each, in order, and what waits for that work.
     pub async fn report(
         &self,
         namespace: &Namespace,
         reports: Vec<(JobId, Report, Caller)>,
         next: Option<LeaseRequest>,
-    ) -> (Vec<Reported>, Result<Vec<Granted>, EngineError>) {
+    ) -> (Vec<Reported>, Option<Wish>) {
         if reports.is_empty() {
-            let leased = match next {
-                Some(request) => self.lease(request).await,
-                None => Ok(Vec::new()),
+            let wish = match next {
+                Some(request) => self.wish(request).await.ok(),
+                None => None,
             };
-            return (Vec::new(), leased);
+            return (Vec::new(), wish);
         }
         let count = reports.len();
         let requests = reports.into_iter().map(|(job, report, caller)| {
@@ -123,17 +136,10 @@ impl Engine {
         let reply = Some(reply);
         let message = Message::AskAll { first, requests, reply, next, forwarded: false, at };
         if self.inputs.send(message).await.is_err() {
-            return (
-                stopping(count).into_iter().map(outcome).collect(),
-                Err(EngineError::Stopping),
-            );
+            return (stopping(count).into_iter().map(outcome).collect(), None);
         }
         let reported = answered(answers, count).await.into_iter().map(outcome).collect();
-        let leased = match wish {
-            Some(wish) => wish.granted().await,
-            None => Ok(Vec::new()),
-        };
-        (reported, leased)
+        (reported, wish)
     }
 }
 

@@ -7,10 +7,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::Request;
 use axum::http::{Method, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::problem::{Code, Problem};
@@ -114,15 +112,24 @@ pub fn urgency_of(method: &Method, route: &str) -> Option<Urgency> {
     })
 }
 
-/// Lets a request through, or refuses it at once.
-pub(super) async fn admit(State(api): State<Api>, request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>();
-    let urgency = route.and_then(|route| urgency_of(request.method(), route.as_str()));
-    let Some(urgency) = urgency else { return next.run(request).await };
-    if let Some(refusal) = api.engine().refusal(urgency) {
-        return refuse(urgency, refusal.into());
-    }
-    let bytes = announced(&request, api.settings().body_bytes_max);
+/// What a request has of the engine while it is worked on.
+#[derive(Debug)]
+pub(super) struct Admitted<'a> {
+    _part: Part<'a>,
+    _place: Option<SemaphorePermit<'a>>,
+}
+
+/// Why a request is refused at once, if it is.
+pub(super) fn refusal(api: &Api, urgency: Urgency) -> Option<Problem> {
+    api.engine().refusal(urgency).map(|refusal| refused(urgency, refusal.into()))
+}
+
+/// Lets a request that brings so many bytes in, or refuses it, at once but for a submission that waits for its turn.
+pub(super) async fn enter(
+    api: &Api,
+    urgency: Urgency,
+    bytes: usize,
+) -> Result<Admitted<'_>, Problem> {
     let most = match urgency {
         // The other half is for what finishes and stops work.
         Urgency::Submit => api.settings().bodies_bytes_max / 2,
@@ -130,27 +137,27 @@ pub(super) async fn admit(State(api): State<Api>, request: Request, next: Next) 
             api.settings().bodies_bytes_max
         }
     };
-    let Some(_part) = api.bodies().hold(bytes, most) else {
+    let Some(part) = api.bodies().hold(bytes, most) else {
         let detail = "too many bytes of requests are being worked on";
-        return refuse(urgency, Problem::new(Code::Overloaded, detail));
+        return Err(refused(urgency, Problem::new(Code::Overloaded, detail)));
     };
     if urgency != Urgency::Submit {
-        return next.run(request).await;
+        return Ok(Admitted { _part: part, _place: None });
     }
-    let Some(_place) = api.submissions().place(api.outside().clock.as_ref()).await else {
+    let Some(place) = api.submissions().place(api.outside().clock.as_ref()).await else {
         let detail = "too many submissions are being worked on";
-        return refuse(urgency, Problem::new(Code::Overloaded, detail));
+        return Err(refused(urgency, Problem::new(Code::Overloaded, detail)));
     };
-    next.run(request).await
+    Ok(Admitted { _part: part, _place: Some(place) })
 }
 
-fn refuse(urgency: Urgency, problem: Problem) -> Response {
+fn refused(urgency: Urgency, problem: Problem) -> Problem {
     metrics::counter!(HTTP_REFUSED, "urgency" => urgency.as_str()).increment(1);
-    problem.into_response()
+    problem
 }
 
 /// The bytes that a request may bring; without word of them, as many as are allowed.
-fn announced(request: &Request, max: usize) -> usize {
+pub(super) fn announced(request: &Request, max: usize) -> usize {
     let headers = request.headers();
     let length = headers.get(header::CONTENT_LENGTH);
     let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
@@ -194,14 +201,16 @@ mod tests {
         for wait in &mut waiting {
             assert!(wait.now_or_never().is_none(), "it waits");
         }
-        assert!(submissions.place(&clock).await.is_none(), "too many wait");
+        let more = submissions.place(&clock).now_or_never();
+        assert!(more.is_some_and(|place| place.is_none()), "too many wait");
         let second = waiting.remove(0);
         drop(first);
         let second = second.await;
         assert!(second.is_some(), "its turn has come");
         clock.advance(WAIT_MAX);
         for wait in waiting {
-            assert!(wait.await.is_none(), "it has waited long enough");
+            let place = wait.now_or_never();
+            assert!(place.is_some_and(|place| place.is_none()), "it has waited long enough");
         }
         assert_eq!(submissions.waiting.load(Ordering::Relaxed), 0);
         drop(second);

@@ -1,25 +1,38 @@
-//! What surrounds every route, outermost first: compression, then `around` (request id, span, log line, metrics,
-//! security headers, problems completed with id and path), panics caught, writes of other sites refused, deadlines.
-//! Always holds: every answer has an X-Request-Id, and no payload, query or secret is logged. Absent: authentication.
+//! What surrounds every route: compression, and inside it one layer that does the rest (request id, writes of other sites
+//! refused, admission, span, deadline, panics caught, log line, metrics, security headers, problems completed with id and
+//! path). One, because each layer costs a request a future of its own for as long as it waits.
+//! Always holds: every answer has an X-Request-Id; what is refused was not read; a parked request keeps nothing that it
+//! came with; no payload, query or secret is logged. Absent: authentication.
 
+use std::convert::Infallible;
+use std::future::ready;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::MatchedPath;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Router};
 use domain::ids::CorrelationId;
-use tower_http::catch_panic::CatchPanicLayer;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tower::{Layer, Service};
 use tower_http::compression::CompressionLayer;
-use tracing::Instrument;
+use tracing::{Instrument as _, Span};
 
 use super::extract::headers::{Correlation, REQUEST_ID};
 use super::extract::json::BodyLimit;
+use super::parked::Rest;
 use super::problem::{Code, Problem};
+use super::state::Api;
+use super::{admission, parked};
+use crate::engine::core::urgency::Urgency;
+use crate::environment::Sleep;
 use crate::environment::fail_points::{self, Point};
-use crate::environment::{Clock, Surroundings};
 use crate::telemetry::correlation::RequestId;
 use crate::telemetry::metrics::{HTTP_ACTIVE_REQUESTS, HTTP_REQUEST_DURATION};
 
@@ -29,105 +42,279 @@ const POLICY: &str =
 /// As above; the vendored documentation page styles itself inline.
 const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                            object-src 'none'; frame-ancestors 'none'; base-uri 'none'";
+/// Set by browsers.
+const FROM_SITE: &str = "sec-fetch-site";
+/// Of what no route answers.
+const NO_ROUTE: &str = "none";
+/// Where new jobs come in: what is most of all that comes when there is too much.
+const SUBMISSIONS: [&str; 2] = ["/api/v1/jobs", "/api/v1/jobs/batch"];
 
-/// Puts a deadline around the routes added so far, long polls included.
-pub fn with_deadline<S>(routes: Router<S>, outside: &Surroundings, wait: Duration) -> Router<S>
-where
-    S: Clone + Send + Sync + 'static,
-{
-    let clock = Arc::clone(&outside.clock);
-    routes.route_layer(from_fn_with_state(Deadline { clock, wait }, deadline))
+/// Puts everything around all routes and fallbacks.
+pub fn surround(routes: Router<Api>, api: &Api) -> Router<Api> {
+    routes.layer(Around { api: api.clone() }).layer(CompressionLayer::new())
 }
 
-/// Puts everything else around all routes and fallbacks.
-pub fn surround<S>(routes: Router<S>, outside: &Surroundings, limit: BodyLimit) -> Router<S>
-where
-    S: Clone + Send + Sync + 'static,
-{
-    routes
-        .layer(Extension(limit))
-        .layer(from_fn(refuse_cross_site))
-        .layer(CatchPanicLayer::custom(|_| {
-            Problem::new(Code::InternalError, "the engine made a mistake; its log says more")
-                .into_response()
-        }))
-        .layer(from_fn_with_state(outside.clone(), around))
-        .layer(CompressionLayer::new())
-}
-
+/// The layer.
 #[derive(Clone)]
-struct Deadline {
-    clock: Arc<dyn Clock>,
-    wait: Duration,
+struct Around {
+    api: Api,
 }
 
-async fn deadline(State(deadline): State<Deadline>, request: Request, next: Next) -> Response {
-    let is_read = request.method().is_safe();
-    tokio::select! {
-        response = next.run(request) => response,
-        () = deadline.clock.sleep(deadline.wait) => {
-            let seconds = deadline.wait.as_secs();
-            let detail = format!("there was no answer within {seconds} s");
-            // Reading changed nothing; a write may still land.
-            let code = if is_read { Code::DeadlineExceeded } else { Code::OutcomeUnknown };
-            Problem::new(code, detail).into_response()
-        }
+impl<S> Layer<S> for Around {
+    type Service = Surrounded<S>;
+
+    fn layer(&self, inner: S) -> Surrounded<S> {
+        Surrounded { inner, api: self.api.clone() }
     }
+}
+
+/// A route with what surrounds it.
+#[derive(Clone)]
+struct Surrounded<S> {
+    inner: S,
+    api: Api,
+}
+
+impl<S> Service<Request<Body>> for Surrounded<S>
+where
+    S: Service<Request<Body>, Response = Response, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let route = request.extensions().get::<MatchedPath>().cloned();
+        let Some(asked) = Asked::by(&request, route.map(Route::Matched), &self.api) else {
+            let problem = Problem::new(Code::InternalError, "no request id could be made");
+            return Box::pin(ready(Ok(problem.into_response())));
+        };
+        let refusal = cross_site(asked.is_read, request.headers());
+        let refusal = refusal
+            .or_else(|| asked.urgency.and_then(|urgency| admission::refusal(&self.api, urgency)));
+        if let Some(refusal) = refusal {
+            return Box::pin(ready(Ok(asked.refused(&refusal))));
+        }
+        let settings = self.api.settings();
+        let bytes = admission::announced(&request, settings.body_bytes_max);
+        let limit = BodyLimit {
+            bytes_max: settings.body_bytes_max,
+            idle: settings.body_idle_timeout,
+            clock: Arc::clone(&self.api.outside().clock),
+        };
+        request.extensions_mut().insert(limit);
+        request.extensions_mut().insert(Correlation(asked.id.clone()));
+        let work = admitted(self.api.clone(), asked.urgency, bytes, self.inner.call(request));
+        let work = Box::pin(work.instrument(asked.span()));
+        Box::pin(Answering::begin(asked, work).map(Ok))
+    }
+}
+
+/// The work of a route, when its request is let in.
+async fn admitted(
+    api: Api,
+    urgency: Option<Urgency>,
+    bytes: usize,
+    work: impl Future<Output = Result<Response, Infallible>>,
+) -> Response {
+    let _admitted = match urgency {
+        None => None,
+        Some(urgency) => match admission::enter(&api, urgency, bytes).await {
+            Ok(admitted) => Some(admitted),
+            Err(refusal) => return refusal.into_response(),
+        },
+    };
+    let Ok(response) = work.await;
+    response
+}
+
+/// A request that is worked on, or that is parked when that is done: it ends, panics, or its deadline comes.
+struct Answering(Option<Under>);
+
+struct Under {
+    asked: Asked,
+    active: Active,
+    deadline: Sleep,
+    work: Rest,
+}
+
+impl Answering {
+    fn begin(asked: Asked, work: Rest) -> Self {
+        let active = Active::begin(asked.method);
+        let wait = asked.api.settings().request_timeout;
+        let deadline = asked.api.outside().clock.sleep(wait);
+        Self(Some(Under { asked, active, deadline, work }))
+    }
+}
+
+impl Future for Answering {
+    type Output = Response;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Response> {
+        let Some(mut under) = self.0.take() else { return Poll::Pending };
+        let mut response =
+            match catch_unwind(AssertUnwindSafe(|| under.work.as_mut().poll(context))) {
+                Ok(Poll::Ready(response)) => response,
+                Ok(Poll::Pending) => {
+                    if under.deadline.as_mut().poll(context).is_pending() {
+                        self.0 = Some(under);
+                        return Poll::Pending;
+                    }
+                    under.asked.too_late().into_response()
+                }
+                Err(_) => {
+                    let detail = "the engine made a mistake; its log says more";
+                    Problem::new(Code::InternalError, detail).into_response()
+                }
+            };
+        if let Some(rest) = parked::rest_of(&mut response) {
+            under.work = rest;
+            return Poll::Ready(parked::in_place_of(Box::pin(Self(Some(under)))));
+        }
+        let Under { asked, active, .. } = under;
+        drop(active);
+        if !asked.is_read {
+            fail_points::pass(Point::AnswerMade);
+        }
+        Poll::Ready(asked.finished(response))
+    }
+}
+
+/// The answer to a submission that is put off now: the same as from behind the routes, without going there.
+pub(super) fn put_off<B>(api: &Api, request: &Request<B>) -> Option<Response> {
+    let route = SUBMISSIONS.into_iter().find(|route| *route == request.uri().path())?;
+    // Whatever is not as plain as that goes the long way.
+    let is_plain = request.method() == Method::POST && !request.headers().contains_key(FROM_SITE);
+    let refusal = is_plain.then(|| admission::refusal(api, Urgency::Submit)).flatten()?;
+    let asked = Asked::by(request, Some(Route::Fixed(route)), api)?;
+    Some(asked.refused(&refusal))
 }
 
 /// Browsers say where a request comes from. While there is no authentication, a page of another site must not be
 /// able to command an engine on the visitor's machine; programs do not send this header.
-async fn refuse_cross_site(request: Request, next: Next) -> Response {
-    let from = request.headers().get("sec-fetch-site").map(HeaderValue::as_bytes);
-    if !request.method().is_safe() && matches!(from, Some(b"cross-site" | b"same-site")) {
-        return Problem::new(Code::CrossSite, "the request comes from a page of another site")
-            .into_response();
-    }
-    next.run(request).await
+fn cross_site(is_read: bool, headers: &HeaderMap) -> Option<Problem> {
+    let from = headers.get(FROM_SITE).map(HeaderValue::as_bytes);
+    (!is_read && matches!(from, Some(b"cross-site" | b"same-site")))
+        .then(|| Problem::new(Code::CrossSite, "the request comes from a page of another site"))
 }
 
-async fn around(State(outside): State<Surroundings>, mut request: Request, next: Next) -> Response {
-    let given = request.headers().get(REQUEST_ID).map(HeaderValue::as_bytes);
-    let id = RequestId::accept(given, || outside.ids.mint());
-    let Ok(id) = CorrelationId::parse(id.as_str()) else {
-        return Problem::new(Code::InternalError, "no request id could be made").into_response();
-    };
-    request.extensions_mut().insert(Correlation(id.clone()));
-    let (method, is_read) = (method_word(request.method()), request.method().is_safe());
-    let path = request.uri().path().to_owned();
-    let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned());
-    let route = route.unwrap_or_else(|| "none".to_owned());
-    let span = tracing::info_span!(
-        "request",
-        correlation_id = %id,
-        http.request.method = method,
-        http.route = route,
-    );
-    let started = outside.clock.monotonic();
-    let active = Active::begin(method);
-    let mut response = next.run(request).instrument(span.clone()).await;
-    drop(active);
-    if !is_read {
-        fail_points::pass(Point::AnswerMade);
+/// What is kept of a request until it is answered: nothing of the buffer that it was read into.
+struct Asked {
+    api: Api,
+    id: CorrelationId,
+    method: &'static str,
+    is_read: bool,
+    urgency: Option<Urgency>,
+    route: Option<Route>,
+    path: Box<str>,
+    started: Duration,
+}
+
+/// A route's pattern.
+enum Route {
+    Matched(MatchedPath),
+    Fixed(&'static str),
+}
+
+impl Route {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Matched(path) => path.as_str(),
+            Self::Fixed(path) => path,
+        }
     }
-    let took = outside.clock.monotonic().saturating_sub(started);
-    let problem = response.extensions_mut().remove::<Problem>();
-    if let Some(problem) = &problem {
-        response = complete(&response, problem, &id, &path);
+}
+
+impl Asked {
+    fn by<B>(request: &Request<B>, route: Option<Route>, api: &Api) -> Option<Self> {
+        let outside = api.outside();
+        let given = request.headers().get(REQUEST_ID).map(HeaderValue::as_bytes);
+        let id = RequestId::accept(given, || outside.ids.mint());
+        let urgency = route.as_ref().map(Route::as_str);
+        Some(Self {
+            id: CorrelationId::parse(id.as_str()).ok()?,
+            method: method_word(request.method()),
+            is_read: request.method().is_safe(),
+            urgency: urgency.and_then(|route| admission::urgency_of(request.method(), route)),
+            route,
+            path: request.uri().path().into(),
+            started: outside.clock.monotonic(),
+            api: api.clone(),
+        })
     }
-    // What is refused for want of time is counted, not told one by one: that would take more time.
-    let is_put_off = problem.is_some_and(|problem| problem.code() == Code::Overloaded);
-    span.in_scope(|| log(&response, took, is_put_off));
-    metrics::histogram!(
-        HTTP_REQUEST_DURATION,
-        "http_request_method" => method,
-        "http_route" => route.clone(),
-        "http_response_status_code" => response.status().as_u16().to_string(),
-    )
-    .record(took.as_secs_f64());
-    let is_docs = route.starts_with("/docs");
-    add_headers(&mut response, &id, is_docs);
-    response
+
+    fn route(&self) -> &str {
+        self.route.as_ref().map_or(NO_ROUTE, Route::as_str)
+    }
+
+    fn span(&self) -> Span {
+        tracing::info_span!(
+            "request",
+            correlation_id = %self.id,
+            http.request.method = self.method,
+            http.route = self.route(),
+        )
+    }
+
+    fn too_late(&self) -> Problem {
+        let seconds = self.api.settings().request_timeout.as_secs();
+        let detail = format!("there was no answer within {seconds} s");
+        // Reading changed nothing; a write may still land.
+        let code = if self.is_read { Code::DeadlineExceeded } else { Code::OutcomeUnknown };
+        Problem::new(code, detail)
+    }
+
+    fn finished(&self, mut response: Response) -> Response {
+        let Some(problem) = response.extensions_mut().remove::<Problem>() else {
+            return self.dressed(response, None);
+        };
+        let told = complete(&response, &problem, &self.id, &self.path);
+        self.dressed(told, Some(problem.code()))
+    }
+
+    fn refused(&self, problem: &Problem) -> Response {
+        self.dressed(problem.render(Some(&self.id), Some(&self.path)), Some(problem.code()))
+    }
+
+    /// The answer with what every answer gets; logged and counted.
+    fn dressed(&self, mut response: Response, problem: Option<Code>) -> Response {
+        let took = self.api.outside().clock.monotonic().saturating_sub(self.started);
+        // What is refused for want of time is counted, not told one by one: that would take more time.
+        self.log(&response, took, problem == Some(Code::Overloaded));
+        metrics::histogram!(
+            HTTP_REQUEST_DURATION,
+            "http_request_method" => self.method,
+            "http_route" => self.route().to_owned(),
+            "http_response_status_code" => response.status().as_u16().to_string(),
+        )
+        .record(took.as_secs_f64());
+        add_headers(&mut response, &self.id, self.route().starts_with("/docs"));
+        response
+    }
+
+    /// One line a request, in the span of its work, which did not wait with it; failures of ours stand out.
+    fn log(&self, response: &Response, took: Duration, is_put_off: bool) {
+        let status = response.status().as_u16();
+        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        if response.status().is_server_error() && !is_put_off {
+            self.span().in_scope(|| {
+                tracing::warn!(http.response.status_code = status, duration_ms, "request failed");
+            });
+        } else if tracing::enabled!(tracing::Level::DEBUG) {
+            self.span().in_scope(|| {
+                tracing::debug!(
+                    http.response.status_code = status,
+                    duration_ms,
+                    "request answered"
+                );
+            });
+        }
+    }
 }
 
 /// Counts a request for as long as it is answered, also when its client goes away.
@@ -155,17 +342,6 @@ fn complete(plain: &Response, problem: &Problem, id: &CorrelationId, path: &str)
         }
     }
     response
-}
-
-/// One line a request; failures of ours stand out.
-fn log(response: &Response, took: Duration, is_put_off: bool) {
-    let status = response.status().as_u16();
-    let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    if response.status().is_server_error() && !is_put_off {
-        tracing::warn!(http.response.status_code = status, duration_ms, "request failed");
-    } else {
-        tracing::debug!(http.response.status_code = status, duration_ms, "request answered");
-    }
 }
 
 fn add_headers(response: &mut Response, id: &CorrelationId, is_docs: bool) {

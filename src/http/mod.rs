@@ -9,6 +9,7 @@ pub mod idempotency;
 pub mod layers;
 pub mod openapi;
 pub mod page;
+pub mod parked;
 pub mod problem;
 pub mod router;
 pub mod routes;

@@ -2,15 +2,11 @@
 //! (`tests/engine/api/surroundings.rs`) holds it to the OpenAPI document.
 //! Absent: what surrounds the routes (`layers`).
 
-use std::sync::Arc;
-
 use axum::Router;
-use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
-use super::admission;
-use super::extract::json::BodyLimit;
 use super::layers;
+use super::parked::Served;
 use super::problem::{Code, Problem};
 use super::routes::{
     document, engines, environments, health, history, jobs, leases, nodes, queues, services,
@@ -19,7 +15,7 @@ use super::routes::{
 use super::state::Api;
 
 /// The whole service.
-pub fn router(api: Api) -> Router {
+pub fn router(api: Api) -> Served {
     let routes = Router::new()
         .route("/api/v1/jobs", get(jobs::list).post(submissions::create))
         .route("/api/v1/jobs/batch", post(submissions::create_many))
@@ -55,18 +51,8 @@ pub fn router(api: Api) -> Router {
         .route("/docs/", get(document::index))
         .route("/docs/{file}", get(document::asset))
         .route("/docs/errors/{code}", get(document::error_page));
-    let timeout = api.settings().request_timeout;
-    let routes = layers::with_deadline(routes, api.outside(), timeout)
-        .route_layer(from_fn_with_state(api.clone(), admission::admit))
-        .fallback(unknown_route)
-        .method_not_allowed_fallback(method_not_allowed);
-    let outside = api.outside().clone();
-    let limit = BodyLimit {
-        bytes_max: api.settings().body_bytes_max,
-        idle: api.settings().body_idle_timeout,
-        clock: Arc::clone(&outside.clock),
-    };
-    layers::surround(routes, &outside, limit).with_state(api)
+    let routes = routes.fallback(unknown_route).method_not_allowed_fallback(method_not_allowed);
+    Served::of(layers::surround(routes, &api).with_state(api.clone()), api)
 }
 
 async fn unknown_route() -> Problem {

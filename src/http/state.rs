@@ -170,7 +170,7 @@ impl Api {
     }
 
     /// A place among the waiting lease requests.
-    pub fn long_poll(&self, namespace: &Namespace) -> Result<Place<'_>, Problem> {
+    pub fn long_poll(&self, namespace: &Namespace) -> Result<Place, Problem> {
         self.0.waiters.place(namespace)
     }
 

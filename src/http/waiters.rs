@@ -2,16 +2,19 @@
 //! cannot keep out another's. Absent: how long they wait, and for what.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::ids::Namespace;
 
 use super::problem::{Code, Problem};
 use crate::telemetry::metrics::LONG_POLLS;
 
-/// The places.
+/// The places; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Waiters(Arc<Places>);
+
 #[derive(Debug)]
-pub struct Waiters {
+struct Places {
     all_max: usize,
     namespace_max: usize,
     taken: Mutex<Taken>,
@@ -25,25 +28,25 @@ struct Taken {
 
 /// A place that is taken, for as long as it is held.
 #[derive(Debug)]
-pub struct Place<'a> {
-    waiters: &'a Waiters,
+pub struct Place {
+    waiters: Waiters,
     namespace: Namespace,
 }
 
 impl Waiters {
     /// So many places in all, and for one namespace.
     pub fn new(all_max: usize, namespace_max: usize) -> Self {
-        Self { all_max, namespace_max, taken: Mutex::default() }
+        Self(Arc::new(Places { all_max, namespace_max, taken: Mutex::default() }))
     }
 
     /// A place for a request of this namespace.
-    pub fn place(&self, namespace: &Namespace) -> Result<Place<'_>, Problem> {
+    pub fn place(&self, namespace: &Namespace) -> Result<Place, Problem> {
         let mut taken = self.taken();
         let own = taken.by_namespace.get(namespace).copied().unwrap_or(0);
-        if taken.all >= self.all_max || own >= self.namespace_max {
+        if taken.all >= self.0.all_max || own >= self.0.namespace_max {
             let detail = format!(
                 "{own} requests of this namespace wait for work, {} in all; at most {} and {} may",
-                taken.all, self.namespace_max, self.all_max
+                taken.all, self.0.namespace_max, self.0.all_max
             );
             return Err(Problem::new(Code::TooManyWaiting, detail));
         }
@@ -51,16 +54,16 @@ impl Waiters {
         taken.by_namespace.insert(namespace.clone(), own + 1);
         drop(taken);
         metrics::gauge!(LONG_POLLS).increment(1.0);
-        Ok(Place { waiters: self, namespace: namespace.clone() })
+        Ok(Place { waiters: self.clone(), namespace: namespace.clone() })
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
         // Counts are changed one by one; a poisoned lock holds whole ones.
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.waiters.taken();
         taken.all = taken.all.saturating_sub(1);

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::environment::{Clock, Sleep};
 
 /// What an HTTP/2 peer says first. Whoever says anything else speaks HTTP/1, and hyper waits for its head.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A connection with deadlines.
 pub(super) struct Guarded<S> {
@@ -125,6 +125,7 @@ fn late(what: &str) -> io::Error {
 #[cfg(test)]
 #[expect(clippy::expect_used, reason = "a test says what it expects")]
 mod tests {
+    use futures_util::FutureExt as _;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
     use super::*;
@@ -139,16 +140,12 @@ mod tests {
         (Guarded::new(near, Arc::new(clock.clone()), GREETING, WRITE), far, clock)
     }
 
-    /// Polls `work` once to let it begin, lets time pass, and gives what it comes to.
-    async fn after<T>(clock: &SimulatedClock, wait: Duration, work: impl Future<Output = T>) -> T {
+    /// Lets `work` begin, lets time pass, and gives what it comes to by that alone.
+    fn after<T>(clock: &SimulatedClock, wait: Duration, work: impl Future<Output = T>) -> T {
         let mut work = Box::pin(work);
-        tokio::select! {
-            biased;
-            _ = &mut work => panic!("it ended too early"),
-            () = std::future::ready(()) => {}
-        }
+        assert!((&mut work).now_or_never().is_none(), "it ended too early");
         clock.advance(wait);
-        work.await
+        work.now_or_never().expect("it ends")
     }
 
     #[tokio::test]
@@ -160,7 +157,7 @@ mod tests {
             if !said.is_empty() {
                 assert_eq!(near.read(&mut buffer).await.expect("bytes"), said.len());
             }
-            let cut = after(&clock, GREETING, near.read(&mut buffer)).await;
+            let cut = after(&clock, GREETING, near.read(&mut buffer));
             assert_eq!(cut.expect_err("a deadline").kind(), io::ErrorKind::TimedOut);
         }
     }
@@ -174,12 +171,12 @@ mod tests {
                 far.write_all(&[*byte]).await.expect("room");
                 assert_eq!(near.read(&mut buffer).await.expect("a byte"), 1);
             }
-            let later = async {
-                far.write_all(b"x").await.expect("room");
-                near.read(&mut buffer).await
-            };
+            let mut more = Box::pin(near.read(&mut buffer));
+            assert!((&mut more).now_or_never().is_none(), "nothing more has come");
             clock.advance(GREETING * 2);
-            assert_eq!(later.await.expect("a byte"), 1);
+            assert!((&mut more).now_or_never().is_none(), "it is waited for");
+            far.write_all(b"x").await.expect("room");
+            assert_eq!(more.await.expect("a byte"), 1);
         }
     }
 
@@ -199,7 +196,7 @@ mod tests {
             assert_eq!(far.read(&mut buffer[..16]).await.expect("bytes"), 16);
             assert_eq!(more.await.expect("room again"), 16);
         }
-        let cut = after(&clock, WRITE, near.write(&[0; 16])).await;
+        let cut = after(&clock, WRITE, near.write(&[0; 16]));
         assert_eq!(cut.expect_err("a deadline").kind(), io::ErrorKind::TimedOut);
     }
 }

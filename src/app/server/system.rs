@@ -1,5 +1,5 @@
-//! What the system is asked for the server: file descriptors for its connections, and word of peers that are gone
-//! without having said so. Absent: any failure; where the system says no, less is served.
+//! What the system is asked for the server: file descriptors for its connections, word of peers that are gone
+//! without having said so, memory in small pages. Absent: any failure; where the system says no, less is served.
 
 use std::time::Duration;
 
@@ -61,3 +61,16 @@ pub(super) fn watch_peers(listener: &TcpListener) {
 /// Elsewhere the system's own settings hold.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn watch_peers(_listener: &TcpListener) {}
+
+/// From now on memory comes in small pages, of which only those count that are used: a connection has buffers of 16 KiB
+/// and fills a tenth of them.
+#[cfg(target_os = "linux")]
+pub(super) fn small_pages() {
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "memory may come in huge pages");
+    }
+}
+
+/// Elsewhere the system's own settings hold.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn small_pages() {}

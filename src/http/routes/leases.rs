@@ -5,18 +5,19 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use domain::ids::{JobId, LeaseId, SubjectId, WorkerName};
+use domain::ids::{LeaseId, Namespace, SubjectId, WorkerName};
 use domain::job::command::{Outcome, Report};
 use domain::payload::Hash;
 
-use crate::engine::core::message::{Caller as Asker, Granted, LeaseRequest};
-use crate::engine::handle::{self, EngineError};
+use crate::engine::core::message::{Granted, LeaseRequest};
+use crate::engine::handle;
 use crate::engine::work;
 use crate::http::commands::by_worker;
 use crate::http::delivery::Undelivered;
 use crate::http::extract::headers::{Caller, IdempotencyKey};
 use crate::http::extract::json::ValidJson;
 use crate::http::extract::path::QueuePath;
+use crate::http::parked::park;
 use crate::http::problem::{Code, Problem};
 use crate::http::routes::json;
 use crate::http::schemas::lease::{LeaseBody, NextWorkBody, WorkWanted};
@@ -27,6 +28,7 @@ use crate::http::schemas::lease_answer::{
 use crate::http::schemas::report::{CompleteBody, FailBody, HeartbeatBody, ReleaseBody, lease_id};
 use crate::http::schemas::time;
 use crate::http::state::Api;
+use crate::http::waiters::Place;
 
 /// The worker of next work that names none.
 const UNNAMED: &str = "unnamed";
@@ -49,20 +51,21 @@ pub async fn lease(
     key: IdempotencyKey,
     body: ValidJson<LeaseBody>,
 ) -> Result<Response, Problem> {
-    // What waits for long holds little: not the text, which holds the connection's whole buffer.
-    let ValidJson { value, text } = body;
-    drop(text);
-    let wanted = value.into_wanted(queue, &key, api.settings())?;
-    drop(key);
-    let waits = wanted.wait_ms > 0;
-    let request = lease_request(&api, &caller, wanted)?;
-    let granted = {
-        let _waiting = waits.then(|| api.long_poll(&caller.namespace)).transpose()?;
-        api.engine().lease(request).await?
-    };
-    // Its room is taken when there is something to deliver, not while it is waited for.
-    let (leases, undelivered) = Box::pin(delivery(&api, &caller, granted)).await?;
-    Ok(undelivered.sent_with(&LeasesAnswer { leases }))
+    let wanted = body.value.into_wanted(queue, &key, api.settings())?;
+    let place = place(&api, &caller, wanted.wait_ms)?;
+    let wish = api.engine().wish(lease_request(&api, &caller, wanted)?).await?;
+    let namespace = caller.namespace;
+    Ok(park(async move {
+        let granted = wish.granted().await?;
+        drop(place);
+        let (leases, undelivered) = Box::pin(delivery(&api, &namespace, granted)).await?;
+        Ok(undelivered.sent_with(&LeasesAnswer { leases }))
+    }))
+}
+
+/// A place for a request that would wait for work.
+fn place(api: &Api, caller: &Caller, wait_ms: u64) -> Result<Option<Place>, Problem> {
+    (wait_ms > 0).then(|| api.long_poll(&caller.namespace)).transpose()
 }
 
 /// Report completed attempts
@@ -85,7 +88,7 @@ pub async fn complete(
     let read = items.into_iter().enumerate().map(|(position, mut item)| {
         (std::mem::take(&mut item.lease), item.into_outcome(position, bytes_max))
     });
-    reported(&api, &caller, read.collect(), next).await
+    reported(api, caller, read.collect(), next).await
 }
 
 /// Report failed attempts
@@ -107,7 +110,7 @@ pub async fn fail(
     let read = items.into_iter().enumerate().map(|(position, mut item)| {
         (std::mem::take(&mut item.lease), item.into_outcome(position, bytes_max))
     });
-    reported(&api, &caller, read.collect(), next).await
+    reported(api, caller, read.collect(), next).await
 }
 
 /// Give attempts back
@@ -125,7 +128,7 @@ pub async fn release(
 ) -> Result<Response, Problem> {
     let read = body.value.items.into_iter();
     let read = read.map(|item| (item.lease, Ok(Outcome::Release { undelivered: false })));
-    reported(&api, &caller, read.collect(), None).await
+    reported(api, caller, read.collect(), None).await
 }
 
 /// Keep attempts
@@ -177,15 +180,15 @@ fn next_work(api: &Api, next: Option<NextWorkBody>) -> Result<Option<WorkWanted>
 
 /// Reports, then leases the next work: a report is never lost because there was none.
 async fn reported(
-    api: &Api,
-    caller: &Caller,
+    api: Api,
+    caller: Caller,
     read: Vec<(String, Result<Outcome, Problem>)>,
     next: Option<WorkWanted>,
 ) -> Result<Response, Problem> {
     let mut texts = Vec::with_capacity(read.len());
     let mut refused = Vec::with_capacity(read.len());
     let mut reports = Vec::with_capacity(read.len());
-    let asker = by_worker(caller);
+    let asker = by_worker(&caller);
     for (text, outcome) in read {
         match lease_id(&text).and_then(|lease| Ok((lease, outcome?))) {
             Ok((lease, outcome)) => {
@@ -198,28 +201,51 @@ async fn reported(
         }
         texts.push(text);
     }
-    let (answers, leased) = report(api, caller, reports, next).await;
+    // Without a place to wait there is no next work.
+    let place = place(&api, &caller, next.as_ref().map_or(0, |next| next.wait_ms));
+    let next = next.filter(|_| place.is_ok());
+    let next = next.and_then(|wanted| lease_request(&api, &caller, wanted).ok());
+    let (answers, wish) = api.engine().report(&caller.namespace, reports, next).await;
     let mut answers = answers.into_iter();
-    let outcomes: Vec<Reported> = refused
-        .into_iter()
-        .map(|refusal| match refusal {
-            Some(problem) => Reported::Refused(problem),
-            None => match answers.next() {
-                Some(work::Reported::Recorded) => Reported::Recorded,
-                Some(work::Reported::Replayed) => Reported::Replayed,
-                Some(work::Reported::Refused(error)) => Reported::Refused(error.into()),
-                None => Reported::Refused(unanswered()),
-            },
-        })
-        .collect();
-    // What was reported is reported: trouble with the next work must not hide it.
-    let (leases, undelivered) = match leased {
-        Ok(granted) => Box::pin(delivery(api, caller, granted)).await.unwrap_or_default(),
-        Err(_) => (Vec::new(), Undelivered::default()),
-    };
-    let results = outcomes.iter().zip(&texts);
-    let results = results.map(|(outcome, lease)| outcome.result(lease, &caller.correlation));
-    Ok(undelivered.sent_with(&ReportsAnswer { results: results.collect(), leases }))
+    let outcomes = refused.into_iter().map(|refusal| match refusal {
+        Some(problem) => Reported::Refused(problem),
+        None => match answers.next() {
+            Some(work::Reported::Recorded) => Reported::Recorded,
+            Some(work::Reported::Replayed) => Reported::Replayed,
+            Some(work::Reported::Refused(error)) => Reported::Refused(error.into()),
+            None => Reported::Refused(unanswered()),
+        },
+    });
+    let reported = AllReported { outcomes: outcomes.collect(), texts, caller };
+    let Some(wish) = wish else { return Ok(reported.answer(Vec::new(), Undelivered::default())) };
+    Ok(park(async move {
+        let leased = wish.granted().await;
+        drop(place);
+        // What was reported is reported: trouble with the next work must not hide it.
+        let (leases, undelivered) = match leased {
+            Ok(granted) => Box::pin(delivery(&api, &reported.caller.namespace, granted))
+                .await
+                .unwrap_or_default(),
+            Err(_) => (Vec::new(), Undelivered::default()),
+        };
+        Ok(reported.answer(leases, undelivered))
+    }))
+}
+
+/// What became of each report, while the next work is waited for.
+struct AllReported {
+    outcomes: Vec<Reported>,
+    texts: Vec<String>,
+    caller: Caller,
+}
+
+impl AllReported {
+    fn answer(&self, leases: Vec<LeaseAnswer>, undelivered: Undelivered) -> Response {
+        let results = self.outcomes.iter().zip(&self.texts);
+        let results =
+            results.map(|(outcome, lease)| outcome.result(lease, &self.caller.correlation));
+        undelivered.sent_with(&ReportsAnswer { results: results.collect(), leases })
+    }
 }
 
 /// Knows a report again, whichever connection it comes by.
@@ -232,20 +258,6 @@ fn report_hash(outcome: &Outcome) -> Hash {
         Outcome::Release { .. } => serde_json::to_vec(&"release"),
     };
     Hash::of(&text.unwrap_or_default())
-}
-
-/// Reports, and leases the next work with them. Without a place to wait there is no next work.
-async fn report(
-    api: &Api,
-    caller: &Caller,
-    reports: Vec<(JobId, Report, Asker)>,
-    next: Option<WorkWanted>,
-) -> (Vec<work::Reported>, Result<Vec<Granted>, EngineError>) {
-    let waits = next.as_ref().is_some_and(|next| next.wait_ms > 0);
-    let place = waits.then(|| api.long_poll(&caller.namespace)).transpose();
-    let next = next.filter(|_| place.is_ok());
-    let request = next.and_then(|wanted| lease_request(api, caller, wanted).ok());
-    api.engine().report(&caller.namespace, reports, request).await
 }
 
 fn lease_request(api: &Api, caller: &Caller, wanted: WorkWanted) -> Result<LeaseRequest, Problem> {
@@ -266,11 +278,11 @@ fn lease_request(api: &Api, caller: &Caller, wanted: WorkWanted) -> Result<Lease
 /// Leases, with their inputs, and the guard that gives them back unless the answer is written.
 async fn delivery(
     api: &Api,
-    caller: &Caller,
+    namespace: &Namespace,
     granted: Vec<Granted>,
 ) -> Result<(Vec<LeaseAnswer>, Undelivered), Problem> {
     let leases = granted.iter().map(|granted| granted.lease).collect();
-    let undelivered = Undelivered::of(api.engine(), &caller.namespace, leases);
+    let undelivered = Undelivered::of(api.engine(), namespace, leases);
     let mut answers = Vec::with_capacity(granted.len());
     for granted in &granted {
         let Some(node) = granted.node() else { continue };

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use domain::ids::{JobId, Namespace, SubjectId};
@@ -15,6 +14,7 @@ use orrery::engine::handle::Engine;
 use orrery::environment::{Clock, SimulatedClock, Surroundings};
 use orrery::event_store::contract::EventStore as _;
 use orrery::event_store::memory::MemoryEventStore;
+use orrery::http::parked::Served;
 use orrery::http::problem::PROBLEM_JSON;
 use orrery::http::router::router;
 use orrery::http::state::{Api, ApiSettings, Parts};
@@ -35,7 +35,7 @@ const GROUPS: usize = 64;
 
 /// A running service.
 pub(super) struct Service {
-    pub(super) router: Router,
+    pub(super) router: Served,
     pub(super) clock: SimulatedClock,
     pub(super) store: Arc<MemoryEventStore>,
     pub(super) engine: Engine,
