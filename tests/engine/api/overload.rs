@@ -1,16 +1,19 @@
 //! More than can be taken on, as clients see it: what is refused, how cheaply, and what is never refused.
 
 use std::convert::Infallible;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::Method;
-use futures_util::{StreamExt as _, stream};
+use axum::http::{HeaderValue, Method};
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use orrery::engine::core::CoreSettings;
 use orrery::engine::core::urgency::Urgency;
 use orrery::http::admission::urgency_of;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tower::ServiceExt as _;
 
 use super::service::{Answer, Service, one_node, request};
 
@@ -42,6 +45,18 @@ async fn begun<'a>(
     answer
 }
 
+/// An answer for which nothing more has to happen.
+async fn soon(answer: impl Future<Output = Answer>) -> Answer {
+    let mut answer = pin!(answer);
+    for _ in 0..200 {
+        if let Some(answer) = answer.as_mut().now_or_never() {
+            return answer;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("there is no answer");
+}
+
 /// A body that begins with `text` and of which nothing more ever comes.
 fn stalled(text: &'static str) -> Body {
     let first = stream::once(async move { Ok::<_, Infallible>(Bytes::from(text)) });
@@ -54,7 +69,7 @@ async fn a_submission_is_refused_before_its_body_is_read() {
     for path in ["/api/v1/jobs", "/api/v1/jobs/batch"] {
         let mut submission = request(Method::POST, path, &[], Some(""));
         *submission.body_mut() = stalled("{");
-        let refused = service.send(submission).await;
+        let refused = soon(service.send(submission)).await;
         refused.problem(503, "overloaded");
         assert_eq!(refused.header("retry-after"), "1");
     }
@@ -105,7 +120,7 @@ async fn so_many_requests_of_a_namespace_wait_for_work_and_no_more() {
     let body = json!({"worker": "w", "wait_ms": 20_000});
     let _one = begun(&service, LEASE, &body).await;
     let two = begun(&service, LEASE, &body).await;
-    let refused = service.post(LEASE, &body).await;
+    let refused = soon(service.post(LEASE, &body)).await;
     refused.problem(429, "too_many_waiting");
     assert_eq!(refused.header("retry-after"), "1");
     service.post(LEASE, &json!({"worker": "w", "wait_ms": 0})).await.ok(200);
@@ -128,19 +143,109 @@ async fn a_body_of_which_nothing_more_comes_is_given_up() {
             }
         }
         service.clock.advance(Duration::from_secs(10));
-        answer.await.problem(408, "body_too_slow");
+        soon(answer).await.problem(408, "body_too_slow");
     }
 }
 
 #[tokio::test]
-async fn a_body_that_keeps_coming_is_read_to_its_end() {
+async fn a_body_that_keeps_coming_is_read_to_its_end_however_slowly() {
     let service = Service::start().await;
     let text = one_node().to_string();
-    let pieces: Vec<_> =
-        text.bytes().map(|byte| Ok::<_, Infallible>(Bytes::from(vec![byte]))).collect();
+    let (pieces, mut coming) = mpsc::channel(1);
+    let body = stream::poll_fn(move |context| coming.poll_recv(context));
     let mut submission = request(Method::POST, "/api/v1/jobs", &[], Some(""));
-    *submission.body_mut() = Body::from_stream(stream::iter(pieces));
-    service.send(submission).await.ok(201);
+    *submission.body_mut() = Body::from_stream(body.map(Ok::<_, Infallible>));
+    let mut answer = Box::pin(service.send(submission));
+    // All together longer than a body may stand still.
+    for piece in text.as_bytes().chunks(text.len().div_ceil(3)) {
+        for _ in 0..20 {
+            assert!((&mut answer).now_or_never().is_none(), "it waits for more");
+            tokio::task::yield_now().await;
+        }
+        service.clock.advance(Duration::from_secs(6));
+        assert!((&mut answer).now_or_never().is_none(), "it waits for more");
+        pieces.send(Bytes::from(piece.to_vec())).await.expect("it listens");
+    }
+    drop(pieces);
+    answer.await.ok(201);
+}
+
+/// Bytes of which it shows whether somebody holds them.
+struct Watched(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for Watched {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+fn watched(bytes: &[u8]) -> (Bytes, Weak<Vec<u8>>) {
+    let held = Arc::new(bytes.to_vec());
+    let watch = Arc::downgrade(&held);
+    (Bytes::from_owner(Watched(held)), watch)
+}
+
+#[tokio::test]
+async fn a_request_that_waits_keeps_nothing_of_what_it_came_in() {
+    let service = Service::start().await;
+    let mut asks = request(Method::POST, LEASE, &[], Some(""));
+    let (body, body_watch) = watched(br#"{"worker": "w", "wait_ms": 20000, "claim": "c"}"#);
+    *asks.body_mut() = Body::from(body);
+    let mut watches = vec![body_watch];
+    for (name, value) in
+        [("orrery-namespace", "mine"), ("x-request-id", "r-1"), ("accept-encoding", "gzip")]
+    {
+        let (bytes, watch) = watched(value.as_bytes());
+        let value = HeaderValue::from_maybe_shared(bytes).expect("a value");
+        asks.headers_mut().insert(name, value);
+        watches.push(watch);
+    }
+    let mut answer = Box::pin(service.send(asks));
+    for _ in 0..20 {
+        assert!((&mut answer).now_or_never().is_none(), "it waits");
+        tokio::task::yield_now().await;
+    }
+    let held = watches.iter().filter(|watch| watch.upgrade().is_some()).count();
+    assert_eq!(held, 0, "of body and three headers");
+    service.clock.advance(Duration::from_secs(20));
+    let answer = answer.await;
+    answer.ok(200);
+    assert_eq!(answer.header("x-request-id"), "r-1");
+}
+
+#[tokio::test]
+async fn a_request_that_waits_is_answered_at_its_deadline() {
+    let service = Service::start_with(CoreSettings::default(), |settings| {
+        settings.server.request_timeout = Duration::from_secs(5);
+    })
+    .await;
+    let body = json!({"worker": "w", "wait_ms": 20_000});
+    let answer = begun(&service, LEASE, &body).await;
+    service.clock.advance(Duration::from_secs(5));
+    soon(answer).await.problem(503, "outcome_unknown");
+}
+
+#[tokio::test]
+async fn the_answer_of_a_request_that_waited_is_compressed_for_who_takes_that() {
+    let service = Service::start().await;
+    let text = json!({"worker": "w", "wait_ms": 20_000}).to_string();
+    // Until the end: what is not taken is leased to the next.
+    let mut answers = Vec::new();
+    for (encoding, taken) in [("gzip", Some("gzip")), ("br;q=0", None)] {
+        let headers = [("accept-encoding", encoding)];
+        let asks = request(Method::POST, LEASE, &headers, Some(&text));
+        let mut answer = Box::pin(service.router.clone().oneshot(asks));
+        for _ in 0..20 {
+            assert!((&mut answer).now_or_never().is_none(), "it waits");
+            tokio::task::yield_now().await;
+        }
+        service.post("/api/v1/jobs", &one_node()).await.ok(201);
+        let Ok(answer) = answer.await;
+        let told = answer.headers().get("content-encoding").map(HeaderValue::as_bytes);
+        assert_eq!(told, taken.map(str::as_bytes));
+        assert_eq!(answer.headers()["vary"], "accept-encoding");
+        answers.push(answer);
+    }
 }
 
 #[tokio::test]
