@@ -125,9 +125,11 @@ impl Executor {
                 let mut after = None;
                 loop {
                     match store.live(group, until, after.clone(), MARKS_PAGE).await {
-                        Ok(marks) => {
+                        Ok(mut marks) => {
                             let Some(last) = marks.last().map(|mark| mark.subject.clone()) else { break };
                             let whole = marks.len() < MARKS_PAGE;
+                            // Loaded in this order: what waits for longest first.
+                            marks.sort_by_key(|mark| mark.due);
                             let _ = returns.send(Input::Due { marks });
                             after = Some(last);
                             if whole {
