@@ -8,8 +8,8 @@ use futures_util::FutureExt as _;
 use futures_util::future::{self, BoxFuture};
 
 use super::contract::{
-    Claim, EngineId, EngineRecord, GroupRecord, HandOver, Introduction, Membership,
-    MembershipResult, Renewal, Roster,
+    EngineId, EngineRecord, GroupRecord, HandOver, Introduction, Membership, MembershipResult,
+    Renewal, Roster, Take,
 };
 use crate::config::Secret;
 use crate::environment::Clock;
@@ -77,7 +77,7 @@ impl Membership for Alone {
         future::ready(Ok(engine != ME)).boxed()
     }
 
-    fn take(&self, _me: EngineId, _claims: Vec<Claim>) -> BoxFuture<'_, MembershipResult<()>> {
+    fn take(&self, _me: EngineId, _takes: Vec<Take>) -> BoxFuture<'_, MembershipResult<()>> {
         future::ready(Ok(())).boxed()
     }
 

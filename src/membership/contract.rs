@@ -102,7 +102,7 @@ pub enum Renewal {
 
 /// A group to be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Claim {
+pub struct Take {
     /// Which.
     pub group: GroupId,
     /// The fence that was seen.
@@ -152,7 +152,7 @@ pub trait Membership: Send + Sync + Debug {
     fn bury(&self, engine: EngineId) -> BoxFuture<'_, MembershipResult<bool>>;
 
     /// Takes groups, each when it still has this fence; the next look shows which.
-    fn take(&self, me: EngineId, claims: Vec<Claim>) -> BoxFuture<'_, MembershipResult<()>>;
+    fn take(&self, me: EngineId, takes: Vec<Take>) -> BoxFuture<'_, MembershipResult<()>>;
 
     /// Lets go of groups, each when it is still `me`'s under this fence.
     fn hand_over(&self, me: EngineId, groups: Vec<HandOver>)

@@ -12,8 +12,8 @@ use futures_util::FutureExt as _;
 use futures_util::future::{self, BoxFuture};
 
 use super::contract::{
-    Claim, EngineId, EngineRecord, GroupRecord, HandOver, Introduction, LEASE, Membership,
-    MembershipError, MembershipResult, Renewal, Roster,
+    EngineId, EngineRecord, GroupRecord, HandOver, Introduction, LEASE, Membership,
+    MembershipError, MembershipResult, Renewal, Roster, Take,
 };
 use crate::config::Secret;
 use crate::environment::Clock;
@@ -130,9 +130,9 @@ impl Membership for MemoryMembership {
         })
     }
 
-    fn take(&self, me: EngineId, claims: Vec<Claim>) -> BoxFuture<'_, MembershipResult<()>> {
+    fn take(&self, me: EngineId, takes: Vec<Take>) -> BoxFuture<'_, MembershipResult<()>> {
         self.act(|records, _| {
-            for Claim { group, fence } in claims {
+            for Take { group, fence } in takes {
                 let record = records.group(group);
                 if record.fence == fence {
                     *record = GroupRecord { group, driver: Some(me), fence: fence + 1, next: None };

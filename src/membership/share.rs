@@ -5,13 +5,13 @@
 
 use domain::ids::GroupId;
 
-use super::contract::{Claim, EngineId, EngineRecord, GroupRecord, HandOver, Roster};
+use super::contract::{EngineId, EngineRecord, GroupRecord, HandOver, Roster, Take};
 
 /// What an engine is to change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     /// Groups that are its own to take.
-    pub take: Vec<Claim>,
+    pub take: Vec<Take>,
     /// Groups that are others' to drive.
     pub hand_over: Vec<HandOver>,
 }
@@ -59,7 +59,7 @@ pub fn plan(roster: &Roster, me: EngineId, buried: &[EngineId], let_go: &LetGo) 
         let given_up = driver == Some(me) && !is_mine(record, me, let_go);
         if wanted == Some(me) {
             if free || given_up {
-                plan.take.push(Claim { group, fence });
+                plan.take.push(Take { group, fence });
             }
         } else if driver == Some(me) && wanted.is_some() {
             plan.hand_over.push(HandOver { group, fence, next: wanted });

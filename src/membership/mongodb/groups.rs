@@ -7,7 +7,7 @@ use domain::ids::GroupId;
 
 use super::store::{MongoMembership, damaged, of_call};
 use crate::environment::mongodb::{Fields, Statement, Undecodable, to_stored};
-use crate::membership::contract::{Claim, EngineId, GroupRecord, HandOver, MembershipResult};
+use crate::membership::contract::{EngineId, GroupRecord, HandOver, MembershipResult, Take};
 
 impl MongoMembership {
     pub(super) async fn read_groups(&self) -> MembershipResult<Vec<GroupRecord>> {
@@ -27,17 +27,17 @@ impl MongoMembership {
         Ok(groups)
     }
 
-    pub(super) async fn take_groups(&self, me: EngineId, claims: &[Claim]) -> MembershipResult<()> {
-        let statements = claims.iter().map(|claim| Statement::Update {
-            filter: rawdoc! { "_id": i32::from(claim.group.index()), "fence": to_stored(claim.fence) },
+    pub(super) async fn take_groups(&self, me: EngineId, takes: &[Take]) -> MembershipResult<()> {
+        let statements = takes.iter().map(|taken| Statement::Update {
+            filter: rawdoc! { "_id": i32::from(taken.group.index()), "fence": to_stored(taken.fence) },
             change: rawdoc! {
-                "$set": { "driver": i64::from(me), "fence": to_stored(claim.fence + 1) },
+                "$set": { "driver": i64::from(me), "fence": to_stored(taken.fence + 1) },
                 "$unset": { "next": "" },
                 "$currentDate": { "since": true },
             },
             many: false,
             // A group that nobody ever drove has no document; of two that make it one gets a duplicate key.
-            upsert: claim.fence == 0,
+            upsert: taken.fence == 0,
         });
         self.change("the taking of groups", &statements.collect::<Vec<_>>()).await
     }

@@ -9,8 +9,8 @@ use mongodb::options::ReturnDocument;
 use crate::config::Secret;
 use crate::environment::mongodb::{CallError, MongoConnection, Query, Undecodable};
 use crate::membership::contract::{
-    Claim, EngineId, HandOver, Introduction, Membership, MembershipError, MembershipResult,
-    Renewal, Roster,
+    EngineId, HandOver, Introduction, Membership, MembershipError, MembershipResult, Renewal,
+    Roster, Take,
 };
 
 /// The index that both collections are read through.
@@ -121,8 +121,8 @@ impl Membership for MongoMembership {
         self.bury_engine(engine).boxed()
     }
 
-    fn take(&self, me: EngineId, claims: Vec<Claim>) -> BoxFuture<'_, MembershipResult<()>> {
-        async move { self.take_groups(me, &claims).await }.boxed()
+    fn take(&self, me: EngineId, takes: Vec<Take>) -> BoxFuture<'_, MembershipResult<()>> {
+        async move { self.take_groups(me, &takes).await }.boxed()
     }
 
     fn hand_over(

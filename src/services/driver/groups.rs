@@ -249,8 +249,8 @@ impl Groups {
     async fn take(&self, state: &State, before: &Roster, plan: &Plan) -> MembershipResult<Roster> {
         self.membership.take(state.me, plan.take.clone()).await?;
         let after = self.membership.look().await?;
-        for claim in &plan.take {
-            let at = usize::from(claim.group.index());
+        for taken in &plan.take {
+            let at = usize::from(taken.group.index());
             let mine = |record: &GroupRecord| share::is_mine(record, state.me, &state.let_go);
             if !after.groups.get(at).is_some_and(mine) {
                 continue;

@@ -10,7 +10,7 @@ use orrery::config::Secret;
 use orrery::environment::SimulatedClock;
 use orrery::membership::alone::Alone;
 use orrery::membership::contract::{
-    Claim, EngineId, GroupRecord, HandOver, Introduction, LEASE, Membership, Renewal, Roster,
+    EngineId, GroupRecord, HandOver, Introduction, LEASE, Membership, Renewal, Roster, Take,
 };
 use orrery::membership::memory::MemoryMembership;
 
@@ -135,7 +135,7 @@ async fn an_engine_is_shown_as_it_introduced_itself(stage: &Stage<'_>) {
 async fn a_group_goes_to_one_of_two_that_want_it(stage: &Stage<'_>) {
     let (a, b) = (stage.membership(), stage.membership());
     let (one, two) = (join(&a).await, join(&b).await);
-    let all = |fence| GroupId::all().map(|group| Claim { group, fence }).collect::<Vec<_>>();
+    let all = |fence| GroupId::all().map(|group| Take { group, fence }).collect::<Vec<_>>();
     let (first, second) = tokio::join!(a.take(one, all(0)), b.take(two, all(0)));
     first.and(second).expect("answers");
     let before = look(&a).await.groups;
@@ -150,8 +150,8 @@ async fn a_group_goes_to_one_of_two_that_want_it(stage: &Stage<'_>) {
 async fn only_its_driver_hands_a_group_over_and_only_under_the_fence_it_saw(stage: &Stage<'_>) {
     let (a, b) = (stage.membership(), stage.membership());
     let (one, two) = (join(&a).await, join(&b).await);
-    let claims = (0..2).map(|number| Claim { group: group(number), fence: 0 }).collect();
-    a.take(one, claims).await.expect("an answer");
+    let takes = (0..2).map(|number| Take { group: group(number), fence: 0 }).collect();
+    a.take(one, takes).await.expect("an answer");
     let over = |fence| HandOver { group: group(0), fence, next: Some(two) };
     b.hand_over(two, vec![over(1)]).await.expect("an answer");
     a.hand_over(one, vec![over(0)]).await.expect("an answer");
@@ -162,7 +162,7 @@ async fn only_its_driver_hands_a_group_over_and_only_under_the_fence_it_saw(stag
     let freed = record(&b, 0).await;
     assert_eq!((freed.driver, freed.fence, freed.next), (None, 2, Some(two)));
     assert_eq!(record(&b, 1).await.next, None);
-    b.take(two, vec![Claim { group: group(0), fence: 2 }]).await.expect("an answer");
+    b.take(two, vec![Take { group: group(0), fence: 2 }]).await.expect("an answer");
     let taken = record(&a, 0).await;
     assert_eq!((taken.driver, taken.fence, taken.next), (Some(two), 3, None));
 }
@@ -181,14 +181,14 @@ async fn an_engine_whose_lease_holds_is_not_buried(stage: &Stage<'_>) {
 async fn a_buried_engine_is_told_so_and_stays_buried(stage: &Stage<'_>) {
     let (a, b) = (stage.membership(), stage.membership());
     let (one, two) = (join(&a).await, join(&b).await);
-    a.take(one, vec![Claim { group: group(0), fence: 0 }]).await.expect("an answer");
+    a.take(one, vec![Take { group: group(0), fence: 0 }]).await.expect("an answer");
     stage.end_lease(one, &[two]).await;
     assert_eq!(b.bury(one).await, Ok(true));
     assert_eq!(a.renew(one, false).await, Ok(Renewal::Buried));
     assert_eq!((b.bury(one).await, a.bury(one).await), (Ok(true), Ok(true)));
     assert_eq!(look(&b).await.engines.iter().map(|e| e.engine).collect::<Vec<_>>(), [two]);
     assert_eq!(record(&b, 0).await.driver, Some(one), "a burial frees nothing by itself");
-    b.take(two, vec![Claim { group: group(0), fence: 1 }]).await.expect("an answer");
+    b.take(two, vec![Take { group: group(0), fence: 1 }]).await.expect("an answer");
     // What the buried one still sends changes nothing.
     let late = HandOver { group: group(0), fence: 1, next: None };
     a.hand_over(one, vec![late]).await.expect("an answer");
