@@ -139,6 +139,7 @@ impl Hints {
 }
 
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test says what it expects")]
 mod tests {
     use domain::ids::{Namespace, QueueName, WorkerName};
 
