@@ -5,6 +5,8 @@ mod disk_full;
 mod house;
 mod mongodb;
 mod mongodb_faults;
+mod outcomes;
 mod process;
+mod replica_set;
 mod restarts;
 mod workflows;

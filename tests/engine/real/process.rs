@@ -248,6 +248,6 @@ fn serve(folder: &Path, port: u16, settings: &[(&str, &str)]) -> Child {
 }
 
 /// Real processes run on real time: between two questions the machine is left to them.
-async fn pause() {
+pub(super) async fn pause() {
     tokio::time::sleep(ASK_AGAIN).await;
 }

@@ -1,19 +1,18 @@
 //! Recorded runs of real workflows, run to the end with sixteen workers while the engine is killed twice and two of
 //! the worker processes die. Each task is recorded once, and none starts before its parents are.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use domain::ids::{JobId, Namespace, SubjectId};
 use serde_json::Value;
 
+use super::outcomes;
 use super::process::{EngineProcess, WorkerProcess, run};
 
 /// A second of the recording is a tenth of a millisecond, so that the longest takes seconds.
 const SCALE: f64 = 0.0002;
 
 #[expect(clippy::print_stderr, reason = "a test that has nothing to run says so")]
-fn recorded() -> Vec<PathBuf> {
+pub(super) fn files() -> Vec<PathBuf> {
     let Some(folder) = std::env::var_os("ORRERY_WORKFLOWS_DIR") else {
         eprintln!("ORRERY_WORKFLOWS_DIR is not set: the recorded workflows are not run");
         return Vec::new();
@@ -27,7 +26,7 @@ fn recorded() -> Vec<PathBuf> {
 
 #[tokio::test]
 async fn every_recorded_workflow_completes_though_engines_and_workers_are_killed() {
-    for file in recorded() {
+    for file in files() {
         let job: Value =
             serde_json::from_str(&run(&["import", "wfformat", &file.to_string_lossy()]))
                 .expect("a job");
@@ -62,49 +61,10 @@ async fn run_through_kills(job: &Value, name: &str) {
         (201, &made),
         "{name}: the same submission gives its first answer again"
     );
-    check_history(
-        &id,
-        job,
-        &engine.text(&format!("/api/v1/jobs/{id}/history?format=ndjson")).await,
-        name,
-    );
+    let export = engine.text(&format!("/api/v1/jobs/{id}/history?format=ndjson")).await;
+    outcomes::recorded(&id, job, &export, name);
 }
 
-fn completed(job: &Value) -> u64 {
+pub(super) fn completed(job: &Value) -> u64 {
     job["nodes"]["completed"].as_u64().unwrap_or(0)
-}
-
-/// Reads only the export: the chain holds, each node is recorded once, and none is leased before its parents are.
-fn check_history(id: &str, job: &Value, export: &str, name: &str) {
-    let id = JobId::parse(id).expect("a job id");
-    let subject = SubjectId::job(Namespace::default_namespace(), id);
-    domain::history::verify(&subject, export.as_bytes())
-        .unwrap_or_else(|damage| panic!("{name}: the chain does not hold: {damage:?}"));
-    let mut recorded: BTreeMap<u64, usize> = BTreeMap::new();
-    let nodes = job["nodes"].as_array().expect("nodes");
-    let position: BTreeMap<&str, u64> =
-        (0..).zip(nodes).map(|(ix, node)| (node["key"].as_str().expect("a key"), ix)).collect();
-    for line in export.lines() {
-        let line: Value = serde_json::from_str(line).expect("JSON");
-        let fact = &line["event"]["fact"];
-        if let Some(done) = fact.get("completed") {
-            *recorded.entry(done["attempt"]["node"].as_u64().expect("a position")).or_default() +=
-                1;
-        }
-        for attempt in fact["leased"]["attempts"].as_array().into_iter().flatten() {
-            let node = &nodes
-                [usize::try_from(attempt["node"].as_u64().expect("a position")).expect("small")];
-            for parent in node["depends_on"].as_array().into_iter().flatten() {
-                let parent = position[parent.as_str().expect("a key")];
-                assert_eq!(
-                    recorded.get(&parent),
-                    Some(&1),
-                    "{name}: {} before its parent",
-                    node["key"]
-                );
-            }
-        }
-    }
-    assert_eq!(recorded.len(), nodes.len(), "{name}: every task is recorded");
-    assert!(recorded.values().all(|times| *times == 1), "{name}: every task is recorded once");
 }

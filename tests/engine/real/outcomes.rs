@@ -1,0 +1,65 @@
+//! What an exported history says of a job's outcomes, held to the promises: the chain holds, epochs only grow, nothing is
+//! leased before its parents are recorded, and every task is recorded exactly once. Reads the export alone.
+
+use std::collections::BTreeMap;
+
+use domain::ids::{JobId, LeaseId, Namespace, SubjectId};
+use domain::job::event::{JobEvent, JobFact};
+use domain::payload::Payload;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// The recorded output of each attempt that completed, as its bytes or their hash. Panics where a promise is broken.
+pub(super) fn recorded(
+    id: &str,
+    job: &Value,
+    export: &str,
+    name: &str,
+) -> BTreeMap<LeaseId, Option<Payload>> {
+    let id = JobId::parse(id).expect("a job id");
+    let subject = SubjectId::job(Namespace::default_namespace(), id);
+    domain::history::verify(&subject, export.as_bytes())
+        .unwrap_or_else(|damage| panic!("{name}: the chain does not hold: {damage:?}"));
+    let nodes = job["nodes"].as_array().expect("nodes");
+    let position: BTreeMap<&str, u32> =
+        (0..).zip(nodes).map(|(ix, node)| (node["key"].as_str().expect("a key"), ix)).collect();
+    let mut epochs: BTreeMap<u32, u64> = BTreeMap::new();
+    let mut completed: BTreeMap<u32, LeaseId> = BTreeMap::new();
+    let mut outputs = BTreeMap::new();
+    for event in events(export) {
+        match event.fact {
+            JobFact::Leased { attempts, .. } => {
+                for attempt in attempts {
+                    let before = epochs.insert(attempt.node, attempt.epoch.0).unwrap_or(0);
+                    assert!(attempt.epoch.0 > before, "{name}: an epoch did not grow");
+                    let node = &nodes[attempt.node as usize];
+                    for parent in node["depends_on"].as_array().into_iter().flatten() {
+                        let parent = position[parent.as_str().expect("a key")];
+                        let key = &node["key"];
+                        assert!(completed.contains_key(&parent), "{name}: {key} before its parent");
+                    }
+                }
+            }
+            JobFact::Completed { attempt, output, .. } => {
+                assert_eq!(epochs.get(&attempt.node), Some(&attempt.epoch.0), "{name}: stale");
+                let lease = LeaseId { job: id, node: attempt.node, epoch: attempt.epoch };
+                let before = completed.insert(attempt.node, lease);
+                assert!(before.is_none(), "{name}: node {} is recorded twice", attempt.node);
+                outputs.insert(lease, output);
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(completed.len(), nodes.len(), "{name}: every task is recorded");
+    outputs
+}
+
+fn events(export: &str) -> Vec<JobEvent> {
+    #[derive(serde::Deserialize)]
+    struct Line<'a> {
+        #[serde(borrow)]
+        event: &'a RawValue,
+    }
+    let lines = export.lines().filter_map(|line| serde_json::from_str::<Line<'_>>(line).ok());
+    lines.map(|line| serde_json::from_str(line.event.get()).expect("an event")).collect()
+}
