@@ -2,6 +2,7 @@
 //! is made only of a committed state. When much changes, what is over goes first and what still runs waits a little
 //! longer, so that a short job costs one document and not one for each of its steps.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -88,8 +89,8 @@ impl Projection {
 
     /// Pages of this subject's nodes wait to be shown.
     pub(super) fn pages_wait(&mut self, ix: u32, now: Millis) {
-        if !self.pages.contains_key(&ix) {
-            self.pages.insert(ix, now);
+        if let Entry::Vacant(place) = self.pages.entry(ix) {
+            place.insert(now);
             self.pages_by_age.insert((now, ix));
         }
     }
