@@ -18,7 +18,7 @@ const DAY_MS: Millis = 24 * HOUR_MS;
 /// RFC 3339, UTC, milliseconds.
 pub fn rfc3339(at: Millis) -> String {
     let time = DateTime::<Utc>::from_timestamp_millis(at);
-    let (time, at) = time.map_or((DateTime::default(), 0), |time| (time, at));
+    let (time, at) = time.map_or_else(|| (DateTime::default(), 0), |time| (time, at));
     let Some(year) = u32::try_from(time.year()).ok().filter(|year| *year <= YEAR_MAX) else {
         return time.to_rfc3339_opts(SecondsFormat::Millis, true);
     };

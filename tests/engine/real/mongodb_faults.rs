@@ -88,7 +88,7 @@ async fn the_schema_is_shown_and_brought_up_from_the_command_line() {
 async fn an_engine_that_waits_for_the_schema_is_not_ready_until_it_is_up() {
     let Some(database) = Database::bare().await else { return };
     let connection = &database.connection;
-    let held = Duration::from_secs(120);
+    let held = Duration::from_mins(2);
     let right = Lease::take(connection, "schema", "another engine", held).await;
     let right = right.expect("an answer").expect("the right");
     let folder = tempfile::tempdir().expect("a folder");

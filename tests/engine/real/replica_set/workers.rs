@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use domain::ids::LeaseId;
+use orrery::environment::SystemClock;
 use serde_json::{Value, json};
 
 use crate::real::process::pause;
@@ -25,11 +26,23 @@ pub(super) struct Reported {
 }
 
 /// What all workers share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Log {
+    pub(super) clock: SystemClock,
     pub(super) reports: Mutex<Vec<Reported>>,
     pub(super) acknowledged: AtomicUsize,
     pub(super) over: AtomicBool,
+}
+
+impl Log {
+    pub(super) fn begin() -> Self {
+        Self {
+            clock: SystemClock::start(),
+            reports: Mutex::default(),
+            acknowledged: AtomicUsize::default(),
+            over: AtomicBool::default(),
+        }
+    }
 }
 
 /// The engines as clients know them.
@@ -63,7 +76,8 @@ impl Engines {
             }
             if let Ok(answer) = request.send().await {
                 let status = answer.status().as_u16();
-                assert!(status < 400 || status >= 429, "{path}: {:?}", answer.text().await);
+                let again = !(400..429).contains(&status);
+                assert!(again, "{path}: {:?}", answer.text().await);
                 if status < 300
                     && let Ok(answer) = answer.json().await
                 {

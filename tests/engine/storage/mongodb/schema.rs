@@ -106,7 +106,7 @@ async fn a_migrator_that_died_is_followed_when_its_right_is_over() {
 async fn whoever_waits_for_the_schema_applies_nothing_meanwhile() {
     let Some(database) = Database::bare().await else { return };
     let taken =
-        Lease::take(&database.connection, "schema", "the first", Duration::from_secs(60)).await;
+        Lease::take(&database.connection, "schema", "the first", Duration::from_mins(1)).await;
     let first = taken.expect("an answer").expect("the right");
     let migrator = Migrator::new(database.connection.clone(), known());
     let second = tokio::spawn(async move { migrator.up().await });

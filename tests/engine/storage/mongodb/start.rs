@@ -23,7 +23,7 @@ pub(crate) struct Server {
     folder: PathBuf,
     arguments: Vec<String>,
     /// Its folder, when it is nobody else's.
-    _own: Option<tempfile::TempDir>,
+    own: Option<tempfile::TempDir>,
 }
 
 impl Drop for Server {
@@ -49,7 +49,7 @@ impl Server {
             arguments.extend(["--keyFile".to_owned(), key.display().to_string()]);
         }
         let mut server = Self::start_on(own.path(), arguments).await?;
-        server._own = Some(own);
+        server.own = Some(own);
         Some(server)
     }
 
@@ -60,7 +60,7 @@ impl Server {
             TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("it").port();
         let child = run(&binary, port, folder, &arguments);
         let folder = folder.to_owned();
-        let server = Self { child, port, folder, arguments, _own: None };
+        let server = Self { child, port, folder, arguments, own: None };
         server.until_it_answers().await;
         Some(server)
     }
