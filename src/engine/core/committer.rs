@@ -31,11 +31,18 @@ pub(super) struct Round {
     outcomes: Vec<Outcome>,
     undo: entity::EntityUndo,
     submits: bool,
+    /// The tail was read for those that are decided in it, and so many of them are left; none: it was not.
+    covered: Option<usize>,
 }
 
 impl Round {
+    /// Whether more than what is in it may be decided in it.
+    pub(super) fn takes_more(&self) -> bool {
+        self.covered != Some(0)
+    }
+
     /// For so many commands that wait: what is decided about most subjects at once is little, and known beforehand.
-    fn on(entity: Option<&Entity>, waiting: usize) -> Self {
+    fn on(entity: Option<&Entity>, waiting: usize, covered: usize) -> Self {
         let waiting = waiting.min(RECORD_EVENTS_MAX);
         Self {
             body: Vec::new(),
@@ -44,6 +51,7 @@ impl Round {
             outcomes: Vec::with_capacity(waiting),
             undo: entity::undo_for(entity),
             submits: false,
+            covered: (covered > 0).then_some(covered),
         }
     }
 }
@@ -130,13 +138,20 @@ impl Core {
     fn decide_round(&mut self, ix: u32, slot: &mut Slot) -> bool {
         let mut round = slot.round.take().unwrap_or_else(|| {
             self.open.push(ix);
-            Box::new(Round::on(slot.entity.as_ref(), slot.queue.len()))
+            // Alone with its store, everything it knows is the newest.
+            let covered = if self.settings.alone { 0 } else { slot.covered };
+            slot.covered = 0;
+            Box::new(Round::on(slot.entity.as_ref(), slot.queue.len(), covered))
         });
         let (events, bytes) = (round.events.len(), round.body.len());
         let mut has_room = true;
         let mut expiries = Vec::new();
-        while has_room && let Some(waiting) = slot.queue.pop_front() {
+        while has_room
+            && round.takes_more()
+            && let Some(waiting) = slot.queue.pop_front()
+        {
             self.queued -= 1;
+            round.covered = round.covered.map(|left| left.saturating_sub(1));
             if waiting.is_expiry() {
                 // Reports and heartbeats that came behind it are heard first.
                 expiries.push(waiting);
@@ -172,10 +187,8 @@ impl Core {
         let refuses = |outcome: &Outcome| {
             matches!(outcome.response, Response::Refused(_) | Response::Read(_))
         };
-        let fresh = std::mem::take(&mut slot.fresh)
-            || self.settings.alone
-            || slot.guest
-            || planted::on(Planted::StaleRefusal);
+        let fresh =
+            round.covered.is_some() || self.settings.alone || planted::on(Planted::StaleRefusal);
         if round.events.is_empty() && !fresh && round.outcomes.iter().any(refuses) {
             self.decide_later(ix, slot, round);
             self.catch_up(slot);

@@ -84,9 +84,8 @@ impl Core {
 
     fn take_in(&mut self, ix: u32, slot: &mut Slot, stream: LoadedStream) {
         self.forget(ix, slot);
-        slot.phase = Phase::Ready;
+        slot.has_read();
         slot.stale = false;
-        slot.fresh = !slot.queue.is_empty();
         slot.guest = !self.drives(&slot.subject);
         slot.entity = stream.entity;
         slot.deleted = stream.tombstone.and_then(|tombstone| {
@@ -133,7 +132,7 @@ impl Core {
                 Ok(tail) => self.take_in_tail(ix, &mut slot, &tail),
                 Err(error) => {
                     tracing::warn!(subject = %subject, %error, "a stream's tail could not be read: it is read whole");
-                    slot.phase = Phase::Loading;
+                    slot.reads(Phase::Loading);
                     self.outputs.push_back(Output::Load { subject: subject.clone() });
                 }
             }
@@ -142,8 +141,7 @@ impl Core {
     }
 
     fn take_in_tail(&mut self, ix: u32, slot: &mut Slot, tail: &LoadedTail) {
-        slot.phase = Phase::Ready;
-        slot.fresh = !slot.queue.is_empty();
+        slot.has_read();
         let applied = tail.events.iter().all(|event| match slot.entity.as_mut() {
             Some(entity) => entity.apply(event),
             None => false,
@@ -234,7 +232,7 @@ impl Core {
     }
 
     fn catch_up_whole(&mut self, slot: &mut Slot) {
-        slot.phase = Phase::Loading;
+        slot.reads(Phase::Loading);
         self.outputs.push_back(Output::Load { subject: slot.subject.clone() });
     }
 

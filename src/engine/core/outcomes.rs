@@ -145,10 +145,10 @@ impl Core {
         let subject = slot.subject.clone();
         slot.stale = false;
         if slot.seq == 0 {
-            slot.phase = Phase::Loading;
+            slot.reads(Phase::Loading);
             self.outputs.push_back(Output::Load { subject });
         } else {
-            slot.phase = Phase::Catching;
+            slot.reads(Phase::Catching);
             self.outputs.push_back(Output::LoadTail {
                 subject,
                 after: slot.seq,

@@ -238,11 +238,13 @@ impl Core {
     /// Puts something to a subject's queue, loading the subject first where it is not in memory. A first command is
     /// tried without a look: the append says whether the stream exists.
     pub(super) fn enqueue(&mut self, subject: &SubjectId, waiting: Waiting, optimistic: bool) {
-        let ix = self.slots.find(subject).unwrap_or_else(|| self.open(subject, optimistic));
+        let known = self.slots.find(subject);
+        let ix = known.unwrap_or_else(|| self.open(subject, optimistic));
         let urgency = Urgency::of_waiting(&waiting);
         if let Some(slot) = self.slots.get_mut(ix) {
             slot.queue.push_back(waiting);
-            slot.fresh &= slot.phase != Phase::Ready;
+            // The read that it asks for itself begins after it.
+            slot.read_for += usize::from(known.is_none());
             slot.stale |= slot.guest && slot.phase == Phase::Ready && slot.seq > 0;
             self.queued += 1;
             if slot.phase == Phase::Ready && slot.in_flight.is_none() {
@@ -264,6 +266,7 @@ impl Core {
 
     /// Refuses everything that waits for a subject.
     pub(super) fn refuse_all(&mut self, ix: u32, slot: &mut Slot, failure: &Failure) {
+        (slot.read_for, slot.covered) = (0, 0);
         for waiting in std::mem::take(&mut slot.queue) {
             self.queued -= 1;
             self.refuse(ix, slot, &waiting, failure);

@@ -159,8 +159,11 @@ pub(super) struct Slot {
     pub(super) look_after: Millis,
     /// A guest's state was read before something of what waits came: the tail is read before that is decided.
     pub(super) stale: bool,
-    /// The tail was read for what waits now.
-    pub(super) fresh: bool,
+    /// How many of those that wait, from the front, came before the read under way began, or the newest one: what was
+    /// written since may matter to the others.
+    pub(super) read_for: usize,
+    /// The same, of the read that came back last; decided before the others.
+    pub(super) covered: usize,
 }
 
 impl Slot {
@@ -194,7 +197,8 @@ impl Slot {
             proven_at: now,
             look_after: crate::engine::core::others::LOOK_FIRST_MS,
             stale: false,
-            fresh: false,
+            read_for: 0,
+            covered: 0,
         }
     }
 
@@ -205,7 +209,18 @@ impl Slot {
 
     /// What waits can be decided now, on top of what was decided in this turn.
     pub(super) fn may_decide(&self) -> bool {
-        self.in_flight.is_none() && self.phase == Phase::Ready
+        let round_takes = self.round.as_ref().is_none_or(|round| round.takes_more());
+        self.in_flight.is_none() && self.phase == Phase::Ready && round_takes
+    }
+
+    /// A read of what is stored begins, for those who wait now.
+    pub(super) fn reads(&mut self, phase: Phase) {
+        (self.phase, self.read_for, self.covered) = (phase, self.queue.len(), 0);
+    }
+
+    /// What was read is taken in.
+    pub(super) fn has_read(&mut self) {
+        (self.phase, self.covered) = (Phase::Ready, self.read_for.min(self.queue.len()));
     }
 
     /// Its last event was its deletion, or only the tombstone is left.

@@ -18,8 +18,9 @@ pub(crate) enum Bug {
 }
 
 impl Bug {
-    /// All that must be found: the seven of `reliability.md` section 3, then four of our own.
-    pub(crate) const FOUND: [Self; 11] = [
+    /// All that must be found: the seven of `reliability.md` section 3, then four of our own, then what several engines
+    /// can do wrong together.
+    pub(crate) const FOUND: [Self; 13] = [
         Self::Site(Planted::CompletionNotFenced),
         Self::UnknownAppliedAgain,
         Self::Site(Planted::CancelLeavesReady),
@@ -31,6 +32,8 @@ impl Bug {
         Self::Site(Planted::EffectForgottenAtLoad),
         Self::Site(Planted::EpochResetOnRequeue),
         Self::Site(Planted::StaleRefusal),
+        Self::Site(Planted::SeqIgnored),
+        Self::Site(Planted::HintTakenForTruth),
     ];
 
     pub(crate) fn site(self) -> Option<Planted> {

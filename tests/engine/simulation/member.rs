@@ -221,7 +221,16 @@ impl World {
             | Output::ClearNudges { .. }
             | Output::Snapshot { .. }
             | Output::Flush { .. } => {
-                let wait = self.storage_wait();
+                let slow = matches!(output, Output::Flush { .. }) && {
+                    let slow = self.mix.storage.slow;
+                    self.dice.chance(slow)
+                };
+                let wait = if slow {
+                    self.checker.count("fault: late flush");
+                    self.dice.wait(1, self.mix.storage.slow_ms)
+                } else {
+                    self.storage_wait()
+                };
                 self.after(wait, Happening::Storage { of, output, replies: true });
             }
         }
