@@ -164,7 +164,7 @@ pub async fn start(mut parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(
         gauges: Arc::clone(&gauges),
         tickets: Arc::new(AtomicU64::new(1)),
     };
-    let executor = Executor {
+    let mut executor = Executor {
         core,
         store: parts.store,
         view: parts.view,
@@ -173,7 +173,7 @@ pub async fn start(mut parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(
         forward: parts.forward,
         me: parts.me,
         alone,
-        groups: driven(&parts.drivers, parts.me),
+        groups: Vec::new(),
         forwards: BTreeMap::new(),
         append_deadline: parts.append_deadline,
         returns,
@@ -186,6 +186,7 @@ pub async fn start(mut parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(
         under_way: 0,
         fatal: None,
     };
+    executor.drive(driven(&parts.drivers, parts.me));
     executor.spawn(rebuild::adopt_view(engine.clone(), info.view_id(), node_pages));
     let task = tokio::spawn(executor.run(messages, came));
     Ok((engine, task))

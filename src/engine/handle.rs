@@ -2,10 +2,11 @@
 //! not keep. Cheap to clone.
 //! Always holds: an answer to a change leaves only after its append. Absent: work for workers (`work`).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-use domain::ids::{JobId, LeaseId, Millis, Namespace, SubjectId};
+use domain::ids::{GroupId, JobId, LeaseId, Millis, Namespace, SubjectId};
 use domain::job::command::{Answer, JobCommand};
 use domain::job::summary::JobSnapshot;
 use domain::refusal::Refusal;
@@ -122,8 +123,16 @@ pub struct Gauges {
     pub(super) store_ok: std::sync::atomic::AtomicBool,
     /// The last flush found no room.
     pub(super) view_full: std::sync::atomic::AtomicBool,
+    /// Driven groups in which what is due was not looked for yet: nobody knows what is in them.
+    pub(super) unlooked: std::sync::Mutex<BTreeSet<GroupId>>,
     /// Why the view takes no more documents.
     pub(super) view_ended: std::sync::OnceLock<String>,
+}
+
+impl Gauges {
+    pub(super) fn unlooked(&self) -> std::sync::MutexGuard<'_, BTreeSet<GroupId>> {
+        self.unlooked.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
 }
 
 impl Engine {
@@ -145,6 +154,11 @@ impl Engine {
     /// The core's numbers after its last turn.
     pub fn counts(&self) -> CoreCounts {
         *self.gauges.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Whether everything of this engine's groups that is not over has at least been found since it drives them.
+    pub fn has_looked(&self) -> bool {
+        self.gauges.unlooked().is_empty()
     }
 
     /// When the core had its last turn, on the engine's clock.

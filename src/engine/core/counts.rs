@@ -60,6 +60,8 @@ pub struct CoreCounts {
     pub view_lag_ms: Millis,
     /// Since when the oldest change waits that the view does not durably show; none: it shows everything.
     pub unshown_since: Option<Millis>,
+    /// Since when the oldest subject came into memory that the view may still show as it was before; none: there is none.
+    pub unread_since: Option<Millis>,
 }
 
 impl Core {
@@ -71,6 +73,7 @@ impl Core {
             appends_in_flight: self.in_flight,
             view_lag_ms: self.projection.lag(self.now),
             unshown_since: self.projection.unshown_since(),
+            unread_since: self.projection.unread_since(),
             ready: self.dispatch.ready(),
             waiting_polls: self.dispatch.waiting_polls(),
             running_attempts: self.dispatch.running(),

@@ -83,6 +83,7 @@ impl Core {
     }
 
     fn take_in(&mut self, ix: u32, slot: &mut Slot, stream: LoadedStream) {
+        let unread = self.projection.read(ix);
         self.forget(ix, slot);
         slot.has_read();
         slot.stale = false;
@@ -107,6 +108,9 @@ impl Core {
             slot.dirty_since = Some(self.now);
             self.projection.dirty(ix, self.now, is_over(slot));
             self.note_all_pages(ix, slot);
+            if let Some(since) = unread {
+                self.projection.unread(ix, since);
+            }
             if !planted::on(Planted::EffectForgottenAtLoad) {
                 self.refresh_job(ix, slot);
             }

@@ -56,6 +56,10 @@ pub(super) struct Projection {
     made_since: Option<Millis>,
     /// When the oldest change that is being flushed was made.
     flushing_since: Option<Millis>,
+    /// Subjects that came into memory and are not shown since: what the view has of them may be older than the store.
+    unread: BTreeMap<u32, Millis>,
+    /// The same, oldest first.
+    unread_by_age: BTreeSet<(Millis, u32)>,
 }
 
 impl Projection {
@@ -117,6 +121,26 @@ impl Projection {
         self.take(ix);
         self.take_pages(ix);
         self.waited.remove(&ix);
+        self.read(ix);
+    }
+
+    /// A subject is read from the store. That counts as being behind for who asks to see everything, and not as lag:
+    /// however long a start takes to read everything, nothing new is refused for it.
+    pub(super) fn unread(&mut self, ix: u32, since: Millis) {
+        self.unread.insert(ix, since);
+        self.unread_by_age.insert((since, ix));
+    }
+
+    /// Answers since when it was not.
+    pub(super) fn read(&mut self, ix: u32) -> Option<Millis> {
+        let since = self.unread.remove(&ix)?;
+        self.unread_by_age.remove(&(since, ix));
+        Some(since)
+    }
+
+    /// Since when the oldest subject came into memory that the view may show as it was before.
+    pub(super) fn unread_since(&self) -> Option<Millis> {
+        self.unread_by_age.first().map(|(since, _)| *since)
     }
 
     /// How far the view is behind.
@@ -166,6 +190,8 @@ impl Core {
             let oldest = self.projection.made_since.map_or(since, |before| before.min(since));
             self.projection.made_since = Some(oldest);
             self.projection.made.push(document);
+        } else {
+            self.projection.read(ix);
         }
     }
 
@@ -218,6 +244,7 @@ impl Core {
             }
             if durable {
                 slot.shown = slot.shown.max(*seq);
+                self.projection.read(ix);
             } else {
                 // As old as before: the view is no less behind for having failed.
                 slot.dirty_since.get_or_insert(since);

@@ -261,7 +261,11 @@ impl Core {
         if !absent {
             self.outputs.push_back(Output::Load { subject: subject.clone() });
         }
-        self.slots.add(slot)
+        let ix = self.slots.add(slot);
+        if !absent {
+            self.projection.unread(ix, self.now);
+        }
+        ix
     }
 
     /// Refuses everything that waits for a subject.

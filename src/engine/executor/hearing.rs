@@ -67,7 +67,7 @@ impl Executor {
             }
             Message::Came(input) => {
                 if let Input::Routes { drivers } = &input {
-                    self.groups = driven(drivers, self.me);
+                    self.drive(driven(drivers, self.me));
                     self.look_now = true;
                 }
                 self.core.handle(self.clock.now_ms(), input);

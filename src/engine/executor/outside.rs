@@ -115,24 +115,37 @@ impl Executor {
         });
     }
 
+    /// Drives these groups from now on. What is in those that are new is not known before the next look.
+    pub(super) fn drive(&mut self, groups: Vec<GroupId>) {
+        let mut unlooked = self.gauges.unlooked();
+        unlooked.retain(|group| groups.contains(group));
+        unlooked.extend(groups.iter().filter(|group| !self.groups.contains(group)));
+        drop(unlooked);
+        self.groups = groups;
+    }
+
     /// Looks for subjects of driven groups that are due soon, and for what other engines wrote.
     pub(super) fn look_for_due(&self, until: Millis) {
         for group in self.groups.clone() {
             let (store, returns) = (Arc::clone(&self.store), self.returns.clone());
             let nudges = !self.alone;
-            let look_again = Arc::clone(&self.look_again);
+            let (look_again, gauges) = (Arc::clone(&self.look_again), Arc::clone(&self.gauges));
             self.spawn(async move {
                 let mut after = None;
                 loop {
                     match store.live(group, until, after.clone(), MARKS_PAGE).await {
                         Ok(mut marks) => {
-                            let Some(last) = marks.last().map(|mark| mark.subject.clone()) else { break };
+                            let last = marks.last().map(|mark| mark.subject.clone());
                             let whole = marks.len() < MARKS_PAGE;
-                            // Loaded in this order: what waits for longest first.
-                            marks.sort_by_key(|mark| mark.due);
-                            let _ = returns.send(Input::Due { marks });
-                            after = Some(last);
+                            if !marks.is_empty() {
+                                // Loaded in this order: what waits for longest first.
+                                marks.sort_by_key(|mark| mark.due);
+                                let _ = returns.send(Input::Due { marks });
+                            }
+                            after = last;
                             if whole {
+                                // After the word of it: who waits for the look hears of what it found.
+                                gauges.unlooked().remove(&group);
                                 break;
                             }
                         }

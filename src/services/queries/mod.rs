@@ -107,25 +107,35 @@ impl Queries {
 
     /// Everything acknowledged before this time is in the view.
     pub fn as_of(&self) -> Millis {
-        self.engine.counts().unshown_since.unwrap_or_else(|| self.clock.now_ms())
+        let counts = self.engine.counts();
+        let since = counts.unshown_since.into_iter().chain(counts.unread_since).min();
+        since.unwrap_or_else(|| self.clock.now_ms())
     }
 
     /// Waits until the view shows all that was acknowledged before this call. A request that only passes through the
     /// core comes first: once it is answered, the numbers the core shows are those of a turn after every such change.
+    /// What was acknowledged before this engine started is found by its first look, and known when it has been read.
     async fn view_shows_all(&self, namespace: &Namespace) -> Result<(), EngineError> {
-        let asked = self.clock.now_ms();
         let end = self.clock.monotonic().saturating_add(CONSISTENT_WAIT);
+        self.until(end, || self.engine.has_looked()).await?;
         self.engine.queues(namespace).await?;
-        loop {
-            let shown = self.engine.counts().unshown_since.is_none_or(|since| since > asked);
-            if shown && self.engine.view_is_whole() {
-                return Ok(());
-            }
+        let asked = self.clock.now_ms();
+        self.until(end, || {
+            let counts = self.engine.counts();
+            let behind = [counts.unshown_since, counts.unread_since];
+            self.engine.view_is_whole() && behind.into_iter().flatten().all(|since| since > asked)
+        })
+        .await
+    }
+
+    async fn until(&self, end: Duration, holds: impl Fn() -> bool) -> Result<(), EngineError> {
+        while !holds() {
             if self.clock.monotonic() >= end {
                 return Err(EngineError::ViewBehind);
             }
             self.clock.sleep(CONSISTENT_LOOK).await;
         }
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 //! with its view behind or gone, its unsynced writes forgotten, its files cut and flipped. What is checked is what a
 //! client was told and what the engine exports.
 
+mod after_start;
 mod apart;
 mod cell;
 mod checker;
