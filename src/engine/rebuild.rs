@@ -114,6 +114,7 @@ pub async fn rebuild_view(
             seen(streams);
         }
     }
+    fail_points::pass(Point::ViewRebuilt);
     view.sync().await.map_err(|error| error.to_string())?;
     view.adopt(view_id, true).await.map_err(|error| error.to_string())?;
     Ok(rebuilt)

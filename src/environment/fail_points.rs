@@ -91,7 +91,7 @@ points! {
     ViewSynced = "view.synced";
     /// The view says whose it is.
     ViewAdopted = "view.adopted";
-    /// A page of subjects is shown by a view that is made anew.
+    /// A page of subjects, or the last one, is shown by a view that is made anew.
     ViewRebuilt = "view.rebuilt";
     /// The engine is about to ask for an append.
     Append = "effect.append";

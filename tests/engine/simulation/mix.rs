@@ -180,7 +180,7 @@ impl Mix {
         let engine = EngineFaults::default();
         let worker = WorkerWays { claims: 900, ..self.worker };
         let settings = CoreSettings { appends_in_flight_max: 4, ..self.settings };
-        Self { storage, network, engine, worker, settings, ..self }
+        Self { settings, storage, network, engine, worker, ..self }
     }
 
     /// The same without faults: every message and call arrives, soon and once; workers do what they are given.

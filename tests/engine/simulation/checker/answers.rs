@@ -29,8 +29,12 @@ impl Checker {
     fn acknowledges(&mut self, call: &Call, response: &Response) {
         let Some(subject) = &call.subject else { return };
         let seq = match (response, &call.asked) {
-            (Response::Command { answer: Answer::Done { seq }, .. }, _)
-            | (Response::Command { answer: Answer::Replayed { seq }, .. }, _) => Some(*seq),
+            (
+                Response::Command {
+                    answer: Answer::Done { seq } | Answer::Replayed { seq }, ..
+                },
+                _,
+            ) => Some(*seq),
             (Response::Read(Some(Shown::Job(shown))), _) => Some(shown.head.seq),
             (Response::Command { .. }, Asked::Report { lease, .. }) => {
                 self.job(subject).and_then(|job| job.ended_at(*lease))
