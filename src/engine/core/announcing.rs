@@ -60,10 +60,14 @@ impl Announcing {
 }
 
 impl Dispatch {
-    /// Another engine took what it could, and found too little: whatever comes now is news.
+    /// Another engine took what it could, and found too little: of the kinds that are not there any more whatever comes
+    /// now is news. What is left, of other kinds than those that were asked for, is told again in its time.
     pub(super) fn emptied(&mut self, key: &QueueKey) {
-        if let Some(queue) = self.queues.get_mut(key) {
+        let Some(queue) = self.queues.get_mut(key) else { return };
+        if queue.heaps.is_empty() {
             self.announcing.forget(key, &mut queue.told);
+        } else if let Some(told) = queue.told.as_mut() {
+            told.kinds.retain(|kind| queue.heaps.contains_key(kind));
         }
     }
 

@@ -1,6 +1,6 @@
 //! Work that one engine offers and another one's workers wait for: told, asked for, merged, and never believed.
 
-use domain::ids::SubjectId;
+use domain::ids::{ActionType, SubjectId};
 use orrery::engine::core::CoreSettings;
 use orrery::engine::core::message::{Announced, Granted, Input, LeaseRequest, Request, Response};
 
@@ -179,4 +179,22 @@ fn an_engine_that_joins_hears_of_what_is_there() {
     assert!(lab.lease(1, wish("worker", 1)).is_empty());
     lab.hears(0, Input::Peers { engines: vec![0, 1] });
     assert_eq!(lab.lease(1, wish("worker", 1)).len(), 1);
+}
+
+#[test]
+fn work_of_other_kinds_than_those_asked_for_is_still_told_of() {
+    let mut lab = two();
+    let kind = |word| ActionType::parse(word).expect("a kind");
+    let mut job = single();
+    job.nodes[0].action_type = Some("wash".to_owned());
+    submit_at(&mut lab, 0, job);
+    // Another engine passes on a request for something else.
+    let cooks = LeaseRequest { action_types: vec![kind("cook")], ..wish("worker", 1) };
+    let ticket = lab.give(0, Request::Lease(cooks), true);
+    lab.settle();
+    assert!(leases(lab.heard(ticket)).is_empty());
+    // The hint of the beginning is long forgotten when somebody comes who washes.
+    lab.advance(20_000);
+    let washes = LeaseRequest { action_types: vec![kind("wash")], ..wish("worker", 1) };
+    assert_eq!(lab.lease(1, washes).len(), 1);
 }
