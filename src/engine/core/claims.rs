@@ -1,7 +1,8 @@
 //! Claims: the same claim gives the same leases, also when it comes again at another engine, or twice at one instant.
 //! A request under a claim that is not known here is preceded by a question to every living engine; silence is no. Of
-//! two engines that ask each other the lower number goes first and the other waits for its word. Requests under one
-//! claim at one engine are one request with several askers.
+//! two engines that ask each other the lower number goes first and the other waits for its word: it asks once more, since
+//! the first no may be from before the request came there. Requests under one claim at one engine are one request with
+//! several askers.
 //! Absent: durability; the claim is in the lease's event, and this index is made anew from the jobs that are loaded.
 
 use std::collections::BTreeSet;
@@ -23,6 +24,9 @@ const SWEPT_EVERY_MS: Millis = 10_000;
 const WITHIN_MS: Millis = 50;
 /// Askers of one claim at one instant, and engines that wait for its outcome.
 const ASKERS_MAX: usize = 16;
+
+/// An engine that gave way asks again so often; each time needs another request under its claim elsewhere.
+const AGAIN_MAX: u8 = 3;
 
 /// Whose claim.
 pub(super) type ClaimKey = (Namespace, WorkerName, Claim);
@@ -47,6 +51,10 @@ struct Asking {
     /// Engines that have not answered.
     left: usize,
     found: Vec<Granted>,
+    /// Engines that go first and were told so. What they said to the question under way may be from before.
+    first: BTreeSet<EngineId>,
+    /// How often it was asked again.
+    again: u8,
 }
 
 impl Core {
@@ -74,17 +82,22 @@ impl Core {
         let asks = !forwarded && !self.peers.is_empty();
         if asks {
             let left = self.peers.len();
-            in_hand.asking = Some(Asking { request, left, found: Vec::new() });
+            let (found, first) = (Vec::new(), BTreeSet::new());
+            in_hand.asking = Some(Asking { request, left, found, first, again: 0 });
         } else {
             self.wishes.push_back((ticket, request));
         }
         self.claims_in_hand.insert(key.clone(), in_hand);
         self.claim_of.insert(ticket, key.clone());
         for to in if asks { self.peers.clone() } else { Vec::new() } {
-            let (namespace, worker, claim) = key.clone();
-            let request = Request::Claimed { namespace, worker, claim, by: self.me };
-            self.send_to(to, request, Sent::Claim { key: key.clone() }, WITHIN_MS);
+            self.ask_about(to, &key);
         }
+    }
+
+    fn ask_about(&mut self, to: EngineId, key: &ClaimKey) {
+        let (namespace, worker, claim) = key.clone();
+        let request = Request::Claimed { namespace, worker, claim, by: self.me };
+        self.send_to(to, request, Sent::Claim { key: key.clone() }, WITHIN_MS);
     }
 
     /// A request under this claim is in hand already.
@@ -117,6 +130,8 @@ impl Core {
         }
         if parked {
             self.let_go_of_parked(key);
+        } else if let Some(asking) = in_hand.asking.as_mut().filter(|_| !first) {
+            asking.first.insert(by);
         }
         self.answer(ticket, Response::Leases(Vec::new()));
     }
@@ -155,6 +170,11 @@ impl Core {
         asking.left = asking.left.saturating_sub(1);
         if asking.left > 0 {
             return;
+        }
+        if asking.found.is_empty() && !asking.first.is_empty() && asking.again < AGAIN_MAX {
+            let first = std::mem::take(&mut asking.first);
+            (asking.left, asking.again) = (first.len(), asking.again + 1);
+            return first.into_iter().for_each(|engine| self.ask_about(engine, key));
         }
         let (ticket, Some(asking)) = (in_hand.ticket, in_hand.asking.take()) else { return };
         let mut known = self.claimed_before(&asking.request);

@@ -90,6 +90,13 @@ impl Core {
         Some((slot.seq, entity))
     }
 
+    /// Whether a subject is in memory with everything volatile that its driver keeps of it: offers, lease times. For
+    /// tests and checks.
+    pub fn tends(&self, subject: &SubjectId) -> bool {
+        let slot = self.slots.find(subject).and_then(|ix| self.slots.get(ix));
+        slot.is_some_and(|slot| !slot.guest)
+    }
+
     /// The sizes of what is kept for a while: lease requests under way, claims, timers, commands sent to other engines.
     pub fn kept(&self) -> [usize; 4] {
         let leases = self.pending_leases.len() + self.reports.len() + self.follows.len();

@@ -31,10 +31,24 @@ const LEAVES_MAX: usize = 2_000;
 impl Core {
     pub(super) fn due(&mut self, marks: Vec<WakeMark>) {
         for mark in marks {
-            if self.slots.find(&mark.subject).is_none() && self.drives(&mark.subject) {
-                self.open(&mark.subject, false);
+            if !self.drives(&mark.subject) {
+                continue;
+            }
+            match self.slots.find(&mark.subject) {
+                Some(ix) => self.drive_guest(ix),
+                None => _ = self.open(&mark.subject, false),
             }
         }
+    }
+
+    /// The group of a guest came back before the guest had left memory (its document is on its way to the view): it is
+    /// read anew, since nothing volatile was kept of it.
+    fn drive_guest(&mut self, ix: u32) {
+        let Some(mut slot) = self.slots.take(ix) else { return };
+        if slot.guest && slot.is_idle() {
+            self.catch_up_whole(&mut slot);
+        }
+        self.slots.put(ix, slot);
     }
 
     /// Has the wake mark moved to now, before anything is appended or a nudge is forgotten.

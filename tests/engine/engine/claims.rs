@@ -1,8 +1,10 @@
 //! The same claim gives the same leases: at another engine, at the same instant, and when part was leased elsewhere.
 
 use domain::ids::SubjectId;
-use orrery::engine::core::CoreSettings;
-use orrery::engine::core::message::{Granted, LeaseRequest, Request, Response};
+use orrery::engine::core::message::{
+    Granted, Input, LeaseRequest, Output, Request, Response, Ticket,
+};
+use orrery::engine::core::{Core, CoreSettings};
 
 use crate::harness::jobs::{START, claim, fan, single, subject, wish};
 use crate::harness::lab::{Lab, Way, recorded};
@@ -98,4 +100,61 @@ fn a_claim_whose_job_is_not_loaded_yet_is_met_when_it_is() {
     lab.route(1, all);
     assert_eq!(of(&lab.lease(0, under_claim(10))), of(&held));
     assert!(lab.driver_of(&subject(1)) == 1);
+}
+
+/// One of two engines, whose messages a test carries in the order that it wants.
+fn alone_of_two(me: u32) -> Core {
+    let settings = CoreSettings { alone: false, ..CoreSettings::default() };
+    let mut core = Core::new(settings, me, 1, u64::from(me), START);
+    core.handle(START, Input::Drives { until: START + 60_000 });
+    core.handle(START, Input::Peers { engines: vec![0, 1] });
+    core
+}
+
+fn asks(core: &mut Core, ticket: Ticket, request: Request, forwarded: bool) -> Vec<Output> {
+    says(core, Input::Request { ticket, request, forwarded })
+}
+
+/// What comes of an input.
+fn says(core: &mut Core, input: Input) -> Vec<Output> {
+    core.handle(START, input);
+    core.turn(START);
+    std::iter::from_fn(|| core.poll()).collect()
+}
+
+/// The question to the other engine, the only thing that is said.
+fn question(said: Vec<Output>) -> (Ticket, Request) {
+    match <[Output; 1]>::try_from(said) {
+        Ok([Output::Forward { ticket, request, .. }]) => (ticket, request),
+        other => panic!("no question but {other:?}"),
+    }
+}
+
+/// Who is answered, and with how many leases.
+fn answers(said: &[Output]) -> Vec<(Ticket, usize)> {
+    let answer = |output: &Output| match output {
+        Output::Answer { ticket, response: Response::Leases(granted) } => (*ticket, granted.len()),
+        other => panic!("no leases but {other:?}"),
+    };
+    said.iter().map(answer).collect()
+}
+
+#[test]
+fn a_claim_that_comes_to_an_engine_right_after_it_was_asked_about_there_is_still_one_request() {
+    let (mut low, mut high) = (alone_of_two(0), alone_of_two(1));
+    let waits = LeaseRequest { wait_until: START + 10_000, ..under_claim(1) };
+    let no = || Response::Leases(Vec::new());
+
+    let (by_high, asked) = question(asks(&mut high, 1, Request::Lease(waits.clone()), false));
+    assert_eq!(answers(&asks(&mut low, 101, asked, true)), [(101, 0)], "it knows of nothing yet");
+    let (by_low, asked) = question(asks(&mut low, 2, Request::Lease(waits), false));
+    assert_eq!(answers(&asks(&mut high, 102, asked, true)), [(102, 0)], "the lower goes first");
+    assert!(says(&mut low, Input::Forwarded { ticket: by_low, response: no() }).is_empty());
+
+    // The no was said before the request came there: it is asked for anew.
+    let said = says(&mut high, Input::Forwarded { ticket: by_high, response: no() });
+    let (again, asked) = question(said);
+    assert_eq!(answers(&asks(&mut low, 103, asked, true)), [(2, 0), (103, 0)], "one gives way");
+    assert!(says(&mut high, Input::Forwarded { ticket: again, response: no() }).is_empty());
+    assert_eq!([low, high].map(|core| core.counts().waiting_polls), [0, 1]);
 }

@@ -156,3 +156,21 @@ fn a_job_whose_engine_is_silent_keeps_its_grant() {
     lab.advance(12_000);
     assert!(lab.environment(&pool).grants.is_empty());
 }
+
+#[test]
+fn a_group_that_comes_back_while_a_document_is_on_its_way_is_driven_at_once() {
+    let mut lab = Lab::of(2, CoreSettings::default());
+    lab.holds_flushes = true;
+    let drivers = |engine| vec![Some(engine); 64];
+    lab.route(0, drivers(0));
+    let job = lab.submit(0, 1, single());
+    lab.advance(1_000);
+    assert_eq!(lab.held(), 1, "its document is on its way");
+    lab.route(0, drivers(1));
+    assert!(lab.core_of(0).committed_state(&job).is_some(), "it stays for that");
+    lab.route(0, drivers(0));
+    assert_eq!(lab.core_of(0).counts().ready, 1);
+    assert_eq!(lab.lease(0, wish("worker", 1)).len(), 1);
+    lab.let_go();
+    lab.check_at_rest();
+}

@@ -113,6 +113,8 @@ pub(crate) struct Lab {
     pub(crate) way: Way,
     /// Appends wait in `held` until `let_go`.
     pub(crate) holds_appends: bool,
+    /// And so do flushes.
+    pub(crate) holds_flushes: bool,
     /// Flushes answer with a failure.
     pub(crate) view_fails: bool,
     /// Which pages of whose nodes were flushed, in order.
@@ -151,6 +153,7 @@ impl Lab {
             settings,
             way: Way::Works,
             holds_appends: false,
+            holds_flushes: false,
             view_fails: false,
             pages: Vec::new(),
             held: VecDeque::new(),
@@ -315,7 +318,7 @@ impl Lab {
 
     /// Carries out what was held.
     pub(crate) fn let_go(&mut self) {
-        self.holds_appends = false;
+        (self.holds_appends, self.holds_flushes) = (false, false);
         for (at, output) in std::mem::take(&mut self.held) {
             self.perform(at, output);
         }
@@ -345,6 +348,9 @@ impl Lab {
         }
         let output = match output {
             Output::Append { .. } if self.holds_appends => {
+                return self.held.push_back((at, output));
+            }
+            Output::Flush { .. } if self.holds_flushes => {
                 return self.held.push_back((at, output));
             }
             Output::Flush { documents } if self.view_fails => {

@@ -20,7 +20,7 @@ pub(crate) enum Bug {
 impl Bug {
     /// All that must be found: the seven of `reliability.md` section 3, then four of our own, then what several engines
     /// can do wrong together.
-    pub(crate) const FOUND: [Self; 13] = [
+    pub(crate) const FOUND: [Self; 15] = [
         Self::Site(Planted::CompletionNotFenced),
         Self::UnknownAppliedAgain,
         Self::Site(Planted::CancelLeavesReady),
@@ -34,6 +34,8 @@ impl Bug {
         Self::Site(Planted::StaleRefusal),
         Self::Site(Planted::SeqIgnored),
         Self::Site(Planted::HintTakenForTruth),
+        Self::Site(Planted::GrantFreedBySilence),
+        Self::Site(Planted::LateFlushResurrects),
     ];
 
     pub(crate) fn site(self) -> Option<Planted> {

@@ -58,14 +58,16 @@ impl Checker {
             if !drives(subject) {
                 continue;
             }
-            if self.job(subject).is_some_and(|job| job.deleted) {
+            let tends = core.tends(subject);
+            if !tends && self.job(subject).is_some_and(|job| job.deleted || job.status.is_over()) {
                 continue;
             }
             let Some((seq, live)) = core.committed_state(subject) else { return };
-            let Some(job) = live.job() else { continue };
-            if seq != stream.seq {
+            // It has not read what another engine wrote, or has not taken over yet.
+            if !tends || seq != stream.seq {
                 return;
             }
+            let Some(job) = live.job() else { continue };
             running += u64::from(job.count(NodeStatus::Running));
             ready += u64::from(job.count(NodeStatus::Ready)) * u64::from(job.offers_work());
         }
