@@ -74,15 +74,18 @@ const OUTSIDE_CRATES: &[(&[&str], &[&str])] = &[
     (&["rustls"], &["src/environment/outbound.rs", "src/cli/", "src/app/", "src/main.rs"]),
     (&["clap", "clap_complete", "indicatif"], &["src/cli/", "src/main.rs"]),
     (&["rand"], &["src/environment/"]),
+    (&["hmac"], &["src/engine/forwarding/"]),
     (&["metrics_exporter_prometheus", "tracing_subscriber"], &["src/telemetry/"]),
     (&["mimalloc"], &["src/main.rs"]),
 ];
 
 /// Who may start a task. Everything else is called by one of these, so a drain knows of every task there is. A call
-/// to MongoDB is a task of its own, because the driver's futures must not be dropped.
+/// to MongoDB is a task of its own, because the driver's futures must not be dropped. A body to another engine carries
+/// what many ask, so it is nobody's alone; it ends by its answer or by silence.
 const TASK_STARTERS: &[&str] = &[
     "src/services/lifecycle/",
     "src/engine/executor",
+    "src/engine/forwarding/",
     "src/environment/mongodb/calls.rs",
     "src/cli/",
     "src/app/",

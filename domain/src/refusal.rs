@@ -1,17 +1,21 @@
 //! Every way the rules can say no. A refusal changes nothing. Its meaning in HTTP is decided in one file of the
-//! service, never here.
+//! service, never here. Words are `Cow`: our own are literals, those that another engine passes on are not.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 use crate::ids::{IdError, JobId};
 use crate::job::status::JobStatus;
 use crate::node::status::NodeStatus;
 
 /// One thing that is wrong with a request, with where it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldError {
     /// RFC 6901 pointer into the request body, such as `/nodes/0/depends_on/1`.
     pub pointer: String,
     /// Stable word, such as `out_of_range`.
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     /// What is wrong and what is allowed, without the rejected value where it may be secret.
     pub message: String,
 }
@@ -19,7 +23,7 @@ pub struct FieldError {
 impl FieldError {
     /// A field error.
     pub fn new(pointer: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), code, message: message.into() }
+        Self { pointer: pointer.into(), code: Cow::Borrowed(code), message: message.into() }
     }
 
     /// An identifier that does not fit its alphabet or length.
@@ -44,7 +48,8 @@ pub enum RefusalGroup {
 }
 
 /// Why a command changes nothing.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Refusal {
     /// No such job.
     #[error("there is no such job")]
@@ -97,7 +102,7 @@ pub enum Refusal {
         /// The state it is ending in, if it is ending.
         ending: Option<JobStatus>,
         /// What was asked, as a word.
-        attempted: &'static str,
+        attempted: Cow<'static, str>,
         /// The states in which it would have been allowed.
         allowed: Vec<JobStatus>,
     },
@@ -111,7 +116,7 @@ pub enum Refusal {
         /// Its state.
         current: NodeStatus,
         /// What was asked, as a word.
-        attempted: &'static str,
+        attempted: Cow<'static, str>,
     },
     /// The request breaks rules.
     #[error("the request is not valid")]
@@ -120,7 +125,7 @@ pub enum Refusal {
     #[error("{field} can only be changed before the job has started")]
     AlreadyStarted {
         /// The field's name.
-        field: &'static str,
+        field: Cow<'static, str>,
     },
 }
 
@@ -165,5 +170,14 @@ impl Refusal {
             Self::Invalid(_) => "validation_failed",
             Self::AlreadyStarted { .. } => "already_started",
         }
+    }
+}
+
+/// A word that was written here; tests compare it with the literal.
+#[cfg(test)]
+pub(crate) fn ours(word: Cow<'static, str>) -> &'static str {
+    match word {
+        Cow::Borrowed(word) => word,
+        Cow::Owned(word) => panic!("{word} is no word of ours"),
     }
 }

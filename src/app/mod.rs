@@ -20,9 +20,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
 use crate::engine::core::CoreSettings;
-use crate::engine::executor::{self, Ended, Parts};
+use crate::engine::executor::{self, Ended, Forward, Parts};
+use crate::engine::forwarding::{Forwarding, Others};
 use crate::engine::handle::Engine;
 use crate::environment::mongodb::StartError;
+use crate::environment::outbound::SendError;
 use crate::environment::{Clock, Surroundings};
 use crate::event_store::contract::{EventStoreError, PayloadSweep};
 use crate::event_store::sqlite::FolderError;
@@ -61,6 +63,9 @@ pub enum AppError {
     /// The engine cannot join the others.
     #[error(transparent)]
     Membership(#[from] MembershipError),
+    /// There is no way to other engines.
+    #[error("other engines cannot be asked: {0}")]
+    Forwarding(#[from] SendError),
     /// The event store cannot go on.
     #[error(transparent)]
     Store(#[from] EventStoreError),
@@ -161,13 +166,16 @@ async fn serve_on(
         .local_addr()
         .map_err(|cause| AppError::Listen { address: settings.server.listen, cause })?;
     let (place, sweep) = (storage.place.clone(), storage.sweep.clone());
-    let (engine, mut core) = start_engine(settings, outside, storage, &joined).await?;
+    let others = (!storage.alone).then(|| Others::new(joined.me, joined.part.peers.clone()));
+    let (engine, mut core) =
+        start_engine(settings, outside, storage, &joined, others.clone()).await?;
     let driver = Driver::new(engine.clone(), Arc::clone(&outside.clock), joined.part);
     let scheduler = scheduler(settings, &engine, outside);
     let host = Arc::new(host(settings, &engine, &driver, (&scheduler, sweep), outside)?);
     let parts = state::Parts {
         outside: outside.clone(),
         engine: engine.clone(),
+        others,
         queries: Queries::new(engine.clone(), Arc::clone(&outside.clock)),
         scheduler,
         host: Arc::clone(&host),
@@ -215,7 +223,15 @@ async fn start_engine(
     outside: &Surroundings,
     storage: Storage,
     joined: &Joined,
+    others: Option<Others>,
 ) -> Result<(Engine, Running), AppError> {
+    let forward = match others {
+        Some(others) => {
+            let forwarding = Forwarding::new(others, Arc::clone(&outside.clock))?;
+            Some(Arc::new(forwarding) as Arc<dyn Forward>)
+        }
+        None => None,
+    };
     let parts = Parts {
         settings: CoreSettings { alone: storage.alone, ..core_settings(settings) },
         me: joined.me,
@@ -224,7 +240,7 @@ async fn start_engine(
         view: storage.view,
         surroundings: outside.clone(),
         append_deadline: settings.engine.append_deadline,
-        forward: None,
+        forward,
     };
     Ok(executor::start(parts).await?)
 }

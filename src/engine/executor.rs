@@ -8,14 +8,11 @@ mod neighbours;
 mod outside;
 mod replies;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use domain::ids::{GroupId, Millis, SubjectId};
-use domain::job::command::{JobCommand, Outcome, Report};
-use domain::payload::Hash;
+use domain::ids::{GroupId, Millis};
 use futures_util::future::BoxFuture;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -23,11 +20,11 @@ use tokio::task::JoinHandle;
 use self::outside::{LOOK_EVERY_MS, driven, look_every_ms};
 use self::replies::Replies;
 use crate::engine::core::message::{
-    Announced, Caller, Command, EngineId, Granted, Input, LeaseRequest, Output, Request, Response,
-    Ticket,
+    Announced, EngineId, Granted, Input, LeaseRequest, Output, Request, Response, Ticket,
 };
 use crate::engine::core::{Core, CoreSettings};
 use crate::engine::handle::{Engine, Gauges};
+use crate::engine::undelivered::giving_back;
 use crate::engine::{loader, rebuild};
 use crate::environment::Surroundings;
 use crate::environment::fail_points::{self, Point};
@@ -88,18 +85,30 @@ pub enum Message {
 
 /// The way to other engines.
 pub trait Forward: Send + Sync + std::fmt::Debug {
-    /// Asks another engine for many things at once, each with `forwarded` set there (`Engine::forwarded`). The answers
-    /// come in the same order, one for each. None: no answer came, which says nothing about what was done. It is not
-    /// waited for longer than `within`, which goes along, so that the other engine need not answer later than that.
+    /// Asks another engine, with `forwarded` set there (`Engine::forwarded`); what is asked of one engine meanwhile may
+    /// travel together. None: no answer came, which says nothing about what was done. It is not waited for longer than
+    /// `within`, which goes along, so that the other engine need not answer later than that.
     fn forward(
         &self,
         to: EngineId,
-        requests: Vec<Request>,
+        request: Request,
         within: Duration,
-    ) -> BoxFuture<'static, Option<Vec<Response>>>;
+    ) -> BoxFuture<'static, Option<Response>>;
 
     /// Tells another engine of work (`Engine::announced`). Nothing rests on its arrival, and nobody waits for it.
     fn announce(&self, to: EngineId, queues: Arc<[Announced]>) -> BoxFuture<'static, ()>;
+
+    /// The other engines that live.
+    fn others(&self) -> Vec<EngineId> {
+        Vec::new()
+    }
+
+    /// Waits until the view shows what another engine had acknowledged when it heard of this. False: it does not say
+    /// so, or not in time.
+    fn shown(&self, engine: EngineId) -> BoxFuture<'static, bool> {
+        let _ = engine;
+        Box::pin(std::future::ready(false))
+    }
 }
 
 /// Why an engine ended by itself.
@@ -163,6 +172,7 @@ pub async fn start(mut parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(
         ids: parts.surroundings.ids.clone(),
         gauges: Arc::clone(&gauges),
         tickets: Arc::new(AtomicU64::new(1)),
+        forward: parts.forward.clone(),
     };
     let mut executor = Executor {
         core,
@@ -174,7 +184,6 @@ pub async fn start(mut parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(
         me: parts.me,
         alone,
         groups: Vec::new(),
-        forwards: BTreeMap::new(),
         append_deadline: parts.append_deadline,
         returns,
         replies: Replies::default(),
@@ -203,8 +212,6 @@ struct Executor {
     /// Nobody else writes.
     alone: bool,
     groups: Vec<GroupId>,
-    /// What this turn asks of other engines: what may take equally long goes together.
-    forwards: BTreeMap<(EngineId, Millis), Vec<(Ticket, Request)>>,
     append_deadline: Duration,
     returns: mpsc::UnboundedSender<Input>,
     replies: Replies,
@@ -288,7 +295,6 @@ impl Executor {
         while let Some(output) = self.core.poll() {
             self.perform(output);
         }
-        self.send_forwards();
         let counts = self.core.counts();
         *self.gauges.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = counts;
         self.gauges.refused.store(hearing::refused(&self.core), Ordering::Relaxed);
@@ -356,7 +362,7 @@ impl Executor {
             Output::Flush { documents } => self.flush(documents),
             Output::Answer { ticket, response } => self.reply(ticket, response),
             Output::Forward { to, ticket, request, within_ms } => {
-                self.forwards.entry((to, within_ms)).or_default().push((ticket, request));
+                self.forward(to, ticket, request, within_ms);
             }
             Output::Announce { to, queues } => self.announce(to, queues),
         }
@@ -373,17 +379,7 @@ impl Executor {
 
     /// The asker is gone: its attempt is given back, not counted.
     fn give_back(&mut self, granted: &Granted) {
-        let report = Report {
-            node: granted.lease.node,
-            epoch: granted.lease.epoch,
-            hash: Hash::of(b"undelivered"),
-            outcome: Outcome::Release { undelivered: true },
-        };
-        let request = Request::Command {
-            subject: SubjectId::job(granted.namespace.clone(), granted.lease.job),
-            command: Command::Job(JobCommand::Report(Box::new(report))),
-            caller: Caller::engine(),
-        };
+        let request = giving_back(&granted.namespace, granted.lease);
         self.core
             .handle(self.clock.now_ms(), Input::Request { ticket: 0, request, forwarded: false });
     }

@@ -18,7 +18,7 @@ use crate::engine::core::message::{
     Caller, Command, Failure, Input, QueueFacts, Request, Response, Shown, Ticket, WorkerFacts,
 };
 use crate::engine::core::urgency::Urgency;
-use crate::engine::executor::{Message, refusal};
+use crate::engine::executor::{Forward, Message, refusal};
 use crate::engine::loader;
 use crate::environment::{Clock, Ids};
 use crate::event_store::contract::{EventStore, EventStoreError};
@@ -110,6 +110,8 @@ pub struct Engine {
     pub(super) gauges: Arc<Gauges>,
     /// The next ticket.
     pub(super) tickets: Arc<AtomicU64>,
+    /// The way to other engines; none: there are none.
+    pub(super) forward: Option<Arc<dyn Forward>>,
 }
 
 /// Numbers that the executor publishes after each turn, for metrics and health.

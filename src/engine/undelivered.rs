@@ -13,17 +13,7 @@ impl Engine {
     /// Gives back attempts whose answer was not written: uncounted, and without waiting. When the engine has too much
     /// to do to hear it, the leases run out instead.
     pub fn give_back(&self, namespace: &Namespace, leases: &[LeaseId]) {
-        let asked = leases.iter().map(|lease| {
-            let report = Report {
-                node: lease.node,
-                epoch: lease.epoch,
-                hash: Hash::of(b"undelivered"),
-                outcome: Outcome::Release { undelivered: true },
-            };
-            let subject = SubjectId::job(namespace.clone(), lease.job);
-            let command = JobCommand::Report(Box::new(report));
-            job_request(&subject, command, Caller::engine())
-        });
+        let asked = leases.iter().map(|lease| giving_back(namespace, *lease));
         let requests: Vec<Request> = asked.collect();
         let first = self.draw(requests.len() as u64);
         let message = Message::AskAll {
@@ -36,4 +26,16 @@ impl Engine {
         };
         let _ = self.inputs.try_send(message);
     }
+}
+
+/// Gives back an attempt that never reached its worker, uncounted.
+pub(super) fn giving_back(namespace: &Namespace, lease: LeaseId) -> Request {
+    let report = Report {
+        node: lease.node,
+        epoch: lease.epoch,
+        hash: Hash::of(b"undelivered"),
+        outcome: Outcome::Release { undelivered: true },
+    };
+    let subject = SubjectId::job(namespace.clone(), lease.job);
+    job_request(&subject, JobCommand::Report(Box::new(report)), Caller::engine())
 }

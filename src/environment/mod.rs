@@ -1,9 +1,9 @@
 //! What the outside leaks into the engine: time, randomness and the ids minted from the two.
 //! Each is a trait with a system version; the simulated ones stand beside them as plain types, because the
 //! tests, the simulation and the demo use the very same doors. Nothing else in the tree reads a clock, draws a
-//! number or mints an id (`clippy.toml` bans the calls). `mongodb` is the way to that database. Absent on purpose:
-//! outgoing HTTP (comes with the node runner), process environment variables (`config` owns them; the one of the tests'
-//! fail points is theirs).
+//! number or mints an id (`clippy.toml` bans the calls). `mongodb` is the way to that database, `outbound` the one to
+//! other engines. Absent on purpose: HTTP to addresses that callers name (comes with the node runner), process
+//! environment variables (`config` owns them; the one of the tests' fail points is theirs).
 
 mod clock;
 mod dice;
@@ -11,6 +11,7 @@ mod discipline;
 pub mod fail_points;
 mod ids;
 pub mod mongodb;
+pub mod outbound;
 mod secrets;
 mod simulated;
 mod threads;

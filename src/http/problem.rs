@@ -4,6 +4,8 @@
 
 mod code;
 
+use std::borrow::Cow;
+
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use domain::ids::CorrelationId;
@@ -38,7 +40,7 @@ struct RefusedChange {
     job_id: String,
     node: Option<String>,
     current: &'static str,
-    attempted: &'static str,
+    attempted: Cow<'static, str>,
     allowed: Option<Vec<&'static str>>,
 }
 
@@ -86,7 +88,7 @@ pub struct ProblemBody<'a> {
     /// For a refused change: what was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    attempted: Option<&'static str>,
+    attempted: Option<&'a str>,
     /// For a refused change: the states in which it would have been allowed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -102,7 +104,7 @@ pub struct FieldErrorBody<'a> {
     pointer: &'a str,
     /// A stable word.
     #[schema(examples("out_of_range"))]
-    code: &'static str,
+    code: &'a str,
     /// What is allowed.
     message: &'a str,
 }
@@ -155,7 +157,7 @@ impl Problem {
         let change = self.change.as_deref();
         let errors = self.errors.iter().map(|error| FieldErrorBody {
             pointer: &error.pointer,
-            code: error.code,
+            code: error.code.as_ref(),
             message: &error.message,
         });
         ProblemBody {
@@ -170,7 +172,7 @@ impl Problem {
             job_id: change.map(|change| change.job_id.as_str()),
             node: change.and_then(|change| change.node.as_deref()),
             current: change.map(|change| change.current),
-            attempted: change.map(|change| change.attempted),
+            attempted: change.map(|change| change.attempted.as_ref()),
             allowed: change.and_then(|change| change.allowed.as_deref()),
         }
     }
@@ -189,7 +191,7 @@ impl Problem {
 
 /// What is not available yet is said in the code itself, when nothing else is wrong.
 fn code_of(errors: &[FieldError]) -> Code {
-    let special = |error: &FieldError| match Code::parse(error.code) {
+    let special = |error: &FieldError| match Code::parse(&error.code) {
         Some(
             code @ (Code::NotAvailable | Code::NodeTypeNotAvailable | Code::ExpressionNotAvailable),
         ) => Some(code),

@@ -9,10 +9,11 @@ use super::layers;
 use super::parked::Served;
 use super::problem::{Code, Problem};
 use super::routes::{
-    document, engines, environments, health, history, jobs, leases, nodes, queues, services,
-    submissions, workers,
+    document, engines, environments, forward, health, history, jobs, leases, nodes, queues,
+    services, submissions, workers,
 };
 use super::state::Api;
+use crate::engine::forwarding;
 
 /// The whole service.
 pub fn router(api: Api) -> Served {
@@ -51,6 +52,10 @@ pub fn router(api: Api) -> Served {
         .route("/docs/", get(document::index))
         .route("/docs/{file}", get(document::asset))
         .route("/docs/errors/{code}", get(document::error_page));
+    let routes = match api.others() {
+        Some(_) => routes.route(forwarding::PATH, post(forward::forward)),
+        None => routes,
+    };
     let routes = routes.fallback(unknown_route).method_not_allowed_fallback(method_not_allowed);
     Served::of(layers::surround(routes, &api).with_state(api.clone()), api)
 }

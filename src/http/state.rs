@@ -14,6 +14,7 @@ use super::problem::Problem;
 use super::waiters::{Place, Waiters};
 use crate::config::Settings;
 use crate::engine::core::CoreCounts;
+use crate::engine::forwarding::Others;
 use crate::engine::handle::Engine;
 use crate::environment::Surroundings;
 use crate::services::driver::{Driver, Seen};
@@ -90,6 +91,8 @@ pub struct Parts {
     pub outside: Surroundings,
     /// What everything is asked of.
     pub engine: Engine,
+    /// The other engines; none: this one is alone.
+    pub others: Option<Others>,
     /// Reads of what the engine's core does not keep.
     pub queries: Queries,
     /// Takes submissions.
@@ -141,6 +144,11 @@ impl Api {
     /// What everything is asked of.
     pub fn engine(&self) -> &Engine {
         &self.0.parts.engine
+    }
+
+    /// The other engines; none: this one is alone.
+    pub fn others(&self) -> Option<&Others> {
+        self.0.parts.others.as_ref()
     }
 
     /// Reads of what the engine's core does not keep.

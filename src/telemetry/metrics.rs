@@ -78,6 +78,11 @@ metric_names! {
     GROUP_HAND_OVERS = "orrery_group_handovers_total", Counter, [], "Groups handed over to other engines.";
     RENEWAL_AGE = "orrery_engine_renewal_age_seconds", Gauge, [],
         "How long ago the engine's lease was renewed; at 10 s others may take over what it drives.";
+    FORWARDS = "orrery_forwards_total", Counter, ["outcome"],
+        "Requests passed on to the engine that drives their subject; what is not answered there is decided here.";
+    FORWARD_DURATION = "orrery_forward_duration_seconds", Histogram, [], "Time of one request passed on, there and back.";
+    FORWARD_REQUESTS = "orrery_forward_batch_requests", Histogram, [], "Requests that were passed on together.";
+    FORWARDED = "orrery_forwarded_requests_total", Counter, ["outcome"], "Requests that other engines passed on to this one.";
 
     FINISHED_JOBS = "orrery_finished_jobs", Gauge, [], "Jobs that are over and kept, at the last pass of retention.";
     JOBS_DELETED = "orrery_jobs_deleted_total", Counter, ["reason"], "Jobs that retention let go of, by age or count.";
@@ -135,6 +140,8 @@ fn install_first() -> Result<Recorder, MetricsError> {
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS_BUCKETS)
         .map_err(failed)?
         .set_buckets_for_metric(Matcher::Suffix("_events".to_owned()), COUNT_BUCKETS)
+        .map_err(failed)?
+        .set_buckets_for_metric(Matcher::Full(FORWARD_REQUESTS.to_owned()), COUNT_BUCKETS)
         .map_err(failed)?
         .build_recorder();
     let handle = recorder.handle();

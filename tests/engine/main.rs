@@ -5,6 +5,7 @@
 mod api;
 mod crash;
 mod engine;
+mod forwarding;
 mod harness;
 mod real;
 mod simulation;

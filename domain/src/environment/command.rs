@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::bounds;
 use crate::environment::event::{EnvironmentEvent, ReleaseCause};
 use crate::ids::{EnvironmentName, JobId, Namespace};
@@ -10,7 +12,8 @@ use crate::job::command::Answer;
 use crate::refusal::FieldError;
 
 /// A command to one environment.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum EnvironmentCommand {
     /// Make it. Refused when it exists and this command did not make it.
     Define {
@@ -60,10 +63,28 @@ pub struct Decision {
 }
 
 /// What people say of an environment, within its bounds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
 pub struct Definition {
+    #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
     capacity: BTreeMap<String, u64>,
+}
+
+/// What comes from another engine is checked like what comes from people.
+#[derive(Deserialize)]
+struct Unchecked {
+    description: Option<String>,
+    capacity: BTreeMap<String, u64>,
+}
+
+impl TryFrom<Unchecked> for Definition {
+    type Error = &'static str;
+
+    fn try_from(unchecked: Unchecked) -> Result<Self, Self::Error> {
+        Self::check(unchecked.description, unchecked.capacity)
+            .map_err(|_| "the definition of an environment breaks its rules")
+    }
 }
 
 impl Definition {

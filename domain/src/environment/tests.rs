@@ -12,7 +12,7 @@ use crate::ids::{CommandId, EnvironmentName, JobId, Namespace};
 use crate::job::command::{Answer, Context};
 use crate::job::event::CommandMark;
 use crate::payload::Hash;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, ours};
 
 fn context() -> Context {
     Context {
@@ -169,7 +169,7 @@ fn a_repeated_command_gets_its_first_answer_and_another_version_is_refused() {
 fn a_definition_outside_its_bounds_is_refused_where_it_is_wrong() {
     let wrong = |description: Option<String>, capacity: &[(&str, u64)]| {
         let errors = Definition::check(description, map(capacity)).err().unwrap_or_default();
-        errors.into_iter().map(|e| (e.pointer, e.code)).collect::<Vec<_>>()
+        errors.into_iter().map(|e| (e.pointer, ours(e.code))).collect::<Vec<_>>()
     };
     let error = |pointer: &str, code| vec![(pointer.to_owned(), code)];
     assert_eq!(wrong(Some("x".repeat(1_001)), &[]), error("/description", "invalid_length"));

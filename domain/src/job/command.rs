@@ -1,4 +1,6 @@
 //! What can be asked of a job. A command is decided on the newest state, as often as it takes, and answered once.
+//! Their JSON is what engines pass on to one another, also those of two versions: what an older one must not overlook
+//! is a new variant, which it does not understand, never a new field, which it would pass over.
 
 use std::sync::Arc;
 
@@ -12,7 +14,8 @@ use crate::payload::Hash;
 use crate::refusal::Refusal;
 
 /// A command to one job.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum JobCommand {
     /// Make the job. Refused when the stream exists and this command did not make it.
     Submit(Arc<Submission>),
@@ -21,16 +24,19 @@ pub enum JobCommand {
     /// Start nothing new.
     Pause {
         /// For the history.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
     /// Go on.
     Resume {
         /// For the history.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
     /// End it.
     Cancel {
         /// For the history.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
     /// Change what people may change.
@@ -64,24 +70,26 @@ pub enum JobCommand {
 }
 
 /// A checked submission with its identity.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Submission {
     /// Whose.
     pub namespace: Namespace,
     /// Which.
     pub id: JobId,
     /// What.
+    #[serde(with = "crate::job::plan::passed::checked")]
     pub spec: CheckedSpec,
     /// W3C trace id, 32 hexadecimal digits.
     pub trace_id: String,
 }
 
 /// Which nodes a worker is to get.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LeaseOrder {
     /// Who.
     pub worker: WorkerName,
     /// The worker's name for the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Claim>,
     /// Length in milliseconds.
     pub lease_ms: u64,
@@ -90,7 +98,7 @@ pub struct LeaseOrder {
 }
 
 /// A worker's report on one attempt.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
     /// Node position.
     pub node: u32,
@@ -103,15 +111,19 @@ pub struct Report {
 }
 
 /// What a report says.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The attempt completed.
     Complete {
         /// Raw JSON.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         output: Option<Box<RawValue>>,
         /// For people.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         warnings: Vec<String>,
         /// What the worker left elsewhere.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         artifacts: Vec<serde_json::Value>,
     },
     /// The attempt failed.
@@ -119,6 +131,7 @@ pub enum Outcome {
         /// Without its details.
         error: AttemptError,
         /// Raw JSON.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         details: Option<Box<RawValue>>,
     },
     /// The attempt is given back, not counted.
@@ -173,7 +186,8 @@ pub struct FirstAnswer {
 }
 
 /// What a command's sender is told.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// It is so; the state after this seq shows it.
     Done {

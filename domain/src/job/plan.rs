@@ -1,5 +1,7 @@
 //! What of a job never changes after its submission: a checked specification. Only `check` builds one from a
-//! caller's wishes; it also comes back from the job's first event.
+//! caller's wishes; it also comes back from the job's first event, and from an engine that checked it and passes it on.
+
+pub(crate) mod passed;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::ids::{CorrelationId, JobId, Millis, Namespace};
@@ -20,17 +20,19 @@ use crate::retry::policy::RetryPolicy;
 pub use crate::time_text::rfc3339;
 
 /// A job without its nodes: cheap to take from a state.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct JobSnapshot {
     /// Which.
     pub id: JobId,
     /// Whose.
     pub namespace: Namespace,
-    /// What never changes.
+    /// What never changes; without its nodes when it comes from another engine.
+    #[serde(with = "crate::job::plan::passed::without_nodes")]
     pub plan: Arc<Plan>,
     /// W3C trace id.
     pub trace_id: Arc<str>,
     /// Of the submission.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation: Option<CorrelationId>,
     /// The job as a whole.
     pub head: JobHead,
@@ -275,8 +277,13 @@ impl JobSnapshot {
             .map(|(word, count)| (word, u64::from(count)))
             .collect();
         counts.entry("completed").or_default();
-        counts.insert("total", self.plan.nodes.len() as u64);
+        counts.insert("total", self.node_count());
         counts
+    }
+
+    /// How many nodes it has: each is in one state.
+    pub fn node_count(&self) -> u64 {
+        self.head.counts.iter().map(|count| u64::from(*count)).sum()
     }
 
     #[expect(clippy::cast_precision_loss, reason = "node counts stay far below 2^52")]
@@ -286,7 +293,7 @@ impl JobSnapshot {
             .filter(|s| s.is_settled())
             .map(|s| self.head.counts[s.index()])
             .sum();
-        let share = f64::from(settled) / self.plan.nodes.len().max(1) as f64;
+        let share = f64::from(settled) / self.node_count().max(1) as f64;
         (share * 1_000.0).round() / 10.0
     }
 

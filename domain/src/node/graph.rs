@@ -16,7 +16,7 @@ pub const GRAPH_ERRORS_MAX: usize = 100;
 const CYCLE_KEYS_SHOWN_MAX: usize = 20;
 
 /// Parents and children of every node, as flat lists (compressed rows): 16 bytes a node and 8 an edge.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Graph {
     /// Row `ix` of `parents` is `parent_starts[ix]..parent_starts[ix + 1]`.
     parent_starts: Box<[u32]>,

@@ -105,9 +105,10 @@ impl Found<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::refusal::ours;
 
     fn wrong(policy: &RetryPolicy) -> Vec<(String, &'static str)> {
-        policy.check("/retry").into_iter().map(|e| (e.pointer, e.code)).collect()
+        policy.check("/retry").into_iter().map(|e| (e.pointer, ours(e.code))).collect()
     }
 
     #[track_caller]

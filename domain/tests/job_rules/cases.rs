@@ -181,7 +181,7 @@ fn what_starts_a_job_cannot_be_patched_once_it_left_pending() {
     let mut live = Live::submit(job(vec![node("a", &[])]));
     let patch = Patch { scheduled_at: Some(Some(T0 + 5)), ..Patch::default() };
     let refused = live.ask(&JobCommand::Patch(Box::new(patch)));
-    assert_eq!(refused.err(), Some(Refusal::AlreadyStarted { field: "scheduled_at" }));
+    assert_eq!(refused.err(), Some(Refusal::AlreadyStarted { field: "scheduled_at".into() }));
     let patch = Patch { tags: Some(vec![" a ".to_owned()]), ..Patch::default() };
     assert!(live.ask(&JobCommand::Patch(Box::new(patch))).is_ok());
     assert_eq!(live.state.head.about.tags, ["a"]);

@@ -1,4 +1,6 @@
-//! What can be asked of an engine, by clients and workers, by other engines and by itself, as data.
+//! What can be asked of an engine, by clients and workers, by other engines and by itself, as data. It has a JSON for
+//! the way to another engine, which may be of another version: what it must not overlook is a new variant, never a new
+//! field.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,19 +12,23 @@ use domain::ids::{
 };
 use domain::job::command::JobCommand;
 use domain::job::event::CommandMark;
+use serde::{Deserialize, Serialize};
 
 use crate::engine::core::message::EngineId;
 
 /// Who asks, and what makes the command one that can come again.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Caller {
     /// `client`, `worker/<name>`, `engine`.
     pub actor: Arc<str>,
     /// The command's identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mark: Option<CommandMark>,
     /// Of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation: Option<CorrelationId>,
     /// If-Match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_version: Option<u64>,
 }
 
@@ -34,7 +40,8 @@ impl Caller {
 }
 
 /// A command to a subject.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Command {
     /// To a job.
     Job(JobCommand),
@@ -43,17 +50,19 @@ pub enum Command {
 }
 
 /// A worker's wish for work.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LeaseRequest {
     /// Whose queue.
     pub namespace: Namespace,
     /// Which queue.
     pub queue: QueueName,
     /// Only these kinds of work; empty: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub action_types: Vec<ActionType>,
     /// Who.
     pub worker: WorkerName,
     /// The same claim gives the same leases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Claim>,
     /// Length in milliseconds.
     pub lease_ms: u64,
@@ -62,11 +71,12 @@ pub struct LeaseRequest {
     /// Until when it may be parked.
     pub wait_until: Millis,
     /// Of the request that asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation: Option<CorrelationId>,
 }
 
 /// A job's wish for its environment's resources. Volatile: asked again after a load of either side.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GrantRequest {
     /// Which job.
     pub job: JobId,
@@ -81,7 +91,8 @@ pub struct GrantRequest {
 }
 
 /// What can be asked of an engine.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Request {
     /// Change a subject.
     Command {
@@ -146,7 +157,7 @@ pub enum Request {
 }
 
 /// Work that an engine offers and that no request there takes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Announced {
     /// Whose queue.
     pub namespace: Namespace,

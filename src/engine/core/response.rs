@@ -1,4 +1,5 @@
 //! What the core answers: subjects as they are shown, granted leases, queues and workers, and why there is no answer.
+//! Like what is asked, it has a JSON for the way from another engine; of a plan only the granted node travels.
 
 use std::sync::Arc;
 
@@ -8,9 +9,11 @@ use domain::job::command::Answer;
 use domain::job::plan::{Plan, PlanNode};
 use domain::job::summary::JobSnapshot;
 use domain::refusal::Refusal;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A subject as its driver shows it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Shown {
     /// A job.
     Job(Box<JobSnapshot>),
@@ -56,8 +59,55 @@ impl Granted {
     }
 }
 
+/// A granted lease on its way: with its node instead of the plan.
+#[derive(Serialize, Deserialize)]
+struct Told {
+    lease: LeaseId,
+    namespace: Namespace,
+    node: PlanNode,
+    attempt: u32,
+    expires_at: Millis,
+    lease_ms: u64,
+    trace_id: Arc<str>,
+}
+
+impl Serialize for Granted {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let node = self.node().ok_or_else(|| {
+            serde::ser::Error::custom("a lease of a node that its plan does not have")
+        })?;
+        // What a worker is not told stays here.
+        let node = PlanNode { parents: Box::default(), more: None, ..node.clone() };
+        Told {
+            lease: self.lease,
+            namespace: self.namespace.clone(),
+            node,
+            attempt: self.attempt,
+            expires_at: self.expires_at,
+            lease_ms: self.lease_ms,
+            trace_id: Arc::clone(&self.trace_id),
+        }
+        .serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Granted {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let told = Told::deserialize(deserializer)?;
+        Ok(Self {
+            lease: told.lease,
+            namespace: told.namespace,
+            work: Work::Told(Arc::new(told.node)),
+            attempt: told.attempt,
+            expires_at: told.expires_at,
+            lease_ms: told.lease_ms,
+            trace_id: told.trace_id,
+        })
+    }
+}
+
 /// A queue as its driver sees it. Volatile.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueFacts {
     /// Which.
     pub queue: QueueName,
@@ -66,15 +116,17 @@ pub struct QueueFacts {
     /// Attempts leased from it that run.
     pub running: u64,
     /// Since when the node that waits longest does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest_ready_at: Option<Millis>,
     /// Requests parked at it.
     pub waiting_polls: u64,
     /// When a worker asked last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_poll_at: Option<Millis>,
 }
 
 /// A worker as its driver sees it. Volatile.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerFacts {
     /// Who.
     pub worker: WorkerName,
@@ -87,7 +139,8 @@ pub struct WorkerFacts {
 }
 
 /// Why there is no answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Failure {
     /// It is not known whether the change is durable; it will be settled.
     OutcomeUnknown,
@@ -104,13 +157,15 @@ pub enum Failure {
 }
 
 /// An answer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Response {
     /// To a command; with the subject as that command left it, where somebody will show it.
     Command {
         /// What it came to.
         answer: Answer,
         /// The subject right after.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         shown: Option<Shown>,
     },
     /// The rules say no.

@@ -101,7 +101,8 @@ fn too_large() -> Problem {
     Problem::new(Code::BodyTooLarge, "the body is larger than this engine takes")
 }
 
-async fn read_body(request: Request) -> Result<Bytes, Problem> {
+/// Reads a body within its bound.
+pub(crate) async fn read_body(request: Request) -> Result<Bytes, Problem> {
     let Some(limit) = request.extensions().get::<BodyLimit>().cloned() else {
         return Err(Problem::new(Code::InternalError, "no bound is set for bodies"));
     };

@@ -17,7 +17,7 @@ fn job_state() -> Refusal {
         job: JobId(Uuid::from_u128(7)),
         current: JobStatus::Completed,
         ending: None,
-        attempted: "paused",
+        attempted: "paused".into(),
         allowed: vec![JobStatus::Queued, JobStatus::Running],
     }
 }
@@ -27,7 +27,7 @@ fn node_state() -> Refusal {
         job: JobId(Uuid::from_u128(7)),
         node: "a".to_owned(),
         current: NodeStatus::Failed,
-        attempted: "skipped",
+        attempted: "skipped".into(),
     }
 }
 
@@ -48,7 +48,7 @@ fn every_refusal_has_its_status_and_code() {
         (job_state(), 409, "invalid_job_state"),
         (node_state(), 409, "invalid_node_state"),
         (Refusal::Invalid(Vec::new()), 422, "validation_failed"),
-        (Refusal::AlreadyStarted { field: "timeout_ms" }, 409, "already_started"),
+        (Refusal::AlreadyStarted { field: "timeout_ms".into() }, 409, "already_started"),
     ];
     for (refusal, status, code) in table {
         assert_eq!(refusal.code(), code, "the rules and the API say the same word");

@@ -15,7 +15,7 @@ use crate::http::state::Api;
 
 /// List the queues
 ///
-/// Those with work or with workers that ask, by name, as this engine sees them now.
+/// Those with work or with workers that ask, by name, as the living engines see them now.
 #[utoipa::path(
     get, path = "/api/v1/queues", tag = "queues", operation_id = "listQueues",
     params(page::PageParameters),
@@ -28,9 +28,8 @@ pub async fn list(
     query: Query,
 ) -> Result<Response, Problem> {
     let asked = page::only_page(query, 'q')?;
-    let mut facts = api.engine().queues(&caller.namespace).await?;
-    facts.sort_by(|a, b| a.queue.cmp(&b.queue));
-    let (facts, page) = asked.cut('q', facts, api.engine().now());
+    let found = api.engine().queues_everywhere(&caller.namespace).await?;
+    let (facts, page) = asked.cut('q', found.facts, api.engine().now());
     let queues = facts.into_iter().map(|facts| QueueAnswer {
         queue: facts.queue.to_string(),
         ready: facts.ready,
@@ -39,7 +38,7 @@ pub async fn list(
         waiting_polls: facts.waiting_polls,
         last_poll_at: facts.last_poll_at.map(time::format),
     });
-    let answer = QueueListAnswer { queues: queues.collect(), page };
+    let answer = QueueListAnswer { queues: queues.collect(), silent_engines: found.silent, page };
     let mut response = json(StatusCode::OK, &answer);
     page::link_next(&mut response, &uri, &answer.page);
     Ok(response)

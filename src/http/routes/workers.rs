@@ -15,7 +15,7 @@ use crate::http::state::Api;
 
 /// List the workers
 ///
-/// Whoever asked for work since this engine started, by name.
+/// Whoever asked for work since the engine that was asked started, by name.
 #[utoipa::path(
     get, path = "/api/v1/workers", tag = "queues", operation_id = "listWorkers",
     params(page::PageParameters),
@@ -28,16 +28,16 @@ pub async fn list(
     query: Query,
 ) -> Result<Response, Problem> {
     let asked = page::only_page(query, 'w')?;
-    let mut facts = api.engine().workers(&caller.namespace).await?;
-    facts.sort_by(|a, b| a.worker.cmp(&b.worker));
-    let (facts, page) = asked.cut('w', facts, api.engine().now());
+    let found = api.engine().workers_everywhere(&caller.namespace).await?;
+    let (facts, page) = asked.cut('w', found.facts, api.engine().now());
     let workers = facts.into_iter().map(|facts| WorkerAnswer {
         worker: facts.worker.to_string(),
         queues: facts.queues.iter().map(ToString::to_string).collect(),
         last_poll_at: time::format(facts.last_poll_at),
         leased: facts.leased,
     });
-    let answer = WorkerListAnswer { workers: workers.collect(), page };
+    let answer =
+        WorkerListAnswer { workers: workers.collect(), silent_engines: found.silent, page };
     let mut response = json(StatusCode::OK, &answer);
     page::link_next(&mut response, &uri, &answer.page);
     Ok(response)

@@ -1,4 +1,4 @@
-//! Queues and workers as the engine sees them now. Volatile: after a restart they are learnt again from the jobs
+//! Queues and workers as the living engines see them now. Volatile: after a restart they are learnt again from the jobs
 //! and from whoever asks for work.
 
 use serde::Serialize;
@@ -12,6 +12,10 @@ use crate::http::page::PageInfo;
 pub struct QueueListAnswer {
     /// This page.
     pub queues: Vec<QueueAnswer>,
+    /// Living engines that did not say in time what they know of; absent: all did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub silent_engines: Vec<u32>,
     #[serde(flatten)]
     pub page: PageInfo,
 }
@@ -42,6 +46,10 @@ pub struct QueueAnswer {
 pub struct WorkerListAnswer {
     /// This page.
     pub workers: Vec<WorkerAnswer>,
+    /// Living engines that did not say in time what they know of; absent: all did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub silent_engines: Vec<u32>,
     #[serde(flatten)]
     pub page: PageInfo,
 }
@@ -57,6 +65,6 @@ pub struct WorkerAnswer {
     /// When it asked last.
     #[schema(format = "date-time")]
     pub last_poll_at: String,
-    /// Attempts it was given since this engine started.
+    /// Attempts it was given since the engines started.
     pub leased: u64,
 }

@@ -69,7 +69,8 @@ impl Queries {
     /// `ViewBehind` when that takes longer than 2 s, and what keeps the view from answering.
     pub async fn list(&self, query: JobQuery, consistent: bool) -> Result<Listed, EngineError> {
         if consistent {
-            self.view_shows_all(&query.namespace).await?;
+            let (here, others) = tokio::join!(self.here_is_shown(), self.others_are_shown());
+            here.and(others)?;
         }
         let (as_of, whole) = (self.as_of(), self.engine.view_is_whole());
         let page = self.engine.view().jobs(query).await.map_err(of_view)?;
@@ -112,13 +113,26 @@ impl Queries {
         since.unwrap_or_else(|| self.clock.now_ms())
     }
 
-    /// Waits until the view shows all that was acknowledged before this call. A request that only passes through the
-    /// core comes first: once it is answered, the numbers the core shows are those of a turn after every such change.
+    /// Waits until the view shows all that other engines had acknowledged.
+    async fn others_are_shown(&self) -> Result<(), EngineError> {
+        let shown = tokio::select! {
+            biased;
+            shown = self.engine.others_are_shown() => shown,
+            () = self.clock.sleep(CONSISTENT_WAIT) => false,
+        };
+        if shown { Ok(()) } else { Err(EngineError::ViewBehind) }
+    }
+
+    /// Waits until the view shows all that this engine had acknowledged before this call. A request that only passes
+    /// through the core comes first: once it is answered, the numbers the core shows are those of a turn after every such change.
     /// What was acknowledged before this engine started is found by its first look, and known when it has been read.
-    async fn view_shows_all(&self, namespace: &Namespace) -> Result<(), EngineError> {
+    ///
+    /// # Errors
+    /// `ViewBehind` when that takes longer than 2 s.
+    pub async fn here_is_shown(&self) -> Result<(), EngineError> {
         let end = self.clock.monotonic().saturating_add(CONSISTENT_WAIT);
         self.until(end, || self.engine.has_looked()).await?;
-        self.engine.queues(namespace).await?;
+        self.engine.queues(&Namespace::default_namespace()).await?;
         let asked = self.clock.now_ms();
         self.until(end, || {
             let counts = self.engine.counts();

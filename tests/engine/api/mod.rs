@@ -8,6 +8,6 @@ mod leases;
 mod lists;
 mod overload;
 mod retention;
-mod service;
+pub(crate) mod service;
 mod surroundings;
 mod times;

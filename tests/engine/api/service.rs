@@ -1,6 +1,7 @@
 //! A whole service in memory and a client for it: the real router, engine, store and view, simulated time.
 //! Always holds: what a request stored can be told from what was appended before and after it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode
 use domain::ids::{JobId, Namespace, SubjectId};
 use orrery::config::{Secret, Settings};
 use orrery::engine::core::CoreSettings;
-use orrery::engine::executor;
+use orrery::engine::executor::{self, Forward};
+use orrery::engine::forwarding::{Forwarding, Others};
 use orrery::engine::handle::Engine;
 use orrery::environment::{Clock, SimulatedClock, Surroundings};
 use orrery::event_store::contract::EventStore as _;
@@ -34,33 +36,44 @@ use tower::ServiceExt;
 const GROUPS: usize = 64;
 
 /// A running service.
-pub(super) struct Service {
-    pub(super) router: Served,
-    pub(super) clock: SimulatedClock,
-    pub(super) store: Arc<MemoryEventStore>,
-    pub(super) engine: Engine,
+pub(crate) struct Service {
+    pub(crate) router: Served,
+    pub(crate) clock: SimulatedClock,
+    pub(crate) store: Arc<MemoryEventStore>,
+    pub(crate) engine: Engine,
+}
+
+/// One engine's place in a deployment.
+pub(crate) struct Place {
+    pub(crate) me: u32,
+    pub(crate) drivers: Vec<Option<u32>>,
+    pub(crate) store: Arc<MemoryEventStore>,
+    pub(crate) view: Arc<MemoryView>,
+    pub(crate) outside: Surroundings,
+    pub(crate) clock: SimulatedClock,
+    pub(crate) others: Option<Others>,
 }
 
 /// An answer, read whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) text: String,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
 }
 
 impl Answer {
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).expect("the answer is JSON")
     }
 
-    pub(super) fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
     /// A problem with this status and code; gives it.
     #[track_caller]
-    pub(super) fn problem(&self, status: u16, code: &str) -> Value {
+    pub(crate) fn problem(&self, status: u16, code: &str) -> Value {
         assert_eq!(self.status.as_u16(), status, "{}", self.text);
         assert_eq!(self.header("content-type"), PROBLEM_JSON);
         let problem = self.json();
@@ -73,7 +86,7 @@ impl Answer {
 
     /// A 2xx with this status; gives its body.
     #[track_caller]
-    pub(super) fn ok(&self, status: u16) -> Value {
+    pub(crate) fn ok(&self, status: u16) -> Value {
         assert_eq!(self.status.as_u16(), status, "{}", self.text);
         self.json()
     }
@@ -97,23 +110,45 @@ async fn driver(engine: &Engine, clock: &Arc<dyn Clock>) -> Arc<Driver> {
 }
 
 impl Service {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with(CoreSettings::default(), |_| {}).await
     }
 
     /// With settings of its own.
-    pub(super) async fn start_with(core: CoreSettings, change: impl FnOnce(&mut Settings)) -> Self {
+    pub(crate) async fn start_with(core: CoreSettings, change: impl FnOnce(&mut Settings)) -> Self {
         let (outside, clock) = Surroundings::simulated(1_700_000_000_000, 7);
-        let store = Arc::new(MemoryEventStore::new("test"));
-        let parts = executor::Parts {
-            settings: core,
+        let alone = Place {
             me: 1,
             drivers: vec![Some(1); GROUPS],
-            store: Arc::clone(&store) as _,
+            store: Arc::new(MemoryEventStore::new("test")),
             view: Arc::new(MemoryView::default()),
+            outside,
+            clock,
+            others: None,
+        };
+        Self::start_at(alone, core, change).await
+    }
+
+    /// At a place in a deployment.
+    pub(crate) async fn start_at(
+        place: Place,
+        core: CoreSettings,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
+        let Place { me, drivers, store, view, outside, clock, others } = place;
+        let forward = others.clone().map(|others| {
+            let forwarding = Forwarding::new(others, Arc::clone(&outside.clock));
+            Arc::new(forwarding.expect("an HTTP client")) as Arc<dyn Forward>
+        });
+        let parts = executor::Parts {
+            settings: core,
+            me,
+            drivers: drivers.clone(),
+            store: Arc::clone(&store) as _,
+            view,
             surroundings: outside.clone(),
             append_deadline: Duration::from_secs(10),
-            forward: None,
+            forward,
         };
         let (engine, _executor) = executor::start(parts).await.expect("the engine starts");
         let mut settings = Settings::defaults().expect("the defaults are settings");
@@ -127,12 +162,19 @@ impl Service {
         let host = Host::builder().build(settings.services.clone(), outside.clone());
         let kept = engine.clone();
         let driver = driver(&engine, &outside.clock).await;
+        if others.is_some() {
+            // Not alone after all.
+            engine.drives_until(domain::ids::Millis::MAX).await;
+            let living = drivers.iter().flatten().copied().collect::<BTreeSet<_>>();
+            engine.routes(drivers.clone(), living.into_iter().collect()).await;
+        }
         let api = Api::new(Parts {
             scheduler: JobScheduler::new(engine.clone(), outside.clone(), operations, bounds),
             queries: Queries::new(engine.clone(), outside.clock.clone()),
             outside,
             engine,
             driver,
+            others,
             host: Arc::new(host.expect("no services")),
             recorder: metrics::install().expect("metrics can be recorded"),
             ready: Box::new(Vec::new),
@@ -141,7 +183,7 @@ impl Service {
         Self { router: router(api), clock, store, engine: kept }
     }
 
-    pub(super) async fn send(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         let Ok(response) = self.router.clone().oneshot(request).await;
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, 64 << 20).await.expect("the body is whole");
@@ -149,15 +191,15 @@ impl Service {
         Answer { status: parts.status, headers: parts.headers, text }
     }
 
-    pub(super) async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(request(Method::GET, path, &[], None)).await
     }
 
-    pub(super) async fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         self.send(request(Method::POST, path, &[], Some(&body.to_string()))).await
     }
 
-    pub(super) async fn call(
+    pub(crate) async fn call(
         &self,
         method: Method,
         path: &str,
@@ -168,13 +210,13 @@ impl Service {
     }
 
     /// A stored job; gives its id.
-    pub(super) async fn job(&self, body: &Value) -> String {
+    pub(crate) async fn job(&self, body: &Value) -> String {
         let job = self.post("/api/v1/jobs", body).await.ok(201);
         job["id"].as_str().expect("a job has an id").to_owned()
     }
 
     /// Time goes on, and the engine with it.
-    pub(super) async fn pass(&self, time: Duration) {
+    pub(crate) async fn pass(&self, time: Duration) {
         self.clock.advance(time);
         for _ in 0..100 {
             tokio::task::yield_now().await;
@@ -183,7 +225,7 @@ impl Service {
     }
 
     /// Time goes on until only the tombstone of a job is left.
-    pub(super) async fn until_removed(&self, job: &str) {
+    pub(crate) async fn until_removed(&self, job: &str) {
         let id = JobId::parse(job).expect("a job id");
         let subject = SubjectId::job(Namespace::default_namespace(), id);
         for _ in 0..10_000 {
@@ -198,7 +240,7 @@ impl Service {
     }
 
     /// A list once the view shows what was stored before: time goes on until then.
-    pub(super) async fn settled_list(&self, path: &str) -> Answer {
+    pub(crate) async fn settled_list(&self, path: &str) -> Answer {
         let join = if path.contains('?') { '&' } else { '?' };
         let request = request(Method::GET, &format!("{path}{join}consistent=true"), &[], None);
         let mut answer = Box::pin(self.send(request));
@@ -213,7 +255,7 @@ impl Service {
     }
 }
 
-pub(super) fn request(
+pub(crate) fn request(
     method: Method,
     path: &str,
     headers: &[(&str, &str)],
@@ -235,12 +277,12 @@ pub(super) fn request(
 }
 
 /// A job of one node in the queue `default`.
-pub(super) fn one_node() -> Value {
+pub(crate) fn one_node() -> Value {
     json!({"name": "one", "nodes": [{"key": "a"}]})
 }
 
 /// Two nodes, one after the other.
-pub(super) fn chain() -> Value {
+pub(crate) fn chain() -> Value {
     json!({"name": "chain", "input": {"n": 1}, "nodes": [
         {"key": "a", "action_type": "first", "input": {"x": 1.50}},
         {"key": "b", "depends_on": ["a"]},

@@ -46,9 +46,9 @@ impl Forward for Nobody {
     fn forward(
         &self,
         _: EngineId,
-        _: Vec<Request>,
+        _: Request,
         _: Duration,
-    ) -> BoxFuture<'static, Option<Vec<Response>>> {
+    ) -> BoxFuture<'static, Option<Response>> {
         Box::pin(std::future::ready(None))
     }
 

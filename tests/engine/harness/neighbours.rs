@@ -38,11 +38,11 @@ impl Forward for Way {
     fn forward(
         &self,
         to: EngineId,
-        requests: Vec<Request>,
+        request: Request,
         _: Duration,
-    ) -> BoxFuture<'static, Option<Vec<Response>>> {
+    ) -> BoxFuture<'static, Option<Response>> {
         let engine = self.all.find(to);
-        Box::pin(async move { engine?.forwarded(requests).await.ok() })
+        Box::pin(async move { engine?.forwarded(vec![request]).await.ok()?.pop() })
     }
 
     fn announce(&self, to: EngineId, queues: Arc<[Announced]>) -> BoxFuture<'static, ()> {

@@ -56,7 +56,7 @@ pub(super) fn wrong_state(
         job: state.id,
         current: state.head.status,
         ending: state.head.ending,
-        attempted,
+        attempted: attempted.into(),
         allowed,
     }
 }

@@ -17,10 +17,10 @@ pub(super) fn patch(
     let started = state.head.started_at.is_some() || state.head.status.is_over();
     // A job that has left pending has started as far as its schedule goes: another time would change nothing.
     if state.head.status != JobStatus::Pending && patch.scheduled_at.is_some() {
-        return Err(Refusal::AlreadyStarted { field: "scheduled_at" });
+        return Err(Refusal::AlreadyStarted { field: "scheduled_at".into() });
     }
     if started && patch.timeout_ms.is_some() {
-        return Err(Refusal::AlreadyStarted { field: "timeout_ms" });
+        return Err(Refusal::AlreadyStarted { field: "timeout_ms".into() });
     }
     let about = &state.head.about;
     let changes = patch.name.as_ref().is_some_and(|name| *name != about.name)

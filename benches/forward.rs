@@ -1,0 +1,181 @@
+//! What asking another engine costs: two engines in one process over a store in memory, the real way between them over
+//! the loopback. Figures: the time of one read and one command, here and there, and the processor time of a thousand
+//! when many are asked at once. `cargo bench --bench forward`.
+//! Absent: assertions on figures. They are for people.
+
+#![expect(clippy::expect_used, clippy::print_stdout, reason = "a bench prints and gives up aloud")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::ServiceExt;
+use axum::body::Body;
+use axum::http::Request as HttpRequest;
+use domain::ids::{JobId, Namespace, SubjectId};
+use domain::job::check::{CheckSettings, check};
+use domain::job::command::{JobCommand, Submission};
+use domain::job::spec::JobSpec;
+use domain::node::spec::NodeSpec;
+use futures_util::future::join_all;
+use orrery::config::{Secret, Settings};
+use orrery::engine::core::CoreSettings;
+use orrery::engine::core::message::{Caller, Command, Request, Response};
+use orrery::engine::executor::{self, Forward};
+use orrery::engine::forwarding::{Forwarding, Others};
+use orrery::engine::handle::Engine;
+use orrery::environment::Surroundings;
+use orrery::event_store::memory::MemoryEventStore;
+use orrery::http::router::router;
+use orrery::http::state::{Api, ApiSettings, Parts};
+use orrery::membership::alone::Alone;
+use orrery::membership::contract::{Introduction, Membership as _};
+use orrery::membership::peers::{Peer, Peers, PeersSeen};
+use orrery::services::driver::{Driver, Part};
+use orrery::services::job_scheduler::{JobScheduler, SubmissionBounds};
+use orrery::services::lifecycle::{Host, Operations};
+use orrery::services::queries::Queries;
+use orrery::telemetry::metrics;
+use orrery::view::memory::MemoryView;
+use rustix::time::{ClockId, clock_gettime};
+
+/// As in the product.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// One after the other.
+const ALONE: usize = 5_000;
+/// At once, so often.
+const TOGETHER: usize = 64;
+const ROUNDS: usize = 500;
+
+struct Member {
+    engine: Engine,
+    seen: PeersSeen,
+    address: String,
+}
+
+/// An engine that drives nothing (1) or everything (2).
+async fn member(me: u32, store: &Arc<MemoryEventStore>, outside: &Surroundings) -> Member {
+    let secret = || Secret::new("a secret of the bench");
+    let (seen, peers) = Peers::new(secret());
+    let others = Others::new(me, peers);
+    let forward = Forwarding::new(others.clone(), Arc::clone(&outside.clock)).expect("a client");
+    let parts = executor::Parts {
+        settings: CoreSettings::default(),
+        me,
+        drivers: vec![Some(2); 64],
+        store: Arc::clone(store) as _,
+        view: Arc::new(MemoryView::default()),
+        surroundings: outside.clone(),
+        append_deadline: Duration::from_secs(5),
+        forward: Some(Arc::new(forward) as Arc<dyn Forward>),
+    };
+    let (engine, _executor) = executor::start(parts).await.expect("it starts");
+    let settings = Settings::defaults().expect("the defaults");
+    let clock = Arc::clone(&outside.clock);
+    let own = settings.services.of("job_scheduler");
+    let operations = Operations::new("job_scheduler", own, Arc::clone(&clock));
+    let bounds = SubmissionBounds { bounds: settings.bounds.to_bounds(), queue_timeout: None };
+    let introduction =
+        Introduction { name: String::new(), address: String::new(), version: "bench".to_owned() };
+    let membership = Arc::new(Alone::new(Arc::clone(&clock)));
+    let joined_as = membership.join(&introduction).await.expect("a number");
+    let (told, nobody) = Peers::new(secret());
+    let drivers = vec![Some(joined_as); 64];
+    let part = Part { membership, introduction, joined_as, told, peers: nobody, drivers };
+    let driver = Driver::new(engine.clone(), Arc::clone(&clock), part);
+    engine.drives_until(domain::ids::Millis::MAX).await;
+    engine.routes(vec![Some(2); 64], vec![1, 2]).await;
+    let host = Host::builder().build(settings.services.clone(), outside.clone());
+    let api = Api::new(Parts {
+        scheduler: JobScheduler::new(engine.clone(), outside.clone(), operations, bounds),
+        queries: Queries::new(engine.clone(), clock),
+        outside: outside.clone(),
+        engine: engine.clone(),
+        others: Some(others),
+        driver,
+        host: Arc::new(host.expect("no services")),
+        recorder: metrics::install().expect("metrics"),
+        ready: Box::new(Vec::new),
+        settings: ApiSettings::from(&settings),
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    let make = ServiceExt::<HttpRequest<Body>>::into_make_service(router(api));
+    tokio::spawn(async move { axum::serve(listener, make).await.expect("it serves") });
+    Member { engine, seen, address }
+}
+
+fn submission(outside: &Surroundings) -> Submission {
+    let node = NodeSpec { key: "a".to_owned(), ..NodeSpec::default() };
+    let job = JobSpec { name: "a job".to_owned(), nodes: vec![node], ..JobSpec::default() };
+    let now = outside.clock.now_ms();
+    let bounds = domain::bounds::Bounds::default();
+    let spec = check(job, &CheckSettings { bounds, queue_timeout_ms: None, now });
+    let (namespace, id) = (Namespace::default_namespace(), JobId(outside.ids.mint()));
+    Submission { namespace, id, spec: spec.expect("it is right"), trace_id: "0".repeat(32) }
+}
+
+/// Processor time of this process so far.
+fn processor() -> Duration {
+    let used = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(used.tv_sec.unsigned_abs(), u32::try_from(used.tv_nsec).unwrap_or(0))
+}
+
+async fn figures(what: &str, engine: &Engine, outside: &Surroundings, ask: impl Fn() -> Request) {
+    let clock = &outside.clock;
+    let mut times = Vec::with_capacity(ALONE);
+    for _ in 0..ALONE {
+        let began = clock.monotonic();
+        let answer = engine.ask(ask()).await.expect("an answer");
+        assert!(!matches!(answer, Response::Failed(_) | Response::Refused(_)), "{answer:?}");
+        times.push(clock.monotonic().saturating_sub(began));
+    }
+    times.sort();
+    let (began, used) = (clock.monotonic(), processor());
+    for _ in 0..ROUNDS {
+        join_all((0..TOGETHER).map(|_| engine.ask(ask()))).await;
+    }
+    let (took, used) = (clock.monotonic().saturating_sub(began), processor().saturating_sub(used));
+    let count = u32::try_from(TOGETHER * ROUNDS).map_or(1.0, f64::from);
+    println!(
+        "{what:24} p50 {:>6} us, p99 {:>6} us; {TOGETHER} at once: {:>7.0}/s, {:.3} CPU s a 1,000",
+        times[ALONE / 2].as_micros(),
+        times[ALONE * 99 / 100].as_micros(),
+        count / took.as_secs_f64(),
+        used.as_secs_f64() * 1_000.0 / count,
+    );
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() {
+    let outside = Surroundings::system();
+    let store = Arc::new(MemoryEventStore::new("bench"));
+    let (one, two) = (member(1, &store, &outside).await, member(2, &store, &outside).await);
+    let living = |address: &str| Peer {
+        address: address.to_owned(),
+        version: "1".to_owned(),
+        lives: true,
+        leaving: false,
+    };
+    one.seen.tell(BTreeMap::from([(2, living(&two.address))]));
+    two.seen.tell(BTreeMap::from([(1, living(&one.address))]));
+    let made = submission(&outside);
+    let subject = SubjectId::job(made.namespace.clone(), made.id);
+    let caller = Caller { actor: Arc::from("client"), ..Caller::engine() };
+    one.engine.submit(made, caller.clone()).await.expect("a job");
+    let read = || Request::Read { subject: subject.clone() };
+    let submit = || {
+        let made = submission(&outside);
+        Request::Command {
+            subject: SubjectId::job(made.namespace.clone(), made.id),
+            command: Command::Job(JobCommand::Submit(Arc::new(made))),
+            caller: caller.clone(),
+        }
+    };
+    figures("read, at its driver", &two.engine, &outside, read).await;
+    figures("read, passed on", &one.engine, &outside, read).await;
+    figures("submit, at its driver", &two.engine, &outside, submit).await;
+    figures("submit, passed on", &one.engine, &outside, submit).await;
+}

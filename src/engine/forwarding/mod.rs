@@ -1,0 +1,20 @@
+//! The way to the other engines of a deployment: `others` says who they are, `client` carries requests
+//! there, `wire` is their JSON. The other end is a route of `http`.
+
+mod client;
+mod exchange;
+mod line;
+mod others;
+pub mod wire;
+
+pub use self::client::Forwarding;
+pub use self::others::Others;
+
+/// Where an engine takes what others ask.
+pub const PATH: &str = "/internal/v1/forward";
+/// The header with the proof that a body comes from an engine of the deployment.
+pub const SIGNATURE: &str = "orrery-signature";
+/// An engine that has no answer yet says so this often, milliseconds.
+pub const ALIVE_EVERY_MS: u64 = 500;
+/// Bytes of the largest body.
+pub const BODY_BYTES_MAX: usize = client::ASKED_BYTES_MAX + 64 * 1_024;

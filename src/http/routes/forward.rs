@@ -1,0 +1,162 @@
+//! What other engines of the deployment ask this one. Not part of the public API: its own media type, plain words when it
+//! is refused, and no page in the document.
+//! Always holds: nothing is read of a body without a signature, and nothing of what it says is done before the signature
+//! is right; what cannot be read of one item touches no other; answers leave one by one, and while there is none the
+//! engine says that it lives. Absent: any deciding, and passing on what was passed on.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use domain::ids::Millis;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, FuturesUnordered};
+use futures_util::{FutureExt as _, StreamExt as _};
+
+use crate::engine::core::message::EngineId;
+use crate::engine::core::urgency::Urgency;
+use crate::engine::forwarding::wire::{
+    Asked, Batch, Item, MEDIA_TYPE, RECORD_END, Said, encode_said,
+};
+use crate::engine::forwarding::{ALIVE_EVERY_MS, BODY_BYTES_MAX, SIGNATURE};
+use crate::engine::handle::EngineError;
+use crate::environment::Clock;
+use crate::http::admission;
+use crate::http::extract::json::{BodyLimit, read_body};
+use crate::http::state::Api;
+use crate::telemetry::metrics::FORWARDED;
+
+/// Nobody is answered later, whatever it asks for: the longest poll, and time to be heard.
+const WITHIN_MAX: Duration = Duration::from_mins(1);
+/// Answers that are there together leave together, up to so many bytes.
+const TOGETHER_BYTES: usize = 64 * 1_024;
+
+/// Answers what another engine asks.
+pub async fn forward(State(api): State<Api>, mut request: Request) -> Response {
+    let Some(others) = api.others() else {
+        return refused(StatusCode::NOT_FOUND, "this engine is alone");
+    };
+    let word = |headers: &HeaderMap, name: &str| {
+        headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+    };
+    if word(request.headers(), header::CONTENT_TYPE.as_str()).as_deref() != Some(MEDIA_TYPE) {
+        return refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "this is for other engines");
+    }
+    let Some(signature) = word(request.headers(), SIGNATURE) else {
+        return refused(StatusCode::UNAUTHORIZED, "the body is not signed");
+    };
+    // What it wants has been let in over there, and the core weighs it; here only the bytes count.
+    let bytes = admission::announced(&request, BODY_BYTES_MAX);
+    let _admitted = match admission::enter(&api, Urgency::Report, bytes).await {
+        Ok(admitted) => admitted,
+        Err(problem) => return problem.into_response(),
+    };
+    request.extensions_mut().insert(BodyLimit {
+        bytes_max: BODY_BYTES_MAX,
+        idle: api.settings().body_idle_timeout,
+        clock: Arc::clone(&api.outside().clock),
+    });
+    let body = match read_body(request).await {
+        Ok(body) => body,
+        Err(problem) => return problem.into_response(),
+    };
+    if !others.is_signed(&body, &signature) {
+        tracing::debug!("a request that is not signed with the cluster's secret was refused");
+        metrics::counter!(FORWARDED, "outcome" => "forbidden").increment(1);
+        return refused(StatusCode::UNAUTHORIZED, "the body is not signed with our secret");
+    }
+    match Batch::decode(&body) {
+        Ok(batch) => answers(&api, batch),
+        Err(error) => {
+            tracing::warn!(%error, "what another engine asks cannot be read");
+            refused(StatusCode::BAD_REQUEST, &error.to_string())
+        }
+    }
+}
+
+fn refused(status: StatusCode, why: &str) -> Response {
+    (status, format!("{why}\n")).into_response()
+}
+
+/// The answers, as they come.
+struct Answers {
+    pending: FuturesUnordered<BoxFuture<'static, (u32, Said)>>,
+    clock: Arc<dyn Clock>,
+}
+
+fn answers(api: &Api, batch: Batch) -> Response {
+    tracing::debug!(from = batch.from, requests = batch.items.len(), "another engine asks");
+    let clock = Arc::clone(&api.outside().clock);
+    let pending =
+        batch.items.into_iter().map(|item| answer(api.clone(), item, batch.from, batch.at).boxed());
+    let answers = Answers { pending: pending.collect(), clock: Arc::clone(&clock) };
+    let pieces = stream::unfold(answers, |answers| async {
+        let (piece, answers) = next_piece(answers).await?;
+        Some((Ok::<_, Infallible>(piece), answers))
+    });
+    ([(header::CONTENT_TYPE, MEDIA_TYPE)], Body::from_stream(pieces)).into_response()
+}
+
+async fn next_piece(mut answers: Answers) -> Option<(Bytes, Answers)> {
+    let mut piece = Vec::new();
+    let alive = Duration::from_millis(ALIVE_EVERY_MS);
+    tokio::select! {
+        biased;
+        next = answers.pending.next() => {
+            let (n, said) = next?;
+            encode_said(n, &said, &mut piece);
+        }
+        () = answers.clock.sleep(alive) => piece.push(RECORD_END),
+    }
+    while piece.len() < TOGETHER_BYTES
+        && let Some(Some((n, said))) = answers.pending.next().now_or_never()
+    {
+        encode_said(n, &said, &mut piece);
+    }
+    Some((piece.into(), answers))
+}
+
+async fn answer(api: Api, item: Item, from: EngineId, sent_at: Millis) -> (u32, Said) {
+    let (said, outcome) = match item.asked(sent_at, api.engine().now()) {
+        Err(error) => {
+            tracing::debug!(%error, "a request of another engine is not understood");
+            (Said::NotUnderstood(error.to_string()), "not_understood")
+        }
+        Ok(asked) => {
+            let within = Duration::from_millis(item.within_ms).min(WITHIN_MAX);
+            let answer = tokio::select! {
+                biased;
+                said = done(&api, from, asked) => said.map_err(|error| error.to_string()),
+                () = api.outside().clock.sleep(within) => Err("not in time".to_owned()),
+            };
+            match answer {
+                Ok(said) => (said, "answered"),
+                Err(why) => (Said::NotAnswered(why), "not_answered"),
+            }
+        }
+    };
+    metrics::counter!(FORWARDED, "outcome" => outcome).increment(1);
+    (item.n, said)
+}
+
+async fn done(api: &Api, from: EngineId, asked: Asked) -> Result<Said, EngineError> {
+    Ok(match asked {
+        Asked::Request(request) => {
+            let mut answers = api.engine().forwarded(vec![*request]).await?;
+            Said::Response(Box::new(answers.pop().ok_or(EngineError::Stopping)?))
+        }
+        Asked::Announced(queues) => {
+            api.engine().announced(from, queues).await;
+            Said::Heard
+        }
+        Asked::Shown => match api.queries().here_is_shown().await {
+            Ok(()) => Said::Shown(true),
+            Err(EngineError::ViewBehind) => Said::Shown(false),
+            Err(error) => return Err(error),
+        },
+    })
+}

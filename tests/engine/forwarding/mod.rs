@@ -1,0 +1,8 @@
+//! Requests from one engine to another: their JSON, the way there and back, and what clients notice of it: nothing.
+
+mod codec;
+mod endpoint;
+mod pair;
+mod same_answers;
+mod silence;
+mod values;

@@ -1,0 +1,154 @@
+//! Two engines over one store in memory, each with its real service on a port of its own, and the real way between
+//! them. Time is simulated; the network is the loopback.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::ServiceExt;
+use axum::body::Body;
+use axum::http::{Method, Request};
+use axum::routing::IntoMakeService;
+use domain::ids::{JobId, Namespace, SubjectId};
+use orrery::config::Secret;
+use orrery::engine::core::CoreSettings;
+use orrery::engine::forwarding::Others;
+use orrery::environment::{SimulatedClock, Surroundings};
+use orrery::event_store::memory::MemoryEventStore;
+use orrery::http::parked::Served;
+use orrery::membership::peers::{Peer, Peers, PeersSeen};
+use orrery::view::memory::MemoryView;
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+use crate::api::service::{Answer, Place, Service};
+
+/// What both engines know.
+pub(super) const SECRET: &str = "between us";
+
+/// Engines 1 and 2; the group's number says who drives it: the even ones the first, the odd ones the second.
+pub(super) struct Pair {
+    pub(super) engines: [Service; 2],
+    pub(super) others: [Others; 2],
+    pub(super) homes: [String; 2],
+    seen: [PeersSeen; 2],
+    pub(super) clock: SimulatedClock,
+}
+
+pub(super) fn drivers() -> Vec<Option<u32>> {
+    (0..64).map(|group| Some(group % 2 + 1)).collect()
+}
+
+/// A port where nobody listens.
+pub(super) async fn nobody() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    listener.local_addr().expect("an address").to_string()
+}
+
+fn living(address: &str) -> Peer {
+    let (address, version) = (address.to_owned(), "1".to_owned());
+    Peer { address, version, lives: true, leaving: false }
+}
+
+impl Pair {
+    pub(super) async fn start() -> Self {
+        Self::with_secrets([SECRET, SECRET]).await
+    }
+
+    pub(super) async fn with_secrets(secrets: [&str; 2]) -> Self {
+        let (outside, clock) = Surroundings::simulated(1_700_000_000_000, 7);
+        let store = Arc::new(MemoryEventStore::new("test"));
+        let view = Arc::new(MemoryView::default());
+        let [first, second] = secrets.map(|secret| Peers::new(Secret::new(secret)));
+        let others = [Others::new(1, first.1), Others::new(2, second.1)];
+        let seen = [first.0, second.0];
+        let place = |at: usize| Place {
+            me: others[at].me(),
+            drivers: drivers(),
+            store: Arc::clone(&store),
+            view: Arc::clone(&view),
+            outside: outside.clone(),
+            clock: clock.clone(),
+            others: Some(others[at].clone()),
+        };
+        let engines = [
+            Service::start_at(place(0), CoreSettings::default(), |_| {}).await,
+            Service::start_at(place(1), CoreSettings::default(), |_| {}).await,
+        ];
+        let mut homes = [String::new(), String::new()];
+        for (home, service) in homes.iter_mut().zip(&engines) {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            *home = listener.local_addr().expect("an address").to_string();
+            let served = axum::serve(listener, make(&service.router));
+            tokio::spawn(async move { served.await.expect("it serves") });
+        }
+        for (seen, (other, home)) in seen.iter().zip([(2, &homes[1]), (1, &homes[0])]) {
+            seen.tell(BTreeMap::from([(other, living(home))]));
+        }
+        Self { engines, others, homes, seen, clock }
+    }
+
+    /// The first engine finds the second one at this address from now on.
+    pub(super) fn move_second_to(&self, address: &str) {
+        self.seen[0].tell(BTreeMap::from([(2, living(address))]));
+    }
+
+    /// A job that engine `driver` (1 or 2) drives, asked for at that engine: its id.
+    pub(super) async fn job_of(&self, driver: u32, body: &Value) -> String {
+        let service = &self.engines[driver as usize - 1];
+        for _ in 0..64 {
+            let id = service.post("/api/v1/jobs", body).await.ok(201)["id"].clone();
+            let id = id.as_str().expect("an id").to_owned();
+            if driver_of(&id) == driver {
+                return id;
+            }
+        }
+        panic!("no job of this engine in 64")
+    }
+
+    /// Lets time pass in steps until `work` is done. The network takes no simulated time, but turns of the runtime: a
+    /// millisecond is many of them.
+    pub(super) async fn pass_until<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = Box::pin(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                () = turns() => self.clock.advance(std::time::Duration::from_millis(1)),
+            }
+        }
+    }
+}
+
+/// For `axum::serve`.
+pub(super) fn make(router: &Served) -> IntoMakeService<Served> {
+    ServiceExt::<Request<Body>>::into_make_service(router.clone())
+}
+
+async fn turns() {
+    for _ in 0..128 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Who drives a job.
+pub(super) fn driver_of(job: &str) -> u32 {
+    let job = JobId::parse(job).expect("an id");
+    let group = SubjectId::job(Namespace::default_namespace(), job).group();
+    u32::from(group.index()) % 2 + 1
+}
+
+/// A call whose answer depends on nothing but what is asked.
+pub(super) async fn call(
+    service: &Service,
+    method: Method,
+    path: &str,
+    more: &[(&str, &str)],
+    body: Option<&Value>,
+) -> Answer {
+    let mut headers = vec![
+        ("x-request-id", "the-same"),
+        ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+    ];
+    headers.extend_from_slice(more);
+    service.call(method, path, &headers, body.map(Value::to_string).as_deref()).await
+}

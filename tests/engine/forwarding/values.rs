@@ -1,0 +1,389 @@
+//! One of everything that engines ask and answer one another, and drawn ones.
+//! Always holds: the lists have every variant; a new one does not compile until it is here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use domain::environment::command::{Definition, EnvironmentCommand};
+use domain::environment::event::ReleaseCause;
+use domain::environment::state::{EnvironmentState, Grant};
+use domain::ids::{
+    ActionType, CommandId, CorrelationId, EnvironmentName, Epoch, JobId, LeaseId, NodeKey,
+    SubjectId, WorkerName,
+};
+use domain::job::command::{Answer, FirstAnswer, JobCommand, LeaseOrder, Outcome, Report};
+use domain::job::event::{AttemptError, AttemptRef, CommandMark, Patch};
+use domain::job::plan::PlanNode;
+use domain::job::state::Answered;
+use domain::job::status::JobStatus;
+use domain::job::summary::JobSnapshot;
+use domain::node::spec::DependencyCondition;
+use domain::node::status::NodeStatus;
+use domain::payload::{Hash, Payload, StoredPayload};
+use domain::refusal::{FieldError, Refusal};
+use orrery::engine::core::message::{
+    Caller, Command, Failure, GrantRequest, Granted, LeaseRequest, QueueFacts, Request, Response,
+    Shown, Work, WorkerFacts,
+};
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use crate::harness::jobs::{
+    START, claim, diamond, in_environment, namespace, node, spec, subject, submission, wish,
+};
+use crate::harness::lab::Lab;
+use orrery::engine::core::CoreSettings;
+
+/// What differs between two values of the same variant.
+#[derive(Debug, Clone)]
+pub(super) struct Draw {
+    pub(super) text: String,
+    pub(super) number: u64,
+    pub(super) given: bool,
+}
+
+impl Draw {
+    pub(super) fn fixed() -> Self {
+        Self { text: "why \"not\"\n\u{1f30d}".to_owned(), number: 7, given: true }
+    }
+
+    fn some<T>(&self, value: T) -> Option<T> {
+        self.given.then_some(value)
+    }
+
+    fn small(&self) -> u32 {
+        u32::try_from(self.number % 1_000).unwrap_or(0)
+    }
+
+    fn at(&self) -> i64 {
+        START + i64::from(self.small())
+    }
+
+    fn job(&self) -> JobId {
+        JobId(Uuid::from_u128(u128::from(self.number)))
+    }
+
+    fn lease(&self) -> LeaseId {
+        LeaseId { job: self.job(), node: self.small(), epoch: Epoch(self.number >> 11) }
+    }
+
+    /// As a person writes it: spaces, a line break and a number that no float holds.
+    fn raw(&self) -> Box<RawValue> {
+        let text = serde_json::to_string(&self.text).expect("text has a JSON");
+        let text = format!("{{ \"a\" :\n [1, 12345678901234567890123, {text}] }}");
+        RawValue::from_string(text).expect("JSON")
+    }
+
+    fn resources(&self) -> BTreeMap<String, u64> {
+        BTreeMap::from([("slots".to_owned(), self.number >> 11), ("gpu".to_owned(), 0)])
+    }
+
+    fn caller(&self) -> Caller {
+        Caller {
+            actor: Arc::from(self.text.as_str()),
+            mark: self.some(CommandMark {
+                id: CommandId::parse("POST /jobs key").expect("an id"),
+                body: Hash::of(self.text.as_bytes()),
+                keyed: self.number.is_multiple_of(2),
+            }),
+            correlation: self.some(CorrelationId::parse("request-1").expect("an id")),
+            expected_version: self.some(self.number >> 11),
+        }
+    }
+
+    fn wish(&self) -> LeaseRequest {
+        let mut wish = wish("worker", self.small() as usize);
+        wish.claim = self.some(claim("again"));
+        wish.wait_until = self.at();
+        wish.action_types =
+            self.some(ActionType::parse("a/b c").expect("one")).into_iter().collect();
+        wish
+    }
+
+    fn definition(&self) -> Definition {
+        Definition::check(self.some(self.text.clone()), self.capacity()).expect("it is right")
+    }
+
+    fn capacity(&self) -> BTreeMap<String, u64> {
+        BTreeMap::from([("slots".to_owned(), u64::from(self.small()))])
+    }
+}
+
+fn large() -> Box<RawValue> {
+    RawValue::from_string(format!("[ {}1]", "0, ".repeat(2_000))).expect("JSON")
+}
+
+fn job_commands(draw: &Draw) -> Vec<JobCommand> {
+    let reason = || draw.some(draw.text.clone());
+    let report = |outcome| {
+        let (node, epoch) = (draw.small(), Epoch(draw.number >> 11));
+        JobCommand::Report(Box::new(Report { node, epoch, hash: Hash::of(b"it"), outcome }))
+    };
+    let mut job = in_environment(diamond(), "lab");
+    job.description = draw.some("described".to_owned());
+    job.input = draw.some(draw.raw());
+    job.scheduled_at = draw.some(draw.at() + 10_000);
+    job.nodes[1].input = Some(large());
+    job.nodes[2].input = draw.some(draw.raw());
+    job.nodes[3].priority = draw.some(3);
+    job.nodes[3].metadata = BTreeMap::from([("k".to_owned(), serde_json::json!([1.5, null]))]);
+    let error = AttemptError {
+        error_type: "E".to_owned(),
+        message: draw.text.clone(),
+        class: "bug".to_owned(),
+        retryable: draw.some(false),
+        retry_after_ms: draw.some(draw.number),
+        details: None,
+    };
+    vec![
+        JobCommand::Submit(Arc::new(submission(draw.job(), job, START))),
+        JobCommand::Start,
+        JobCommand::Pause { reason: reason() },
+        JobCommand::Resume { reason: reason() },
+        JobCommand::Cancel { reason: reason() },
+        JobCommand::Patch(Box::new(Patch {
+            name: reason(),
+            description: draw.some(None),
+            timeout_ms: draw.some(draw.some(draw.number)),
+            ..Patch::default()
+        })),
+        JobCommand::TakeGrant { number: draw.number },
+        JobCommand::Lease(Arc::new(LeaseOrder {
+            worker: WorkerName::parse("w").expect("a name"),
+            claim: draw.some(claim("c")),
+            lease_ms: draw.number,
+            nodes: vec![0, draw.small()],
+        })),
+        report(Outcome::Complete {
+            output: draw.some(large()),
+            warnings: reason().into_iter().collect(),
+            artifacts: draw.some(serde_json::json!({"at": draw.text})).into_iter().collect(),
+        }),
+        report(Outcome::Fail { error, details: draw.some(draw.raw()) }),
+        report(Outcome::Release { undelivered: draw.given }),
+        JobCommand::ExpireLease { node: draw.small(), epoch: Epoch(draw.number >> 11) },
+        JobCommand::Delete { unchanged_since: draw.at() },
+        JobCommand::Wake { nodes: vec![1, draw.small()] },
+    ]
+}
+
+fn environment_commands(draw: &Draw) -> Vec<EnvironmentCommand> {
+    let name = EnvironmentName::parse("lab").expect("a name");
+    let (job, run) = (draw.job(), draw.small());
+    let definition = draw.definition();
+    let mut all = vec![
+        EnvironmentCommand::Define { namespace: namespace(), name, definition: draw.definition() },
+        EnvironmentCommand::Update(definition),
+        EnvironmentCommand::Delete { waiting: draw.small() as usize },
+        EnvironmentCommand::Grant { job, run, resources: draw.resources() },
+    ];
+    for why in [ReleaseCause::Declined, ReleaseCause::RunOver, ReleaseCause::JobDeleted] {
+        all.push(EnvironmentCommand::Release { job, run, number: draw.number, why });
+    }
+    all
+}
+
+/// A request of every kind.
+pub(super) fn requests(draw: &Draw) -> Vec<Request> {
+    let environment = EnvironmentName::parse("lab").expect("a name");
+    let environment = SubjectId::environment(namespace(), &environment);
+    let of_jobs = job_commands(draw).into_iter().map(Command::Job);
+    let of_environments = environment_commands(draw).into_iter().map(Command::Environment);
+    let mut all: Vec<Request> = of_jobs
+        .chain(of_environments)
+        .map(|command| Request::Command {
+            subject: SubjectId::job(namespace(), draw.job()),
+            command,
+            caller: draw.caller(),
+        })
+        .collect();
+    let grant = GrantRequest {
+        job: draw.job(),
+        run: draw.small(),
+        resources: draw.resources(),
+        priority: 3,
+        since: draw.at(),
+    };
+    all.extend([
+        Request::Lease(draw.wish()),
+        Request::NextWork { request: draw.wish(), reports: draw.number },
+        Request::Heartbeat { namespace: namespace(), lease: draw.lease() },
+        Request::Read { subject: subject(u128::from(draw.number)) },
+        Request::Claimed {
+            namespace: namespace(),
+            worker: WorkerName::parse("w").expect("a name"),
+            claim: claim("c"),
+            by: draw.small(),
+        },
+        Request::AskGrant { environment, grant },
+        Request::Queues { namespace: namespace() },
+        Request::Workers { namespace: namespace() },
+    ]);
+    for request in &all {
+        // A new kind has its place above.
+        match request {
+            Request::Command { .. }
+            | Request::Lease(_)
+            | Request::NextWork { .. }
+            | Request::Heartbeat { .. }
+            | Request::Read { .. }
+            | Request::Claimed { .. }
+            | Request::AskGrant { .. }
+            | Request::Queues { .. }
+            | Request::Workers { .. } => {}
+        }
+    }
+    all
+}
+
+/// A refusal of every kind.
+pub(super) fn refusals(draw: &Draw) -> Vec<Refusal> {
+    vec![
+        Refusal::JobNotFound,
+        Refusal::JobDeleted,
+        Refusal::NodeNotFound,
+        Refusal::EnvironmentNotFound,
+        Refusal::EnvironmentExists,
+        Refusal::EnvironmentInUse { jobs: draw.small() as usize },
+        Refusal::EnvironmentFixed,
+        Refusal::LeaseLost,
+        Refusal::ReportedDifferently,
+        Refusal::IdempotencyKeyReused,
+        Refusal::VersionMismatch { expected: draw.number, current: 3 },
+        Refusal::JobState {
+            job: draw.job(),
+            current: JobStatus::Running,
+            ending: draw.some(JobStatus::Cancelled),
+            attempted: draw.text.clone().into(),
+            allowed: JobStatus::ALL.to_vec(),
+        },
+        Refusal::NodeState {
+            job: draw.job(),
+            node: draw.text.clone(),
+            current: NodeStatus::Compensating,
+            attempted: "skipped".into(),
+        },
+        Refusal::Invalid(vec![FieldError::new("/a/0", "out_of_range", draw.text.clone())]),
+        Refusal::AlreadyStarted { field: draw.text.clone().into() },
+    ]
+}
+
+fn answers(draw: &Draw) -> Vec<Answer> {
+    let attempt = AttemptRef { node: draw.small(), attempt: 1, epoch: Epoch(draw.number >> 11) };
+    let first =
+        FirstAnswer { id: draw.job(), command: draw.caller().mark, job: Arc::from(draw.raw()) };
+    let mut all = vec![
+        Answer::Done { seq: draw.number },
+        Answer::Replayed { seq: draw.number },
+        Answer::Leased(vec![attempt]),
+        Answer::Recorded,
+        Answer::RecordedBefore,
+        Answer::AsFirst(Arc::new(first)),
+        Answer::Nothing,
+    ];
+    all.extend(refusals(draw).into_iter().map(Answer::Refused));
+    all
+}
+
+fn environment(draw: &Draw) -> EnvironmentState {
+    let grant = Grant { number: draw.number, resources: draw.resources(), at: draw.at() };
+    let mark = CommandId::parse("made").expect("an id");
+    let answered = Answered { body: Hash::of(b"it"), seq: 1, at: START, keyed: true };
+    EnvironmentState {
+        namespace: namespace(),
+        name: EnvironmentName::parse("lab").expect("a name"),
+        seq: 4,
+        description: draw.some(draw.text.clone()),
+        capacity: draw.capacity(),
+        grants: BTreeMap::from([((draw.job(), 1), grant)]),
+        granted: draw.number,
+        deleted: draw.given,
+        created_at: START,
+        updated_at: draw.at(),
+        newest_at: draw.at(),
+        commands: BTreeMap::from([(mark, answered)]),
+    }
+}
+
+/// A job that has got some way.
+pub(super) fn job() -> JobSnapshot {
+    let mut lab = Lab::of(1, CoreSettings::default());
+    let mut wanted = spec(vec![node("a", &[]), node("b", &["a"]), node("c", &["a"])]);
+    wanted.input = Some(Draw::fixed().raw());
+    let job = lab.submit(0, 1, wanted);
+    let held = lab.lease(0, wish("worker", 1));
+    lab.complete(0, &held[0]);
+    lab.job(0, &job).expect("it is there")
+}
+
+/// A response of every kind; `job` is one to show.
+pub(super) fn responses(draw: &Draw, job: &JobSnapshot) -> Vec<Response> {
+    let shown_job = || Shown::Job(Box::new(job.clone()));
+    let shown_environment = || Shown::Environment(Box::new(environment(draw)));
+    let granted = |input: Option<Payload>| Granted {
+        lease: draw.lease(),
+        namespace: namespace(),
+        work: Work::Told(Arc::new(PlanNode {
+            key: NodeKey::parse("a").expect("a key"),
+            queue: domain::ids::QueueName::default_queue(),
+            action_type: draw.some(ActionType::parse("resize").expect("one")),
+            input,
+            parents: Box::default(),
+            condition: DependencyCondition::default(),
+            skip_on_failure: draw.given,
+            optional: false,
+            at_most_once: draw.given,
+            more: None,
+        })),
+        attempt: draw.small(),
+        expires_at: draw.at(),
+        lease_ms: draw.number,
+        trace_id: Arc::from("0123"),
+    };
+    let stored = StoredPayload { sha256: Hash::of(b"it"), bytes: draw.number };
+    let queue = domain::ids::QueueName::default_queue();
+    let facts = QueueFacts {
+        queue: queue.clone(),
+        ready: draw.number,
+        running: 1,
+        oldest_ready_at: draw.some(draw.at()),
+        waiting_polls: 2,
+        last_poll_at: draw.some(draw.at()),
+    };
+    let worker = WorkerFacts {
+        worker: WorkerName::parse("w").expect("a name"),
+        queues: vec![queue],
+        last_poll_at: draw.at(),
+        leased: draw.number,
+    };
+    let mut all: Vec<Response> = answers(draw)
+        .into_iter()
+        .enumerate()
+        .map(|(at, answer)| Response::Command { answer, shown: (at == 0).then(shown_job) })
+        .collect();
+    all.extend(refusals(draw).into_iter().map(Response::Refused));
+    all.extend([
+        Response::Leases(vec![
+            granted(None),
+            granted(Some(Payload::Stored(stored))),
+            granted(Some(Payload::Inline(Arc::from(draw.raw())))),
+        ]),
+        Response::Leases(Vec::new()),
+        Response::Heartbeat { expires_at: draw.at(), heartbeat_ms: 3, cancel: draw.given },
+        Response::Read(None),
+        Response::Read(Some(shown_job())),
+        Response::Read(Some(shown_environment())),
+        Response::Queues(vec![facts]),
+        Response::Workers(vec![worker]),
+    ]);
+    let failures = [
+        Failure::OutcomeUnknown,
+        Failure::Unavailable,
+        Failure::Full,
+        Failure::Overloaded,
+        Failure::ViewBehind,
+        Failure::Damaged(draw.text.clone()),
+    ];
+    all.extend(failures.map(Response::Failed));
+    all
+}
