@@ -208,7 +208,7 @@ pub struct Swept {
 }
 
 /// The housekeeping of a store that writes payloads apart from their records: a crash between the two leaves payloads
-/// that nothing names. A store that writes both at once has nothing to sweep and does not have this (decision 0012).
+/// that nothing names. A store that writes both at once has nothing to sweep and does not have this (decision 0016).
 pub trait PayloadSweep: Send + Sync + Debug {
     /// Looks at the next payloads written before `before`, at most `max`, each once, and removes those whose record
     /// is not in their subject's stream. `before` must be so long ago that no append built then is still sent.

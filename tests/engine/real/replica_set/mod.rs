@@ -1,8 +1,8 @@
 //! Two engines on a replica set of three, four workers, recorded workflows; meanwhile an engine is killed, the primary
 //! steps down, is killed, and is stopped for a while. Nothing that was acknowledged is lost, nothing is recorded twice,
 //! and the run goes on within each fault: what comes next is done only once further work was acknowledged.
-//! How long each fault held up the run is printed; the bounds are those of docs/operations.md. Absent: assertions about
-//! time, but that it goes on before the stopped primary is let go on.
+//! How long each fault held up the run is printed (docs/operations.md says what to expect); the stopped primary is let go
+//! on only when the run has gone on without it. Absent: assertions about time.
 
 mod set;
 mod workers;
@@ -11,7 +11,6 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use domain::ids::Millis;
 use domain::payload::{Hash, Payload};
 use orrery::environment::Clock;
 use serde_json::Value;
@@ -26,8 +25,6 @@ const JOBS: usize = 8;
 const WORKERS: usize = 4;
 /// Acknowledged reports between two faults.
 const GOES_ON: usize = 150;
-/// How long the primary may be stopped before something goes on, milliseconds.
-const STOPPED_MAX_MS: Millis = 15_000;
 /// Looks at the log before a test gives up: five minutes on an idle machine.
 const LOOKS_MAX: usize = 12_000;
 
@@ -71,14 +68,10 @@ async fn a_recorded_workflow_loses_and_doubles_nothing_though_engines_and_member
     set.again(primary);
     first.kill_and_restart().await;
     goes_on(&log, "the engine back").await;
+    set.until_whole().await;
     let primary = set.primary().await;
     set.signal(primary, Signal::Stop);
-    let stopped = log.clock.now_ms();
     goes_on(&log, "the primary stopped").await;
-    assert!(
-        log.clock.now_ms() < stopped + STOPPED_MAX_MS,
-        "it goes on while the primary is stopped"
-    );
     set.signal(primary, Signal::Continue);
 
     for (id, ..) in &made {

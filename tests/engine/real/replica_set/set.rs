@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Bson, Document, doc};
 use mongodb::{Client, options::ClientOptions};
 
 use crate::real::process::pause;
@@ -62,6 +62,24 @@ impl ReplicaSet {
             pause().await;
         }
         panic!("the set has no primary");
+    }
+
+    /// Waits until every member is primary or secondary again: a set that has just got one back bears no second loss.
+    pub(super) async fn until_whole(&self) {
+        for _ in 0..ASKED_MAX {
+            let primary = self.primary().await;
+            let status =
+                self.ask(primary, doc! { "replSetGetStatus": 1 }).await.unwrap_or_default();
+            let members = status.get_array("members").cloned().unwrap_or_default();
+            let serves = |member: &Bson| {
+                member.as_document().and_then(|member| member.get_i32("state").ok())
+            };
+            if members.len() == 3 && members.iter().all(|m| matches!(serves(m), Some(1 | 2))) {
+                return;
+            }
+            pause().await;
+        }
+        panic!("a member stays away");
     }
 
     /// Has the primary step down.
