@@ -25,8 +25,9 @@ impl Core {
             let known = self.slots.find(&nudge.subject);
             let ix = known.unwrap_or_else(|| self.open(&nudge.subject, false));
             let Some(mut slot) = self.slots.take(ix) else { continue };
-            let (seq, since) = slot.nudged.unwrap_or((0, self.now));
-            slot.nudged = Some((seq.max(nudge.seq), since));
+            let before = slot.nudged.filter(|(seq, _)| *seq >= nudge.seq);
+            // What tells of more has its own minute: the append before it may never come.
+            slot.nudged = before.or(Some((nudge.seq, self.now)));
             if slot.phase == Phase::Ready && slot.is_settled() && slot.damaged.is_none() {
                 if slot.seq < nudge.seq {
                     self.catch_up(&mut slot);

@@ -132,6 +132,22 @@ fn a_nudge_without_its_append_is_forgotten() {
 }
 
 #[test]
+fn a_nudge_has_its_own_minute_though_one_before_it_has_waited_in_vain() {
+    let mut lab = two();
+    let job = lab.submit(0, 1, diamond());
+    let driver = lab.driver_of(&job);
+    wait(lab.store.nudge(vec![Nudge { subject: job.clone(), seq: 100 }])).expect("a store");
+    lab.advance(55_000);
+    wait(lab.store.nudge(vec![Nudge { subject: job.clone(), seq: 101 }])).expect("a store");
+    lab.advance(45_000);
+    assert_eq!(nudges(&lab), 1, "the newer one has waited for less than a minute");
+    lab.advance(30_000);
+    assert_eq!(nudges(&lab), 0);
+    assert_eq!(lab.work(driver), 4);
+    lab.check_at_rest();
+}
+
+#[test]
 fn two_drivers_of_one_group_never_double_an_outcome() {
     let mut lab = two();
     let all = |engine| vec![Some(engine); 64];

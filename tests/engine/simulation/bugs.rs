@@ -20,7 +20,7 @@ pub(crate) enum Bug {
 impl Bug {
     /// All that must be found: the seven of `reliability.md` section 3, then four of our own, then what several engines
     /// can do wrong together.
-    pub(crate) const FOUND: [Self; 15] = [
+    pub(crate) const FOUND: [Self; 18] = [
         Self::Site(Planted::CompletionNotFenced),
         Self::UnknownAppliedAgain,
         Self::Site(Planted::CancelLeavesReady),
@@ -36,6 +36,9 @@ impl Bug {
         Self::Site(Planted::HintTakenForTruth),
         Self::Site(Planted::GrantFreedBySilence),
         Self::Site(Planted::LateFlushResurrects),
+        Self::Site(Planted::ForwardedTwice),
+        Self::Site(Planted::NudgeClearedEarly),
+        Self::Site(Planted::WakeMarkLate),
     ];
 
     pub(crate) fn site(self) -> Option<Planted> {

@@ -2,12 +2,13 @@
 //! the truth: what was asked, and what an answer that left an engine claims.
 //! Always holds: an answer is shown to the checker when it leaves its engine, whoever hears of it.
 
-use domain::ids::{Claim, LeaseId, Millis, SubjectId};
+use domain::ids::{Claim, CorrelationId, LeaseId, Millis, SubjectId};
 use domain::job::command::{JobCommand, Outcome, Report};
 use domain::job::event::CommandMark;
 use domain::payload::Hash;
 use orrery::engine::core::message::{Caller, Command, Granted, Input, Request, Response, Ticket};
 
+use super::checker::Checker;
 use super::world::{Happening, Whose, World};
 
 /// A client waits so long for an answer that should come at once.
@@ -50,6 +51,8 @@ pub(crate) struct Call {
     pub(crate) asked: Asked,
     pub(crate) subject: Option<SubjectId>,
     pub(crate) mark: Option<CommandMark>,
+    /// By which its event is known, if it is of a kind that nothing else tells apart.
+    pub(crate) correlation: Option<CorrelationId>,
     /// The life of the engine that it reached, and the head of its subject then.
     pub(crate) arrived: Option<(Whose, u64)>,
     /// Its client still waits.
@@ -81,9 +84,10 @@ impl World {
     /// Asks one engine for some things in one breath; their tickets follow one another.
     pub(crate) fn asks_engine(&mut self, at: usize, all: Vec<(Asked, Request)>, wait_ms: Millis) {
         let mut requests = Vec::with_capacity(all.len());
-        for (asked, request) in all {
+        for (asked, mut request) in all {
             self.steps += 1;
             let ticket = self.ticket();
+            let correlation = correlated(&asked, ticket, &mut request);
             let (subject, mark) = match &request {
                 Request::Command { subject, caller, .. } => {
                     (Some(subject.clone()), caller.mark.clone())
@@ -103,6 +107,7 @@ impl World {
                 asked,
                 subject: subject.clone(),
                 mark,
+                correlation,
                 arrived: None,
                 waits: true,
                 answered: false,
@@ -247,6 +252,15 @@ impl World {
             Asked::Read => {}
         }
     }
+}
+
+/// Each request has a correlation of its own, also when it is the same command again.
+fn correlated(asked: &Asked, ticket: Ticket, request: &mut Request) -> Option<CorrelationId> {
+    let Request::Command { caller, .. } = request else { return None };
+    if Checker::is_named(asked) {
+        caller.correlation = CorrelationId::parse(&format!("request-{ticket}")).ok();
+    }
+    caller.correlation.clone()
 }
 
 /// The request that reports on an attempt.

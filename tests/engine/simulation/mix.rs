@@ -41,6 +41,8 @@ pub(crate) struct StorageFaults {
     /// Appends that act only after up to `slow_ms`, when their writer has long been told that nobody knows.
     pub(crate) slow: u64,
     pub(crate) slow_ms: Millis,
+    /// Records for other engines' subjects that come long after the nudge that tells of them.
+    pub(crate) apart: u64,
     /// Other calls that answer `Unavailable`, having acted or not.
     pub(crate) calls: u64,
     /// Flushes that land in part.
@@ -111,6 +113,8 @@ fn every(dice: &mut Dice, often_ms: Millis) -> Millis {
 
 impl Mix {
     pub(crate) fn draw(dice: &mut Dice) -> Self {
+        // What came later is drawn apart, so that it does not shift what seeds have always drawn.
+        let mut more = Dice::new(dice.clone().draw());
         let engines = dice.pick(&[1, 2, 2, 3, 3, 3]);
         let mut storage = StorageFaults {
             latency_ms: dice.pick(&[1, 5, 40]),
@@ -118,6 +122,7 @@ impl Mix {
             full: 0,
             slow: rate(dice, 60),
             slow_ms: dice.pick(&[300, 3_000, 20_000]),
+            apart: more.pick(&[0, 100, 500]),
             calls: rate(dice, 100),
             flushes: rate(dice, 300),
         };

@@ -16,6 +16,8 @@ use crate::harness::lab::{carry, wait};
 
 /// After so long without an answer an append counts as unknown.
 const APPEND_DEADLINE_MS: Millis = 1_000;
+/// A record comes so long after its nudge at most: longer than it takes a driver to see the nudge and to let go again.
+const APART_MAX_MS: Millis = 20_000;
 
 fn unavailable() -> EventStoreError {
     EventStoreError::Unavailable("a fault".to_owned())
@@ -67,19 +69,19 @@ impl World {
             Output::Flush { .. } => carry(&self.store, &self.view, output),
             Output::Snapshot { ref subject, ref snapshot } => {
                 self.checker.snapshot(subject, snapshot);
-                self.calls_storage(output)
+                self.calls_storage(of, output)
             }
-            output => self.calls_storage(output),
+            output => self.calls_storage(of, output),
         };
         if let (Some(input), true) = (input, replies) {
             self.comes_back(of, input);
         }
     }
 
-    fn calls_storage(&mut self, output: Output) -> Option<Input> {
+    fn calls_storage(&mut self, of: Whose, output: Output) -> Option<Input> {
         let fails = self.mix.storage.calls;
         if !self.dice.chance(fails) {
-            return carry(&self.store, &self.view, output);
+            return self.carries(of, output);
         }
         self.checker.count("fault: call");
         let failed = match &output {
@@ -100,9 +102,30 @@ impl World {
             _ => None,
         };
         if self.dice.chance(500) {
-            carry(&self.store, &self.view, output);
+            self.carries(of, output);
         }
         failed
+    }
+
+    /// Carries a call out, with a look at what engines leave for one another.
+    fn carries(&mut self, of: Whose, output: Output) -> Option<Input> {
+        if let Output::ClearNudges { nudges } = &output {
+            for nudge in nudges {
+                self.checker.nudge_cleared(nudge, self.now);
+            }
+        }
+        let input = carry(&self.store, &self.view, output);
+        if let Some(Input::MarksMoved { moves, result: Ok(held) }) = &input {
+            let clock = self.members[of.at].clock(self.now);
+            let core = self.members[of.at].core.as_ref().filter(|_| self.lives(of));
+            for moved in moves.iter().zip(held).filter(|(_, held)| **held).map(|(moved, _)| moved) {
+                let knows = core.and_then(|core| core.committed_state(&moved.subject));
+                if let Some((seq, _)) = knows {
+                    self.checker.marked(moved, clock, seq);
+                }
+            }
+        }
+        input
     }
 
     /// Nudges first; what happens between the two may be a crash.
@@ -118,14 +141,14 @@ impl World {
             let fails = self.mix.storage.calls;
             let failed = self.dice.chance(fails);
             if !failed || self.dice.chance(500) {
+                self.checker.nudged(&nudges, self.now);
                 wait(self.store.nudge(nudges)).expect("the store is there");
             }
             if failed {
                 return Some(Input::Appended { subjects, outcome: Err(unavailable()) });
             }
-            let wait = self.storage_wait();
             let output = Output::Append { nudges: Vec::new(), items };
-            self.after(wait, Happening::Storage { of, output, replies });
+            self.follows_nudge(of, output, subjects, replies);
             return None;
         }
         if self.has(Bug::UnknownAppliedAgain) {
@@ -138,6 +161,29 @@ impl World {
             self.checker.read(&self.store, subject, of);
         }
         Some(Input::Appended { subjects, outcome })
+    }
+
+    /// A record follows the nudge that tells of it: at once, or when its writer has long given up on it.
+    fn follows_nudge(
+        &mut self,
+        of: Whose,
+        output: Output,
+        subjects: Vec<SubjectId>,
+        replies: bool,
+    ) {
+        let apart = self.mix.storage.apart;
+        if !self.dice.chance(apart) {
+            let wait = self.storage_wait();
+            return self.after(wait, Happening::Storage { of, output, replies });
+        }
+        self.checker.count("fault: a record long after its nudge");
+        let wait = self.dice.wait(1, APART_MAX_MS);
+        let in_time = wait <= APPEND_DEADLINE_MS;
+        if replies && !in_time {
+            let input = Input::Appended { subjects, outcome: Err(unavailable()) };
+            self.after(APPEND_DEADLINE_MS, Happening::Back { of, input });
+        }
+        self.after(wait, Happening::Storage { of, output, replies: replies && in_time });
     }
 
     fn append_fault(&mut self) -> AppendFault {

@@ -20,6 +20,7 @@ impl Checker {
     /// An answer to a client leaves its engine.
     pub(crate) fn answer(&mut self, of: Whose, call: &Call, response: &Response) {
         let outcome = self.judge(of, call, response);
+        let outcome = outcome.and_then(|()| self.answers_first(call, response));
         let named = |what: String| format!("{what} (answer {response:?} to {:?})", call.asked);
         self.hold(outcome.map_err(named));
         self.acknowledges(call, response);

@@ -15,7 +15,7 @@ use crate::simulation::world::Whose;
 /// Leases of one attempt that may be given back uncounted because nobody took the answer.
 const UNDELIVERED_MAX: u32 = 3;
 
-fn millis(ms: u64) -> Millis {
+pub(super) fn millis(ms: u64) -> Millis {
     Millis::try_from(ms).unwrap_or(Millis::MAX)
 }
 

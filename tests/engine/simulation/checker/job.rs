@@ -133,6 +133,11 @@ impl JobStory {
         Ok(story)
     }
 
+    /// The time of its newest event.
+    pub(super) fn newest_at(&self) -> Millis {
+        self.newest_at
+    }
+
     pub(super) fn uses_grant(&self, number: u64) -> bool {
         self.grant == Some(number) && !self.status.is_over()
     }

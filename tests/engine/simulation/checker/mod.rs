@@ -6,15 +6,17 @@
 
 mod answers;
 mod calm;
+mod driving;
 mod ends;
 mod environment;
 mod facts;
 mod job;
+mod once;
 mod rest;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::ids::{GroupId, JobId, LeaseId, Millis, SubjectId, SubjectKind};
+use domain::ids::{CorrelationId, GroupId, JobId, LeaseId, Millis, SubjectId, SubjectKind};
 use domain::job::command::{JobCommand, Outcome};
 use domain::job::event::ReportKind;
 use domain::job::spec::Start;
@@ -75,6 +77,10 @@ pub(crate) struct Checker {
     pub(super) streams: BTreeMap<SubjectId, Stream>,
     pub(super) log: ClientLog,
     groups: BTreeSet<GroupId>,
+    /// Which event came of which request, and when.
+    comes_of: BTreeMap<(SubjectId, CorrelationId), (u64, Millis)>,
+    /// Nudges that lie in the store, with when each was written first.
+    nudges: BTreeMap<SubjectId, BTreeMap<u64, Millis>>,
     incarnation: u64,
     /// Events of each subject that somebody has been answered about.
     pub(super) acknowledged: BTreeMap<SubjectId, u64>,
@@ -220,6 +226,7 @@ impl Checker {
         });
         self.across(subject, event)?;
         let incarnation = self.incarnation + 1;
+        self.comes_of(subject, event, self.head(subject))?;
         let stream = self.streams.get_mut(subject).expect("just read");
         match (event, stream.told.as_mut()) {
             (EntityEvent::Job(event), None) if stream.seq == 1 => {

@@ -1,0 +1,88 @@
+//! What engines leave for one another in the store: a wake mark is never later than what its job waits for, and a nudge
+//! is not taken away before what it tells of was there, or had a minute to come. Seen when it is done: what comes of it
+//! may take until somebody happens to look.
+
+use domain::ids::{Millis, SubjectId};
+use domain::job::spec::Start;
+use domain::job::status::JobStatus;
+use domain::node::status::NodeStatus;
+use orrery::event_store::contract::{MarkMove, Nudge};
+
+use super::Checker;
+use super::facts::millis;
+use super::job::JobStory;
+
+/// An engine waits a minute on its own clock, which may run a tenth too fast.
+const NUDGES_KEPT_MS: Millis = 54_000;
+
+impl JobStory {
+    /// When something must happen to it at the latest; none: only when somebody asks for it.
+    fn wakes_at(&self) -> Option<Millis> {
+        let busy = self.many(&[NodeStatus::Running]) > 0
+            || (self.offers() && self.many(&[NodeStatus::Ready]) > 0);
+        if busy || self.ending.is_some() || self.status == JobStatus::Queued {
+            return Some(Millis::MIN);
+        }
+        let start = match (self.status, self.plan.start) {
+            (JobStatus::Pending, Start::Auto) => Some(self.scheduled_at.unwrap_or(Millis::MIN)),
+            _ => None,
+        };
+        let of_nodes = (0u32..).zip(&self.nodes).flat_map(|(ix, node)| {
+            let waits = [NodeStatus::Ready, NodeStatus::Retrying, NodeStatus::Waiting];
+            let total = self.timeouts(ix).total_ms.filter(|_| waits.contains(&node.status));
+            let retries = node.status == NodeStatus::Retrying && self.status != JobStatus::Paused;
+            [total.map(|ms| node.first_ready + millis(ms)), retries.then_some(node.due)]
+        });
+        of_nodes.flatten().chain(start).chain(self.deadline()).min()
+    }
+}
+
+impl Checker {
+    /// A wake mark was moved, by an engine whose clock shows `clock` and which knows so many events of the subject.
+    pub(crate) fn marked(&mut self, moved: &MarkMove, clock: Millis, knows: u64) {
+        // What others wrote meanwhile is told by a nudge, or found by a look.
+        if self.head(&moved.subject) != knows {
+            return;
+        }
+        let Some(job) = self.job(&moved.subject) else { return };
+        let late = match moved.due {
+            None => !job.status.is_over(),
+            Some(due) => {
+                let wakes_at = job.wakes_at().filter(|_| !job.status.is_over());
+                due > clock && wakes_at.is_some_and(|at| due > at)
+            }
+        };
+        if late {
+            let what = format!("{}: a wake mark that is too late", moved.subject);
+            self.break_at("29", &what);
+        }
+    }
+
+    /// Nudges were written.
+    pub(crate) fn nudged(&mut self, nudges: &[Nudge], now: Millis) {
+        for nudge in nudges {
+            let laid = self.nudges.entry(nudge.subject.clone()).or_default();
+            laid.entry(nudge.seq).or_insert(now);
+        }
+    }
+
+    /// A nudge is taken away, with those of the subject that tell of less.
+    pub(crate) fn nudge_cleared(&mut self, nudge: &Nudge, now: Millis) {
+        let Some(laid) = self.nudges.get_mut(&nudge.subject) else { return };
+        // The store keeps the highest; one that is higher stays.
+        if laid.keys().next_back().is_some_and(|highest| *highest > nudge.seq) {
+            return;
+        }
+        let laid = std::mem::take(laid);
+        let (head, gone) = (self.head(&nudge.subject), self.is_gone(&nudge.subject));
+        let early = laid.range(head + 1..).any(|(_, since)| now < since + NUDGES_KEPT_MS);
+        if early && !gone {
+            let what = format!("{}: a nudge is cleared before its event came", nudge.subject);
+            self.break_at("28", &what);
+        }
+    }
+
+    fn is_gone(&self, subject: &SubjectId) -> bool {
+        self.job(subject).is_some_and(|job| job.deleted)
+    }
+}
