@@ -17,6 +17,9 @@ use orrery::membership::memory::MemoryMembership;
 use super::mongodb::Database;
 use super::samples::NOW;
 
+/// So much of a lease is left a moment before it is over: a burial that is early by a second comes within it.
+const LEFT: Duration = Duration::from_millis(900);
+
 /// A membership, and a way to end leases.
 enum Stage<'a> {
     InMemory(MemoryMembership, SimulatedClock),
@@ -28,6 +31,42 @@ impl Stage<'_> {
         match self {
             Self::InMemory(membership, _) => Arc::new(membership.door()),
             Self::OnMongodb(database) => Arc::new(database.membership()),
+        }
+    }
+
+    /// This engine's lease, as long as it was from its last renewal, is over in a moment; those of the others hold.
+    async fn nearly_end_lease(&self, engine: EngineId, others: &[EngineId]) {
+        match self {
+            Self::InMemory(membership, clock) => {
+                clock.advance(LEASE.saturating_sub(LEFT));
+                for other in others {
+                    membership.renew(*other, false).await.expect("an answer");
+                }
+            }
+            Self::OnMongodb(database) => {
+                let before = stored(database, engine).await;
+                let [renewed_at, until] = ["renewed_at", "until"].map(|field| time(&before, field));
+                let length = until.expect("an end") - renewed_at.expect("a renewal");
+                assert_eq!(u128::try_from(length), Ok(LEASE.as_millis()));
+                let left = i64::try_from(LEFT.as_millis()).expect("a second");
+                let soon = vec![doc! { "$set": { "until": { "$add": ["$$NOW", left] } } }];
+                let engines =
+                    database.connection.database().collection::<bson::Document>("engines");
+                let changed = engines.update_one(doc! { "_id": i64::from(engine) }, soon).await;
+                assert_eq!(changed.expect("an answer").matched_count, 1);
+            }
+        }
+    }
+
+    /// Whether this burial was not before the end of the lease. On a machine that stood still meanwhile the lease may
+    /// be over by now: the stored times say whether it was.
+    async fn is_in_time(&self, engine: EngineId, buried: bool) -> bool {
+        match self {
+            Self::InMemory(..) => !buried,
+            Self::OnMongodb(database) => {
+                let after = stored(database, engine).await;
+                !buried || time(&after, "buried_at") >= time(&after, "until")
+            }
         }
     }
 
@@ -49,6 +88,16 @@ impl Stage<'_> {
             }
         }
     }
+}
+
+async fn stored(database: &Database, engine: EngineId) -> bson::Document {
+    let engines = database.connection.database().collection::<bson::Document>("engines");
+    let found = engines.find_one(doc! { "_id": i64::from(engine) }).await;
+    found.expect("an answer").expect("an engine")
+}
+
+fn time(of: &bson::Document, field: &str) -> Option<i64> {
+    of.get_datetime(field).ok().map(|at| at.timestamp_millis())
 }
 
 macro_rules! each_membership {
@@ -76,6 +125,7 @@ each_membership! {
     a_group_goes_to_one_of_two_that_want_it,
     only_its_driver_hands_a_group_over_and_only_under_the_fence_it_saw,
     an_engine_whose_lease_holds_is_not_buried,
+    an_engine_is_not_buried_a_moment_before_its_lease_is_over,
     a_buried_engine_is_told_so_and_stays_buried,
     a_late_renewal_is_in_time_when_it_is_before_the_burial,
     an_engine_that_nobody_knows_is_buried_when_asked_for,
@@ -176,6 +226,23 @@ async fn an_engine_whose_lease_holds_is_not_buried(stage: &Stage<'_>) {
     assert!(matches!(a.renew(one, false).await, Ok(Renewal::Held { .. })));
     assert_eq!(b.bury(one).await, Ok(false));
     assert!(look(&b).await.engines.iter().all(|e| e.lives));
+}
+
+async fn an_engine_is_not_buried_a_moment_before_its_lease_is_over(stage: &Stage<'_>) {
+    let (a, b) = (stage.membership(), stage.membership());
+    let (one, two) = (join(&a).await, join(&b).await);
+    // The lease that it joined with, and one that it renewed.
+    for renews in [false, true] {
+        if renews {
+            assert!(matches!(a.renew(one, false).await, Ok(Renewal::Held { .. })));
+        }
+        stage.nearly_end_lease(one, &[two]).await;
+        let buried = b.bury(one).await.expect("an answer");
+        assert!(stage.is_in_time(one, buried).await, "renewed: {renews}");
+        if buried {
+            return;
+        }
+    }
 }
 
 async fn a_buried_engine_is_told_so_and_stays_buried(stage: &Stage<'_>) {
