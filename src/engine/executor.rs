@@ -5,6 +5,7 @@
 
 mod hearing;
 mod neighbours;
+mod outage;
 mod outside;
 mod replies;
 
@@ -17,6 +18,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use self::outage::Outages;
 use self::outside::{LOOK_EVERY_MS, driven, look_every_ms};
 use self::replies::Replies;
 use crate::engine::core::message::{
@@ -191,6 +193,7 @@ pub async fn start(mut parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(
         stopping: false,
         look_now: false,
         look_again: Arc::default(),
+        outages: Arc::default(),
         look_every_ms,
         under_way: 0,
         fatal: None,
@@ -221,6 +224,7 @@ struct Executor {
     look_now: bool,
     /// What is due was not read, or not found: it is looked for again soon.
     look_again: Arc<AtomicBool>,
+    outages: Arc<Outages>,
     look_every_ms: Millis,
     /// Writes whose outcome is not back yet.
     under_way: usize,

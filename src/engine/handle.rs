@@ -127,11 +127,17 @@ pub struct Gauges {
     pub(super) view_full: std::sync::atomic::AtomicBool,
     /// Driven groups in which what is due was not looked for yet: nobody knows what is in them.
     pub(super) unlooked: std::sync::Mutex<BTreeSet<GroupId>>,
+    /// The groups that it drives.
+    pub(super) driven: std::sync::Mutex<Vec<GroupId>>,
     /// Why the view takes no more documents.
     pub(super) view_ended: std::sync::OnceLock<String>,
 }
 
 impl Gauges {
+    pub(super) fn driven(&self) -> std::sync::MutexGuard<'_, Vec<GroupId>> {
+        self.driven.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
     pub(super) fn unlooked(&self) -> std::sync::MutexGuard<'_, BTreeSet<GroupId>> {
         self.unlooked.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -156,6 +162,11 @@ impl Engine {
     /// The core's numbers after its last turn.
     pub fn counts(&self) -> CoreCounts {
         *self.gauges.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The groups that this engine drives, in their order.
+    pub fn driven(&self) -> Vec<GroupId> {
+        self.gauges.driven().clone()
     }
 
     /// Whether everything of this engine's groups that is not over has at least been found since it drives them.

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use domain::ids::{GroupId, Millis, SubjectId};
 
+use super::outage::Look;
 use super::{Executor, MARKS_PAGE};
 use crate::engine::core::CoreSettings;
 use crate::engine::core::message::{EngineId, Input};
@@ -57,11 +58,15 @@ impl Executor {
     }
 
     pub(super) fn clear_nudges(&self, nudges: Vec<Nudge>) {
-        let store = Arc::clone(&self.store);
+        let (store, outages) = (Arc::clone(&self.store), Arc::clone(&self.outages));
         self.spawn(async move {
             fail_points::pass(Point::ClearNudges);
-            if let Err(error) = store.clear_nudges(nudges).await {
-                tracing::warn!(%error, "nudges stay for the next look");
+            match store.clear_nudges(nudges).await {
+                Ok(()) => _ = outages.nudges.ends(),
+                Err(error) if outages.nudges.begins() => {
+                    tracing::warn!(%error, "nudges stay for the next look");
+                }
+                Err(_) => {}
             }
             fail_points::pass(Point::NudgesCleared);
             None
@@ -69,11 +74,15 @@ impl Executor {
     }
 
     pub(super) fn keep_snapshot(&self, subject: SubjectId, snapshot: Snapshot) {
-        let store = Arc::clone(&self.store);
+        let (store, outages) = (Arc::clone(&self.store), Arc::clone(&self.outages));
         self.spawn(async move {
             fail_points::pass(Point::KeepSnapshot);
-            if let Err(error) = store.save_snapshot(&subject, snapshot).await {
-                tracing::warn!(%subject, %error, "a snapshot was not kept");
+            match store.save_snapshot(&subject, snapshot).await {
+                Ok(()) => _ = outages.snapshots.ends(),
+                Err(error) if outages.snapshots.begins() => {
+                    tracing::warn!(%subject, %error, "snapshots are not kept for now");
+                }
+                Err(_) => {}
             }
             fail_points::pass(Point::SnapshotKept);
             None
@@ -82,14 +91,19 @@ impl Executor {
 
     pub(super) fn flush(&mut self, documents: Vec<Document>) {
         let (view, gauges) = (Arc::clone(&self.view), Arc::clone(&self.gauges));
+        let outages = Arc::clone(&self.outages);
         self.under_way += 1;
         self.spawn(async move {
             let shown: Vec<_> =
                 documents.iter().map(|document| (document.subject.clone(), document.seq)).collect();
             let durable = flush(view.as_ref(), documents).await;
             gauges.view_full.store(matches!(durable, Err(ViewError::Full)), Ordering::Relaxed);
-            if let Err(error) = &durable {
-                tracing::warn!(%error, "documents are flushed again");
+            match &durable {
+                Ok(()) if outages.documents.ends() => tracing::info!("documents are shown again"),
+                Err(error) if outages.documents.begins() => {
+                    tracing::warn!(%error, "documents are not shown: they are flushed again");
+                }
+                Ok(()) | Err(_) => {}
             }
             if let Err(ViewError::Damaged(reason)) = &durable {
                 // The first reason stays.
@@ -121,15 +135,17 @@ impl Executor {
         unlooked.retain(|group| groups.contains(group));
         unlooked.extend(groups.iter().filter(|group| !self.groups.contains(group)));
         drop(unlooked);
+        self.gauges.driven().clone_from(&groups);
         self.groups = groups;
     }
 
     /// Looks for subjects of driven groups that are due soon, and for what other engines wrote.
     pub(super) fn look_for_due(&self, until: Millis) {
+        let look = Arc::new(Look::new(Arc::clone(&self.outages), Arc::clone(&self.look_again)));
         for group in self.groups.clone() {
             let (store, returns) = (Arc::clone(&self.store), self.returns.clone());
             let nudges = !self.alone;
-            let (look_again, gauges) = (Arc::clone(&self.look_again), Arc::clone(&self.gauges));
+            let (look, gauges) = (Arc::clone(&look), Arc::clone(&self.gauges));
             self.spawn(async move {
                 let mut after = None;
                 loop {
@@ -150,8 +166,7 @@ impl Executor {
                             }
                         }
                         Err(error) => {
-                            look_again.store(true, Ordering::Relaxed);
-                            tracing::warn!(%error, group = group.index(), "due subjects could not be looked for");
+                            look.failed(group, "subjects that are due", &error);
                             break;
                         }
                     }
@@ -159,8 +174,13 @@ impl Executor {
                 if !nudges {
                     return None;
                 }
-                let nudges = store.nudges(group).await.unwrap_or_default();
-                (!nudges.is_empty()).then_some(Input::Nudged { nudges })
+                match store.nudges(group).await {
+                    Ok(nudges) => (!nudges.is_empty()).then_some(Input::Nudged { nudges }),
+                    Err(error) => {
+                        look.failed(group, "nudges", &error);
+                        None
+                    }
+                }
             });
         }
     }

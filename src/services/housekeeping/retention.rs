@@ -1,10 +1,11 @@
-//! Letting go of jobs that are over: by age, and by count, the longest unchanged first. A pass walks through all
-//! streams, a page a step, looks each up in the view, and asks those that seem old enough to go; a job that was taken
-//! up again refuses.
+//! Letting go of jobs that are over: by age, and by count, the longest unchanged first. A pass walks through the
+//! streams of the groups that this engine drives, a page a step, looks each up in the view, and asks those that seem old
+//! enough to go; a job that was taken up again refuses.
 //! Always holds: a pass costs as much memory for a million jobs as for ten thousand; whole jobs go, never parts.
 //! Absent: a list of finished jobs. Nothing has to be kept right for the sake of letting go.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ const ASKED_MAX: usize = 100;
 const OLDEST_MAX: usize = 10_000;
 /// Between two steps of a pass, milliseconds.
 const STEP_MS: Millis = 100;
+/// After a pass that had no group to walk through: this engine may get its share any moment.
+const NO_GROUP_MS: Millis = 60_000;
 
 /// What of jobs that are over is kept.
 #[derive(Debug, Clone, Copy)]
@@ -46,12 +49,16 @@ pub struct Retention {
     engine: Engine,
     keep: Keep,
     pass: Mutex<Pass>,
+    /// The last pass had groups to walk through.
+    had_groups: AtomicBool,
 }
 
 /// Where a pass is.
 #[derive(Debug, Default)]
 struct Pass {
     group: u8,
+    /// Groups walked through; the others are walked through by who drives them.
+    walked: u8,
     after: Option<SubjectId>,
     finished: u64,
     /// By when they changed last.
@@ -63,7 +70,7 @@ struct Pass {
 impl Retention {
     /// Of this engine's jobs.
     pub fn new(engine: Engine, keep: Keep) -> Self {
-        Self { engine, keep, pass: Mutex::default() }
+        Self { engine, keep, pass: Mutex::default(), had_groups: AtomicBool::new(true) }
     }
 
     /// One step. Answers how many jobs it let go of, and whether the pass is over.
@@ -79,6 +86,7 @@ impl Retention {
             self.let_go_of_too_many(&mut pass).await?
         };
         if over {
+            self.had_groups.store(pass.walked > 0, Ordering::Relaxed);
             metrics::gauge!(FINISHED_JOBS).set(as_gauge(pass.finished));
             return Ok((gone, over));
         }
@@ -87,9 +95,15 @@ impl Retention {
     }
 
     async fn walk(&self, pass: &mut Pass, now: Millis) -> Result<(u64, bool), EngineError> {
-        let Some(group) = GroupId::all().nth(usize::from(pass.group)) else {
+        let driven = self.engine.driven();
+        let mut to_come = GroupId::all().skip(usize::from(pass.group));
+        let Some(group) = to_come.find(|group| driven.contains(group)) else {
             return Ok((0, self.count_too_many(pass)));
         };
+        if group.index() != pass.group {
+            // That of a group that has changed hands meanwhile is nothing to go on from.
+            (pass.group, pass.after) = (group.index(), None);
+        }
         let found = self.engine.subjects(group, pass.after.clone(), LOOKED_MAX).await?;
         let (mut gone, mut asked, mut looked) = (0, 0, 0);
         for together in found.chunks(LOOKED_TOGETHER_MAX) {
@@ -117,6 +131,7 @@ impl Retention {
         metrics::counter!(JOBS_DELETED, "reason" => "age").increment(gone);
         if looked == found.len() && found.len() < LOOKED_MAX {
             pass.group += 1;
+            pass.walked += 1;
             pass.after = None;
         } else {
             pass.after = found.get(looked.saturating_sub(1)).cloned();
@@ -137,7 +152,7 @@ impl Retention {
 
     /// The walk is over. Answers whether the pass is.
     fn count_too_many(&self, pass: &mut Pass) -> bool {
-        let most = self.keep.jobs.unwrap_or(u64::MAX);
+        let most = self.keep.jobs.map_or(u64::MAX, |jobs| share(jobs, pass.walked));
         let beyond = usize::try_from(pass.finished.saturating_sub(most)).unwrap_or(usize::MAX);
         // The oldest last, so that they are taken from the end.
         pass.too_many = std::mem::take(&mut pass.oldest).into_iter().take(beyond).rev().collect();
@@ -183,12 +198,24 @@ impl Tick for Retention {
         }
         match self.step(now).await {
             Ok((gone, over)) => {
-                let wait = if over { millis(self.keep.every) } else { STEP_MS };
+                let had_groups = self.had_groups.load(Ordering::Relaxed);
+                let wait = match (over, millis(self.keep.every)) {
+                    (false, _) => STEP_MS,
+                    (true, every) if had_groups => every,
+                    (true, every) => every.min(NO_GROUP_MS),
+                };
                 TickReport::did(gone, Some(now.saturating_add(wait)))
             }
             Err(error) => TickReport::failed(error),
         }
     }
+}
+
+/// Of what all engines keep together, that of so many groups: jobs are spread evenly over them.
+fn share(jobs: u64, groups: u8) -> u64 {
+    let all = u128::from(domain::bounds::GROUPS).max(1);
+    let own = (u128::from(jobs) * u128::from(groups)).div_ceil(all);
+    u64::try_from(own).unwrap_or(u64::MAX)
 }
 
 fn millis(duration: Duration) -> Millis {
