@@ -20,6 +20,11 @@ impl Engine {
         self.tell(Input::Routes { drivers }).await;
     }
 
+    /// The number by which other engines know this one from now on.
+    pub async fn known_as(&self, engine: EngineId) {
+        self.tell(Input::KnownAs { engine }).await;
+    }
+
     /// Until when the lease on this engine's groups holds, on this engine's clock (`now`), reckoned from before its
     /// renewal was sent. The engine itself keeps time in hand.
     pub async fn drives_until(&self, until: Millis) {

@@ -3,7 +3,7 @@
 //! itself is not in it. Absent: asking anybody.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
@@ -30,6 +30,7 @@ pub type PeerMap = Arc<BTreeMap<EngineId, Peer>>;
 #[derive(Debug, Clone)]
 pub struct Peers {
     seen: watch::Receiver<PeerMap>,
+    known_as: KnownAs,
     secret: Secret,
 }
 
@@ -37,18 +38,28 @@ pub struct Peers {
 #[derive(Debug)]
 pub struct PeersSeen {
     told: watch::Sender<PeerMap>,
+    known_as: KnownAs,
 }
+
+/// The number by which the others know this engine, once it is another than that of its start.
+type KnownAs = Arc<Mutex<Option<EngineId>>>;
 
 impl Peers {
     /// A view of nobody yet.
     pub fn new(secret: Secret) -> (PeersSeen, Self) {
         let (told, seen) = watch::channel(PeerMap::default());
-        (PeersSeen { told }, Self { seen, secret })
+        let known_as = KnownAs::default();
+        (PeersSeen { told, known_as: Arc::clone(&known_as) }, Self { seen, known_as, secret })
     }
 
     /// All at this moment.
     pub fn all(&self) -> PeerMap {
         Arc::clone(&self.seen.borrow())
+    }
+
+    /// The number under which this engine has joined anew; none: that of its start holds.
+    pub fn known_as(&self) -> Option<EngineId> {
+        *self.known_as.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where an engine is reached; none when it is not known or does not live.
@@ -69,6 +80,11 @@ impl Peers {
 }
 
 impl PeersSeen {
+    /// This engine was buried and has joined anew, under this number.
+    pub fn joined_anew(&self, engine: EngineId) {
+        *self.known_as.lock().unwrap_or_else(PoisonError::into_inner) = Some(engine);
+    }
+
     /// Tells what was seen, when it is something new.
     pub fn tell(&self, peers: BTreeMap<EngineId, Peer>) {
         self.told.send_if_modified(|told| {

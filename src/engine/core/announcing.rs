@@ -128,11 +128,13 @@ impl Core {
     /// Who lives: they are told of work, and asked about claims. Nothing that anybody told who is gone counts.
     pub(super) fn peers_are(&mut self, engines: Vec<EngineId>) {
         let all: BTreeSet<EngineId> = engines.into_iter().collect();
-        let peers: Vec<EngineId> = all.into_iter().filter(|engine| *engine != self.me).collect();
+        let own = [self.me, self.known_as];
+        let peers: Vec<EngineId> = all.into_iter().filter(|engine| !own.contains(engine)).collect();
         if peers == self.peers {
             return;
         }
         self.hints.forget(self.now, |engine| peers.contains(&engine));
+        self.silence.forget_others(&peers);
         self.dispatch.listens(!peers.is_empty());
         self.peers = peers;
     }

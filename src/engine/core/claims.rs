@@ -1,5 +1,6 @@
 //! Claims: the same claim gives the same leases, also when it comes again at another engine, or twice at one instant.
-//! A request under a claim that is not known here is preceded by a question to every living engine; silence is no. Of
+//! A request under a claim that is not known here is preceded by a question to every living engine; silence is no, and
+//! an engine that is known to be silent (`silence`) is asked without being waited for. Of
 //! two engines that ask each other the lower number goes first and the other waits for its word: it asks once more, since
 //! the first no may be from before the request came there. Requests under one claim at one engine are one request with
 //! several askers.
@@ -48,8 +49,10 @@ pub(super) struct InHand {
 #[derive(Debug)]
 struct Asking {
     request: LeaseRequest,
-    /// Engines that have not answered.
-    left: usize,
+    /// Engines that have not answered and are waited for.
+    left: BTreeSet<EngineId>,
+    /// Tickets up to this one are of questions before: what comes back for them does not count.
+    since: Ticket,
     found: Vec<Granted>,
     /// Engines that go first and were told so. What they said to the question under way may be from before.
     first: BTreeSet<EngineId>,
@@ -81,23 +84,37 @@ impl Core {
             InHand { ticket, twins: Vec::new(), gone: false, questions: Vec::new(), asking: None };
         let asks = !forwarded && !self.peers.is_empty();
         if asks {
-            let left = self.peers.len();
-            let (found, first) = (Vec::new(), BTreeSet::new());
-            in_hand.asking = Some(Asking { request, left, found, first, again: 0 });
+            in_hand.asking = Some(Asking {
+                request,
+                left: BTreeSet::new(),
+                since: self.next_sent,
+                found: Vec::new(),
+                first: BTreeSet::new(),
+                again: 0,
+            });
         } else {
             self.wishes.push_back((ticket, request));
         }
         self.claims_in_hand.insert(key.clone(), in_hand);
         self.claim_of.insert(ticket, key.clone());
-        for to in if asks { self.peers.clone() } else { Vec::new() } {
-            self.ask_about(to, &key);
+        if asks {
+            self.ask_about(self.peers.clone(), &key);
         }
     }
 
-    fn ask_about(&mut self, to: EngineId, key: &ClaimKey) {
-        let (namespace, worker, claim) = key.clone();
-        let request = Request::Claimed { namespace, worker, claim, by: self.me };
-        self.send_to(to, request, Sent::Claim { key: key.clone() }, WITHIN_MS);
+    /// Asks these engines about a claim in hand, and goes on at once where none of them is to be waited for.
+    fn ask_about(&mut self, engines: Vec<EngineId>, key: &ClaimKey) {
+        let asking = self.claims_in_hand.get_mut(key).and_then(|in_hand| in_hand.asking.as_mut());
+        let Some(asking) = asking else { return };
+        let silence = &self.silence;
+        asking.left.extend(engines.iter().filter(|engine| !silence.is_silent(**engine)));
+        asking.since = self.next_sent;
+        for to in engines {
+            let (namespace, worker, claim) = key.clone();
+            let request = Request::Claimed { namespace, worker, claim, by: self.known_as };
+            self.send_to(to, request, Sent::Claim { key: key.clone(), to }, WITHIN_MS);
+        }
+        self.go_on_with_claim(key);
     }
 
     /// A request under this claim is in hand already.
@@ -119,7 +136,7 @@ impl Core {
     /// Another engine asks what runs under a claim.
     pub(super) fn claimed(&mut self, ticket: Ticket, key: &ClaimKey, by: EngineId) {
         let known = self.claimed_here(key);
-        let first = self.me < by;
+        let first = self.known_as < by;
         let Some(in_hand) = self.claims_in_hand.get_mut(key).filter(|_| known.is_empty()) else {
             return self.answer(ticket, Response::Leases(known));
         };
@@ -161,20 +178,32 @@ impl Core {
     }
 
     /// What another engine knows of a claim; nothing, also when it did not answer. The last word lets the request go on.
-    pub(super) fn claim_told(&mut self, key: &ClaimKey, response: Option<Response>) {
-        let Some(in_hand) = self.claims_in_hand.get_mut(key) else { return };
-        let Some(asking) = in_hand.asking.as_mut() else { return };
+    pub(super) fn claim_told(
+        &mut self,
+        (ticket, from): (Ticket, EngineId),
+        key: &ClaimKey,
+        response: Option<Response>,
+    ) {
+        self.silence.heard(from, response.is_some());
+        let asking = self.claims_in_hand.get_mut(key).and_then(|in_hand| in_hand.asking.as_mut());
+        let Some(asking) = asking.filter(|asking| ticket > asking.since) else { return };
         if let Some(Response::Leases(granted)) = response {
             asking.found.extend(granted);
         }
-        asking.left = asking.left.saturating_sub(1);
-        if asking.left > 0 {
+        asking.left.remove(&from);
+        self.go_on_with_claim(key);
+    }
+
+    /// Lets a request under a claim go on when nobody is waited for any more.
+    fn go_on_with_claim(&mut self, key: &ClaimKey) {
+        let Some(in_hand) = self.claims_in_hand.get_mut(key) else { return };
+        let Some(asking) = in_hand.asking.as_mut().filter(|asking| asking.left.is_empty()) else {
             return;
-        }
+        };
         if asking.found.is_empty() && !asking.first.is_empty() && asking.again < AGAIN_MAX {
-            let first = std::mem::take(&mut asking.first);
-            (asking.left, asking.again) = (first.len(), asking.again + 1);
-            return first.into_iter().for_each(|engine| self.ask_about(engine, key));
+            asking.again += 1;
+            let first = std::mem::take(&mut asking.first).into_iter().collect();
+            return self.ask_about(first, key);
         }
         let (ticket, Some(asking)) = (in_hand.ticket, in_hand.asking.take()) else { return };
         let mut known = self.claimed_before(&asking.request);

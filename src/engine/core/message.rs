@@ -122,6 +122,12 @@ pub enum Input {
         /// Which.
         engines: Vec<EngineId>,
     },
+    /// Other engines know this one by another number from now on: it was buried and has joined anew. It drives its
+    /// groups under the number it began with, which it is told of as before.
+    KnownAs {
+        /// Its number among the others.
+        engine: EngineId,
+    },
     /// The lease on this engine's groups is good until then, reckoned from before its renewal was sent. Until the
     /// first word of it an engine that is not alone keeps no heartbeat and ends no lease.
     Drives {

@@ -24,6 +24,7 @@ pub(in crate::engine) mod projection;
 pub mod request;
 pub mod response;
 mod routing;
+mod silence;
 mod slot;
 mod slots;
 mod timers;
@@ -45,6 +46,7 @@ use self::message::{
 use self::pace::Pace;
 use self::projection::Projection;
 use self::routing::Sent;
+use self::silence::Silence;
 use self::slots::Slots;
 use self::urgency::{Runnable, Urgency};
 use crate::event_store::contract::{AppendItem, MarkMove, Nudge};
@@ -108,6 +110,8 @@ const SENT_FROM: Ticket = 1 << 63;
 pub struct Core {
     settings: CoreSettings,
     me: EngineId,
+    /// The number by which other engines know this one: another than `me` once it was buried and joined anew.
+    known_as: EngineId,
     incarnation: u32,
     dice: u64,
     now: Millis,
@@ -137,6 +141,7 @@ pub struct Core {
     local_only: BTreeSet<Ticket>,
     /// The other engines that live.
     peers: Vec<EngineId>,
+    silence: Silence,
     hints: Hints,
     /// Leased for askers who are gone.
     undelivered: Vec<Granted>,
@@ -174,6 +179,7 @@ impl Core {
         Self {
             settings,
             me,
+            known_as: me,
             incarnation,
             dice: seed,
             now,
@@ -195,6 +201,7 @@ impl Core {
             claim_of: BTreeMap::new(),
             local_only: BTreeSet::new(),
             peers: Vec::new(),
+            silence: Silence::default(),
             hints: Hints::default(),
             undelivered: Vec::new(),
             drives_until: Millis::MIN,
@@ -238,6 +245,7 @@ impl Core {
             Input::Flushed { shown, durable } => self.flushed(&shown, durable),
             Input::Routes { drivers } => self.routes(drivers),
             Input::Peers { engines } => self.peers_are(engines),
+            Input::KnownAs { engine } => self.known_as = engine,
             Input::Drives { until } => self.drives_until(until),
             Input::Announced { from, queues } => self.announced(from, &queues),
         }

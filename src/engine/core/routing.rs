@@ -31,7 +31,7 @@ pub(super) enum Sent {
     /// For a part of a pending request for work, on the hint of this number.
     Lease { number: u64, to: EngineId, heard: u64, request: LeaseRequest },
     /// Whether it knows a claim.
-    Claim { key: ClaimKey },
+    Claim { key: ClaimKey, to: EngineId },
 }
 
 impl Core {
@@ -173,7 +173,7 @@ impl Core {
             Some(Sent::Lease { number, to, heard, request }) => {
                 self.leased_elsewhere((number, to, heard), &request, Some(response));
             }
-            Some(Sent::Claim { key }) => self.claim_told(&key, Some(response)),
+            Some(Sent::Claim { key, to }) => self.claim_told((ticket, to), &key, Some(response)),
             // Nobody waits for the answer to what an engine asks for itself.
             None if ticket >= SENT_FROM || ticket == 0 => {}
             None => self.answer(ticket, response),
@@ -196,7 +196,7 @@ impl Core {
             (Some(Sent::Lease { number, to, heard, request }), _) => {
                 self.leased_elsewhere((number, to, heard), &request, None);
             }
-            (Some(Sent::Claim { key }), _) => self.claim_told(&key, None),
+            (Some(Sent::Claim { key, to }), _) => self.claim_told((ticket, to), &key, None),
             // Only its driver can note what a job asks for; the job asks again.
             (_, Request::AskGrant { .. }) | (Some(Sent::Command { .. }), _) => {}
             (None, request) => self.request(ticket, request, true),

@@ -19,14 +19,14 @@ pub struct Others {
 }
 
 impl Others {
-    /// Of the engine `me`.
+    /// Of the engine that joined as `me`.
     pub fn new(me: EngineId, peers: Peers) -> Self {
         Self { me, peers }
     }
 
-    /// This engine.
+    /// This engine, by the number that the others know it by: another one than at its start when it had to join anew.
     pub fn me(&self) -> EngineId {
-        self.me
+        self.peers.known_as().unwrap_or(self.me)
     }
 
     /// The others that live.

@@ -90,6 +90,8 @@ struct State {
     /// What the core was told last.
     drivers: Vec<Option<EngineId>>,
     living: Vec<EngineId>,
+    /// What other engines wrote could not be read the last time.
+    nudges_unread: bool,
 }
 
 #[derive(Debug, Default)]
@@ -108,6 +110,7 @@ impl Groups {
             let_go: [0; GROUPS],
             drivers: part.drivers,
             living: Vec::new(),
+            nudges_unread: false,
         };
         let shown = Shown { renewed_at: clock.monotonic(), ..Shown::default() };
         Self {
@@ -186,7 +189,7 @@ impl Groups {
         self.tell(&mut state, &roster).await;
         self.show(&state, roster);
         if renewed && !state.living.is_empty() {
-            self.read_nudges(&state).await;
+            self.read_nudges(&mut state).await;
         }
         Ok((plan.take.len() + plan.hand_over.len()) as u64)
     }
@@ -231,17 +234,24 @@ impl Groups {
         let (sent, sent_at) = (self.clock.monotonic(), self.clock.now_ms());
         state.me = self.membership.join(&self.introduction).await?;
         state.let_go = [0; GROUPS];
+        // What it asks and tells counts under the number that others see among the living.
+        self.told.joined_anew(state.me);
+        self.engine.known_as(state.me).await;
         self.held(state, sent, sent_at).await;
         Ok(())
     }
 
     /// What other engines wrote for this one.
-    async fn read_nudges(&self, state: &State) {
+    async fn read_nudges(&self, state: &mut State) {
         let mine = |(group, driver): (GroupId, &Option<EngineId>)| {
             (*driver == Some(self.joined_as)).then_some(group)
         };
         let mine = GroupId::all().zip(&state.drivers).filter_map(mine).collect();
-        if let Err(error) = self.engine.read_nudges(mine).await {
+        let read = self.engine.read_nudges(mine).await;
+        let was_unread = std::mem::replace(&mut state.nudges_unread, read.is_err());
+        if let Err(error) = read
+            && !was_unread
+        {
             tracing::warn!(%error, "what other engines wrote is read at the next renewal");
         }
     }

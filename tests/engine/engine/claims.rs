@@ -158,3 +158,55 @@ fn a_claim_that_comes_to_an_engine_right_after_it_was_asked_about_there_is_still
     assert!(says(&mut high, Input::Forwarded { ticket: again, response: no() }).is_empty());
     assert_eq!([low, high].map(|core| core.counts().waiting_polls), [0, 1]);
 }
+
+/// Under a claim of its own, and for nothing that waits.
+fn another(number: usize) -> Request {
+    let claim = Some(claim(&format!("claim {number}")));
+    Request::Lease(LeaseRequest { claim, ..wish("worker", 1) })
+}
+
+#[test]
+fn an_engine_that_was_silent_about_some_claims_is_asked_and_not_waited_for_until_it_answers() {
+    let no = || Response::Leases(Vec::new());
+    let mut core = alone_of_two(0);
+    for number in 1..=3 {
+        let (asked, request) = question(asks(&mut core, number, another(1), false));
+        let said = says(&mut core, Input::NotForwarded { ticket: asked, request });
+        assert_eq!(answers(&said), [(number, 0)], "silence is no");
+    }
+    let mut said = asks(&mut core, 4, another(2), false);
+    let (asked, _) = question(vec![said.remove(0)]);
+    assert_eq!(answers(&said), [(4, 0)], "it does not wait");
+    assert!(says(&mut core, Input::Forwarded { ticket: asked, response: no() }).is_empty());
+    let (asked, _) = question(asks(&mut core, 5, another(3), false));
+    let said = says(&mut core, Input::Forwarded { ticket: asked, response: no() });
+    assert_eq!(answers(&said), [(5, 0)], "it answers, and is waited for again");
+    assert_eq!(core.kept(), [0, 0, 0, 0]);
+}
+
+#[test]
+fn what_is_said_to_an_earlier_question_about_the_same_claim_does_not_count() {
+    let no = || Response::Leases(Vec::new());
+    let mut core = alone_of_two(0);
+    let (before, _) = question(asks(&mut core, 1, another(1), false));
+    assert_eq!(answers(&says(&mut core, Input::Gone { ticket: 1 })), [(1, 0)]);
+    let (asked, _) = question(asks(&mut core, 2, another(1), false));
+    assert!(says(&mut core, Input::Forwarded { ticket: before, response: no() }).is_empty());
+    let said = says(&mut core, Input::Forwarded { ticket: asked, response: no() });
+    assert_eq!(answers(&said), [(2, 0)]);
+}
+
+#[test]
+fn an_engine_that_joined_anew_asks_and_gives_way_under_its_new_number() {
+    let no = || Response::Leases(Vec::new());
+    let mut core = alone_of_two(0);
+    core.handle(START, Input::KnownAs { engine: 7 });
+    let (asked, request) = question(asks(&mut core, 1, another(1), false));
+    let Request::Claimed { namespace, worker, claim, by } = request else { panic!("no question") };
+    assert_eq!(by, 7);
+    // The other one, whose number is lower now, goes first and is asked once more.
+    let theirs = Request::Claimed { namespace, worker, claim, by: 1 };
+    assert_eq!(answers(&asks(&mut core, 101, theirs, true)), [(101, 0)]);
+    let said = says(&mut core, Input::Forwarded { ticket: asked, response: no() });
+    assert!(matches!(said.as_slice(), [Output::Forward { to: 1, .. }]), "{said:?}");
+}

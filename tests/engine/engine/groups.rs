@@ -23,6 +23,7 @@ use orrery::membership::contract::{EngineId, Introduction, Membership};
 use orrery::membership::memory::MemoryMembership;
 use orrery::membership::peers::Peers;
 use orrery::services::driver::{Driver, Part};
+use orrery::services::housekeeping::{Keep, Retention};
 use orrery::view::memory::MemoryView;
 use uuid::Uuid;
 
@@ -282,12 +283,68 @@ async fn a_hung_engine_that_wakes_up_gives_up_everything_and_begins_again() {
     two.members[1].driver.step().await.expect("an answer");
     assert_eq!(two.driven(1).len(), 0);
     assert_eq!(two.members[1].driver.seen().me, 3, "a new life");
+    assert_eq!(two.members[1].driver.peers().known_as(), Some(3), "which others know it by");
     two.pass(1_500).await;
     two.shared();
     assert!(!two.driven(1).is_empty());
     assert_eq!(two.complete(1, &held).await, held.len());
     two.work(40_000).await;
     two.check();
+}
+
+/// The jobs that are deleted.
+fn deleted(of: &Deployment) -> BTreeSet<u128> {
+    let is_gone = |number: &u128| {
+        let subject = jobs::subject(*number);
+        let loaded = orrery::engine::loader::load(of.store.as_ref(), &subject);
+        crate::harness::lab::wait(loaded).expect("a stream").tombstone.is_some()
+    };
+    (1..=of.submitted).filter(is_gone).collect()
+}
+
+/// The jobs of an engine's groups.
+fn jobs_of(of: &Deployment, at: usize) -> BTreeSet<u128> {
+    let driven = of.driven(at);
+    let is_its = |number: &u128| driven.contains(&jobs::subject(*number).group().index());
+    (1..=of.submitted).filter(is_its).collect()
+}
+
+/// A whole pass of an engine, and what comes of it.
+async fn retains(of: &mut Deployment, at: usize, keep: Keep) {
+    let engine = of.members[at].engine.clone();
+    let retention = Retention::new(engine.clone(), keep);
+    while !retention.step(engine.now()).await.expect("a step").1 {}
+    of.pass(2_000).await;
+}
+
+#[tokio::test]
+async fn each_engine_lets_go_of_old_jobs_of_the_groups_that_it_drives() {
+    let mut two = Deployment::new();
+    two.start(0).await;
+    two.start(0).await;
+    two.pass(1_000).await;
+    two.shared();
+    two.submit(0, 60).await;
+    two.work(30_000).await;
+    two.pass(1_000).await;
+    let [first, second] = [0, 1].map(|at| jobs_of(&two, at));
+    assert!(!first.is_empty() && !second.is_empty());
+    let every = Duration::from_hours(1);
+    // Of those that all engines keep together each keeps what falls to its groups.
+    let some = Keep { age: None, jobs: Some(16), every };
+    let kept = |at: usize, two: &Deployment| (two.driven(at).len() * 16).div_ceil(64);
+    for (at, own) in [(0, &first), (1, &second)] {
+        retains(&mut two, at, some).await;
+        let gone = deleted(&two);
+        let left = own.difference(&gone).count();
+        assert_eq!(left, kept(at, &two).min(own.len()), "of engine {at}");
+    }
+    let old = Keep { age: Some(Duration::ZERO), jobs: None, every };
+    retains(&mut two, 1, old).await;
+    let gone = deleted(&two);
+    assert!(second.is_subset(&gone) && !first.is_subset(&gone), "its own, and only these");
+    retains(&mut two, 0, old).await;
+    assert_eq!(deleted(&two).len(), 60);
 }
 
 #[tokio::test]

@@ -1,10 +1,11 @@
 //! Two engines over one store: forwarding, deciding for one another, and both believing that they drive.
 
 use domain::ids::{GroupId, SubjectId};
-use domain::job::command::{JobCommand, Outcome};
+use domain::job::command::{Answer, JobCommand, Outcome};
+use domain::job::event::Patch;
 use domain::job::status::JobStatus;
 use orrery::engine::core::CoreSettings;
-use orrery::engine::core::message::{Failure, Request, Response};
+use orrery::engine::core::message::{Caller, Failure, Request, Response};
 use orrery::event_store::contract::{EventStore as _, Nudge};
 
 use crate::harness::history;
@@ -72,6 +73,43 @@ fn an_engine_decides_for_a_driver_that_does_not_answer() {
         assert_eq!(lab.status(&job), JobStatus::Completed);
         lab.check_at_rest();
     }
+}
+
+#[test]
+fn what_reaches_a_slow_driver_after_it_was_decided_elsewhere_gets_its_first_answer() {
+    let described = |text: &str| {
+        JobCommand::Patch(Box::new(Patch {
+            description: Some(Some(text.to_owned())),
+            ..Patch::default()
+        }))
+    };
+    let done = |response: &Response| match response {
+        Response::Command { answer: Answer::Done { seq }, .. } => Some(*seq),
+        _ => None,
+    };
+    let mut lab = two();
+    let job = lab.submit(0, 1, diamond());
+    let (driver, other) = (lab.driver_of(&job), other(&lab, &job));
+    lab.way = Way::Late;
+    let first = lab.command_by(other, &job, described("one"), Caller::engine());
+    assert_eq!(done(&first), Some(2), "{first:?}");
+    lab.way = Way::Works;
+    let second = lab.command_by(driver, &job, described("two"), Caller::engine());
+    assert_eq!(done(&second), Some(3), "{second:?}");
+    let late = lab.late_arrive();
+    let again = [Answer::Replayed { seq: 2 }].map(|answer| format!("{answer:?}"));
+    let said: Vec<_> = late
+        .iter()
+        .map(|response| match response {
+            Response::Command { answer, .. } => format!("{answer:?}"),
+            other => panic!("no answer but {other:?}"),
+        })
+        .collect();
+    assert_eq!(said, again);
+    let shown = lab.job(driver, &job).expect("the job");
+    assert_eq!((shown.head.seq, shown.head.about.description.as_deref()), (3, Some("two")));
+    lab.work(driver);
+    lab.check_at_rest();
 }
 
 #[test]

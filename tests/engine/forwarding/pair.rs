@@ -30,7 +30,7 @@ pub(super) struct Pair {
     pub(super) engines: [Service; 2],
     pub(super) others: [Others; 2],
     pub(super) homes: [String; 2],
-    seen: [PeersSeen; 2],
+    pub(super) seen: [PeersSeen; 2],
     pub(super) clock: SimulatedClock,
 }
 
@@ -44,7 +44,7 @@ pub(super) async fn nobody() -> String {
     listener.local_addr().expect("an address").to_string()
 }
 
-fn living(address: &str) -> Peer {
+pub(super) fn living(address: &str) -> Peer {
     let (address, version) = (address.to_owned(), "1".to_owned());
     Peer { address, version, lives: true, leaving: false }
 }

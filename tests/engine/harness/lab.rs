@@ -96,6 +96,8 @@ pub(crate) enum Way {
     Cut,
     /// They arrive, their answers do not.
     AnswersLost,
+    /// They arrive when whoever asked has long decided by itself (`late_arrive`).
+    Late,
 }
 
 struct Member {
@@ -111,6 +113,8 @@ pub(crate) struct Lab {
     pub(crate) now: Millis,
     pub(crate) settings: CoreSettings,
     pub(crate) way: Way,
+    /// What is on its way to which engine, too late.
+    late: Vec<(usize, Request)>,
     /// Appends wait in `held` until `let_go`.
     pub(crate) holds_appends: bool,
     /// And so do flushes.
@@ -152,6 +156,7 @@ impl Lab {
             now: jobs::START,
             settings,
             way: Way::Works,
+            late: Vec::new(),
             holds_appends: false,
             holds_flushes: false,
             view_fails: false,
@@ -385,6 +390,9 @@ impl Lab {
             let input = Input::NotForwarded { ticket, request: request.clone() };
             self.members[at].core.handle(self.now, input);
         }
+        if self.way == Way::Late {
+            return self.late.push((to, request));
+        }
         if self.way != Way::Cut {
             self.next_ticket += 1;
             if self.way == Way::Works {
@@ -393,6 +401,15 @@ impl Lab {
             let input = Input::Request { ticket: self.next_ticket, request, forwarded: true };
             self.members[to].core.handle(self.now, input);
         }
+    }
+
+    /// What was late arrives; answers what is said to it, which nobody waits for.
+    pub(crate) fn late_arrive(&mut self) -> Vec<Response> {
+        let late = std::mem::take(&mut self.late);
+        let tickets: Vec<_> =
+            late.into_iter().map(|(to, request)| self.give(to, request, true)).collect();
+        self.settle();
+        tickets.into_iter().filter_map(|ticket| self.heard(ticket)).collect()
     }
 
     fn answered(&mut self, at: usize, ticket: Ticket, response: Response) {

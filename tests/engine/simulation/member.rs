@@ -296,6 +296,7 @@ fn subjects_of(input: &Input) -> Vec<domain::ids::SubjectId> {
         | Input::Flushed { .. }
         | Input::Routes { .. }
         | Input::Peers { .. }
+        | Input::KnownAs { .. }
         | Input::Drives { .. }
         | Input::Announced { .. }
         | Input::Forwarded { .. }

@@ -1,0 +1,44 @@
+//! An engine that was buried and has joined anew is heard and asked under its new number, on the real way.
+
+use std::collections::BTreeMap;
+
+use orrery::engine::forwarding::Others;
+use orrery::membership::peers::Peers;
+use serde_json::{Value, json};
+
+use super::pair::{Pair, SECRET, drivers, living};
+
+/// Polls until its word has come; each takes some turns of the runtime.
+const POLLS_MAX: usize = 50;
+
+#[tokio::test]
+async fn work_of_an_engine_that_joined_anew_is_found_by_who_polls_another() {
+    let pair = Pair::start().await;
+    pair.seen[1].joined_anew(3);
+    pair.engines[1].engine.known_as(3).await;
+    pair.seen[0].tell(BTreeMap::from([(3, living(&pair.homes[1]))]));
+    let theirs = drivers().into_iter().map(|driver| driver.map(|of| if of == 2 { 3 } else { of }));
+    pair.engines[0].engine.routes(theirs.collect(), vec![1, 3]).await;
+    let id = pair.job_of(2, &json!({"name": "j", "nodes": [{"key": "a", "queue": "q"}]})).await;
+    let poll = json!({"worker": "w", "max": 100, "wait_ms": 10});
+    let mut found = false;
+    for _ in 0..POLLS_MAX {
+        let answer = pair.pass_until(pair.engines[0].post("/api/v1/queues/q/lease", &poll)).await;
+        let leased: Value = answer.ok(200);
+        let jobs = leased["leases"].as_array().expect("leases");
+        found |= jobs.iter().any(|lease| lease["job_id"] == id.as_str());
+        if found {
+            break;
+        }
+    }
+    assert!(found, "nobody heard of it");
+}
+
+#[test]
+fn it_names_itself_by_the_number_that_others_know() {
+    let (seen, peers) = Peers::new(orrery::config::Secret::new(SECRET));
+    let others = Others::new(2, peers);
+    assert_eq!(others.me(), 2);
+    seen.joined_anew(3);
+    assert_eq!(others.me(), 3);
+}
