@@ -71,12 +71,14 @@ impl Core {
         let known = self.claimed_before(&request);
         // What was leased for it elsewhere may not be known here.
         let whole = known.len() >= request.max || forwarded || self.peers.is_empty();
-        if !known.is_empty() && whole {
-            return self.answer(ticket, Response::Leases(known));
-        }
         let Some(key) = key_of(&request) else {
             return self.wishes.push_back((ticket, request));
         };
+        // What is leased under it at the moment may be known in part only.
+        let in_part = !forwarded && self.is_being_leased(&key);
+        if !known.is_empty() && whole && !in_part {
+            return self.answer(ticket, Response::Leases(known));
+        }
         if self.claims_in_hand.contains_key(&key) {
             return self.wish_again(ticket, request, &key);
         }
@@ -100,6 +102,14 @@ impl Core {
         if asks {
             self.ask_about(self.peers.clone(), &key);
         }
+    }
+
+    /// Whether a request under this claim is in hand here and does not wait for work.
+    fn is_being_leased(&self, key: &ClaimKey) -> bool {
+        let in_hand = self.claims_in_hand.get(key);
+        in_hand.is_some_and(|in_hand| {
+            in_hand.asking.is_none() && !self.dispatch.is_parked(in_hand.ticket)
+        })
     }
 
     /// Asks these engines about a claim in hand, and goes on at once where none of them is to be waited for.
@@ -137,7 +147,8 @@ impl Core {
     pub(super) fn claimed(&mut self, ticket: Ticket, key: &ClaimKey, by: EngineId) {
         let known = self.claimed_here(key);
         let first = self.known_as < by;
-        let Some(in_hand) = self.claims_in_hand.get_mut(key).filter(|_| known.is_empty()) else {
+        let tells = !known.is_empty() && !self.is_being_leased(key);
+        let Some(in_hand) = self.claims_in_hand.get_mut(key).filter(|_| !tells) else {
             return self.answer(ticket, Response::Leases(known));
         };
         let goes_first = in_hand.asking.is_none() || first;

@@ -102,6 +102,34 @@ fn a_claim_whose_job_is_not_loaded_yet_is_met_when_it_is() {
     assert!(lab.driver_of(&subject(1)) == 1);
 }
 
+#[test]
+fn a_claim_that_comes_again_while_only_a_part_of_it_is_leased_waits_for_the_whole() {
+    for (engines, again_at) in [(1, 0), (2, 0), (2, 1)] {
+        // Each job's part goes with an append of its own.
+        let settings = CoreSettings {
+            batch_events_max: 1,
+            appends_in_flight_max: 4,
+            ..CoreSettings::default()
+        };
+        let mut lab = Lab::of(engines, settings);
+        let all = vec![Some(0); 64];
+        (0..engines).for_each(|at| lab.route(at, all.clone()));
+        jobs_everywhere(&mut lab, 2);
+        lab.advance(1_000);
+        lab.holds_appends = true;
+        let first = lab.send(0, Request::Lease(under_claim(2)));
+        lab.let_go_one();
+        assert!(
+            lab.held() > 0 && lab.heard(first).is_none(),
+            "a part is durable, the other is not"
+        );
+        let again = lab.send(again_at, Request::Lease(under_claim(2)));
+        lab.let_go();
+        let [first, again] = [first, again].map(|ticket| names(lab.heard(ticket)));
+        assert_eq!((first.len(), again), (2, first), "{engines} engines, asked at {again_at}");
+    }
+}
+
 /// One of two engines, whose messages a test carries in the order that it wants.
 fn alone_of_two(me: u32) -> Core {
     let settings = CoreSettings { alone: false, ..CoreSettings::default() };

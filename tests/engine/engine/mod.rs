@@ -9,6 +9,7 @@ mod environments;
 mod groups;
 mod leases;
 mod neighbours;
+mod outages;
 mod overload;
 mod parking;
 mod retention;

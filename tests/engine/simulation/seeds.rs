@@ -13,8 +13,18 @@ const FIXED: u64 = 150;
 /// Each so many-th seed is run twice and must do the same.
 const TWICE_EVERY: u64 = 100;
 /// Seeds that failed once.
-const FAILED_ONCE: [u64; 9] =
-    [3_099, 3_445, 3_989, 4_217, 100_024, 100_068, 100_288, 200_109, 7_711_421_691_850_656_299];
+const FAILED_ONCE: [u64; 10] = [
+    3_099,
+    3_445,
+    3_989,
+    4_217,
+    100_024,
+    100_068,
+    100_288,
+    200_109,
+    7_711_421_691_850_656_299,
+    7_712_305_428_616_446_260,
+];
 /// A planted bug must be found within so many seeds.
 const FOUND_WITHIN: u64 = 400;
 
