@@ -1,9 +1,9 @@
-//! `orrery jobs list | get | cancel`: looking at jobs, and ending one.
+//! `orrery jobs list | get | explain | cancel`: looking at jobs, and ending one.
 
 use clap::{Args, Subcommand};
 
 use super::chance;
-use super::client::shapes::Job;
+use super::client::shapes::{Explanation, Job};
 use super::client::{Client, EngineArgs};
 use super::console::{Console, Format};
 use super::failure::Failure;
@@ -38,6 +38,16 @@ enum JobsVerb {
     Get {
         /// The job's id
         job: String,
+        /// How it is shown
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Format,
+    },
+    /// Say what a job, or one node of it, waits for, or how it ended
+    Explain {
+        /// The job's id
+        job: String,
+        /// The node's key; absent: the job as a whole
+        node: Option<String>,
         /// How it is shown
         #[arg(short, long, value_enum, default_value_t)]
         output: Format,
@@ -81,6 +91,13 @@ pub(crate) async fn run(args: JobsArgs, console: &Console) -> Result<(), Failure
             console.json(&client.job_document(&job).await?)
         }
         JobsVerb::Get { job, output: Format::Table } => show(&client.job(&job).await?, console),
+        JobsVerb::Explain { job, node, output } => {
+            let (read, document) = client.explain(&job, node.as_deref()).await?;
+            if output == Format::Json {
+                return console.json(&document);
+            }
+            explain(&read, console)
+        }
         JobsVerb::Cancel { job } => {
             client.cancel(&job, &chance::fresh_id()).await?;
             console.say(&format!("cancellation of {job} is recorded; next: orrery watch {job}"));
@@ -119,4 +136,27 @@ fn show(job: &Job, console: &Console) -> Result<(), Failure> {
         rows.push(vec!["error".to_owned(), error.message.clone().unwrap_or_default()]);
     }
     console.table(&rows)
+}
+
+fn explain(read: &Explanation, console: &Console) -> Result<(), Failure> {
+    let stands = read.node.as_ref().map(|node| format!("node {} is {}", node.key, node.status));
+    let status = read.status.as_deref().unwrap_or("not known");
+    console.data(&stands.unwrap_or_else(|| format!("job is {status}")))?;
+    if let Some(ended) = &read.ended {
+        console.data(&format!("{}: {}", ended.code, ended.message))?;
+    }
+    let heading = ["WAIT", "SINCE", "ENDS ON", "NODES", "WHAT"].map(str::to_owned);
+    let mut rows = vec![heading.to_vec()];
+    rows.extend(read.waits.iter().map(|wait| {
+        let ends_on = wait.wakes_at.as_ref().map_or(&wait.ends_on, |at| at);
+        let more = if wait.node_count > wait.nodes.len() { ", ..." } else { "" };
+        let nodes = format!("{}{more}", wait.nodes.join(", "));
+        let since = wait.since.clone().unwrap_or_default();
+        vec![wait.code.clone(), since, ends_on.clone(), nodes, wait.message.clone()]
+    }));
+    if rows.len() > 1 {
+        console.table(&rows)?;
+    }
+    console.say(&read.driving.message);
+    Ok(())
 }

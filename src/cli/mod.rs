@@ -57,7 +57,7 @@ enum Command {
     Submit(submit::SubmitArgs),
     /// Show a job until it ends
     Watch(watch::WatchArgs),
-    /// Look at jobs, or cancel one
+    /// Look at jobs, ask why one does not go on, or cancel one
     Jobs(jobs::JobsArgs),
     /// Take work from a queue and run a command for each attempt
     Worker(worker::WorkerArgs),
@@ -173,6 +173,8 @@ mod tests {
             "orrery import wfformat run.json.gz",
             "orrery jobs list --status running --status queued -o json",
             "orrery jobs cancel 0192 --url http://h:1",
+            "orrery jobs explain 0192 -o json",
+            "orrery jobs explain 0192 node-a --url http://h:1",
             "orrery healthcheck --url http://h:1",
             "orrery bench dag --url http://h:1 --seconds 60 --rate 50 --fail 0.1 --data folder -o json",
             "orrery bench --seconds 5 all",

@@ -284,7 +284,8 @@ impl Engine {
             | Response::Heartbeat { .. }
             | Response::Read(_)
             | Response::Queues(_)
-            | Response::Workers(_) => Err(Refusal::JobNotFound.into()),
+            | Response::Workers(_)
+            | Response::Tended(_) => Err(Refusal::JobNotFound.into()),
         }
     }
 

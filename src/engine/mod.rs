@@ -13,7 +13,7 @@ pub mod handle;
 pub mod json_text;
 pub mod loader;
 mod peers;
-mod reads;
+pub mod reads;
 pub mod rebuild;
 pub mod submissions;
 mod undelivered;

@@ -1,16 +1,28 @@
-//! Reads of streams for what the core does not keep: payloads, and the events themselves.
-//! Always holds: what is read is committed, and the hash chain has been checked on the way.
+//! Reads of streams for what the core does not keep: payloads, wake marks, and the events themselves; and of what a driver
+//! keeps beside them.
+//! Always holds: what is read of a stream is committed, and the hash chain has been checked on the way.
 
 use std::sync::Arc;
 
-use domain::ids::SubjectId;
+use domain::ids::{JobId, Millis, SubjectId};
 use domain::payload::{Payload, StoredPayload};
 use serde_json::value::RawValue;
 
+use crate::engine::core::driver::NEVER;
 use crate::engine::core::entity::EntityEvent;
+use crate::engine::core::message::{Request, Response, Tended};
 use crate::engine::handle::{Engine, EngineError};
 use crate::engine::loader::{self, PartEnd};
 use crate::event_store::contract::ChainHash;
+
+/// When a parked subject is taken up again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WakesAt {
+    /// By itself, then at the latest.
+    At(Millis),
+    /// When somebody asks something of it.
+    Asked,
+}
 
 impl Engine {
     /// A payload as raw JSON, fetched where it is stored beside the stream.
@@ -42,6 +54,33 @@ impl Engine {
         let text = found.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
         let raw = text.and_then(|text| RawValue::from_string(text).ok());
         raw.map(Arc::from).ok_or_else(|| EngineError::Damaged("a payload is missing".to_owned()))
+    }
+
+    /// What the driver of a subject keeps of it beside its state, of these nodes, and of a job's ask at an environment. When
+    /// the driver does not answer, this engine says what it has itself, and that it does not drive.
+    ///
+    /// # Errors
+    /// What keeps the engine from answering.
+    pub async fn tended(
+        &self,
+        subject: &SubjectId,
+        nodes: Vec<u32>,
+        ask: Option<JobId>,
+    ) -> Result<Tended, EngineError> {
+        match self.ask(Request::Tended { subject: subject.clone(), nodes, ask }).await? {
+            Response::Tended(tended) => Ok(tended),
+            Response::Failed(failure) => Err(failure.into()),
+            _ => Err(EngineError::Unavailable),
+        }
+    }
+
+    /// A stream's wake mark: when it is looked at at the latest. None: it is retired, or there is no such stream.
+    ///
+    /// # Errors
+    /// What keeps the store from answering.
+    pub async fn wakes_at(&self, subject: &SubjectId) -> Result<Option<WakesAt>, EngineError> {
+        let mark = self.store.mark(subject).await?;
+        Ok(mark.map(|mark| if mark.due == NEVER { WakesAt::Asked } else { WakesAt::At(mark.due) }))
     }
 
     /// Calls `each` with every event after `after`, in order: its seq, its JSON as written, itself, the chain after it.

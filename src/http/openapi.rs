@@ -9,8 +9,8 @@ use utoipa::OpenApi;
 use self::every_operation::Completed;
 use super::problem::{FieldErrorBody, ProblemBody};
 use super::routes::{
-    engines, environments, health, history, jobs, leases, nodes, queues, services, submissions,
-    workers,
+    engines, environments, explain, health, history, jobs, leases, nodes, queues, services,
+    submissions, workers,
 };
 
 /// The document of this version.
@@ -37,7 +37,8 @@ use super::routes::{
         submissions::create, submissions::create_many,
         jobs::list, jobs::get, jobs::patch, jobs::delete,
         jobs::start, jobs::pause, jobs::resume, jobs::cancel,
-        history::progress, nodes::graph, history::list, nodes::list, nodes::get,
+        history::progress, nodes::graph, history::list, explain::job, nodes::list, nodes::get,
+        explain::node,
         leases::lease, leases::heartbeat, leases::complete, leases::fail, leases::release,
         queues::list, workers::list,
         environments::list, environments::create, environments::get, environments::replace,

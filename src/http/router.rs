@@ -9,8 +9,8 @@ use super::layers;
 use super::parked::Served;
 use super::problem::{Code, Problem};
 use super::routes::{
-    document, engines, environments, forward, health, history, jobs, leases, nodes, queues,
-    services, submissions, workers,
+    document, engines, environments, explain, forward, health, history, jobs, leases, nodes,
+    queues, services, submissions, workers,
 };
 use super::state::Api;
 use crate::engine::forwarding;
@@ -28,8 +28,10 @@ pub fn router(api: Api) -> Served {
         .route("/api/v1/jobs/{id}/progress", get(history::progress))
         .route("/api/v1/jobs/{id}/graph", get(nodes::graph))
         .route("/api/v1/jobs/{id}/history", get(history::list))
+        .route("/api/v1/jobs/{id}/explain", get(explain::job))
         .route("/api/v1/jobs/{id}/nodes", get(nodes::list))
         .route("/api/v1/jobs/{id}/nodes/{key}", get(nodes::get))
+        .route("/api/v1/jobs/{id}/nodes/{key}/explain", get(explain::node))
         .route("/api/v1/queues", get(queues::list))
         .route("/api/v1/queues/{queue}/lease", post(leases::lease))
         .route("/api/v1/leases/heartbeat", post(leases::heartbeat))

@@ -3,20 +3,17 @@
 //! Invariant: `state` is the job's state after `seq` events, and a node's newest story agrees with it.
 //! Absent on purpose: decisions. Nothing is decided from a detail.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::ids::{ActionType, Epoch, Millis, WorkerName};
 use crate::job::apply::Undo;
 use crate::job::event::{AttemptError, AttemptFailure, AttemptRef, JobEvent, JobFact, RetryDue};
+use crate::job::explain::Turn;
 use crate::job::rows;
-use crate::job::state::{JobState, NodeState, counts_as_completed};
-use crate::node::spec::DependencyCondition;
+use crate::job::state::{JobState, NodeState};
 use crate::node::status::NodeStatus;
 use crate::payload::Payload;
 
-/// Causes that one blocked node names at most.
-const CAUSES_MAX: usize = 20;
 /// Rows between two marks from which a page of history can be read.
 const MARK_EVERY_ROWS: u64 = 1_000;
 /// What an event costs in memory for each byte of its JSON, roughly: texts are kept once, with what surrounds them.
@@ -31,6 +28,8 @@ pub struct JobDetail {
     pub chain: [u8; 32],
     /// By position.
     pub nodes: Vec<NodeStory>,
+    /// Who brought the job to where it stands.
+    pub turn: Turn,
     /// Rows that a history of all events has.
     pub rows: u64,
     marks: Vec<HistoryMark>,
@@ -117,8 +116,8 @@ impl JobDetail {
         let nodes = vec![NodeStory::default(); state.nodes.len()];
         let bytes = bytes * BYTES_PER_EVENT_BYTE
             + nodes.len() * (size_of::<NodeStory>() + size_of::<NodeState>());
-        let mut detail =
-            Self { state, chain, nodes, rows: rows::count(event), marks: Vec::new(), bytes };
+        let (turn, rows) = (turn_of(event), rows::count(event));
+        let mut detail = Self { state, chain, nodes, turn, rows, marks: Vec::new(), bytes };
         detail.tell(event);
         Some(detail)
     }
@@ -126,6 +125,11 @@ impl JobDetail {
     /// Applies the next event, whose JSON has `bytes` bytes and after which the chain is `chain`. Answers what was
     /// measured, if it completed an attempt.
     pub fn apply(&mut self, event: &JobEvent, bytes: usize, chain: [u8; 32]) -> Option<Measured> {
+        let ended = self.state.head.ending.is_some() && event.ending.is_none();
+        // The end of an ending is the doing of whoever decided it.
+        if !ended && (!event.job.is_empty() || event.ending.is_some()) {
+            self.turn = turn_of(event);
+        }
         self.state.apply(event, &mut Undo::none());
         self.chain = chain;
         self.rows += rows::count(event);
@@ -257,50 +261,11 @@ impl JobDetail {
             }
         }
     }
+}
 
-    /// For each pending node that can no longer start by itself: the nodes whose end keeps it, at most 20 each.
-    /// One walk in topological order; empty lists where nothing has ended badly.
-    pub fn blocked_by(&self) -> Vec<Vec<u32>> {
-        let (state, graph) = (&self.state, &self.state.plan.graph);
-        let mut causes: Vec<Vec<u32>> = vec![Vec::new(); state.nodes.len()];
-        let bad = [
-            NodeStatus::Failed,
-            NodeStatus::Timeout,
-            NodeStatus::Skipped,
-            NodeStatus::Cancelled,
-            NodeStatus::Compensated,
-        ];
-        if bad.iter().all(|status| state.count(*status) == 0) {
-            return causes;
-        }
-        for &ix in graph.order() {
-            if state.nodes[ix as usize].status != NodeStatus::Pending {
-                continue;
-            }
-            let parents = graph.parents(ix);
-            let mut keeping = 0;
-            let mut of_this = BTreeSet::new();
-            for &parent in parents {
-                let status = state.nodes[parent as usize].status;
-                let optional = state.plan.nodes[parent as usize].optional;
-                if status.is_settled() && !counts_as_completed(status, optional) {
-                    keeping += 1;
-                    of_this.insert(parent);
-                } else if !causes[parent as usize].is_empty() {
-                    keeping += 1;
-                    of_this.extend(&causes[parent as usize]);
-                }
-            }
-            let blocked = match state.plan.nodes[ix as usize].condition {
-                DependencyCondition::All => keeping > 0,
-                DependencyCondition::Any => keeping > 0 && keeping == parents.len(),
-            };
-            if blocked {
-                causes[ix as usize] = of_this.into_iter().take(CAUSES_MAX).collect();
-            }
-        }
-        causes
-    }
+fn turn_of(event: &JobEvent) -> Turn {
+    let by = &event.by;
+    Turn { at: by.at, actor: Arc::clone(&by.actor), reason: by.reason.clone() }
 }
 
 impl NodeStory {

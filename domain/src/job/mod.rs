@@ -8,6 +8,7 @@ pub mod decide;
 pub mod detail;
 pub mod due;
 pub mod event;
+pub mod explain;
 pub mod plan;
 pub mod progress;
 pub mod rows;

@@ -3,6 +3,7 @@
 
 use domain::job::due;
 use domain::job::event::{JobEvent, JobFact};
+use domain::job::explain::{EndsOn, Explanation, NODES_NAMED_MAX, WaitCode};
 use domain::job::spec::{CompleteWhen, Start};
 use domain::job::state::JobState;
 use domain::job::status::JobStatus;
@@ -91,7 +92,8 @@ pub(crate) fn check_state(state: &JobState) -> TestCaseResult {
             prop_assert_eq!(status, Pending);
         }
     }
-    somebody_moves_it(state)
+    somebody_moves_it(state)?;
+    it_says_what_it_waits_for(state)
 }
 
 fn counters_equal_a_recount(state: &JobState) -> TestCaseResult {
@@ -136,6 +138,50 @@ fn somebody_moves_it(state: &JobState) -> TestCaseResult {
         let busy = many(state, &[Ready, Running, Retrying, Waiting]) > 0;
         prop_assert!(busy, "the job is settled and goes on");
     }
+    Ok(())
+}
+
+/// What a job says of itself agrees with who could move it, and with where each node stands.
+fn it_says_what_it_waits_for(state: &JobState) -> TestCaseResult {
+    let said = state.explain(None);
+    prop_assert_eq!(state.next_due(), next_due(state));
+    if state.head.status.is_over() {
+        prop_assert!(said.waits.is_empty() && said.ended.is_some(), "{:?}", said);
+    } else {
+        prop_assert!(said.ended.is_none(), "{:?}", said);
+        let concrete = said.waits.iter().any(|wait| wait.code.is_concrete());
+        prop_assert!(concrete, "nobody and no time is named: {:?} {:?}", said, state.head);
+    }
+    let mut explained = vec![0; state.nodes.len()];
+    for wait in &said.waits {
+        prop_assert!(!wait.message.is_empty() && wait.since <= state.head.updated_at, "{:?}", wait);
+        prop_assert!(wait.ends_on != EndsOn::Time || wait.wakes_at.is_some(), "{:?}", wait);
+        prop_assert!(wait.nodes.len() == wait.node_count.min(NODES_NAMED_MAX), "{:?}", wait);
+        for ix in &wait.nodes {
+            explained[*ix as usize] += 1;
+            let node = &state.nodes[*ix as usize];
+            let stands = match wait.code {
+                WaitCode::Attempt | WaitCode::Ending => node.status == Running,
+                WaitCode::Worker => node.status == Ready,
+                WaitCode::Retry => node.status == Retrying && wait.wakes_at <= Some(node.due),
+                WaitCode::OutcomeUnknown => node.status == Waiting && node.outcome_unknown,
+                WaitCode::Place => state.held.contains(ix),
+                WaitCode::Blocked | WaitCode::Parents => node.status == Pending,
+                _ => false,
+            };
+            prop_assert!(stands, "{} is {}: {:?}", ix, node.status, wait);
+        }
+    }
+    for (ix, node) in (0u32..).zip(&state.nodes) {
+        let once = state.offers_work() && !node.status.is_settled();
+        prop_assert!(explained[ix as usize] <= 1 && (!once || explained[ix as usize] == 1));
+        let said = state.explain_node(ix, None);
+        let ended = node.status.is_settled() || state.head.status.is_over();
+        let fits =
+            |said: &Explanation| said.ended.is_some() == ended && said.waits.is_empty() == ended;
+        prop_assert!(said.as_ref().is_some_and(fits), "{} is {}: {:?}", ix, node.status, said);
+    }
+    prop_assert!(state.explain_node(u32::MAX, None).is_none());
     Ok(())
 }
 

@@ -100,7 +100,7 @@ fn written(event: &JobEvent) -> Result<JobEvent, TestCaseError> {
 /// What people see of nodes agrees with the state, and every transition is on one row.
 fn check_detail(detail: &JobDetail, event: &JobEvent) -> TestCaseResult {
     prop_assert_eq!(rows::rows(event).count() as u64, rows::count(event), "rows of {:?}", event);
-    let blocked = detail.blocked_by();
+    let blocked = detail.state.blocked_by();
     for ((node, story), causes) in detail.state.nodes.iter().zip(&detail.nodes).zip(blocked) {
         let open = story.attempts.iter().filter(|attempt| attempt.end.is_none()).count();
         prop_assert_eq!(open, usize::from(node.status == Running), "{:?}", event);

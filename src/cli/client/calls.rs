@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::shapes::{
-    CompleteItem, FailItem, Job, JobPage, LeaseBatch, LeaseItem, LeaseRequest, LeaseResults,
-    Leases, NodePage,
+    CompleteItem, Explanation, FailItem, Job, JobPage, LeaseBatch, LeaseItem, LeaseRequest,
+    LeaseResults, Leases, NodePage,
 };
 use super::{ANSWER_TIMEOUT, Client, ClientError, with_bytes, with_json};
 
@@ -52,10 +53,18 @@ impl Client {
         let request = self.request_to(Method::GET, url);
         let answer = self.send(request).await?;
         let document: Box<RawValue> = self.read(answer).await?;
-        let page = serde_json::from_str(document.get()).map_err(|cause| {
+        self.as_read(document)
+    }
+
+    /// A document with what a command uses of it.
+    fn as_read<T: DeserializeOwned>(
+        &self,
+        document: Box<RawValue>,
+    ) -> Result<(T, Box<RawValue>), ClientError> {
+        let read = serde_json::from_str(document.get()).map_err(|cause| {
             ClientError::Unreadable { url: self.address().to_owned(), cause: cause.to_string() }
         })?;
-        Ok((page, document))
+        Ok((read, document))
     }
 
     /// The first page of a job's nodes.
@@ -63,6 +72,20 @@ impl Client {
         let answer =
             self.send(self.request(Method::GET, &[API[0], API[1], "jobs", id, "nodes"])).await?;
         self.read(answer).await
+    }
+
+    /// Why a job, or one node of it, does not go on: read, and as the engine wrote it.
+    pub(crate) async fn explain(
+        &self,
+        id: &str,
+        node: Option<&str>,
+    ) -> Result<(Explanation, Box<RawValue>), ClientError> {
+        let mut path = vec![API[0], API[1], "jobs", id];
+        path.extend(node.into_iter().flat_map(|key| ["nodes", key]));
+        path.push("explain");
+        let answer = self.send(self.request(Method::GET, &path)).await?;
+        let document: Box<RawValue> = self.read(answer).await?;
+        self.as_read(document)
     }
 
     /// Asks for a job's cancellation.

@@ -97,6 +97,51 @@ pub(crate) struct NodePage {
     pub(crate) nodes: Vec<Node>,
 }
 
+/// Why a job or a node does not go on.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Explanation {
+    #[serde(default)]
+    pub(crate) status: Option<String>,
+    #[serde(default)]
+    pub(crate) node: Option<Node>,
+    #[serde(default)]
+    pub(crate) waits: Vec<Wait>,
+    #[serde(default)]
+    pub(crate) ended: Option<Ended>,
+    #[serde(default)]
+    pub(crate) driving: Driving,
+}
+
+/// One thing that is waited for.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Wait {
+    pub(crate) code: String,
+    pub(crate) message: String,
+    pub(crate) ends_on: String,
+    #[serde(default)]
+    pub(crate) since: Option<String>,
+    #[serde(default)]
+    pub(crate) wakes_at: Option<String>,
+    #[serde(default)]
+    pub(crate) nodes: Vec<String>,
+    #[serde(default)]
+    pub(crate) node_count: usize,
+}
+
+/// How something ended.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Ended {
+    pub(crate) code: String,
+    pub(crate) message: String,
+}
+
+/// Which engine drives a job.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Driving {
+    #[serde(default)]
+    pub(crate) message: String,
+}
+
 /// Asks a queue for work.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct LeaseRequest {

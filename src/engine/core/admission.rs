@@ -4,7 +4,7 @@
 
 use domain::environment::command::EnvironmentCommand;
 use domain::environment::event::ReleaseCause;
-use domain::ids::{EnvironmentName, Millis, SubjectId};
+use domain::ids::{EnvironmentName, JobId, Millis, SubjectId};
 use domain::job::command::{Answer, JobCommand};
 use domain::refusal::Refusal;
 
@@ -66,7 +66,6 @@ impl Core {
             self.arm_once(ix, slot, at, RECONCILE_TIMER);
             return;
         }
-        let order = |ask: &GrantRequest| (score(ask.since, ask.priority), ask.job);
         let Some(position) = (0..slot.asks.len()).min_by_key(|at| order(&slot.asks[*at])) else {
             return;
         };
@@ -111,7 +110,7 @@ impl Core {
         }
     }
 
-    fn offer_grant(&mut self, slot: &Slot, job: domain::ids::JobId, run: u32, number: u64) {
+    fn offer_grant(&mut self, slot: &Slot, job: JobId, run: u32, number: u64) {
         let subject = SubjectId::job(slot.subject.namespace.clone(), job);
         let origin = Origin::Grant { environment: slot.subject.clone(), run, number };
         self.send(&subject, Command::Job(JobCommand::TakeGrant { number }), origin);
@@ -133,7 +132,7 @@ impl Core {
         };
         if declined {
             let command = EnvironmentCommand::Release {
-                job: domain::ids::JobId(job.id),
+                job: JobId(job.id),
                 run,
                 number,
                 why: ReleaseCause::Declined,
@@ -175,4 +174,15 @@ impl Core {
         let at = self.now.saturating_add(RECONCILE_MS);
         self.arm_once(ix, slot, at, RECONCILE_TIMER);
     }
+}
+
+/// In this order asks are granted.
+fn order(ask: &GrantRequest) -> (Millis, JobId) {
+    (score(ask.since, ask.priority), ask.job)
+}
+
+/// How many asks are granted before that of a job; none: it does not ask.
+pub(super) fn first_asks(asks: &[GrantRequest], job: JobId) -> Option<usize> {
+    let own = asks.iter().find(|ask| ask.job == job).map(order)?;
+    Some(asks.iter().filter(|ask| order(ask) < own).count())
 }

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 
 use domain::ids::{Millis, SubjectId};
-use domain::job::due;
 use domain::job::state::JobState;
 use domain::job::status::JobStatus;
 use domain::node::status::NodeStatus;
@@ -380,11 +379,5 @@ pub(in crate::engine) fn next_due(job: &JobState) -> Option<Millis> {
     if busy || job.head.ending.is_some() || job.head.status == JobStatus::Queued {
         return None;
     }
-    let of_nodes = (0u32..)
-        .take(job.nodes.len())
-        .flat_map(|node| due::node_dues(job, node))
-        .flatten()
-        .map(|(_, at)| at);
-    let of_job = due::job_due(job).map(|(_, at)| at);
-    Some(of_nodes.chain(of_job).min().unwrap_or(NEVER))
+    Some(job.next_due().unwrap_or(NEVER))
 }

@@ -8,7 +8,7 @@ pub use crate::engine::core::request::{
     Announced, Caller, Command, GrantRequest, LeaseRequest, Request,
 };
 pub use crate::engine::core::response::{
-    Failure, Granted, QueueFacts, Response, Shown, Work, WorkerFacts,
+    Asks, Failure, Granted, Held, QueueFacts, Response, Shown, Tended, Work, WorkerFacts,
 };
 use crate::event_store::contract::{
     AppendItem, Appended, ChainHash, EventStoreError, MarkMove, Nudge, Snapshot, Tombstone,

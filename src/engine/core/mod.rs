@@ -27,6 +27,7 @@ mod routing;
 mod silence;
 mod slot;
 mod slots;
+mod tended;
 mod timers;
 pub mod urgency;
 mod validity;
@@ -321,7 +322,8 @@ impl Core {
             Request::Command { .. }
             | Request::Heartbeat { .. }
             | Request::Read { .. }
-            | Request::AskGrant { .. } => {
+            | Request::AskGrant { .. }
+            | Request::Tended { .. } => {
                 self.route(ticket, request, forwarded);
             }
         }

@@ -154,6 +154,17 @@ pub enum Request {
         /// Whose.
         namespace: Namespace,
     },
+    /// See what a subject's driver keeps of it beside its state. Nothing is loaded for it.
+    Tended {
+        /// Which.
+        subject: SubjectId,
+        /// Nodes of it, by position, of which leases and places are told.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        nodes: Vec<u32>,
+        /// The job whose ask for a grant is looked for, at an environment.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ask: Option<JobId>,
+    },
 }
 
 /// Work that an engine offers and that no request there takes.

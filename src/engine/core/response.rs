@@ -11,6 +11,8 @@ use domain::job::summary::JobSnapshot;
 use domain::refusal::Refusal;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::membership::contract::EngineId;
+
 /// A subject as its driver shows it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -138,6 +140,50 @@ pub struct WorkerFacts {
     pub leased: u64,
 }
 
+/// What an engine keeps of a subject beside its state. Volatile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tended {
+    /// The engine that says so, under the number of its core.
+    pub by: EngineId,
+    /// It drives the subject: only then does the rest say more than nothing.
+    pub drives: bool,
+    /// Whether it is in memory.
+    pub held: Held,
+    /// When the leases of running nodes run out, by position, unless heartbeats push them on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leases: Vec<(u32, Millis)>,
+    /// How many nodes are served before an offered one, by position.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<(u32, u64)>,
+    /// Of an environment: who asks it for grants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asks: Option<Asks>,
+}
+
+/// Whether a subject is in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Held {
+    /// It is not: it is parked, retired, or not known here.
+    Absent,
+    /// Its stream is being read.
+    Loading,
+    /// It is.
+    Whole,
+    /// Its stream cannot be read.
+    Damaged,
+}
+
+/// Who asks an environment for grants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asks {
+    /// How many jobs.
+    pub waiting: u64,
+    /// How many of them are served before the job in question; none: it does not ask, or has not yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<u64>,
+}
+
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -187,6 +233,8 @@ pub enum Response {
     Queues(Vec<QueueFacts>),
     /// Workers.
     Workers(Vec<WorkerFacts>),
+    /// What is kept of a subject.
+    Tended(Tended),
     /// No answer.
     Failed(Failure),
 }

@@ -62,7 +62,9 @@ impl Core {
 
     pub(super) fn route(&mut self, ticket: Ticket, request: Request, forwarded: bool) {
         let subject = match &request {
-            Request::Command { subject, .. } | Request::Read { subject } => subject.clone(),
+            Request::Command { subject, .. }
+            | Request::Read { subject }
+            | Request::Tended { subject, .. } => subject.clone(),
             Request::Heartbeat { namespace, lease } => SubjectId::job(namespace.clone(), lease.job),
             Request::AskGrant { environment, .. } => environment.clone(),
             Request::Lease(_)
@@ -109,6 +111,10 @@ impl Core {
             Request::AskGrant { grant, .. } => {
                 self.ask_grant(&subject, grant);
                 self.answer(ticket, Response::Read(None));
+            }
+            Request::Tended { nodes, ask, .. } => {
+                let tended = self.tended(&subject, &nodes, ask);
+                self.answer(ticket, Response::Tended(tended));
             }
             Request::Lease(_)
             | Request::NextWork { .. }

@@ -53,7 +53,10 @@ impl Urgency {
             // Not later than what asks for it: whoever asks waits 50 ms.
             Request::AskGrant { .. } | Request::Claimed { .. } => Self::Cancel,
             Request::Lease(_) | Request::NextWork { .. } => Self::Lease,
-            Request::Read { .. } | Request::Queues { .. } | Request::Workers { .. } => Self::Read,
+            Request::Read { .. }
+            | Request::Queues { .. }
+            | Request::Workers { .. }
+            | Request::Tended { .. } => Self::Read,
         }
     }
 

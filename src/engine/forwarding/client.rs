@@ -299,6 +299,7 @@ fn waits_for_work(asked: &Asked, now: Millis) -> Duration {
         | Request::Claimed { .. }
         | Request::AskGrant { .. }
         | Request::Queues { .. }
-        | Request::Workers { .. } => Duration::ZERO,
+        | Request::Workers { .. }
+        | Request::Tended { .. } => Duration::ZERO,
     }
 }

@@ -124,7 +124,8 @@ impl Asked {
             | Request::Claimed { .. }
             | Request::AskGrant { .. }
             | Request::Queues { .. }
-            | Request::Workers { .. } => {}
+            | Request::Workers { .. }
+            | Request::Tended { .. } => {}
         }
         self
     }

@@ -2,8 +2,10 @@
 //! way out. Always holds: requests refuse unknown fields, times are RFC 3339 UTC with milliseconds, durations are
 //! integers in `_ms`, what is absent in an answer is null.
 
+pub mod driving;
 pub mod engine;
 pub mod environment;
+pub mod explain;
 pub mod job;
 pub mod job_answer;
 pub mod job_details;

@@ -5,6 +5,7 @@
 
 mod details;
 mod durations;
+mod explain;
 mod graph;
 mod history;
 mod nodes;
@@ -22,6 +23,10 @@ use crate::view::contract::{JobQuery, Page, ViewError};
 
 use self::details::Details;
 
+pub use self::explain::{
+    AsksAnswer, AttemptRunning, EndedAnswer, Explained, GrantAnswer, Memory, NodeStands,
+    WaitAnswer, WorkersAnswer,
+};
 pub use self::graph::{GraphAnswer, GraphEdge, GraphNode};
 pub use self::history::{HistoryExport, HistoryPage, HistoryRow};
 pub use self::nodes::{AttemptAnswer, ErrorAnswer, NodeAnswer, NodeQuery, NodesPage, RetryAnswer};

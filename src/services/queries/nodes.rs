@@ -221,7 +221,7 @@ impl Queries {
                     query.statuses.is_empty() || query.statuses.contains(&status)
                 };
                 let all: Vec<u32> = (0..).take(detail.state.nodes.len()).filter(wanted).collect();
-                let blocked = detail.blocked_by();
+                let blocked = detail.state.blocked_by();
                 let shown = all.iter().skip(query.skip).take(query.take);
                 let nodes = shown
                     .map(|ix| answer(detail, *ix, &blocked[*ix as usize], LISTED_ATTEMPTS_MAX, now))
@@ -252,7 +252,7 @@ impl Queries {
             .details
             .with(namespace, job, |detail| {
                 let ix = detail.state.plan.position(key)?;
-                let blocked = detail.blocked_by();
+                let blocked = detail.state.blocked_by();
                 let node = answer(detail, ix, &blocked[ix as usize], SHOWN_ATTEMPTS_MAX, now);
                 Some((node, detail.seq()))
             })

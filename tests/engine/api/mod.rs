@@ -3,6 +3,7 @@
 
 mod details;
 mod environments;
+mod explain;
 mod jobs;
 mod leases;
 mod lists;

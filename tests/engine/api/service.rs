@@ -21,7 +21,8 @@ use orrery::http::problem::PROBLEM_JSON;
 use orrery::http::router::router;
 use orrery::http::state::{Api, ApiSettings, Parts};
 use orrery::membership::alone::Alone;
-use orrery::membership::contract::{Introduction, Membership as _};
+use orrery::membership::contract::{Introduction, Membership};
+use orrery::membership::memory::MemoryMembership;
 use orrery::membership::peers::Peers;
 use orrery::services::driver::{Driver, Part};
 use orrery::services::job_scheduler::{JobScheduler, SubmissionBounds};
@@ -41,6 +42,7 @@ pub(crate) struct Service {
     pub(crate) clock: SimulatedClock,
     pub(crate) store: Arc<MemoryEventStore>,
     pub(crate) engine: Engine,
+    pub(crate) driver: Arc<Driver>,
 }
 
 /// One engine's place in a deployment.
@@ -52,6 +54,8 @@ pub(crate) struct Place {
     pub(crate) outside: Surroundings,
     pub(crate) clock: SimulatedClock,
     pub(crate) others: Option<Others>,
+    /// Where the engines meet; none: this one is alone.
+    pub(crate) membership: Option<MemoryMembership>,
 }
 
 /// An answer, read whole.
@@ -92,9 +96,16 @@ impl Answer {
     }
 }
 
-/// That of an engine that is alone, after its first look.
-async fn driver(engine: &Engine, clock: &Arc<dyn Clock>) -> Arc<Driver> {
-    let membership = Arc::new(Alone::new(Arc::clone(clock)));
+/// That of an engine after its first look.
+async fn driver(
+    engine: &Engine,
+    clock: &Arc<dyn Clock>,
+    membership: Option<MemoryMembership>,
+) -> Arc<Driver> {
+    let membership: Arc<dyn Membership> = match membership {
+        Some(shared) => Arc::new(shared),
+        None => Arc::new(Alone::new(Arc::clone(clock))),
+    };
     let introduction = Introduction {
         name: String::new(),
         address: "127.0.0.1:8080".to_owned(),
@@ -125,6 +136,7 @@ impl Service {
             outside,
             clock,
             others: None,
+            membership: None,
         };
         Self::start_at(alone, core, change).await
     }
@@ -135,7 +147,7 @@ impl Service {
         core: CoreSettings,
         change: impl FnOnce(&mut Settings),
     ) -> Self {
-        let Place { me, drivers, store, view, outside, clock, others } = place;
+        let Place { me, drivers, store, view, outside, clock, others, membership } = place;
         let forward = others.clone().map(|others| {
             let forwarding = Forwarding::new(others, Arc::clone(&outside.clock));
             Arc::new(forwarding.expect("an HTTP client")) as Arc<dyn Forward>
@@ -161,7 +173,8 @@ impl Service {
         };
         let host = Host::builder().build(settings.services.clone(), outside.clone());
         let kept = engine.clone();
-        let driver = driver(&engine, &outside.clock).await;
+        let driver = driver(&engine, &outside.clock, membership).await;
+        let kept_driver = Arc::clone(&driver);
         if others.is_some() {
             // Not alone after all.
             engine.drives_until(domain::ids::Millis::MAX).await;
@@ -180,7 +193,7 @@ impl Service {
             ready: Box::new(Vec::new),
             settings: ApiSettings::from(&settings),
         });
-        Self { router: router(api), clock, store, engine: kept }
+        Self { router: router(api), clock, store, engine: kept, driver: kept_driver }
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {

@@ -2,6 +2,7 @@
 
 mod codec;
 mod endpoint;
+mod explains;
 mod joined_anew;
 mod pair;
 mod same_answers;

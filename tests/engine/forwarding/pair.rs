@@ -8,14 +8,17 @@ use axum::ServiceExt;
 use axum::body::Body;
 use axum::http::{Method, Request};
 use axum::routing::IntoMakeService;
-use domain::ids::{JobId, Namespace, SubjectId};
+use domain::ids::{GroupId, JobId, Millis, Namespace, SubjectId};
 use orrery::config::Secret;
 use orrery::engine::core::CoreSettings;
 use orrery::engine::forwarding::Others;
 use orrery::environment::{SimulatedClock, Surroundings};
 use orrery::event_store::memory::MemoryEventStore;
 use orrery::http::parked::Served;
+use orrery::membership::contract::EngineRecord;
+use orrery::membership::memory::MemoryMembership;
 use orrery::membership::peers::{Peer, Peers, PeersSeen};
+use orrery::membership::share;
 use orrery::view::memory::MemoryView;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -25,7 +28,7 @@ use crate::api::service::{Answer, Place, Service};
 /// What both engines know.
 pub(super) const SECRET: &str = "between us";
 
-/// Engines 1 and 2; the group's number says who drives it: the even ones the first, the odd ones the second.
+/// Engines 1 and 2, each driving its share of the groups.
 pub(super) struct Pair {
     pub(super) engines: [Service; 2],
     pub(super) others: [Others; 2],
@@ -34,8 +37,20 @@ pub(super) struct Pair {
     pub(super) clock: SimulatedClock,
 }
 
+/// As they share the groups out among themselves.
 pub(super) fn drivers() -> Vec<Option<u32>> {
-    (0..64).map(|group| Some(group % 2 + 1)).collect()
+    let record = |engine| EngineRecord {
+        engine,
+        name: String::new(),
+        address: String::new(),
+        version: String::new(),
+        started_at: 0,
+        renewed_at: 0,
+        lives: true,
+        leaving: false,
+    };
+    let both = [1, 2].map(record);
+    GroupId::all().map(|group| share::should_drive(group, &both)).collect()
 }
 
 /// A port where nobody listens.
@@ -61,6 +76,7 @@ impl Pair {
         let [first, second] = secrets.map(|secret| Peers::new(Secret::new(secret)));
         let others = [Others::new(1, first.1), Others::new(2, second.1)];
         let seen = [first.0, second.0];
+        let membership = MemoryMembership::new(Arc::clone(&outside.clock));
         let place = |at: usize| Place {
             me: others[at].me(),
             drivers: drivers(),
@@ -69,11 +85,17 @@ impl Pair {
             outside: outside.clone(),
             clock: clock.clone(),
             others: Some(others[at].clone()),
+            membership: Some(membership.door()),
         };
         let engines = [
             Service::start_at(place(0), CoreSettings::default(), |_| {}).await,
             Service::start_at(place(1), CoreSettings::default(), |_| {}).await,
         ];
+        // The first hands over what is the second's, which takes it; then both have seen it.
+        for at in [0, 1, 0, 1] {
+            engines[at].driver.step().await.expect("a look");
+            engines[at].engine.drives_until(Millis::MAX).await;
+        }
         let mut homes = [String::new(), String::new()];
         for (home, service) in homes.iter_mut().zip(&engines) {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -134,7 +156,7 @@ async fn turns() {
 pub(super) fn driver_of(job: &str) -> u32 {
     let job = JobId::parse(job).expect("an id");
     let group = SubjectId::job(Namespace::default_namespace(), job).group();
-    u32::from(group.index()) % 2 + 1
+    drivers()[usize::from(group.index())].expect("a driver")
 }
 
 /// A call whose answer depends on nothing but what is asked.

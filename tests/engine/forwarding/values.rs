@@ -22,8 +22,8 @@ use domain::node::status::NodeStatus;
 use domain::payload::{Hash, Payload, StoredPayload};
 use domain::refusal::{FieldError, Refusal};
 use orrery::engine::core::message::{
-    Caller, Command, Failure, GrantRequest, Granted, LeaseRequest, QueueFacts, Request, Response,
-    Shown, Work, WorkerFacts,
+    Asks, Caller, Command, Failure, GrantRequest, Granted, Held, LeaseRequest, QueueFacts, Request,
+    Response, Shown, Tended, Work, WorkerFacts,
 };
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -218,6 +218,11 @@ pub(super) fn requests(draw: &Draw) -> Vec<Request> {
         Request::AskGrant { environment, grant },
         Request::Queues { namespace: namespace() },
         Request::Workers { namespace: namespace() },
+        Request::Tended {
+            subject: SubjectId::job(namespace(), draw.job()),
+            nodes: vec![0, draw.small()],
+            ask: draw.some(draw.job()),
+        },
     ]);
     for request in &all {
         // A new kind has its place above.
@@ -230,7 +235,8 @@ pub(super) fn requests(draw: &Draw) -> Vec<Request> {
             | Request::Claimed { .. }
             | Request::AskGrant { .. }
             | Request::Queues { .. }
-            | Request::Workers { .. } => {}
+            | Request::Workers { .. }
+            | Request::Tended { .. } => {}
         }
     }
     all
@@ -316,6 +322,17 @@ pub(super) fn job() -> JobSnapshot {
     lab.job(0, &job).expect("it is there")
 }
 
+fn tended(draw: &Draw) -> Tended {
+    Tended {
+        by: draw.small(),
+        drives: draw.given,
+        held: Held::Whole,
+        leases: vec![(draw.small(), draw.at())],
+        before: vec![(draw.small(), draw.number)],
+        asks: draw.some(Asks { waiting: draw.number, before: draw.some(draw.number) }),
+    }
+}
+
 /// A response of every kind; `job` is one to show.
 pub(super) fn responses(draw: &Draw, job: &JobSnapshot) -> Vec<Response> {
     let shown_job = || Shown::Job(Box::new(job.clone()));
@@ -375,6 +392,7 @@ pub(super) fn responses(draw: &Draw, job: &JobSnapshot) -> Vec<Response> {
         Response::Read(Some(shown_environment())),
         Response::Queues(vec![facts]),
         Response::Workers(vec![worker]),
+        Response::Tended(tended(draw)),
     ]);
     let failures = [
         Failure::OutcomeUnknown,

@@ -101,7 +101,8 @@ impl World {
                 | Request::Claimed { .. }
                 | Request::AskGrant { .. }
                 | Request::Queues { .. }
-                | Request::Workers { .. } => (None, None),
+                | Request::Workers { .. }
+                | Request::Tended { .. } => (None, None),
             };
             let call = Call {
                 asked,
@@ -282,7 +283,7 @@ fn kind(response: &Response) -> u64 {
         Response::Leases(granted) => 8 + granted.len() as u64,
         Response::Heartbeat { .. } => 3,
         Response::Read(_) => 4,
-        Response::Queues(_) | Response::Workers(_) => 5,
+        Response::Queues(_) | Response::Workers(_) | Response::Tended(_) => 5,
         Response::Failed(_) => 6,
     }
 }

@@ -9,7 +9,7 @@ mod faults;
 mod lost_answers;
 mod membership;
 pub(crate) mod mongodb;
-mod samples;
+pub(crate) mod samples;
 mod scripts;
 pub(crate) mod sums;
 mod view;

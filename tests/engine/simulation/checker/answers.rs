@@ -111,7 +111,10 @@ impl Checker {
                 Ok(())
             }
             Response::Read(shown) => self.read_answer(call, shown.as_ref()),
-            Response::Queues(_) | Response::Workers(_) | Response::Failed(_) => Ok(()),
+            Response::Queues(_)
+            | Response::Workers(_)
+            | Response::Tended(_)
+            | Response::Failed(_) => Ok(()),
         }
     }
 

@@ -9,6 +9,7 @@ mod calm;
 mod driving;
 mod ends;
 mod environment;
+mod explains;
 mod facts;
 mod job;
 mod once;
@@ -251,6 +252,7 @@ impl Checker {
         if let (Some(Told::Job(story)), Some(Entity::Job(replay))) = (&stream.told, &stream.replay)
         {
             story.recount(replay)?;
+            story.explains(replay)?;
         }
         Ok(())
     }

@@ -1,0 +1,216 @@
+//! The waits of a job and of one node: the job's own, then its nodes', alike ones together.
+//! Always holds: a node stands in one wait at most, and one that is not settled in one exactly while its job offers work.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::ids::{Millis, QueueName};
+use crate::job::due::{self, JobDue, NodeDue};
+use crate::job::explain::{NODES_NAMED_MAX, Turn, Wait, WaitCode, words};
+use crate::job::spec::Start;
+use crate::job::state::JobState;
+use crate::job::status::JobStatus;
+use crate::node::status::NodeStatus;
+
+/// Of a job that is not over.
+pub(super) fn of_job(state: &JobState, turn: Option<&Turn>) -> Vec<Wait> {
+    let mut waits: Vec<Wait> = own(state, turn).into_iter().collect();
+    let blocked = state.blocked_by();
+    let mut alike = Alike::new(state);
+    for ix in (0_u32..).take(state.nodes.len()) {
+        alike.add(ix, &blocked);
+    }
+    waits.extend(alike.into_waits());
+    waits
+}
+
+/// Of a node that has not settled, in a job that is not over: the job's own, the node's, and those of the nodes that it
+/// waits for, however far before it.
+pub(super) fn of_node(state: &JobState, ix: u32, turn: Option<&Turn>) -> Vec<Wait> {
+    let mut waits: Vec<Wait> = own(state, turn).into_iter().collect();
+    let blocked = state.blocked_by();
+    let mut this = Alike::new(state);
+    let code = this.add(ix, &blocked);
+    waits.extend(this.into_waits().into_iter().map(|mut wait| {
+        let before = match wait.code {
+            WaitCode::Parents => unsettled_parents(state, ix),
+            WaitCode::Blocked => blocked[ix as usize].clone(),
+            _ => Vec::new(),
+        };
+        wait.waits_for_count = before.len();
+        wait.waits_for = before.into_iter().take(NODES_NAMED_MAX).collect();
+        wait.message = words::wait(state, &wait);
+        wait
+    }));
+    if code == Some(WaitCode::Parents) {
+        let mut before = Alike::new(state);
+        for ancestor in unsettled_before(state, ix) {
+            // Those that wait themselves for others say nothing new.
+            if !matches!(kind(state, ancestor, &blocked), Some((WaitCode::Parents, ..)) | None) {
+                before.add(ancestor, &blocked);
+            }
+        }
+        waits.extend(before.into_waits());
+    }
+    waits
+}
+
+fn unsettled_parents(state: &JobState, ix: u32) -> Vec<u32> {
+    let parents = state.plan.graph.parents(ix).iter().copied();
+    parents.filter(|parent| !state.nodes[*parent as usize].status.is_settled()).collect()
+}
+
+/// All that comes before a node and has not settled, by position.
+fn unsettled_before(state: &JobState, ix: u32) -> BTreeSet<u32> {
+    let mut seen = BTreeSet::new();
+    let mut open = vec![ix];
+    while let Some(here) = open.pop() {
+        open.extend(
+            unsettled_parents(state, here).into_iter().filter(|parent| seen.insert(*parent)),
+        );
+    }
+    seen
+}
+
+/// What the job as a whole waits for, whatever its nodes do.
+fn own(state: &JobState, turn: Option<&Turn>) -> Option<Wait> {
+    let head = &state.head;
+    let turned = turn.map_or(head.updated_at, |turn| turn.at);
+    let deadline = due::deadline(state);
+    let (code, since, wakes_at, times_out_at) = match head.status {
+        _ if head.ending.is_some() => {
+            let until = match due::job_due(state) {
+                Some((JobDue::Deadline, at)) => Some(at),
+                _ => None,
+            };
+            (WaitCode::Ending, turned, Some(head.ending_until), until)
+        }
+        JobStatus::Pending if state.plan.start == Start::Manual => {
+            (WaitCode::ManualStart, head.created_at, None, None)
+        }
+        JobStatus::Pending => {
+            let at = head.scheduled_at.unwrap_or(head.created_at);
+            (WaitCode::ScheduledStart, head.created_at, Some(at), None)
+        }
+        JobStatus::Queued => (WaitCode::Grant, head.queued_at.unwrap_or(turned), None, deadline),
+        JobStatus::Paused => (WaitCode::Paused, turned, None, deadline),
+        // The last four: nothing leads there yet, or they are over.
+        JobStatus::Scheduled
+        | JobStatus::Running
+        | JobStatus::Retrying
+        | JobStatus::Recovering
+        | JobStatus::Completed
+        | JobStatus::Failed
+        | JobStatus::Timeout
+        | JobStatus::Cancelled
+        | JobStatus::Aborted => return None,
+    };
+    let ending = code == WaitCode::Ending;
+    let running = |ix: &u32| ending && state.nodes[*ix as usize].status == NodeStatus::Running;
+    let nodes = (0_u32..).take(state.nodes.len()).filter(running);
+    let mut wait = Wait {
+        code,
+        message: String::new(),
+        since,
+        ends_on: code.ends_on(),
+        wakes_at,
+        times_out_at,
+        nodes: nodes.clone().take(NODES_NAMED_MAX).collect(),
+        node_count: nodes.count(),
+        waits_for: Vec::new(),
+        waits_for_count: 0,
+        queue: None,
+    };
+    wait.message = words::own(state, &wait, turn);
+    Some(wait)
+}
+
+/// What one node waits for: why, when that ends by itself, when it is given up. None: its job as a whole says it all.
+fn kind(
+    state: &JobState,
+    ix: u32,
+    blocked: &[Vec<u32>],
+) -> Option<(WaitCode, Option<Millis>, Option<Millis>)> {
+    let head = &state.head;
+    let (admitted, held) = (head.scheduled_since.is_some(), state.held.contains(&ix));
+    if head.ending.is_some() || !admitted {
+        return None;
+    }
+    let node = &state.nodes[ix as usize];
+    let code = match node.status {
+        // A paused job offers nothing.
+        NodeStatus::Ready if state.offers_work() => WaitCode::Worker,
+        NodeStatus::Running => WaitCode::Attempt,
+        NodeStatus::Retrying => WaitCode::Retry,
+        NodeStatus::Waiting if node.outcome_unknown => WaitCode::OutcomeUnknown,
+        NodeStatus::Waiting => WaitCode::Place,
+        NodeStatus::Pending if held => WaitCode::Place,
+        NodeStatus::Pending if !blocked[ix as usize].is_empty() => WaitCode::Blocked,
+        NodeStatus::Pending => WaitCode::Parents,
+        NodeStatus::Ready
+        | NodeStatus::Completed
+        | NodeStatus::Failed
+        | NodeStatus::Timeout
+        | NodeStatus::Skipped
+        | NodeStatus::Cancelled
+        | NodeStatus::Compensating
+        | NodeStatus::Compensated => return None,
+    };
+    let dues = due::node_dues(state, ix).into_iter().flatten();
+    let (wakes, ends): (Vec<_>, Vec<_>) = dues.partition(|(what, _)| *what == NodeDue::Retry);
+    let first = |dues: Vec<(NodeDue, Millis)>| dues.into_iter().map(|(_, at)| at).min();
+    Some((code, first(wakes), first(ends)))
+}
+
+/// Waits of the same kind together: those for workers by queue.
+struct Alike<'a> {
+    state: &'a JobState,
+    found: BTreeMap<(WaitCode, Option<QueueName>), Wait>,
+}
+
+impl<'a> Alike<'a> {
+    fn new(state: &'a JobState) -> Self {
+        Self { state, found: BTreeMap::new() }
+    }
+
+    /// Adds what a node waits for, if it is not the job as a whole. Answers why.
+    fn add(&mut self, ix: u32, blocked: &[Vec<u32>]) -> Option<WaitCode> {
+        let (code, wakes_at, times_out_at) = kind(self.state, ix, blocked)?;
+        let since = self.state.nodes[ix as usize].since;
+        let queue =
+            (code == WaitCode::Worker).then(|| self.state.plan.nodes[ix as usize].queue.clone());
+        let wait = self.found.entry((code, queue.clone())).or_insert_with(|| Wait {
+            code,
+            message: String::new(),
+            since,
+            ends_on: code.ends_on(),
+            wakes_at,
+            times_out_at,
+            nodes: Vec::new(),
+            node_count: 0,
+            waits_for: Vec::new(),
+            waits_for_count: 0,
+            queue,
+        });
+        wait.since = wait.since.min(since);
+        wait.wakes_at = sooner(wait.wakes_at, wakes_at);
+        wait.times_out_at = sooner(wait.times_out_at, times_out_at);
+        wait.node_count += 1;
+        if wait.nodes.len() < NODES_NAMED_MAX {
+            wait.nodes.push(ix);
+        }
+        Some(code)
+    }
+
+    fn into_waits(self) -> Vec<Wait> {
+        let state = self.state;
+        let told = self.found.into_values().map(|wait| {
+            let message = words::wait(state, &wait);
+            Wait { message, ..wait }
+        });
+        told.collect()
+    }
+}
+
+fn sooner(one: Option<Millis>, other: Option<Millis>) -> Option<Millis> {
+    one.into_iter().chain(other).min()
+}

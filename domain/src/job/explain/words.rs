@@ -1,0 +1,201 @@
+//! The sentences of an explanation. Absent: anything a node's input, output or error says.
+
+use std::fmt::Write as _;
+
+use crate::job::event::PauseCause;
+use crate::job::explain::{EndCode, Turn, Wait, WaitCode};
+use crate::job::spec::CompleteWhen;
+use crate::job::state::JobState;
+use crate::job::status::JobStatus;
+use crate::node::spec::DependencyCondition;
+use crate::node::status::NodeStatus;
+use crate::time_text::rfc3339;
+
+/// Keys that a sentence spells out.
+const KEYS_MAX: usize = 3;
+
+/// Of what the job as a whole waits for.
+pub(super) fn own(state: &JobState, wait: &Wait, turn: Option<&Turn>) -> String {
+    let head = &state.head;
+    match wait.code {
+        WaitCode::ManualStart => {
+            "starts when somebody says so (POST /api/v1/jobs/{id}/start)".to_owned()
+        }
+        WaitCode::ScheduledStart => {
+            format!("starts by itself at {}", rfc3339(wait.wakes_at.unwrap_or(head.created_at)))
+        }
+        WaitCode::Grant => {
+            let asked = state.plan.resources.iter();
+            let asked: Vec<_> = asked.map(|(name, amount)| format!("{amount} {name}")).collect();
+            format!(
+                "waits until its environment `{}` grants {}",
+                state.plan.environment,
+                if asked.is_empty() { "what it asks for".to_owned() } else { asked.join(", ") },
+            )
+        }
+        WaitCode::Paused => match head.pause_cause {
+            Some(PauseCause::OutcomeUnknown) => "paused because nobody knows whether an attempt \
+                 of a node that runs at most once was done; who resumes the job says that it may \
+                 run again"
+                .to_owned(),
+            Some(PauseCause::Requested) | None => {
+                format!("paused{}; nothing new starts until it is resumed", by(turn))
+            }
+        },
+        _ => {
+            let to = head.ending.map_or("over", JobStatus::as_str);
+            format!(
+                "will be {to}{}: {} may still report, and {} revoked at {}",
+                by(turn),
+                many(wait.node_count, "running attempt"),
+                if wait.node_count == 1 { "is" } else { "are" },
+                rfc3339(head.ending_until),
+            )
+        }
+    }
+}
+
+/// Of what nodes wait for.
+pub(super) fn wait(state: &JobState, wait: &Wait) -> String {
+    let nodes = many(wait.node_count, "node");
+    let one = wait.node_count == 1;
+    let (is, waits) = if one { ("is", "waits") } else { ("are", "wait") };
+    match wait.code {
+        WaitCode::OutcomeUnknown => {
+            format!("{nodes} may have been done and {is} not run again until the job is resumed")
+        }
+        WaitCode::Attempt => {
+            format!("{} until a worker reports, or its lease runs out", runs(wait.node_count))
+        }
+        WaitCode::Worker => {
+            let queue = wait.queue.as_ref().map(ToString::to_string).unwrap_or_default();
+            format!(
+                "{nodes} {is} ready in queue `{queue}` and {waits} for a worker to lease {}",
+                if one { "it" } else { "them" }
+            )
+        }
+        WaitCode::Retry => {
+            let at = wait.wakes_at.map(rfc3339).unwrap_or_default();
+            let first = if one { "" } else { "the first " };
+            format!("{nodes} failed and {is} tried again, {first}at {at}")
+        }
+        WaitCode::Place => {
+            let most = state.plan.max_parallel.unwrap_or(u32::MAX);
+            format!("{nodes} could start; max_parallel lets {most} be ready or running at once")
+        }
+        WaitCode::Blocked => {
+            let by = keys(state, &wait.waits_for, wait.waits_for_count);
+            let because = if by.is_empty() { String::new() } else { format!(" ({by})") };
+            format!(
+                "{nodes} can no longer start by {} because of how others ended{because}; the job fails when the rest has settled",
+                if one { "itself" } else { "themselves" }
+            )
+        }
+        WaitCode::Parents => {
+            let any = wait.nodes.first().filter(|_| wait.waits_for_count > 1).is_some_and(|ix| {
+                state.plan.nodes[*ix as usize].condition == DependencyCondition::Any
+            });
+            let of = keys(state, &wait.waits_for, wait.waits_for_count);
+            match (of.is_empty(), any) {
+                (true, _) => format!("{nodes} {waits} for other nodes to end"),
+                (false, true) => format!("waits until one of {of} completes"),
+                (false, false) => format!("waits for {of}"),
+            }
+        }
+        WaitCode::Unreadable
+        | WaitCode::ScheduledStart
+        | WaitCode::ManualStart
+        | WaitCode::Grant
+        | WaitCode::Paused
+        | WaitCode::Ending => String::new(),
+    }
+}
+
+/// Of how a job ended.
+pub(super) fn job_ended(state: &JobState, code: EndCode, turn: Option<&Turn>) -> String {
+    let left = state.count(NodeStatus::Pending);
+    match code {
+        EndCode::Completed => {
+            let condition = match state.plan.complete_when {
+                CompleteWhen::All => "no node failed that is not optional".to_owned(),
+                CompleteWhen::Any => "at least one node completed".to_owned(),
+                CompleteWhen::AtLeast(least) => format!("at least {least} nodes completed"),
+                CompleteWhen::TolerateCount(most) => format!("at most {most} nodes failed"),
+                CompleteWhen::TolerateAtMostPercent(most) => {
+                    format!("at most {most} % of the nodes failed")
+                }
+            };
+            format!("every node settled, and {condition}")
+        }
+        EndCode::FailFast => {
+            "the first failure of a node that is not optional ended it (fail_fast)".to_owned()
+        }
+        EndCode::Failed | EndCode::ConditionNotMet => {
+            let mut text = match (code, left) {
+                (EndCode::Failed, _) => "nodes that are not optional failed".to_owned(),
+                (_, 0) => "every node settled, and the success condition does not hold".to_owned(),
+                _ => "not every node could settle".to_owned(),
+            };
+            if left > 0 {
+                let nodes = many(left as usize, "node");
+                let _ = write!(text, "; {nodes} could not start because of how others ended");
+            }
+            text
+        }
+        EndCode::TimedOut => "its deadline passed (timeout_ms)".to_owned(),
+        EndCode::Cancelled => format!("cancelled{}", by(turn)),
+        EndCode::Aborted => format!("given up{}", by(turn)),
+        EndCode::Skipped | EndCode::Blocked => String::new(),
+    }
+}
+
+/// Of how a node ended.
+pub(super) fn node_ended(state: &JobState, ix: u32, code: EndCode, causes: &[u32]) -> String {
+    let node = &state.nodes[ix as usize];
+    let because = keys(state, causes, causes.len());
+    match code {
+        EndCode::Completed => {
+            format!("attempt {} completed, and its outcome is recorded", node.attempt)
+        }
+        EndCode::Failed => {
+            format!("attempt {} failed, and is not followed by another", node.attempt)
+        }
+        EndCode::TimedOut => "it waited or ran longer than it may".to_owned(),
+        EndCode::Skipped => format!("skipped because of how its parents ended ({because})"),
+        EndCode::Blocked if because.is_empty() => "it never ran: its job is over".to_owned(),
+        EndCode::Blocked => {
+            format!("it never ran because of how others ended ({because}), and its job is over")
+        }
+        EndCode::Cancelled | EndCode::FailFast | EndCode::ConditionNotMet | EndCode::Aborted => {
+            "stopped, or never started, because its job ended".to_owned()
+        }
+    }
+}
+
+fn by(turn: Option<&Turn>) -> String {
+    let Some(turn) = turn else { return String::new() };
+    let reason = turn.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    format!(" by {}{reason}", turn.actor)
+}
+
+fn runs(count: usize) -> String {
+    let verb = if count == 1 { "runs" } else { "run" };
+    format!("{} {verb}", many(count, "attempt"))
+}
+
+fn many(count: usize, what: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{s}")
+}
+
+/// The first keys, and how many more there are.
+fn keys(state: &JobState, nodes: &[u32], count: usize) -> String {
+    let shown: Vec<_> = nodes
+        .iter()
+        .take(KEYS_MAX)
+        .map(|ix| format!("`{}`", state.plan.nodes[*ix as usize].key))
+        .collect();
+    let more = count.saturating_sub(shown.len());
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", shown.join(", "))
+}
