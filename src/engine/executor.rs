@@ -7,6 +7,7 @@ mod hearing;
 mod neighbours;
 mod outage;
 mod outside;
+mod reads;
 mod replies;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use tokio::task::JoinHandle;
 
 use self::outage::Outages;
 use self::outside::{LOOK_EVERY_MS, driven, look_every_ms};
+use self::reads::Reads;
 use self::replies::Replies;
 use crate::engine::core::message::{
     Announced, EngineId, Granted, Input, LeaseRequest, Output, Request, Response, Ticket,
@@ -190,6 +192,7 @@ pub async fn start(mut parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(
         returns,
         replies: Replies::default(),
         loads: Arc::new(Semaphore::new(LOADS_MAX)),
+        reads: Reads::default(),
         stopping: false,
         look_now: false,
         look_again: Arc::default(),
@@ -219,6 +222,7 @@ struct Executor {
     returns: mpsc::UnboundedSender<Input>,
     replies: Replies,
     loads: Arc<Semaphore>,
+    reads: Reads,
     stopping: bool,
     /// Other groups are driven now: what is due there is looked for at once.
     look_now: bool,
@@ -299,6 +303,7 @@ impl Executor {
         while let Some(output) = self.core.poll() {
             self.perform(output);
         }
+        self.tell_of_groups();
         let counts = self.core.counts();
         *self.gauges.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = counts;
         self.gauges.refused.store(hearing::refused(&self.core), Ordering::Relaxed);
@@ -315,8 +320,9 @@ impl Executor {
         ) {
             self.under_way -= 1;
         }
-        if matches!(input, Input::Loaded { result: Err(_), .. }) {
-            self.look_again.store(true, Ordering::Relaxed);
+        if let Input::Loaded { subject, result } = &input {
+            self.reads.ends(subject);
+            self.look_again.fetch_or(result.is_err(), Ordering::Relaxed);
         }
         if let Input::Appended { outcome, .. } = &input {
             self.gauges.store_ok.store(outcome.is_ok(), Ordering::Relaxed);
@@ -342,6 +348,7 @@ impl Executor {
         match output {
             Output::Append { nudges, items } => self.append(nudges, items),
             Output::Load { subject } => {
+                self.reads.begins(&subject);
                 let (store, loads) = (Arc::clone(&self.store), Arc::clone(&self.loads));
                 self.spawn(async move {
                     let _permit = loads.acquire().await;

@@ -131,6 +131,16 @@ pub struct Gauges {
     pub(super) driven: std::sync::Mutex<Vec<GroupId>>,
     /// Why the view takes no more documents.
     pub(super) view_ended: std::sync::OnceLock<String>,
+    pub(super) by_group: std::sync::Mutex<ByGroup>,
+}
+
+/// Numbers for each of the groups, by its index; those that are not driven are 0, but for guests.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ByGroup {
+    /// Subjects in memory.
+    pub subjects: Vec<u32>,
+    /// Streams that are being read.
+    pub reading: Vec<u32>,
 }
 
 impl Gauges {
@@ -140,6 +150,10 @@ impl Gauges {
 
     pub(super) fn unlooked(&self) -> std::sync::MutexGuard<'_, BTreeSet<GroupId>> {
         self.unlooked.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    pub(super) fn by_group(&self) -> std::sync::MutexGuard<'_, ByGroup> {
+        self.by_group.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -167,6 +181,11 @@ impl Engine {
     /// The groups that this engine drives, in their order.
     pub fn driven(&self) -> Vec<GroupId> {
         self.gauges.driven().clone()
+    }
+
+    /// The same, for each group.
+    pub fn by_group(&self) -> ByGroup {
+        self.gauges.by_group().clone()
     }
 
     /// Whether everything of this engine's groups that is not over has at least been found since it drives them.

@@ -1,7 +1,7 @@
 //! What surrounds every route: compression, and inside it one layer that does the rest (request id, writes of other sites
 //! refused, admission, span, deadline, panics caught, log line, metrics, security headers, problems completed with id and
 //! path). One, because each layer costs a request a future of its own for as long as it waits.
-//! Always holds: every answer has an X-Request-Id; what is refused was not read; a parked request keeps nothing that it
+//! Always holds: every answer has an X-Request-Id and an Orrery-Engine; what is refused was not read; a parked request keeps nothing that it
 //! came with; no payload, query or secret is logged. Absent: authentication.
 
 use std::convert::Infallible;
@@ -24,6 +24,7 @@ use tower::{Layer, Service};
 use tower_http::compression::CompressionLayer;
 use tracing::{Instrument as _, Span};
 
+use super::answerer::ENGINE;
 use super::extract::headers::{Correlation, REQUEST_ID};
 use super::extract::json::BodyLimit;
 use super::parked::Rest;
@@ -258,6 +259,7 @@ impl Asked {
             correlation_id = %self.id,
             http.request.method = self.method,
             http.route = self.route(),
+            engine = self.api.engine_number(),
         )
     }
 
@@ -293,6 +295,7 @@ impl Asked {
             "http_response_status_code" => response.status().as_u16().to_string(),
         )
         .record(took.as_secs_f64());
+        response.headers_mut().insert(ENGINE, self.api.engine_header());
         add_headers(&mut response, &self.id, self.route().starts_with("/docs"));
         response
     }

@@ -2,6 +2,7 @@
 //! wire, `routes` extract, send and map, `problem` is the only place that gives errors their status.
 
 pub mod admission;
+mod answerer;
 pub mod commands;
 pub mod delivery;
 pub mod extract;

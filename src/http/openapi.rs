@@ -20,7 +20,8 @@ use super::routes::{
         title = "Orrery",
         description = "Runs jobs made of DAG nodes, retries what fails, recovers what is stuck, and proves it.\n\n\
                        Every error is problem+json with a stable `code`; `/docs/errors/<code>` explains it. Lists \
-                       page with `page` and `page_size`, deeper with `cursor`. Values of enums may be added.",
+                       page with `page` and `page_size`, deeper with `cursor`. Values of enums may be added. The \
+                       header `Orrery-Engine` of every answer names the engine that gave it.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     tags(

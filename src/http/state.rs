@@ -5,25 +5,29 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::HeaderValue;
 use domain::bounds::Bounds;
 use domain::ids::Namespace;
 use domain::job::check::CheckSettings;
 
 use super::admission::{Bodies, Submissions};
+use super::answerer::Answerer;
 use super::problem::Problem;
 use super::waiters::{Place, Waiters};
 use crate::config::Settings;
 use crate::engine::core::CoreCounts;
 use crate::engine::forwarding::Others;
-use crate::engine::handle::Engine;
+use crate::engine::handle::{ByGroup, Engine};
 use crate::environment::Surroundings;
+use crate::membership::contract::EngineId;
 use crate::services::driver::{Driver, Seen};
 use crate::services::job_scheduler::JobScheduler;
 use crate::services::lifecycle::{Host, ServiceSnapshot, ServiceState};
 use crate::services::queries::Queries;
 use crate::telemetry::metrics::{
-    APPENDS, BUILD_INFO, CLOCK_AHEAD, COMMAND_QUEUE, CONFLICTS, EVENTS, LEASE_EXPIRATIONS,
-    NODE_ATTEMPTS, READY_NODES, RUNNING_ATTEMPTS, Recorder, STALE_REPORTS, SUBJECTS, VIEW_LAG,
+    APPENDS, BUILD_INFO, CLOCK_AHEAD, COMMAND_QUEUE, CONFLICTS, EVENTS, GROUP_READING,
+    GROUP_SUBJECTS, LEASE_EXPIRATIONS, NODE_ATTEMPTS, READY_NODES, RUNNING_ATTEMPTS, Recorder,
+    STALE_REPORTS, SUBJECTS, SUBJECTS_LEFT, VIEW_LAG,
 };
 
 /// What the API takes from the configuration.
@@ -125,6 +129,7 @@ struct Held {
     waiters: Waiters,
     bodies: Bodies,
     submissions: Submissions,
+    answerer: Answerer,
 }
 
 impl Api {
@@ -133,7 +138,8 @@ impl Api {
         let ApiSettings { long_polls_max, long_polls_namespace_max, .. } = parts.settings;
         let waiters = Waiters::new(long_polls_max, long_polls_namespace_max);
         let submissions = Submissions::new(parts.settings.submissions_max);
-        Self(Arc::new(Held { parts, waiters, bodies: Bodies::default(), submissions }))
+        let (bodies, answerer) = (Bodies::default(), Answerer::default());
+        Self(Arc::new(Held { parts, waiters, bodies, submissions, answerer }))
     }
 
     /// Clock, dice, ids.
@@ -208,6 +214,17 @@ impl Api {
         self.0.parts.driver.seen()
     }
 
+    /// The number of this engine among the engines.
+    pub fn engine_number(&self) -> EngineId {
+        self.0.parts.driver.number()
+    }
+
+    /// Which engine this is, for the header of its answers.
+    pub fn engine_header(&self) -> HeaderValue {
+        let driver = &self.0.parts.driver;
+        self.0.answerer.header(driver.number(), |number| driver.name_of(number))
+    }
+
     /// Every service at this moment.
     pub fn services(&self) -> Vec<ServiceSnapshot> {
         self.0.parts.host.snapshot()
@@ -216,6 +233,7 @@ impl Api {
     /// The text of `/metrics`.
     pub fn metrics(&self) -> String {
         publish(&self.engine().counts(), self.outside().clock.ahead_ms());
+        publish_groups(&self.engine().by_group());
         self.0.parts.recorder.render()
     }
 }
@@ -243,9 +261,21 @@ fn publish(counts: &CoreCounts, ahead_ms: i64) {
     metrics::counter!(CONFLICTS).absolute(counts.conflicts);
     metrics::counter!(LEASE_EXPIRATIONS).absolute(counts.leases_expired);
     metrics::counter!(STALE_REPORTS).absolute(counts.stale_reports);
+    metrics::counter!(SUBJECTS_LEFT, "why" => "parked").absolute(counts.parked);
+    metrics::counter!(SUBJECTS_LEFT, "why" => "retired").absolute(counts.retired);
     metrics::gauge!(COMMAND_QUEUE).set(u32::try_from(counts.queued).unwrap_or(u32::MAX));
     let lag = u64::try_from(counts.view_lag_ms).unwrap_or(0);
     metrics::gauge!(VIEW_LAG).set(Duration::from_millis(lag).as_secs_f64());
+}
+
+/// Of each group, driven or not: a label for each of the 64.
+fn publish_groups(by_group: &ByGroup) {
+    let numbers = by_group.subjects.iter().zip(&by_group.reading);
+    for (group, (subjects, reading)) in numbers.enumerate() {
+        let label = group.to_string();
+        metrics::gauge!(GROUP_SUBJECTS, "group" => label.clone()).set(*subjects);
+        metrics::gauge!(GROUP_READING, "group" => label).set(*reading);
+    }
 }
 
 /// Gauges are floats; what is counted here stays far below what they hold exactly.

@@ -73,6 +73,15 @@ metric_names! {
     ENGINES = "orrery_engines", Gauge, [], "Engines that live, as this one sees them, itself included.";
     GROUPS_DRIVEN = "orrery_groups_driven", Gauge, [], "Groups of jobs, of 64, that this engine drives.";
     GROUP_DRIVEN = "orrery_group_driven", Gauge, ["group"], "1 while this engine drives the group, else 0.";
+    GROUP_SUBJECTS = "orrery_group_subjects", Gauge, ["group"], "Jobs and environments of the group held in memory.";
+    GROUP_READING = "orrery_group_streams_reading", Gauge, ["group"],
+        "Streams of the group that are being read into memory; what is asked of them waits.";
+    GROUP_LOAD_DURATION = "orrery_group_load_duration_seconds", Histogram, [],
+        "Time from the taking of a group until all that is due in it was read: it does not move before.";
+    SUBJECTS_LEFT = "orrery_subjects_left_total", Counter, ["why"],
+        "Subjects that left memory: parked until they are due, or retired because they are over and shown.";
+    NUDGES = "orrery_nudges_total", Counter, ["way"],
+        "Words between engines about appends to what another one drives: written here, read here.";
     GROUP_TAKEOVERS = "orrery_group_takeovers_total", Counter, ["from"],
         "Groups taken over, from an engine that was dead or when they were free.";
     GROUP_HAND_OVERS = "orrery_group_handovers_total", Counter, [], "Groups handed over to other engines.";

@@ -56,6 +56,10 @@ pub struct CoreCounts {
     pub waiting_polls: u64,
     /// Queues where work and somebody who wants it wait for each other: none, but inside a turn.
     pub stalled_queues: u64,
+    /// Subjects that left memory until they are due, or something is asked of them.
+    pub parked: u64,
+    /// Subjects that left memory because they are over and shown.
+    pub retired: u64,
     /// How far the view is behind, milliseconds.
     pub view_lag_ms: Millis,
     /// Since when the oldest change waits that the view does not durably show; none: it shows everything.
@@ -80,6 +84,11 @@ impl Core {
             stalled_queues: self.dispatch.stalled_queues(),
             ..self.counts
         }
+    }
+
+    /// Subjects in memory of each group, by its index.
+    pub fn subjects_by_group(&self) -> &[u32] {
+        self.slots.by_group()
     }
 
     /// A subject's state as this engine has it, with the seq it shows; none while an append of it is under way. For

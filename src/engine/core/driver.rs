@@ -210,6 +210,7 @@ impl Core {
             }
             let goes = leaving && held && slot.queue.is_empty() && slot.nudged.is_none();
             if goes {
+                self.count_leaving(&slot);
                 self.forget(ix, &mut slot);
                 self.slots.put(ix, slot);
                 self.slots.remove(ix);
@@ -260,6 +261,7 @@ impl Core {
             let Some(mut slot) = self.slots.take(ix) else { continue };
             let gone = self.may_leave(ix, &mut slot);
             if gone {
+                self.count_leaving(&slot);
                 self.forget(ix, &mut slot);
             }
             self.slots.put(ix, slot);
@@ -270,6 +272,17 @@ impl Core {
         if !self.mark_moves.is_empty() {
             let moves = std::mem::take(&mut self.mark_moves);
             self.outputs.push_back(Output::MoveMarks { moves });
+        }
+    }
+
+    /// A subject whose mark is as it should be leaves memory.
+    fn count_leaving(&mut self, slot: &Slot) {
+        if slot.guest || slot.entity.is_none() {
+            return;
+        }
+        match slot.mark.1 {
+            Some(_) => self.counts.parked += 1,
+            None => self.counts.retired += 1,
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::bounds;
 use domain::ids::{Namespace, SubjectId, SubjectKind};
 
 use crate::engine::core::slot::Slot;
@@ -22,12 +23,23 @@ impl Name {
     }
 }
 
+/// How many of each group.
+#[derive(Debug)]
+struct ByGroup([u32; bounds::GROUPS as usize]);
+
+impl Default for ByGroup {
+    fn default() -> Self {
+        Self([0; bounds::GROUPS as usize])
+    }
+}
+
 /// All slots.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     all: Vec<Option<Box<Slot>>>,
     by_subject: BTreeMap<Name, u32>,
     free: Vec<u32>,
+    by_group: ByGroup,
 }
 
 impl Slots {
@@ -45,6 +57,7 @@ impl Slots {
             u32::try_from(self.all.len() - 1).unwrap_or(u32::MAX)
         });
         self.by_subject.insert(Name::of(&slot.subject), ix);
+        self.by_group.0[usize::from(slot.subject.group().index())] += 1;
         self.all[ix as usize] = Some(Box::new(slot));
         ix
     }
@@ -69,8 +82,14 @@ impl Slots {
     pub(super) fn remove(&mut self, ix: u32) -> Option<Box<Slot>> {
         let slot = self.take(ix)?;
         self.by_subject.remove(&Name::of(&slot.subject));
+        self.by_group.0[usize::from(slot.subject.group().index())] -= 1;
         self.free.push(ix);
         Some(slot)
+    }
+
+    /// How many of each group, by its index.
+    pub(super) fn by_group(&self) -> &[u32] {
+        &self.by_group.0
     }
 
     pub(super) fn numbers(&self) -> impl Iterator<Item = u32> + '_ {

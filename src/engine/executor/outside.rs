@@ -16,7 +16,7 @@ use crate::event_store::contract::{
     AppendItem, Appended, ChainHash, EventStore, EventStoreError, MarkMove, Nudge, Snapshot,
     StoreResult,
 };
-use crate::telemetry::metrics::{APPEND_DURATION, APPEND_EVENTS};
+use crate::telemetry::metrics::{APPEND_DURATION, APPEND_EVENTS, NUDGES};
 use crate::view::contract::{Document, View, ViewError, ViewResult};
 
 /// How often at least other engines' nudges are read, and subjects that could not be loaded looked for again.
@@ -136,6 +136,7 @@ impl Executor {
         unlooked.extend(groups.iter().filter(|group| !self.groups.contains(group)));
         drop(unlooked);
         self.gauges.driven().clone_from(&groups);
+        self.reads.drives(&groups, &self.groups, self.clock.monotonic());
         self.groups = groups;
     }
 
@@ -175,7 +176,10 @@ impl Executor {
                     return None;
                 }
                 match store.nudges(group).await {
-                    Ok(nudges) => (!nudges.is_empty()).then_some(Input::Nudged { nudges }),
+                    Ok(nudges) => {
+                        metrics::counter!(NUDGES, "way" => "read").increment(nudges.len() as u64);
+                        (!nudges.is_empty()).then_some(Input::Nudged { nudges })
+                    }
                     Err(error) => {
                         look.failed(group, "nudges", &error);
                         None
@@ -211,6 +215,7 @@ pub(super) async fn append(
 ) -> StoreResult<Vec<Appended>> {
     if !nudges.is_empty() {
         fail_points::pass(Point::Nudge);
+        metrics::counter!(NUDGES, "way" => "written").increment(nudges.len() as u64);
         store.nudge(nudges).await?;
         fail_points::pass(Point::Nudged);
     }

@@ -132,6 +132,16 @@ impl Groups {
         Arc::clone(&self.shown.lock().unwrap_or_else(PoisonError::into_inner).seen)
     }
 
+    /// The number by which the others know it.
+    pub(super) fn number(&self) -> EngineId {
+        self.peers.known_as().unwrap_or(self.joined_as)
+    }
+
+    /// What the engine of this number is called.
+    pub(super) fn name_of(&self, number: EngineId) -> String {
+        self.introduction.name_of(number)
+    }
+
     /// The other engines.
     pub(super) fn peers(&self) -> &Peers {
         &self.peers

@@ -12,7 +12,7 @@ use self::turning::Turning;
 use super::lifecycle::{Service, ServiceError, Ticks};
 use crate::engine::handle::Engine;
 use crate::environment::Clock;
-use crate::membership::contract::MembershipResult;
+use crate::membership::contract::{EngineId, MembershipResult};
 use crate::membership::peers::Peers;
 
 pub use self::groups::{Part, Seen};
@@ -34,6 +34,16 @@ impl Driver {
     /// The engines and groups at the last look.
     pub fn seen(&self) -> Arc<Seen> {
         self.groups.seen()
+    }
+
+    /// The number that this engine goes by among the engines: another one after a burial.
+    pub fn number(&self) -> EngineId {
+        self.groups.number()
+    }
+
+    /// What this engine is called under that number.
+    pub fn name_of(&self, number: EngineId) -> String {
+        self.groups.name_of(number)
     }
 
     /// The other engines, for whoever asks them.

@@ -119,3 +119,43 @@ async fn an_embedded_engine_is_listed_as_the_one_that_drives_everything() {
     assert_eq!(engine["groups"].as_array().map(Vec::len), Some(64));
     assert_eq!(engine["address"], "127.0.0.1:8080");
 }
+
+#[tokio::test]
+async fn every_answer_names_the_engine_that_gave_it() {
+    let service = Service::start().await;
+    let engine = "1; name=\"engine-1\"";
+    for path in ["/livez", "/metrics", "/openapi.json", "/docs/", "/nothing", "/api/v1/jobs"] {
+        assert_eq!(service.get(path).await.header("orrery-engine"), engine, "{path}");
+    }
+    let body = super::service::one_node().to_string();
+    let made = service.call(Method::POST, "/api/v1/jobs", &[], Some(&body)).await;
+    assert_eq!((made.status.as_u16(), made.header("orrery-engine")), (201, engine));
+    let refused = service.call(Method::POST, "/api/v1/jobs", &[], Some("{")).await;
+    assert_eq!((refused.status.as_u16(), refused.header("orrery-engine")), (400, engine));
+    let wish = r#"{"worker": "w", "wait_ms": 0}"#;
+    let leased = service.call(Method::POST, "/api/v1/queues/q/lease", &[], Some(wish)).await;
+    assert_eq!((leased.status.as_u16(), leased.header("orrery-engine")), (200, engine));
+}
+
+#[tokio::test]
+async fn every_group_has_its_numbers() {
+    let service = Service::start().await;
+    let id = service.job(&super::service::one_node()).await;
+    let subject = domain::ids::SubjectId::job(
+        domain::ids::Namespace::default_namespace(),
+        domain::ids::JobId::parse(&id).expect("an id"),
+    );
+    let by_group = service.engine.by_group();
+    assert_eq!((by_group.subjects.len(), by_group.reading.len()), (64, 64));
+    assert_eq!(by_group.subjects[usize::from(subject.group().index())], 1);
+    assert_eq!(by_group.subjects.iter().sum::<u32>(), 1);
+    let metrics = service.get("/metrics").await.text;
+    for series in [
+        "orrery_group_subjects{group=\"63\"}",
+        "orrery_group_streams_reading{group=\"0\"}",
+        "orrery_group_load_duration_seconds_count",
+        "orrery_subjects_left_total{why=\"retired\"}",
+    ] {
+        assert!(metrics.contains(series), "{series}: {metrics}");
+    }
+}

@@ -1,6 +1,8 @@
 //! Whichever engine is asked why a job does not go on, the answer is the same: the same waits, with what only its driver
 //! and the engines together know, and the same driver by name.
 
+use std::time::Duration;
+
 use axum::http::Method;
 use serde_json::{Value, json};
 
@@ -96,4 +98,24 @@ async fn while_the_driver_does_not_answer_the_state_is_explained_all_the_same() 
         (&said["driving"]["engine"], &said["driving"]["memory"]),
         (&2.into(), &"unknown".into())
     );
+}
+
+#[tokio::test]
+async fn an_engine_that_was_buried_answers_under_its_new_number() {
+    let pair = Pair::start().await;
+    let answers =
+        async |at: usize| pair.engines[at].get("/livez").await.header("orrery-engine").to_owned();
+    assert_eq!(answers(0).await, "1; name=\"engine-1\"");
+    assert_eq!(answers(1).await, "2; name=\"engine-2\"");
+    // The first is silent for longer than its lease, and the second goes on.
+    pair.clock.advance(Duration::from_secs(11));
+    for at in [1, 0, 1] {
+        pair.engines[at].driver.step().await.expect("a look");
+    }
+    assert_eq!(answers(0).await, "3; name=\"engine-3\"");
+    assert_eq!(answers(1).await, "2; name=\"engine-2\"");
+    let named = pair.engines[1].get("/api/v1/engines").await.ok(200);
+    let numbers: Vec<&Value> =
+        named["engines"].as_array().expect("engines").iter().map(|e| &e["engine"]).collect();
+    assert_eq!(numbers, [&json!(2), &json!(3)]);
 }
