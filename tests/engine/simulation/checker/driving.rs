@@ -2,6 +2,8 @@
 //! is not taken away before what it tells of was there, or had a minute to come. Seen when it is done: what comes of it
 //! may take until somebody happens to look.
 
+use std::collections::BTreeMap;
+
 use domain::ids::{Millis, SubjectId};
 use domain::job::spec::Start;
 use domain::job::status::JobStatus;
@@ -64,6 +66,15 @@ impl Checker {
             let laid = self.nudges.entry(nudge.subject.clone()).or_default();
             laid.entry(nudge.seq).or_insert(now);
         }
+    }
+
+    /// Clocks are put forward, which engines that run never see outside of here: nudges that lie there may have had their
+    /// minute.
+    pub(crate) fn clocks_jump(&mut self) {
+        self.nudges
+            .values_mut()
+            .flat_map(BTreeMap::values_mut)
+            .for_each(|since| *since = Millis::MIN);
     }
 
     /// A nudge is taken away, with those of the subject that tell of less.
