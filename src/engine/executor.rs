@@ -4,6 +4,7 @@
 //! arrived.
 
 mod hearing;
+mod loads;
 mod neighbours;
 mod outage;
 mod outside;
@@ -16,9 +17,10 @@ use std::time::Duration;
 
 use domain::ids::{GroupId, Millis};
 use futures_util::future::BoxFuture;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use self::loads::Loads;
 use self::outage::Outages;
 use self::outside::{LOOK_EVERY_MS, driven, look_every_ms};
 use self::reads::Reads;
@@ -41,8 +43,6 @@ pub(super) use self::hearing::refusal;
 const CHANNEL_MAX: usize = 65_536;
 /// Messages heard before the core gets its turn.
 const HEARD_MAX: usize = 4_096;
-/// Streams read at once.
-const LOADS_MAX: usize = 64;
 /// Marks read at once.
 const MARKS_PAGE: usize = 5_000;
 /// What reaches the executor.
@@ -191,7 +191,7 @@ pub async fn start(mut parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(
         append_deadline: parts.append_deadline,
         returns,
         replies: Replies::default(),
-        loads: Arc::new(Semaphore::new(LOADS_MAX)),
+        loads: Loads::default(),
         reads: Reads::default(),
         stopping: false,
         look_now: false,
@@ -221,7 +221,7 @@ struct Executor {
     append_deadline: Duration,
     returns: mpsc::UnboundedSender<Input>,
     replies: Replies,
-    loads: Arc<Semaphore>,
+    loads: Loads,
     reads: Reads,
     stopping: bool,
     /// Other groups are driven now: what is due there is looked for at once.
@@ -321,8 +321,8 @@ impl Executor {
             self.under_way -= 1;
         }
         if let Input::Loaded { subject, result } = &input {
-            self.reads.ends(subject);
             self.look_again.fetch_or(result.is_err(), Ordering::Relaxed);
+            self.was_loaded(subject);
         }
         if let Input::Appended { outcome, .. } = &input {
             self.gauges.store_ok.store(outcome.is_ok(), Ordering::Relaxed);
@@ -347,16 +347,8 @@ impl Executor {
     fn perform(&mut self, output: Output) {
         match output {
             Output::Append { nudges, items } => self.append(nudges, items),
-            Output::Load { subject } => {
-                self.reads.begins(&subject);
-                let (store, loads) = (Arc::clone(&self.store), Arc::clone(&self.loads));
-                self.spawn(async move {
-                    let _permit = loads.acquire().await;
-                    let result = loader::load(store.as_ref(), &subject).await.map(Box::new);
-                    fail_points::pass(Point::Loaded);
-                    Some(Input::Loaded { subject, result })
-                });
-            }
+            Output::Load { subject, due } => self.load(&subject, due),
+            Output::Hasten { subject } => self.hasten(&subject),
             Output::LoadTail { subject, after, chain } => {
                 let store = Arc::clone(&self.store);
                 self.spawn(async move {

@@ -2,6 +2,7 @@
 //! the way: bytes that do not fit it make the subject damaged, never a state.
 
 use domain::ids::SubjectId;
+use tokio::sync::Semaphore;
 
 use crate::engine::core::entity::{Entity, EntityEvent};
 use crate::engine::core::message::{LoadedStream, LoadedTail};
@@ -11,6 +12,8 @@ use crate::event_store::contract::{
 
 /// Bytes asked for at once; streams that fit are replayed without a look for a snapshot.
 const PART_BYTES: usize = 2 * 1_024 * 1_024;
+/// A part above this takes long to replay: about a millisecond of a thread, and what else that thread has to do waits.
+const LONG_BYTES: usize = 64 * 1_024;
 
 /// How far a part of a stream led.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,14 +57,14 @@ pub async fn fold(
     each: impl FnMut(u64, &[u8], &EntityEvent, ChainHash),
 ) -> StoreResult<(u64, ChainHash, Option<Tombstone>)> {
     let first = store.read(subject, after + 1, PART_BYTES).await?;
-    fold_on(store, subject, (after, chain), first, each).await
+    fold_on(store, subject, (after, chain, None), first, each).await
 }
 
 /// As [`fold`], with the first part at hand.
 async fn fold_on(
     store: &dyn EventStore,
     subject: &SubjectId,
-    (mut seq, mut chain): (u64, ChainHash),
+    (mut seq, mut chain, replays): (u64, ChainHash, Option<&Semaphore>),
     first: StreamPart,
     mut each: impl FnMut(u64, &[u8], &EntityEvent, ChainHash),
 ) -> StoreResult<(u64, ChainHash, Option<Tombstone>)> {
@@ -70,7 +73,14 @@ async fn fold_on(
         if part.tombstone.is_some() {
             return Ok((seq, chain, part.tombstone));
         }
+        let long = part.records.iter().map(|record| record.body.len()).sum::<usize>() > LONG_BYTES;
+        let place = match replays.filter(|_| long) {
+            // It is never closed; without a place it is replayed all the same.
+            Some(replays) => replays.acquire().await.ok(),
+            None => None,
+        };
         take_part(subject, &part, &mut seq, &mut chain, &mut each)?;
+        drop(place);
         if part.complete {
             return Ok((seq, chain, None));
         }
@@ -132,6 +142,26 @@ fn damaged(subject: &SubjectId, reason: &str) -> EventStoreError {
 /// # Errors
 /// As [`fold`], and `Damaged` where events do not make a state.
 pub async fn load(store: &dyn EventStore, subject: &SubjectId) -> StoreResult<LoadedStream> {
+    load_in(store, subject, None).await
+}
+
+/// As [`load`], beside other work: parts that take long to replay wait for one of `replays`.
+///
+/// # Errors
+/// As [`load`].
+pub async fn load_beside(
+    store: &dyn EventStore,
+    subject: &SubjectId,
+    replays: &Semaphore,
+) -> StoreResult<LoadedStream> {
+    load_in(store, subject, Some(replays)).await
+}
+
+async fn load_in(
+    store: &dyn EventStore,
+    subject: &SubjectId,
+    replays: Option<&Semaphore>,
+) -> StoreResult<LoadedStream> {
     let mark = store.mark(subject).await?;
     let mut first = store.read(subject, 1, PART_BYTES).await?;
     let (mut entity, mut seq, mut chain) = (None, 0, domain::history::genesis(subject));
@@ -142,8 +172,9 @@ pub async fn load(store: &dyn EventStore, subject: &SubjectId) -> StoreResult<Lo
         first = store.read(subject, seq + 1, PART_BYTES).await?;
     }
     let mut fits = true;
+    let begin = (seq, chain, replays);
     let (seq, chain, tombstone) =
-        fold_on(store, subject, (seq, chain), first, |seq, _, event, _| match entity.as_mut() {
+        fold_on(store, subject, begin, first, |seq, _, event, _| match entity.as_mut() {
             None if seq == 1 => entity = Entity::create(event),
             None => fits = false,
             Some(entity) => fits &= entity.apply(event),

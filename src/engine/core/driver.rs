@@ -12,7 +12,7 @@ use domain::planted::{self, Planted};
 
 use crate::engine::core::Core;
 use crate::engine::core::entity::{Entity, EntityEvent};
-use crate::engine::core::message::{Failure, LoadedStream, LoadedTail, Output};
+use crate::engine::core::message::{ASKED, Failure, LoadedStream, LoadedTail, Output};
 use crate::engine::core::others::{LOOK_FIRST_MS, NUDGES_KEPT_MS};
 use crate::engine::core::projection::deleted_until;
 use crate::engine::core::slot::{JOB_TIMER, Phase, Slot};
@@ -35,7 +35,7 @@ impl Core {
             }
             match self.slots.find(&mark.subject) {
                 Some(ix) => self.drive_guest(ix),
-                None => _ = self.open(&mark.subject, false),
+                None => _ = self.open_due(&mark.subject, mark.due),
             }
         }
     }
@@ -149,8 +149,7 @@ impl Core {
                 Ok(tail) => self.take_in_tail(ix, &mut slot, &tail),
                 Err(error) => {
                     tracing::warn!(subject = %subject, %error, "a stream's tail could not be read: it is read whole");
-                    slot.reads(Phase::Loading);
-                    self.outputs.push_back(Output::Load { subject: subject.clone() });
+                    self.catch_up_whole(&mut slot);
                 }
             }
         }
@@ -249,9 +248,10 @@ impl Core {
         }
     }
 
-    fn catch_up_whole(&mut self, slot: &mut Slot) {
+    /// Has the stream read anew. It was in memory, so whoever wants it does so now.
+    pub(super) fn catch_up_whole(&mut self, slot: &mut Slot) {
         slot.reads(Phase::Loading);
-        self.outputs.push_back(Output::Load { subject: slot.subject.clone() });
+        self.outputs.push_back(Output::Load { subject: slot.subject.clone(), due: ASKED });
     }
 
     /// Looks which idle subjects may leave memory, and sends the mark moves that have gathered.

@@ -162,6 +162,9 @@ pub enum Input {
     },
 }
 
+/// When a load is due that somebody asks for: before all others.
+pub const ASKED: Millis = Millis::MIN;
+
 /// What comes out of the core.
 #[derive(Debug)]
 pub enum Output {
@@ -172,8 +175,15 @@ pub enum Output {
         /// At most one a subject.
         items: Vec<AppendItem>,
     },
-    /// Read a stream whole.
+    /// Read a stream whole: what is due first comes first.
     Load {
+        /// Whose.
+        subject: SubjectId,
+        /// Since when it waits for it, or will; `ASKED` when somebody asks, which comes before all that nobody asks for.
+        due: Millis,
+    },
+    /// Somebody asks for a stream that is to be read already: it comes before those that nobody asks for.
+    Hasten {
         /// Whose.
         subject: SubjectId,
     },

@@ -145,8 +145,7 @@ impl Core {
         let subject = slot.subject.clone();
         slot.stale = false;
         if slot.seq == 0 {
-            slot.reads(Phase::Loading);
-            self.outputs.push_back(Output::Load { subject });
+            self.catch_up_whole(slot);
         } else {
             slot.reads(Phase::Catching);
             self.outputs.push_back(Output::LoadTail {

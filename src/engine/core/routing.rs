@@ -10,7 +10,7 @@ use domain::planted::{self, Planted};
 use crate::engine::core::claims::ClaimKey;
 use crate::engine::core::entity::Entity;
 use crate::engine::core::message::{
-    Caller, Command, EngineId, Failure, LeaseRequest, Output, Request, Response, Ticket,
+    ASKED, Caller, Command, EngineId, Failure, LeaseRequest, Output, Request, Response, Ticket,
 };
 use crate::engine::core::slot::{Origin, Phase, Slot, Waiting};
 use crate::engine::core::urgency::Urgency;
@@ -246,6 +246,9 @@ impl Core {
     pub(super) fn enqueue(&mut self, subject: &SubjectId, waiting: Waiting, optimistic: bool) {
         let known = self.slots.find(subject);
         let ix = known.unwrap_or_else(|| self.open(subject, optimistic));
+        if known.is_some() {
+            self.hasten(ix);
+        }
         let urgency = Urgency::of_waiting(&waiting);
         if let Some(slot) = self.slots.get_mut(ix) {
             slot.queue.push_back(waiting);
@@ -259,16 +262,34 @@ impl Core {
         }
     }
 
-    /// A new slot; its stream is read unless it is believed not to exist.
+    /// The stream of a slot is read before those that nobody asks for. Once is enough.
+    fn hasten(&mut self, ix: u32) {
+        let waits = |slot: &&Slot| slot.phase == Phase::Loading && slot.queue.is_empty();
+        if let Some(slot) = self.slots.get(ix).filter(waits) {
+            self.outputs.push_back(Output::Hasten { subject: slot.subject.clone() });
+        }
+    }
+
+    /// A new slot for somebody who asks; its stream is read unless it is believed not to exist.
     pub(super) fn open(&mut self, subject: &SubjectId, absent: bool) -> u32 {
-        let phase = if absent { Phase::Ready } else { Phase::Loading };
+        self.open_slot(subject, (!absent).then_some(ASKED))
+    }
+
+    /// A new slot for what is due then.
+    pub(super) fn open_due(&mut self, subject: &SubjectId, due: Millis) -> u32 {
+        self.open_slot(subject, Some(due))
+    }
+
+    /// A new slot; its stream is read when it says when that is due.
+    fn open_slot(&mut self, subject: &SubjectId, due: Option<Millis>) -> u32 {
+        let phase = if due.is_none() { Phase::Ready } else { Phase::Loading };
         let mut slot = Slot::new(subject.clone(), phase, genesis(subject), self.now);
         slot.guest = !self.drives(subject);
-        if !absent {
-            self.outputs.push_back(Output::Load { subject: subject.clone() });
+        if let Some(due) = due {
+            self.outputs.push_back(Output::Load { subject: subject.clone(), due });
         }
         let ix = self.slots.add(slot);
-        if !absent {
+        if due.is_some() {
             self.projection.unread(ix, self.now);
         }
         ix

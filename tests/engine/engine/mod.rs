@@ -8,6 +8,7 @@ mod early_leases;
 mod environments;
 mod groups;
 mod leases;
+mod loading;
 mod neighbours;
 mod outages;
 mod overload;

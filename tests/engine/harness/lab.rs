@@ -55,7 +55,7 @@ pub(crate) fn carry(store: &MemoryEventStore, view: &MemoryView, output: Output)
             let nudged = if nudges.is_empty() { Ok(()) } else { wait(store.nudge(nudges)) };
             Input::Appended { subjects, outcome: nudged.and_then(|()| wait(store.append(items))) }
         }
-        Output::Load { subject } => {
+        Output::Load { subject, .. } => {
             let result = wait(loader::load(store, &subject)).map(Box::new);
             Input::Loaded { subject, result }
         }
@@ -83,7 +83,10 @@ pub(crate) fn carry(store: &MemoryEventStore, view: &MemoryView, output: Output)
             drop(wait(store.save_snapshot(&subject, snapshot)));
             return None;
         }
-        Output::Answer { .. } | Output::Forward { .. } | Output::Announce { .. } => return None,
+        Output::Answer { .. }
+        | Output::Forward { .. }
+        | Output::Announce { .. }
+        | Output::Hasten { .. } => return None,
     })
 }
 

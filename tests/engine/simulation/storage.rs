@@ -85,7 +85,7 @@ impl World {
         }
         self.checker.count("fault: call");
         let failed = match &output {
-            Output::Load { subject } => {
+            Output::Load { subject, .. } => {
                 Some(Input::Loaded { subject: subject.clone(), result: Err(unavailable()) })
             }
             Output::LoadTail { subject, after, .. } => Some(Input::Tail {

@@ -424,7 +424,7 @@ async fn carried(store: &dyn EventStore, view: &dyn View, output: Output) -> Opt
             };
             Input::Appended { subjects, outcome }
         }
-        Output::Load { subject } => {
+        Output::Load { subject, .. } => {
             let result = loader::load(store, &subject).await.map(Box::new);
             Input::Loaded { subject, result }
         }
@@ -454,7 +454,10 @@ async fn carried(store: &dyn EventStore, view: &dyn View, output: Output) -> Opt
             drop(store.save_snapshot(&subject, snapshot).await);
             return None;
         }
-        Output::Answer { .. } | Output::Forward { .. } | Output::Announce { .. } => return None,
+        Output::Answer { .. }
+        | Output::Forward { .. }
+        | Output::Announce { .. }
+        | Output::Hasten { .. } => return None,
     })
 }
 
