@@ -16,5 +16,9 @@ pub const PATH: &str = "/internal/v1/forward";
 pub const SIGNATURE: &str = "orrery-signature";
 /// An engine that has no answer yet says so this often, milliseconds.
 pub const ALIVE_EVERY_MS: u64 = 500;
+/// A body that was sent longer ago than this, or will be, is refused. Shorter than an engine's own ids of commands are kept
+/// (10 minutes) by as much as clocks may differ, so that one that was captured and is sent again finds its first answers
+/// or nobody who listens.
+pub const AGE_MS_MAX: u64 = 300_000;
 /// Bytes of the largest body.
 pub const BODY_BYTES_MAX: usize = client::ASKED_BYTES_MAX + 64 * 1_024;

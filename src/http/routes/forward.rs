@@ -1,7 +1,7 @@
 //! What other engines of the deployment ask this one. Not part of the public API: its own media type, plain words when it
 //! is refused, and no page in the document.
 //! Always holds: nothing is read of a body without a signature, and nothing of what it says is done before the signature
-//! is right; what cannot be read of one item touches no other; answers leave one by one, and while there is none the
+//! is right and its time is ours, so that a captured body cannot be sent again later; what cannot be read of one item touches no other; answers leave one by one, and while there is none the
 //! engine says that it lives. Absent: any deciding, and passing on what was passed on.
 
 use std::convert::Infallible;
@@ -22,7 +22,7 @@ use crate::engine::core::urgency::Urgency;
 use crate::engine::forwarding::wire::{
     Asked, Batch, Item, MEDIA_TYPE, RECORD_END, Said, encode_said,
 };
-use crate::engine::forwarding::{ALIVE_EVERY_MS, BODY_BYTES_MAX, SIGNATURE};
+use crate::engine::forwarding::{AGE_MS_MAX, ALIVE_EVERY_MS, BODY_BYTES_MAX, SIGNATURE};
 use crate::engine::handle::EngineError;
 use crate::environment::Clock;
 use crate::http::admission;
@@ -70,7 +70,19 @@ pub async fn forward(State(api): State<Api>, mut request: Request) -> Response {
         return refused(StatusCode::UNAUTHORIZED, "the body is not signed with our secret");
     }
     match Batch::decode(&body) {
-        Ok(batch) => answers(&api, batch),
+        Ok(batch) => {
+            let off_ms = api.engine().now().abs_diff(batch.at);
+            if off_ms <= AGE_MS_MAX {
+                return answers(&api, batch);
+            }
+            tracing::warn!(
+                from = batch.from,
+                off_ms,
+                "what another engine asks is of another time"
+            );
+            metrics::counter!(FORWARDED, "outcome" => "of_another_time").increment(1);
+            refused(StatusCode::BAD_REQUEST, "the body is of another time")
+        }
         Err(error) => {
             tracing::warn!(%error, "what another engine asks cannot be read");
             refused(StatusCode::BAD_REQUEST, &error.to_string())

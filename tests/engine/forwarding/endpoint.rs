@@ -18,6 +18,9 @@ use super::pair::{Pair, SECRET};
 use super::values::{Draw, requests};
 use crate::api::service::{self, Service, one_node};
 
+/// When the pair's clock begins.
+const SENT_AT: i64 = 1_700_000_000_000;
+
 fn post(body: Vec<u8>, signature: Option<&str>) -> HttpRequest<Body> {
     let mut request = HttpRequest::new(Body::from(body));
     *request.method_mut() = Method::POST;
@@ -41,7 +44,7 @@ fn signed(body: Vec<u8>) -> HttpRequest<Body> {
 
 fn batch(asked: &[Asked]) -> Vec<u8> {
     let encoded: Vec<_> = asked.iter().map(|asked| asked.encode().expect("a JSON")).collect();
-    encode_batch(1, 1_700_000_000_000, encoded.iter().map(|asked| (1_000, asked.as_slice())))
+    encode_batch(1, SENT_AT, encoded.iter().map(|asked| (1_000, asked.as_slice())))
 }
 
 async fn answers(service: &Service, body: Vec<u8>) -> Vec<(u32, Said)> {
@@ -121,7 +124,7 @@ async fn garbage_gets_a_clear_error_and_one_bad_item_touches_no_other() {
         assert!(answer.text.len() > 10, "it says why: {}", answer.text);
     }
     let mixed =
-        br#"{"v":1,"from":1,"at":0,"items":[{"n":4,"within_ms":9,"asked":{"request":{"sing":{}}}},
+        br#"{"v":1,"from":1,"at":1700000000000,"items":[{"n":4,"within_ms":9,"asked":{"request":{"sing":{}}}},
         {"n":7,"within_ms":1000,"asked":{"request":{"queues":{"namespace":"default"}}}},
         {"n":8,"within_ms":9,"asked":[[[]]]}]}"#;
     let said = answers(second, mixed.to_vec()).await;
@@ -172,6 +175,24 @@ async fn the_same_command_again_gets_its_first_answer() {
         let again = answer(answers(&pair.engines[engine], body.clone()).await);
         assert!(matches!(again, Answer::Replayed { seq: first } if first == seq), "{again:?}");
     }
+}
+
+#[tokio::test]
+async fn a_body_that_was_captured_cannot_be_sent_again_when_its_ids_are_forgotten() {
+    let pair = Pair::start().await;
+    let second = &pair.engines[1];
+    let body = batch(&[Asked::Shown]);
+    let minutes = |minutes: u64| std::time::Duration::from_mins(minutes);
+    second.pass(minutes(4)).await;
+    assert_eq!(second.send(signed(body.clone())).await.status.as_u16(), 200);
+    second.pass(minutes(1)).await;
+    let before = second.store.appends();
+    let late = second.send(signed(body)).await;
+    assert_eq!((late.status.as_u16(), late.text.as_str()), (400, "the body is of another time\n"));
+    // Nor one of a time that is still to come.
+    let early = encode_batch(1, SENT_AT + 900_000, [(9, &b"{}"[..])]);
+    assert_eq!(second.send(signed(early)).await.status.as_u16(), 400);
+    assert_eq!(second.store.appends(), before);
 }
 
 #[tokio::test]
