@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use domain::history::{chain, closing_line, export_line, genesis};
 use domain::ids::JobId;
 use domain::job::command::{JobCommand, Outcome};
 use domain::job::event::AttemptError;
@@ -19,6 +18,7 @@ use super::load::shape;
 use super::process::says_it_panicked;
 use crate::harness::jobs::{node, spec, subject, wish};
 use crate::harness::lab::{Lab, recorded, report_of, wait};
+use crate::harness::retold::{nth, retold, told};
 
 /// Longer than what travels in an event.
 const LARGE_BYTES: usize = 5_000;
@@ -130,41 +130,16 @@ fn exported(lab: &Lab, log: &Log, number: u128, name: &str) -> Exported {
     let outputs: BTreeMap<String, Value> = outputs.collect();
     let shown =
         json!({ "id": id, "name": name, "status": "over", "version": lines.len(), "nodes": {} });
-    let history = told(number, &lines);
+    let history = told(&of, &lines);
     Exported { name: name.to_owned(), id, job: shown.clone(), shown, history, outputs }
-}
-
-/// An export whose chain holds.
-fn told(number: u128, lines: &[Vec<u8>]) -> String {
-    let (mut before, mut text) = (genesis(&subject(number)), String::new());
-    for (seq, line) in (1..).zip(lines) {
-        let after = chain(before, line);
-        text.push_str(&export_line(seq, before, after, &String::from_utf8_lossy(line)));
-        text.push('\n');
-        before = after;
-    }
-    text + &closing_line(lines.len() as u64, before, 0) + "\n"
 }
 
 impl Run {
     /// Tells the history of a job again, otherwise, with a chain that holds.
     fn retell(&mut self, job: usize, lie: impl FnOnce(&mut Vec<Value>)) {
         let export = &mut self.exports[job];
-        let lines = export.history.lines().map(serde_json::from_str::<Value>);
-        let mut events: Vec<Value> = lines
-            .filter_map(|line| line.expect("JSON").get_mut("event").map(Value::take))
-            .collect();
-        lie(&mut events);
-        let lines: Vec<Vec<u8>> =
-            events.iter().map(|event| event.to_string().into_bytes()).collect();
-        export.history = told(job as u128 + 1, &lines);
+        export.history = retold(&subject(job as u128 + 1), &export.history, lie);
     }
-}
-
-/// Where the n-th event with this fact is.
-fn nth(events: &[Value], fact: &str, number: usize) -> usize {
-    let mut all = events.iter().enumerate().filter(|(_, event)| event["fact"].get(fact).is_some());
-    all.nth(number).expect("such an event").0
 }
 
 /// A lie, and what the checker must say of it.

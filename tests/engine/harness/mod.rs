@@ -6,3 +6,4 @@ pub(crate) mod history;
 pub(crate) mod jobs;
 pub(crate) mod lab;
 pub(crate) mod neighbours;
+pub(crate) mod retold;

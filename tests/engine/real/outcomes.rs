@@ -9,17 +9,20 @@ use domain::payload::Payload;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// The recorded output of each attempt that completed, as its bytes or their hash. Panics where a promise is broken.
-pub(super) fn recorded(
-    id: &str,
-    job: &Value,
-    export: &str,
-    name: &str,
-) -> BTreeMap<LeaseId, Option<Payload>> {
+/// What was recorded: the output of each attempt that completed, as its bytes or their hash.
+pub(super) type Outputs = BTreeMap<LeaseId, Option<Payload>>;
+
+/// As [`judged`]; panics where a promise is broken.
+pub(super) fn recorded(id: &str, job: &Value, export: &str, name: &str) -> Outputs {
+    judged(id, job, export).unwrap_or_else(|broken| panic!("{name}: {broken}"))
+}
+
+/// What was recorded of a job, or which promise is broken.
+pub(super) fn judged(id: &str, job: &Value, export: &str) -> Result<Outputs, String> {
     let id = JobId::parse(id).expect("a job id");
     let subject = SubjectId::job(Namespace::default_namespace(), id);
     domain::history::verify(&subject, export.as_bytes())
-        .unwrap_or_else(|damage| panic!("{name}: the chain does not hold: {damage:?}"));
+        .map_err(|damage| format!("the chain does not hold: {damage:?}"))?;
     let nodes = job["nodes"].as_array().expect("nodes");
     let position: BTreeMap<&str, u32> =
         (0..).zip(nodes).map(|(ix, node)| (node["key"].as_str().expect("a key"), ix)).collect();
@@ -31,27 +34,35 @@ pub(super) fn recorded(
             JobFact::Leased { attempts, .. } => {
                 for attempt in attempts {
                     let before = epochs.insert(attempt.node, attempt.epoch.0).unwrap_or(0);
-                    assert!(attempt.epoch.0 > before, "{name}: an epoch did not grow");
+                    holds(attempt.epoch.0 > before, || "an epoch did not grow".to_owned())?;
                     let node = &nodes[attempt.node as usize];
                     for parent in node["depends_on"].as_array().into_iter().flatten() {
                         let parent = position[parent.as_str().expect("a key")];
                         let key = &node["key"];
-                        assert!(completed.contains_key(&parent), "{name}: {key} before its parent");
+                        let after = completed.contains_key(&parent);
+                        holds(after, || format!("{key} before its parent"))?;
                     }
                 }
             }
             JobFact::Completed { attempt, output, .. } => {
-                assert_eq!(epochs.get(&attempt.node), Some(&attempt.epoch.0), "{name}: stale");
+                let newest = epochs.get(&attempt.node) == Some(&attempt.epoch.0);
+                holds(newest, || format!("a stale attempt of node {} counts", attempt.node))?;
                 let lease = LeaseId { job: id, node: attempt.node, epoch: attempt.epoch };
                 let before = completed.insert(attempt.node, lease);
-                assert!(before.is_none(), "{name}: node {} is recorded twice", attempt.node);
+                let once = before.is_none();
+                holds(once, || format!("node {} is recorded twice", attempt.node))?;
                 outputs.insert(lease, output);
             }
             _ => {}
         }
     }
-    assert_eq!(completed.len(), nodes.len(), "{name}: every task is recorded");
-    outputs
+    holds(completed.len() == nodes.len(), || "not every task is recorded".to_owned())?;
+    Ok(outputs)
+}
+
+/// An error with these words where a promise is broken.
+pub(super) fn holds(right: bool, broken: impl FnOnce() -> String) -> Result<(), String> {
+    if right { Ok(()) } else { Err(broken()) }
 }
 
 fn events(export: &str) -> Vec<JobEvent> {
