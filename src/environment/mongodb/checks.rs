@@ -4,11 +4,11 @@
 //! sets its own concerns on every call), with a line in the log.
 //! Absent: the schema (migrations), and whether the user may write (its first write tells).
 
-use bson::{Document, doc};
+use bson::{Bson, Document, doc};
 use mongodb::Client;
 use mongodb::options::{ClientOptions, ServerAddress};
 
-use super::{Cause, MongoConnection, StartError};
+use super::{Cause, MongoConnection, StartError, elections};
 
 /// The oldest server that is tested with.
 const MAJOR_MIN: u32 = 6;
@@ -101,10 +101,11 @@ async fn replica_set(connection: &MongoConnection, hello: &Document) -> Result<(
     else {
         return Ok(());
     };
-    let journaled = answer
-        .get_document("config")
-        .and_then(|config| config.get_bool("writeConcernMajorityJournalDefault"))
-        .unwrap_or(true);
+    let config = answer.get_document("config").cloned().unwrap_or_default();
+    if members > 1 {
+        elections(connection, &config).await;
+    }
+    let journaled = config.get_bool("writeConcernMajorityJournalDefault").unwrap_or(true);
     if journaled {
         return Ok(());
     }
@@ -114,6 +115,20 @@ async fn replica_set(connection: &MongoConnection, hello: &Document) -> Result<(
                  it acknowledged; set it to true with rs.reconfig()"
             .to_owned(),
     })
+}
+
+/// Says when a primary that hangs would hold everything up for longer than it must.
+async fn elections(connection: &MongoConnection, config: &Document) {
+    let mut command = doc! { "getParameter": 1 };
+    command.extend(elections::parameters().map(|name| (name.to_owned(), Bson::Int32(1))));
+    // Of the primary only, and of the others one hopes the same.
+    let parameters = ask(connection, "how long members read from one that hangs", command).await;
+    if let Some(advice) = elections::advice(config, parameters.as_ref()) {
+        tracing::warn!(
+            advice,
+            "a primary that hangs would hold up all writes for 10 to 30 s instead of 5; see docs/operations.md, Elections"
+        );
+    }
 }
 
 /// Other programs on the same database (mongosh, exports) use the defaults; the engine sets its own.

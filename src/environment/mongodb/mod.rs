@@ -10,6 +10,7 @@ mod calls;
 mod checks;
 mod codec;
 mod connection;
+mod elections;
 mod failure;
 mod lease;
 pub mod migrations;
