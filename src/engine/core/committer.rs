@@ -294,7 +294,8 @@ impl Core {
             wake: (slot.seq == 0).then_some(self.now),
             may_use_reserve: !round.submits,
         };
-        if slot.guest {
+        if slot.guest || !self.holds() {
+            // Whoever drives it, or may by now, is told.
             self.batch_nudges
                 .push(Nudge { subject: slot.subject.clone(), seq: slot.seq + u64::from(count) });
         }

@@ -1,5 +1,5 @@
-//! What others wrote to a driven subject: told by nudges, and looked for now and then by the driver itself, since an
-//! engine that did not know yet that it had lost a group appends without one.
+//! What others wrote to a driven subject: told by nudges, and looked for now and then by the driver itself, since what
+//! an engine sent while it still held the group may land long after it lost it.
 //! Always holds: a nudge goes only when its seq was read and the wake mark says that the subject is looked after, or
 //! when what it tells of has not come in a minute.
 
@@ -17,7 +17,9 @@ pub(super) const NUDGES_KEPT_MS: Millis = 60_000;
 /// A driver looks for what others wrote to a subject after so long without an append of its own, then after twice as
 /// long, and so on, up to the last.
 pub(super) const LOOK_FIRST_MS: Millis = 5_000;
-const LOOK_LAST_MS: Millis = 600_000;
+/// The last, and at once that of a stream which began here: an engine that may have lost its groups nudges for what it
+/// appends, so whoever drove the group before cannot have written to it unheard.
+pub(super) const LOOK_LAST_MS: Millis = 600_000;
 
 impl Core {
     pub(super) fn nudged(&mut self, nudges: Vec<Nudge>) {
@@ -66,8 +68,8 @@ impl Core {
     }
 
     /// A driver that has not written to a subject for a while looks whether somebody else has, each time after twice as
-    /// long: an engine that did not know yet that it had lost the group appends without a nudge, and what it sent
-    /// before it died may land when the subject has long been loaded here.
+    /// long: what an engine sent without a nudge while it held the group may land when the subject has long been loaded
+    /// here.
     pub(super) fn arm_look(&mut self, ix: u32, slot: &mut Slot) {
         if !self.settings.alone && !slot.guest {
             let at = slot.proven_at.saturating_add(slot.look_after);

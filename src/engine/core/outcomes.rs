@@ -11,6 +11,7 @@ use crate::engine::core::Core;
 use crate::engine::core::effects::touched;
 use crate::engine::core::entity::{self, Entity, EntityEvent, EntityUndo};
 use crate::engine::core::message::{Caller, Command, Failure, Output, Response};
+use crate::engine::core::others::LOOK_LAST_MS;
 use crate::engine::core::slot::{Origin, Outcome, Phase, Slot, Waiting};
 use crate::engine::core::urgency::Urgency;
 use crate::event_store::contract::{Appended, EventStoreError, Nudge, Snapshot};
@@ -54,6 +55,9 @@ impl Core {
             slot.proven_at = self.now;
             if in_flight.item.wake.is_some() {
                 slot.mark = (1, in_flight.item.wake);
+                if !slot.guest {
+                    slot.look_after = LOOK_LAST_MS;
+                }
             }
             self.counts.events += u64::from(in_flight.item.record.count);
             self.count_attempts(&in_flight.events);

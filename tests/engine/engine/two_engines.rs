@@ -1,11 +1,11 @@
 //! Two engines over one store: forwarding, deciding for one another, and both believing that they drive.
 
-use domain::ids::{GroupId, SubjectId};
+use domain::ids::{GroupId, Millis, SubjectId};
 use domain::job::command::{Answer, JobCommand, Outcome};
 use domain::job::event::Patch;
 use domain::job::status::JobStatus;
 use orrery::engine::core::CoreSettings;
-use orrery::engine::core::message::{Caller, Failure, Request, Response};
+use orrery::engine::core::message::{Caller, Failure, Input, Request, Response};
 use orrery::event_store::contract::{EventStore as _, Nudge};
 
 use crate::harness::history;
@@ -182,6 +182,47 @@ fn a_nudge_has_its_own_minute_though_one_before_it_has_waited_in_vain() {
     lab.advance(30_000);
     assert_eq!(nudges(&lab), 0);
     assert_eq!(lab.work(driver), 4);
+    lab.check_at_rest();
+}
+
+#[test]
+fn an_engine_that_may_have_lost_its_groups_nudges_for_what_it_appends() {
+    let mut lab = two();
+    let job = lab.submit(0, 1, single());
+    let driver = lab.driver_of(&job);
+    lab.hears(driver, Input::Drives { until: lab.now + 1_000 });
+    let held = lab.lease(driver, wish("worker", 1));
+    assert!(recorded(&lab.complete(driver, &held[0])));
+    assert_eq!(nudges(&lab), 1, "whoever drives it by now is told");
+    lab.hears(driver, Input::Drives { until: Millis::MAX });
+    lab.advance(6_000);
+    assert_eq!(nudges(&lab), 0);
+    lab.advance(6_000);
+    assert_eq!(lab.core_of(driver).counts().subjects, 0, "it was read, looked at and let go of");
+    lab.check_at_rest();
+}
+
+#[test]
+fn what_began_here_leaves_once_it_is_shown_and_what_was_taken_over_after_a_look() {
+    let mut lab = two();
+    let born = lab.submit(0, 1, single());
+    let driver = lab.driver_of(&born);
+    assert_eq!(lab.work(driver), 1);
+    lab.advance(1_000);
+    assert_eq!(lab.core_of(driver).counts().subjects, 0);
+
+    let taken = (2..).map(|number| lab.submit(0, number, single()));
+    let taken = taken.take(20).last().expect("a job");
+    let heir = other(&lab, &taken);
+    for at in 0..2 {
+        lab.route(at, vec![u32::try_from(heir).ok(); 64]);
+    }
+    assert_eq!(lab.work(heir), 20);
+    lab.advance(1_000);
+    let there = lab.core_of(heir).counts().subjects;
+    assert!((1..20).contains(&there), "those that it took over: {there}");
+    lab.advance(6_000);
+    assert_eq!(lab.core_of(heir).counts().subjects, 0);
     lab.check_at_rest();
 }
 
