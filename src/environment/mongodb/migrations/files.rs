@@ -17,6 +17,7 @@ const FILES: &[(&str, &str)] = &[
     ("membership", include_str!("../../../../migrations/0003_membership.json")),
     ("payload_sweep", include_str!("../../../../migrations/0004_payload_sweep.json")),
     ("nodes", include_str!("../../../../migrations/0005_nodes.json")),
+    ("lean_pages", include_str!("../../../../migrations/0006_lean_pages.json")),
 ];
 
 /// One step of the schema.

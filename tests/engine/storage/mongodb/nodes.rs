@@ -80,6 +80,26 @@ async fn pages_are_readable_and_an_older_one_never_replaces_a_newer_one() {
     database.end().await;
 }
 
+/// The server checks a page's own fields only (0006), for its cost; what it holds has the form all the same that the
+/// schema of before describes in full.
+#[tokio::test]
+async fn every_page_has_the_form_that_its_first_schema_describes() {
+    let Some(database) = Database::fresh().await else { return };
+    database.view().flush(vec![shown(9, &[0, 1])]).await.expect("flushed");
+    let text = include_str!("../../../../migrations/0005_nodes.json");
+    let migration: Document = serde_json::from_str(text).expect("a migration");
+    let commands = migration.get_array("commands").expect("commands").iter();
+    let mut schema =
+        commands.filter_map(|command| command.as_document()?.get_document("validator").ok());
+    let schema = schema.next().cloned().expect("a validator");
+    let nodes = database.connection.database().collection::<Document>("nodes");
+    assert_eq!(nodes.count_documents(schema.clone()).await.expect("a count"), 2);
+    let wrong = doc! { "$set": { "nodes.3.status": "asleep" } };
+    nodes.update_one(doc! {}, wrong).await.expect("changed");
+    assert_eq!(nodes.count_documents(schema).await.expect("a count"), 1, "it looks into each node");
+    database.end().await;
+}
+
 #[tokio::test]
 async fn pages_go_with_their_job_and_a_late_flush_brings_none_back() {
     let Some(database) = Database::fresh().await else { return };

@@ -169,6 +169,7 @@ async fn documents_of_every_earlier_schema_carry_over() {
         (3, include_str!("../../../../migrations/samples/0003_membership.json")),
         (4, include_str!("../../../../migrations/samples/0004_payload_sweep.json")),
         (5, include_str!("../../../../migrations/samples/0005_nodes.json")),
+        (6, include_str!("../../../../migrations/samples/0006_lean_pages.json")),
     ];
     let numbers: Vec<u32> = samples.iter().map(|(number, _)| *number).collect();
     assert_eq!(numbers, known().iter().map(|migration| migration.number).collect::<Vec<_>>());
