@@ -202,8 +202,17 @@ pub trait View: Send + Sync + Debug {
     /// Makes everything flushed so far durable (a stream is retired only after that).
     fn sync(&self) -> BoxFuture<'_, ViewResult<()>>;
 
+    /// The documents of these subjects (some hundreds at most), each in its subject's place.
+    fn documents<'a>(
+        &'a self,
+        subjects: &'a [SubjectId],
+    ) -> BoxFuture<'a, ViewResult<Vec<Option<Document>>>>;
+
     /// One document.
-    fn get<'a>(&'a self, subject: &'a SubjectId) -> BoxFuture<'a, ViewResult<Option<Document>>>;
+    fn get<'a>(&'a self, subject: &'a SubjectId) -> BoxFuture<'a, ViewResult<Option<Document>>> {
+        let found = self.documents(std::slice::from_ref(subject));
+        Box::pin(async { Ok(found.await?.pop().flatten()) })
+    }
 
     /// A page of jobs.
     fn jobs(&self, query: JobQuery) -> BoxFuture<'_, ViewResult<Page>>;

@@ -24,8 +24,9 @@ const TOMBSTONE_KEPT_MS: Millis = 24 * 3_600 * 1_000;
 const DOCUMENT_BYTES_USUAL: usize = 1_536;
 /// Documents of one flush, so that making them holds the core up for few milliseconds.
 const FLUSH_MAX: usize = 2_000;
-/// With at most so many changed subjects each flush shows all of them.
-const ALL_SHOWN_MAX: usize = 500;
+/// With at most so many changed subjects each flush shows all of them. With more, a job of a few moments is shown once,
+/// as it ended, and not as it ran too.
+const ALL_SHOWN_MAX: usize = 50;
 /// States of nodes in one flush, for the same reason: a clone each.
 const NODES_MAX: usize = 20_000;
 /// The nodes of a job that still runs are shown so seldom, milliseconds: people look at them, nothing else does.

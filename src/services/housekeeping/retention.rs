@@ -9,19 +9,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use domain::ids::{GroupId, Millis, SubjectId, SubjectKind};
+use domain::ids::{GroupId, Millis, SubjectId};
 use domain::job::status::JobStatus;
-use futures_util::future::join_all;
 
 use crate::engine::handle::{Engine, EngineError};
 use crate::services::lifecycle::{Tick, TickReport};
 use crate::telemetry::metrics::{FINISHED_JOBS, JOBS_DELETED};
-use crate::view::contract::Columns;
+use crate::view::contract::{Columns, Document};
 
 /// Streams looked up in one step: 200 every 100 ms are a few per cent of a core while a pass goes on.
 const LOOKED_MAX: usize = 200;
-/// Of them at once: one by one the way to the view's thread and back costs several times the look itself, and all
-/// together would keep other readers waiting.
+/// Of them at once: one by one the way to the view and back costs several times the look itself, and all together
+/// would keep other readers waiting.
 const LOOKED_TOGETHER_MAX: usize = 50;
 /// Jobs asked to go in one step.
 const ASKED_MAX: usize = 100;
@@ -110,13 +109,13 @@ impl Retention {
             if asked == ASKED_MAX {
                 break;
             }
-            let finished = join_all(together.iter().map(|subject| self.finished(subject))).await;
+            let finished = self.finished(together).await?;
             for (subject, finished) in together.iter().zip(finished) {
                 if asked == ASKED_MAX {
                     break;
                 }
                 looked += 1;
-                let Some(changed_at) = finished? else { continue };
+                let Some(changed_at) = finished else { continue };
                 let too_old = self.keep.age.map(|age| now.saturating_sub(millis(age)));
                 if too_old.is_some_and(|at| changed_at <= at) {
                     asked += 1;
@@ -171,19 +170,18 @@ impl Retention {
         Ok((gone, pass.too_many.is_empty()))
     }
 
-    /// When a job that is over, as the view has it, changed last.
-    async fn finished(&self, subject: &SubjectId) -> Result<Option<Millis>, EngineError> {
-        if subject.kind != SubjectKind::Job {
-            return Ok(None);
-        }
-        let document = self.engine.view().get(subject).await;
-        let document = document.map_err(|_| EngineError::Unavailable)?;
-        Ok(document.and_then(|document| match document.columns {
-            Columns::Job(job) => JobStatus::parse(job.status)
-                .filter(|status| status.is_over())
-                .map(|_| job.updated_at),
-            Columns::Named { .. } | Columns::Deleted { .. } => None,
-        }))
+    /// When each of these changed last, as the view has it; none for what is not a job that is over.
+    async fn finished(&self, subjects: &[SubjectId]) -> Result<Vec<Option<Millis>>, EngineError> {
+        let documents = self.engine.view().documents(subjects).await;
+        let documents = documents.map_err(|_| EngineError::Unavailable)?;
+        Ok(documents.into_iter().map(|document| changed_at(&document?)).collect())
+    }
+}
+
+fn changed_at(document: &Document) -> Option<Millis> {
+    match &document.columns {
+        Columns::Job(job) if JobStatus::parse(job.status)?.is_over() => Some(job.updated_at),
+        Columns::Job(_) | Columns::Named { .. } | Columns::Deleted { .. } => None,
     }
 }
 

@@ -131,8 +131,13 @@ impl View for MemoryView {
         }))
     }
 
-    fn get<'a>(&'a self, subject: &'a SubjectId) -> BoxFuture<'a, ViewResult<Option<Document>>> {
-        Box::pin(self.call(move |inner| Ok(inner.documents.get(subject))))
+    fn documents<'a>(
+        &'a self,
+        subjects: &'a [SubjectId],
+    ) -> BoxFuture<'a, ViewResult<Vec<Option<Document>>>> {
+        Box::pin(self.call(move |inner| {
+            Ok(subjects.iter().map(|subject| inner.documents.get(subject)).collect())
+        }))
     }
 
     fn jobs(&self, query: JobQuery) -> BoxFuture<'_, ViewResult<Page>> {

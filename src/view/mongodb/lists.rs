@@ -2,14 +2,14 @@
 //! Always holds: bodies are read only for the jobs of the page; a document that cannot be read is noted and left out.
 //! Absent: the making of queries (`query`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bson::{Bson, RawDocumentBuf, doc};
 use domain::ids::{Namespace, SubjectId, SubjectKind};
 use uuid::Uuid;
 
-use super::documents::{body, collection_of, document, id_of, noted_id};
+use super::documents::{body, collection_of, document, id_of, noted_id, raw_id};
 use super::query::{self, PageQuery, sort_field};
 use super::store::{MongoView, of_call};
 use crate::environment::mongodb::{Fields, Query, Undecodable, uuid_bson};
@@ -41,17 +41,29 @@ impl MongoView {
         found.await.map_err(of_call)
     }
 
-    pub(super) async fn get_one(&self, subject: &SubjectId) -> ViewResult<Option<Document>> {
-        let query = Query {
-            filter: doc! { "_id": id_of(subject) },
-            index: "_id_",
-            limit: 1,
-            ..Query::default()
-        };
-        let found = self.find("a document", collection_of(subject.kind), query).await?;
-        let Some(found) = found.first() else { return Ok(None) };
-        document(subject, Fields(found))
-            .map_err(|reason| ViewError::Damaged(format!("{subject}: {reason}")))
+    pub(super) async fn documents_of(
+        &self,
+        subjects: &[SubjectId],
+    ) -> ViewResult<Vec<Option<Document>>> {
+        let kinds: BTreeSet<SubjectKind> = subjects.iter().map(|subject| subject.kind).collect();
+        let mut found: BTreeMap<Vec<u8>, RawDocumentBuf> = BTreeMap::new();
+        for kind in kinds {
+            let of_kind = subjects.iter().filter(|subject| subject.kind == kind);
+            let ids: Vec<Bson> = of_kind.map(|subject| Bson::Document(id_of(subject))).collect();
+            let query =
+                Query { filter: doc! { "_id": { "$in": ids } }, index: "_id_", ..Query::default() };
+            for document in self.find("documents", collection_of(kind), query).await? {
+                if let Ok(id) = Fields(&document).inner("_id").map(|id| id.0.as_bytes().to_vec()) {
+                    found.insert(id, document);
+                }
+            }
+        }
+        let each = subjects.iter().map(|subject| {
+            let Some(found) = found.get(raw_id(subject).as_bytes()) else { return Ok(None) };
+            document(subject, Fields(found))
+                .map_err(|reason| ViewError::Damaged(format!("{subject}: {reason}")))
+        });
+        each.collect()
     }
 
     pub(super) async fn page_of_jobs(&self, query: JobQuery) -> ViewResult<Page> {

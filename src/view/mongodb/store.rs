@@ -105,8 +105,11 @@ impl View for MongoView {
         Box::pin(async { Ok(()) })
     }
 
-    fn get<'a>(&'a self, subject: &'a SubjectId) -> BoxFuture<'a, ViewResult<Option<Document>>> {
-        Box::pin(self.get_one(subject))
+    fn documents<'a>(
+        &'a self,
+        subjects: &'a [SubjectId],
+    ) -> BoxFuture<'a, ViewResult<Vec<Option<Document>>>> {
+        Box::pin(self.documents_of(subjects))
     }
 
     fn jobs(&self, query: JobQuery) -> BoxFuture<'_, ViewResult<Page>> {

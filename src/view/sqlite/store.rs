@@ -192,9 +192,16 @@ impl View for SqliteView {
         Box::pin(self.write(Writing::sync))
     }
 
-    fn get<'a>(&'a self, subject: &'a SubjectId) -> BoxFuture<'a, ViewResult<Option<Document>>> {
-        let subject = subject.clone();
-        Box::pin(self.read(move |file| lists::get(file, &subject)))
+    fn documents<'a>(
+        &'a self,
+        subjects: &'a [SubjectId],
+    ) -> BoxFuture<'a, ViewResult<Vec<Option<Document>>>> {
+        let subjects = subjects.to_vec();
+        Box::pin(
+            self.read(move |file| {
+                subjects.iter().map(|subject| lists::get(file, subject)).collect()
+            }),
+        )
     }
 
     fn jobs(&self, query: JobQuery) -> BoxFuture<'_, ViewResult<Page>> {

@@ -201,8 +201,11 @@ impl View for LossyView {
         written!(self, seen, self.inner.sync(), self.inner.sync())
     }
 
-    fn get<'a>(&'a self, subject: &'a SubjectId) -> BoxFuture<'a, ViewResult<Option<Document>>> {
-        self.inner.get(subject)
+    fn documents<'a>(
+        &'a self,
+        subjects: &'a [SubjectId],
+    ) -> BoxFuture<'a, ViewResult<Vec<Option<Document>>>> {
+        self.inner.documents(subjects)
     }
 
     fn jobs(&self, query: JobQuery) -> BoxFuture<'_, ViewResult<Page>> {

@@ -61,6 +61,7 @@ macro_rules! each_view {
 
 each_view! {
     a_document_comes_back_as_it_was_flushed,
+    documents_asked_for_together_come_in_their_subjects_places,
     an_older_seq_never_replaces_a_newer_one,
     every_column_can_change,
     each_filter_shows_exactly_what_matches,
@@ -100,6 +101,17 @@ fn document(subject: &SubjectId, seq: u64, columns: JobColumns) -> Document {
         seq,
         columns: Columns::Job(Box::new(columns)),
         body: Arc::from(body),
+        nodes: Vec::new(),
+    }
+}
+
+fn environment(name: &str, seq: u64) -> Document {
+    let parsed = EnvironmentName::parse(name).expect("a name");
+    Document {
+        subject: SubjectId::environment(namespace("default"), &parsed),
+        seq,
+        columns: Columns::Named { name: name.to_owned() },
+        body: Arc::from(format!("{name}@{seq}")),
         nodes: Vec::new(),
     }
 }
@@ -178,6 +190,22 @@ async fn a_document_comes_back_as_it_was_flushed(view: &dyn View) {
     }
     assert_eq!(view.get(&job(9_999)).await, Ok(None));
     view.sync().await.expect("synced");
+}
+
+async fn documents_asked_for_together_come_in_their_subjects_places(view: &dyn View) {
+    let all = sixty(view).await;
+    let named = environment("gpu", 1);
+    view.flush(vec![named.clone()]).await.expect("flushed");
+    assert_eq!(view.documents(&[]).await, Ok(Vec::new()));
+    let mut asked: Vec<SubjectId> = all.iter().rev().map(|found| found.subject.clone()).collect();
+    asked.insert(7, job(9_999));
+    asked.insert(20, named.subject.clone());
+    asked.push(asked[0].clone());
+    let mut wanted: Vec<Option<Document>> = all.iter().rev().cloned().map(Some).collect();
+    wanted.insert(7, None);
+    wanted.insert(20, Some(named));
+    wanted.push(wanted[0].clone());
+    assert_eq!(view.documents(&asked).await, Ok(wanted));
 }
 
 async fn an_older_seq_never_replaces_a_newer_one(view: &dyn View) {
@@ -383,16 +411,6 @@ async fn a_deletion_is_forgotten_when_its_time_is_over(view: &dyn View) {
 }
 
 async fn named_subjects_come_in_name_order(view: &dyn View) {
-    let environment = |name: &str, seq: u64| {
-        let parsed = EnvironmentName::parse(name).expect("a name");
-        Document {
-            subject: SubjectId::environment(namespace("default"), &parsed),
-            seq,
-            columns: Columns::Named { name: name.to_owned() },
-            body: Arc::from(format!("{name}@{seq}")),
-            nodes: Vec::new(),
-        }
-    };
     let names = ["gpu", "default", "cpu", "batch", "zone"];
     view.flush(names.iter().map(|name| environment(name, 2)).collect()).await.expect("flushed");
     view.flush(vec![environment("gpu", 1), environment("cpu", 3)]).await.expect("flushed");
