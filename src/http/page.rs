@@ -2,7 +2,7 @@
 //! bound, `page` times `page_size` at most 10,000 (beyond it the cursor leads on), and a cursor that was not given
 //! here is refused. Absent: what is listed and how it is found.
 
-use axum::http::{HeaderValue, Uri, header};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
 use domain::ids::Millis;
 use serde::Serialize;
@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::extract::query::Query;
 use super::problem::Problem;
+use super::routes::json;
 use super::schemas::time;
 
 /// Items of a page when none are asked for.
@@ -189,8 +190,15 @@ impl TotalCount {
     }
 }
 
+/// The answer with a page of a list.
+pub fn listed(uri: &Uri, answer: &impl Serialize, info: &PageInfo) -> Response {
+    let mut response = json(StatusCode::OK, answer);
+    link_next(&mut response, uri, info);
+    response
+}
+
 /// Adds `Link: <...>; rel="next"` when there is a next page.
-pub fn link_next(response: &mut Response, uri: &Uri, info: &PageInfo) {
+fn link_next(response: &mut Response, uri: &Uri, info: &PageInfo) {
     let Some(next) = &info.next_cursor else { return };
     let kept = uri.query().unwrap_or_default().split('&').filter(|pair| {
         let name = pair.split('=').next().unwrap_or_default();

@@ -13,7 +13,7 @@ use mongodb::options::ClientOptions;
 use mongodb::{Client, Collection, Database};
 
 use super::bulk::{self, BulkAnswer, Inserted, next_command};
-use super::{CallError, Calls, Quarantine, Statement, checks, codec, uri};
+use super::{CallError, Calls, Quarantine, Query, Statement, checks, codec, uri};
 use crate::environment::Clock;
 
 /// A call that somebody waits for (`reliability.md` section 4).
@@ -155,6 +155,28 @@ impl MongoConnection {
             at += part.len();
         }
         Ok(answers)
+    }
+
+    /// All documents that a query finds, in its order: for those of which there are few, or that a limit bounds.
+    ///
+    /// # Errors
+    /// What the server or the driver says; then nothing is answered.
+    pub async fn find(
+        &self,
+        what: &'static str,
+        collection: &Collection<RawDocumentBuf>,
+        query: Query,
+    ) -> Result<Vec<RawDocumentBuf>, CallError> {
+        let (collection, deadline) = (collection.clone(), self.calls.deadline());
+        let found = self.calls.make(what, async move {
+            let mut cursor = query.run(&collection, deadline).await?;
+            let mut found = Vec::new();
+            while cursor.advance().await? {
+                found.push(cursor.current().to_owned());
+            }
+            Ok(found)
+        });
+        found.await
     }
 
     /// Inserts documents in no order.

@@ -39,16 +39,7 @@ impl MongoEventStore {
         collection: &Collection<RawDocumentBuf>,
         query: Query,
     ) -> StoreResult<Vec<RawDocumentBuf>> {
-        let (collection, deadline) = (collection.clone(), self.connection.calls().deadline());
-        let found = self.connection.calls().make(what, async move {
-            let mut cursor = query.run(&collection, deadline).await?;
-            let mut found = Vec::new();
-            while cursor.advance().await? {
-                found.push(cursor.current().to_owned());
-            }
-            Ok(found)
-        });
-        found.await.map_err(of_call)
+        self.connection.find(what, collection, query).await.map_err(of_call)
     }
 
     pub(super) async fn read_stream(

@@ -1,14 +1,12 @@
 //! The engines that serve the same jobs.
 
 use axum::extract::{OriginalUri, State};
-use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::http::extract::headers::Caller;
 use crate::http::extract::query::Query;
 use crate::http::page;
 use crate::http::problem::Problem;
-use crate::http::routes::json;
 use crate::http::schemas::engine::{EngineListAnswer, engines_of};
 use crate::http::state::Api;
 
@@ -31,7 +29,5 @@ pub async fn list(
     let seen = api.engines();
     let (engines, page) = asked.cut('g', engines_of(&seen), seen.at);
     let answer = EngineListAnswer { engines, page };
-    let mut response = json(StatusCode::OK, &answer);
-    page::link_next(&mut response, &uri, &answer.page);
-    Ok(response)
+    Ok(page::listed(&uri, &answer, &answer.page))
 }

@@ -41,9 +41,7 @@ pub async fn list(
     let as_of = api.queries().as_of();
     let (items, page) = asked.cut('e', all(&api, &caller).await?, as_of);
     let answer = EnvironmentListAnswer { environments: raw_items(&items)?, page };
-    let mut response = json(StatusCode::OK, &answer);
-    page::link_next(&mut response, &uri, &answer.page);
-    Ok(response)
+    Ok(page::listed(&uri, &answer, &answer.page))
 }
 
 /// All of a namespace, as far as lists go. There are few, and `default`, which comes first, is in no view.

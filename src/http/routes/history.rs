@@ -55,9 +55,7 @@ pub async fn list(
     let found = api.queries().history(&caller.namespace, job, skip, take).await?;
     let page = asked.positioned('h', found.total, found.as_of);
     let answer = HistoryListAnswer { events: found.events, page };
-    let mut response = json(StatusCode::OK, &answer);
-    page::link_next(&mut response, &uri, &answer.page);
-    Ok(response)
+    Ok(page::listed(&uri, &answer, &answer.page))
 }
 
 /// Part by part, as the connection takes them; what goes wrong before the first is still a problem.

@@ -54,9 +54,7 @@ pub async fn list(
     let next = found.next.map(|(value, id)| asked.cursor(value, id));
     let page = asked.page.info(total, next, listed.as_of);
     let answer = JobListAnswer { jobs: raw_items(&found.items)?, page };
-    let mut response = json(StatusCode::OK, &answer);
-    page::link_next(&mut response, &uri, &answer.page);
-    Ok(response)
+    Ok(page::listed(&uri, &answer, &answer.page))
 }
 
 /// Get a job

@@ -43,9 +43,7 @@ pub async fn list(
     let found = api.queries().nodes(&caller.namespace, job, wanted).await?;
     let page = asked.positioned('n', found.total, found.as_of);
     let answer = NodeListAnswer { nodes: found.nodes, page };
-    let mut response = json(StatusCode::OK, &answer);
-    page::link_next(&mut response, &uri, &answer.page);
-    Ok(response)
+    Ok(page::listed(&uri, &answer, &answer.page))
 }
 
 /// Get a node

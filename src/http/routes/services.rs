@@ -1,14 +1,12 @@
 //! The parts of this engine.
 
 use axum::extract::{OriginalUri, State};
-use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::http::extract::headers::Caller;
 use crate::http::extract::query::Query;
 use crate::http::page;
 use crate::http::problem::Problem;
-use crate::http::routes::json;
 use crate::http::schemas::service::{ServiceAnswer, ServiceListAnswer};
 use crate::http::state::Api;
 
@@ -30,7 +28,5 @@ pub async fn list(
     let services = api.services().into_iter().map(ServiceAnswer::from).collect();
     let (services, page) = asked.cut('s', services, api.outside().clock.now_ms());
     let answer = ServiceListAnswer { services, page };
-    let mut response = json(StatusCode::OK, &answer);
-    page::link_next(&mut response, &uri, &answer.page);
-    Ok(response)
+    Ok(page::listed(&uri, &answer, &answer.page))
 }

@@ -1,14 +1,12 @@
 //! Who asks for work.
 
 use axum::extract::{OriginalUri, State};
-use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::http::extract::headers::Caller;
 use crate::http::extract::query::Query;
 use crate::http::page;
 use crate::http::problem::Problem;
-use crate::http::routes::json;
 use crate::http::schemas::queue::{WorkerAnswer, WorkerListAnswer};
 use crate::http::schemas::time;
 use crate::http::state::Api;
@@ -38,7 +36,5 @@ pub async fn list(
     });
     let answer =
         WorkerListAnswer { workers: workers.collect(), silent_engines: found.silent, page };
-    let mut response = json(StatusCode::OK, &answer);
-    page::link_next(&mut response, &uri, &answer.page);
-    Ok(response)
+    Ok(page::listed(&uri, &answer, &answer.page))
 }

@@ -46,16 +46,7 @@ impl MongoMembership {
     ) -> MembershipResult<Vec<RawDocumentBuf>> {
         let query =
             Query { filter, sort: doc! { "_id": 1 }, index: BY_ID, fields, ..Query::default() };
-        let (collection, deadline) = (collection.clone(), self.connection.calls().deadline());
-        let found = self.connection.calls().make(what, async move {
-            let mut cursor = query.run(&collection, deadline).await?;
-            let mut found = Vec::new();
-            while cursor.advance().await? {
-                found.push(cursor.current().to_owned());
-            }
-            Ok(found)
-        });
-        found.await.map_err(of_call)
+        self.connection.find(what, collection, query).await.map_err(of_call)
     }
 
     /// One document of `meta`, changed by this pipeline and read back.

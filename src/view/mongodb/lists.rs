@@ -28,17 +28,8 @@ impl MongoView {
         collection: &'static str,
         query: Query,
     ) -> ViewResult<Vec<RawDocumentBuf>> {
-        let (target, deadline) =
-            (self.connection.collection(collection), self.connection.calls().deadline());
-        let found = self.connection.calls().make(what, async move {
-            let mut cursor = query.run(&target, deadline).await?;
-            let mut found = Vec::new();
-            while cursor.advance().await? {
-                found.push(cursor.current().to_owned());
-            }
-            Ok(found)
-        });
-        found.await.map_err(of_call)
+        let target = self.connection.collection(collection);
+        self.connection.find(what, &target, query).await.map_err(of_call)
     }
 
     pub(super) async fn documents_of(
