@@ -3,6 +3,7 @@
 //! Always holds: inputs that are at hand are heard before time is, so that no lease runs out under a heartbeat that has
 //! arrived.
 
+mod forward;
 mod hearing;
 mod loads;
 mod neighbours;
@@ -16,7 +17,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use domain::ids::{GroupId, Millis};
-use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -26,10 +26,11 @@ use self::outside::{LOOK_EVERY_MS, driven, look_every_ms};
 use self::reads::Reads;
 use self::replies::Replies;
 use crate::engine::core::message::{
-    Announced, EngineId, Granted, Input, LeaseRequest, Output, Request, Response, Ticket,
+    EngineId, Granted, Input, LeaseRequest, Output, Request, Response, Ticket,
 };
 use crate::engine::core::{Core, CoreSettings};
-use crate::engine::handle::{Engine, Gauges};
+use crate::engine::gauges::Gauges;
+use crate::engine::handle::Engine;
 use crate::engine::undelivered::giving_back;
 use crate::engine::{loader, rebuild};
 use crate::environment::Surroundings;
@@ -37,7 +38,9 @@ use crate::environment::fail_points::{self, Point};
 use crate::event_store::contract::{EventStore, EventStoreError, StoreResult};
 use crate::view::contract::View;
 
+pub use self::forward::Forward;
 pub(super) use self::hearing::refusal;
+pub(super) use self::reads::{BEHIND_MS, UNHEARD_MS};
 
 /// Messages that may wait; beyond it askers wait in the channel, which is their backpressure.
 const CHANNEL_MAX: usize = 65_536;
@@ -85,34 +88,6 @@ pub enum Message {
     Came(Input),
     /// Finish what is under way, then end.
     Stop,
-}
-
-/// The way to other engines.
-pub trait Forward: Send + Sync + std::fmt::Debug {
-    /// Asks another engine, with `forwarded` set there (`Engine::forwarded`); what is asked of one engine meanwhile may
-    /// travel together. None: no answer came, which says nothing about what was done. It is not waited for longer than
-    /// `within`, which goes along, so that the other engine need not answer later than that.
-    fn forward(
-        &self,
-        to: EngineId,
-        request: Request,
-        within: Duration,
-    ) -> BoxFuture<'static, Option<Response>>;
-
-    /// Tells another engine of work (`Engine::announced`). Nothing rests on its arrival, and nobody waits for it.
-    fn announce(&self, to: EngineId, queues: Arc<[Announced]>) -> BoxFuture<'static, ()>;
-
-    /// The other engines that live.
-    fn others(&self) -> Vec<EngineId> {
-        Vec::new()
-    }
-
-    /// Waits until the view shows what another engine had acknowledged when it heard of this. False: it does not say
-    /// so, or not in time.
-    fn shown(&self, engine: EngineId) -> BoxFuture<'static, bool> {
-        let _ = engine;
-        Box::pin(std::future::ready(false))
-    }
 }
 
 /// Why an engine ended by itself.
@@ -202,6 +177,7 @@ pub async fn start(mut parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(
         fatal: None,
     };
     executor.drive(driven(&parts.drivers, parts.me));
+    executor.reads.begins_after(info.newest_at);
     executor.spawn(rebuild::adopt_view(engine.clone(), info.view_id(), node_pages));
     let task = tokio::spawn(executor.run(messages, came));
     Ok((engine, task))
@@ -303,8 +279,8 @@ impl Executor {
         while let Some(output) = self.core.poll() {
             self.perform(output);
         }
-        self.tell_of_groups();
         let counts = self.core.counts();
+        self.tell_of_groups(&counts);
         *self.gauges.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = counts;
         self.gauges.refused.store(hearing::refused(&self.core), Ordering::Relaxed);
         self.gauges.turned_at.store(u64::try_from(now).unwrap_or(0), Ordering::Relaxed);
@@ -322,7 +298,7 @@ impl Executor {
         }
         if let Input::Loaded { subject, result } = &input {
             self.look_again.fetch_or(result.is_err(), Ordering::Relaxed);
-            self.was_loaded(subject);
+            self.was_loaded(subject, result.is_ok());
         }
         if let Input::Appended { outcome, .. } = &input {
             self.gauges.store_ok.store(outcome.is_ok(), Ordering::Relaxed);

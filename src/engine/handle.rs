@@ -2,9 +2,8 @@
 //! not keep. Cheap to clone.
 //! Always holds: an answer to a change leaves only after its append. Absent: work for workers (`work`).
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use domain::ids::{GroupId, JobId, LeaseId, Millis, Namespace, SubjectId};
 use domain::job::command::{Answer, JobCommand};
@@ -19,6 +18,7 @@ use crate::engine::core::message::{
 };
 use crate::engine::core::urgency::Urgency;
 use crate::engine::executor::{Forward, Message, refusal};
+use crate::engine::gauges::{ByGroup, Gauges};
 use crate::engine::loader;
 use crate::environment::{Clock, Ids};
 use crate::event_store::contract::{EventStore, EventStoreError};
@@ -112,49 +112,6 @@ pub struct Engine {
     pub(super) tickets: Arc<AtomicU64>,
     /// The way to other engines; none: there are none.
     pub(super) forward: Option<Arc<dyn Forward>>,
-}
-
-/// Numbers that the executor publishes after each turn, for metrics and health.
-#[derive(Debug, Default)]
-pub struct Gauges {
-    pub(super) counts: std::sync::Mutex<CoreCounts>,
-    pub(super) turned_at: AtomicU64,
-    /// A bit for each urgency that the core refuses.
-    pub(super) refused: AtomicU8,
-    pub(super) view_whole: std::sync::atomic::AtomicBool,
-    pub(super) store_ok: std::sync::atomic::AtomicBool,
-    /// The last flush found no room.
-    pub(super) view_full: std::sync::atomic::AtomicBool,
-    /// Driven groups in which what is due was not looked for yet: nobody knows what is in them.
-    pub(super) unlooked: std::sync::Mutex<BTreeSet<GroupId>>,
-    /// The groups that it drives.
-    pub(super) driven: std::sync::Mutex<Vec<GroupId>>,
-    /// Why the view takes no more documents.
-    pub(super) view_ended: std::sync::OnceLock<String>,
-    pub(super) by_group: std::sync::Mutex<ByGroup>,
-}
-
-/// Numbers for each of the groups, by its index; those that are not driven are 0, but for guests.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ByGroup {
-    /// Subjects in memory.
-    pub subjects: Vec<u32>,
-    /// Streams that are being read.
-    pub reading: Vec<u32>,
-}
-
-impl Gauges {
-    pub(super) fn driven(&self) -> std::sync::MutexGuard<'_, Vec<GroupId>> {
-        self.driven.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    pub(super) fn unlooked(&self) -> std::sync::MutexGuard<'_, BTreeSet<GroupId>> {
-        self.unlooked.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    pub(super) fn by_group(&self) -> std::sync::MutexGuard<'_, ByGroup> {
-        self.by_group.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
 }
 
 impl Engine {

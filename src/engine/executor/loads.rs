@@ -102,9 +102,12 @@ impl Executor {
         self.load_next();
     }
 
-    /// A read came back.
-    pub(super) fn was_loaded(&mut self, subject: &SubjectId) {
-        self.reads.ends(subject);
+    /// A read came back. What could not be read is looked for again, and its group counts as not looked at until then.
+    pub(super) fn was_loaded(&mut self, subject: &SubjectId, read: bool) {
+        self.reads.ends(subject, read);
+        if !read && self.groups.contains(&subject.group()) {
+            self.gauges.unlooked().insert(subject.group());
+        }
         self.loads.is_over();
         self.load_next();
     }

@@ -136,7 +136,8 @@ impl Executor {
         unlooked.extend(groups.iter().filter(|group| !self.groups.contains(group)));
         drop(unlooked);
         self.gauges.driven().clone_from(&groups);
-        self.reads.drives(&groups, &self.groups, self.clock.monotonic());
+        let at = (self.clock.monotonic(), self.clock.now_ms());
+        self.reads.drives(&groups, &self.groups, at);
         self.groups = groups;
     }
 

@@ -1,5 +1,5 @@
 //! Streams that are being read, by group, and how long it took until all that is due in a group had been read that this
-//! engine came to drive: what a takeover costs.
+//! engine came to drive: what a takeover costs, and since when the view may lack something of it.
 //! Always holds: a group counts as read when the look for what is due in it is through, the core has heard of what it found,
 //! and nothing of the group is being read. One that is lost before that is not measured.
 
@@ -7,10 +7,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use domain::bounds::GROUPS;
-use domain::ids::{GroupId, SubjectId};
+use domain::ids::{GroupId, Millis, SubjectId};
 
 use super::Executor;
+use crate::engine::core::CoreCounts;
 use crate::telemetry::metrics::GROUP_LOAD_DURATION;
+
+/// A view lags behind by no more than this, or new jobs are refused (`view_lag_max_ms`).
+pub(in crate::engine) const BEHIND_MS: Millis = 5_000;
+/// An engine whose groups are taken has last acknowledged something before that, milliseconds: its lease, and the look that
+/// finds it over.
+pub(in crate::engine) const UNHEARD_MS: Millis = 12_000;
 
 /// What is being read.
 #[derive(Debug)]
@@ -21,24 +28,42 @@ pub(super) struct Reads {
     came: BTreeMap<GroupId, Duration>,
     /// Those of them that had not been looked at when the core had its last turn.
     unlooked: BTreeSet<GroupId>,
+    /// What the groups that came hold and the view may lack begins then.
+    unshown: Option<Millis>,
+    /// When the last of them was read.
+    read_at: Option<Millis>,
 }
 
 impl Default for Reads {
     fn default() -> Self {
         let reading = [0; GROUPS as usize];
-        Self { reading, came: BTreeMap::new(), unlooked: BTreeSet::new() }
+        let (came, unlooked) = (BTreeMap::new(), BTreeSet::new());
+        Self { reading, came, unlooked, unshown: None, read_at: None }
     }
 }
 
 impl Reads {
-    /// These groups are driven now; before, it was those.
-    pub(super) fn drives(&mut self, now: &[GroupId], before: &[GroupId], at: Duration) {
+    /// These groups are driven now; before, it was those. `at`: by the monotonic clock, `now_ms` by the engine's.
+    pub(super) fn drives(
+        &mut self,
+        now: &[GroupId],
+        before: &[GroupId],
+        (at, now_ms): (Duration, Millis),
+    ) {
         self.came.retain(|group, _| now.contains(group));
         let new = now.iter().filter(|group| !before.contains(group));
         for group in new {
             self.came.insert(*group, at);
             self.unlooked.insert(*group);
+            self.begins_after(now_ms.saturating_sub(UNHEARD_MS));
         }
+    }
+
+    /// What came is not older than what was stored last, but for what a view may lag behind.
+    pub(super) fn begins_after(&mut self, newest_at: Millis) {
+        let from = newest_at.saturating_sub(BEHIND_MS);
+        let before = self.unshown.unwrap_or(from);
+        (self.unshown, self.read_at) = (Some(before.min(from)), None);
     }
 
     /// A stream is about to be read.
@@ -46,8 +71,11 @@ impl Reads {
         self.reading[usize::from(subject.group().index())] += 1;
     }
 
-    /// It was read, or could not be.
-    pub(super) fn ends(&mut self, subject: &SubjectId) {
+    /// It was read, or could not be: then its group is not read before the next look.
+    pub(super) fn ends(&mut self, subject: &SubjectId, read: bool) {
+        if !read {
+            self.unlooked.insert(subject.group());
+        }
         let reading = &mut self.reading[usize::from(subject.group().index())];
         *reading = reading.saturating_sub(1);
     }
@@ -68,15 +96,31 @@ impl Reads {
     }
 }
 
+impl Reads {
+    /// Since when the view may lack something of the groups that came. `unread_since`: the oldest subject that came into
+    /// memory and is not shown since.
+    fn unshown(&mut self, unread_since: Option<Millis>, now: Millis) -> Option<Millis> {
+        if self.unshown.is_some() && self.came.is_empty() {
+            let read_at = *self.read_at.get_or_insert(now);
+            if unread_since.is_none_or(|since| since > read_at) {
+                (self.unshown, self.read_at) = (None, None);
+            }
+        }
+        self.unshown
+    }
+}
+
 impl Executor {
     /// After a turn: what was read meanwhile, and what is in memory.
-    pub(super) fn tell_of_groups(&mut self) {
+    pub(super) fn tell_of_groups(&mut self, counts: &CoreCounts) {
         if !self.reads.came.is_empty() {
             let unlooked = self.gauges.unlooked().clone();
             for took in self.reads.are_read(&unlooked, self.clock.monotonic()) {
                 metrics::histogram!(GROUP_LOAD_DURATION).record(took.as_secs_f64());
             }
         }
+        let unshown = self.reads.unshown(counts.unread_since, self.clock.now_ms());
+        *self.gauges.unshown_of_taken() = unshown;
         let mut by_group = self.gauges.by_group();
         by_group.subjects.clear();
         by_group.subjects.extend_from_slice(self.core.subjects_by_group());
@@ -98,17 +142,36 @@ mod tests {
         let (group, none) = (subject.group(), BTreeSet::new());
         let unlooked = BTreeSet::from([group]);
         let (mut reads, s) = (Reads::default(), Duration::from_secs);
-        reads.drives(&[group], &[], s(10));
+        reads.drives(&[group], &[], (s(10), 0));
         assert!(reads.are_read(&unlooked, s(11)).is_empty(), "not looked at");
         assert!(reads.are_read(&none, s(12)).is_empty(), "what the look found may not be heard");
         reads.begins(&subject);
         assert!(reads.are_read(&none, s(13)).is_empty(), "a stream of it is being read");
-        reads.ends(&subject);
+        reads.ends(&subject, true);
         assert_eq!(reads.are_read(&none, s(14)), [s(4)]);
         assert!(reads.are_read(&none, s(15)).is_empty(), "once");
-        reads.drives(&[], &[group], s(16));
-        reads.drives(&[group], &[], s(17));
-        reads.drives(&[], &[group], s(18));
+        reads.drives(&[], &[group], (s(16), 0));
+        reads.drives(&[group], &[], (s(17), 0));
+        reads.drives(&[], &[group], (s(18), 0));
         assert!(reads.are_read(&none, s(19)).is_empty(), "lost before it was read");
+    }
+
+    #[test]
+    fn what_a_taken_group_holds_counts_as_unshown_until_all_of_it_is_read_and_shown() {
+        let subject = SubjectId::job(Namespace::default_namespace(), JobId(Uuid::from_u128(7)));
+        let (group, none) = (subject.group(), BTreeSet::new());
+        let (mut reads, s) = (Reads::default(), Duration::from_secs);
+        assert_eq!(reads.unshown(None, 99_000), None);
+        reads.drives(&[group], &[], (s(10), 100_000));
+        let since = Some(100_000 - UNHEARD_MS - BEHIND_MS);
+        assert_eq!(reads.unshown(None, 100_001), since, "not read");
+        reads.begins(&subject);
+        reads.are_read(&none, s(11));
+        reads.ends(&subject, false);
+        assert!(reads.are_read(&none, s(12)).is_empty(), "it could not be read");
+        assert_eq!(reads.unshown(None, 100_002), since);
+        assert_eq!(reads.are_read(&none, s(13)).len(), 1);
+        assert_eq!(reads.unshown(Some(100_001), 100_003), since, "not shown");
+        assert_eq!(reads.unshown(Some(100_004), 100_005), None, "what came later is another's");
     }
 }

@@ -197,9 +197,11 @@ impl Forward for Forwarding {
         Box::pin(async move {
             match forwarding.asked(to, Asked::Request(Box::new(request)), within).await? {
                 Said::Response(response) => Some(*response),
-                Said::Shown(_) | Said::Heard | Said::NotUnderstood(_) | Said::NotAnswered(_) => {
-                    None
-                }
+                Said::Shown(_)
+                | Said::ShownUntil(_)
+                | Said::Heard
+                | Said::NotUnderstood(_)
+                | Said::NotAnswered(_) => None,
             }
         })
     }
@@ -229,6 +231,20 @@ impl Forward for Forwarding {
                 () = forwarding.0.clock.sleep(SHOWN_WITHIN) => None,
             };
             matches!(shown, Some(Said::Shown(true)))
+        })
+    }
+
+    fn shown_until(&self, engine: EngineId) -> BoxFuture<'static, Option<Millis>> {
+        let forwarding = self.clone();
+        Box::pin(async move {
+            match forwarding.asked(engine, Asked::ShownUntil, TOLD_WITHIN).await? {
+                Said::ShownUntil(until) => Some(until),
+                Said::Response(_)
+                | Said::Shown(_)
+                | Said::Heard
+                | Said::NotUnderstood(_)
+                | Said::NotAnswered(_) => None,
+            }
         })
     }
 }

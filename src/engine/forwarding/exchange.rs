@@ -144,7 +144,7 @@ fn heard(
     let place = usize::try_from(n).ok().and_then(|n| items.get_mut(n));
     let Some(item) = place.and_then(Option::take) else { return Ok(()) };
     let answer = match said {
-        said @ (Said::Response(_) | Said::Shown(_) | Said::Heard) => Ok(said),
+        said @ (Said::Response(_) | Said::Shown(_) | Said::ShownUntil(_) | Said::Heard) => Ok(said),
         Said::NotUnderstood(reason) => {
             tracing::debug!(
                 engine = under_way.to.engine,

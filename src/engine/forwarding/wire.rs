@@ -32,6 +32,8 @@ pub enum Asked {
     Shown,
     /// To know of work that nobody takes over there.
     Announced(Vec<Announced>),
+    /// To say until when the view shows all that it has acknowledged.
+    ShownUntil,
 }
 
 /// What the other says.
@@ -42,6 +44,8 @@ pub enum Said {
     Response(Box<Response>),
     /// Whether the view shows it, or cannot in time.
     Shown(bool),
+    /// Until when the view shows all of it, by its clock.
+    ShownUntil(Millis),
     /// It knows now.
     Heard,
     /// It cannot read what was asked, and did nothing.

@@ -38,7 +38,7 @@ pub async fn list(
     query: Query,
 ) -> Result<Response, Problem> {
     let asked = page::only_page(query, 'e')?;
-    let as_of = api.queries().as_of();
+    let as_of = api.queries().as_of().await;
     let (items, page) = asked.cut('e', all(&api, &caller).await?, as_of);
     let answer = EnvironmentListAnswer { environments: raw_items(&items)?, page };
     Ok(page::listed(&uri, &answer, &answer.page))

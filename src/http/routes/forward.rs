@@ -165,6 +165,7 @@ async fn done(api: &Api, from: EngineId, asked: Asked) -> Result<Said, EngineErr
             api.engine().announced(from, queues).await;
             Said::Heard
         }
+        Asked::ShownUntil => Said::ShownUntil(api.engine().shown_until()),
         Asked::Shown => match api.queries().here_is_shown().await {
             Ok(()) => Said::Shown(true),
             Err(EngineError::ViewBehind) => Said::Shown(false),

@@ -28,7 +28,7 @@ use crate::view::contract::Total;
 
 /// List jobs
 ///
-/// From the view, which is usually 100 ms behind; `as_of` says when. `consistent=true` waits until it shows
+/// From the view, which is usually 100 ms behind; `as_of` says when: what any living engine acknowledged before is shown. `consistent=true` waits until it shows
 /// everything acknowledged before, at most 2 s.
 #[utoipa::path(
     get, path = "/api/v1/jobs", tag = "jobs", operation_id = "listJobs",

@@ -77,7 +77,7 @@ impl Queries {
             let (here, others) = tokio::join!(self.here_is_shown(), self.others_are_shown());
             here.and(others)?;
         }
-        let (as_of, whole) = (self.as_of(), self.engine.view_is_whole());
+        let (as_of, whole) = (self.as_of().await, self.engine.view_is_whole());
         let page = self.engine.view().jobs(query).await.map_err(of_view)?;
         Ok(Listed { page, as_of, whole })
     }
@@ -111,11 +111,9 @@ impl Queries {
         Ok(summary)
     }
 
-    /// Everything acknowledged before this time is in the view.
-    pub fn as_of(&self) -> Millis {
-        let counts = self.engine.counts();
-        let since = counts.unshown_since.into_iter().chain(counts.unread_since).min();
-        since.unwrap_or_else(|| self.clock.now_ms())
+    /// Everything acknowledged before this time, by any living engine, is in the view. Ask before the view is read.
+    pub async fn as_of(&self) -> Millis {
+        self.engine.shown_until_everywhere().await
     }
 
     /// Waits until the view shows all that other engines had acknowledged.

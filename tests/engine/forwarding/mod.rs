@@ -1,5 +1,6 @@
 //! Requests from one engine to another: their JSON, the way there and back, and what clients notice of it: nothing.
 
+mod as_of;
 mod broken;
 mod codec;
 mod endpoint;

@@ -35,6 +35,7 @@ pub(super) struct Pair {
     pub(super) homes: [String; 2],
     pub(super) seen: [PeersSeen; 2],
     pub(super) clock: SimulatedClock,
+    pub(super) view: Arc<MemoryView>,
 }
 
 /// As they share the groups out among themselves.
@@ -70,6 +71,10 @@ impl Pair {
     }
 
     pub(super) async fn with_secrets(secrets: [&str; 2]) -> Self {
+        Self::with(secrets, [CoreSettings::default(), CoreSettings::default()]).await
+    }
+
+    pub(super) async fn with(secrets: [&str; 2], settings: [CoreSettings; 2]) -> Self {
         let (outside, clock) = Surroundings::simulated(1_700_000_000_000, 7);
         let store = Arc::new(MemoryEventStore::new("test"));
         let view = Arc::new(MemoryView::default());
@@ -88,8 +93,8 @@ impl Pair {
             membership: Some(membership.door()),
         };
         let engines = [
-            Service::start_at(place(0), CoreSettings::default(), |_| {}).await,
-            Service::start_at(place(1), CoreSettings::default(), |_| {}).await,
+            Service::start_at(place(0), settings[0].clone(), |_| {}).await,
+            Service::start_at(place(1), settings[1].clone(), |_| {}).await,
         ];
         // The first hands over what is the second's, which takes it; then both have seen it.
         for at in [0, 1, 0, 1] {
@@ -106,7 +111,12 @@ impl Pair {
         for (seen, (other, home)) in seen.iter().zip([(2, &homes[1]), (1, &homes[0])]) {
             seen.tell(BTreeMap::from([(other, living(home))]));
         }
-        Self { engines, others, homes, seen, clock }
+        Self { engines, others, homes, seen, clock, view }
+    }
+
+    /// The first engine knows that there is no other any more.
+    pub(super) fn forget_second(&self) {
+        self.seen[0].tell(BTreeMap::new());
     }
 
     /// The first engine finds the second one at this address from now on.

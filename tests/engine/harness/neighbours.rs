@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use domain::ids::Millis;
 use futures_util::future::BoxFuture;
 use orrery::engine::core::message::{Announced, EngineId, Request, Response};
 use orrery::engine::executor::Forward;
@@ -52,5 +53,15 @@ impl Forward for Way {
                 engine.announced(me, queues.to_vec()).await;
             }
         })
+    }
+
+    fn others(&self) -> Vec<EngineId> {
+        let engines = self.all.engines.lock().unwrap_or_else(PoisonError::into_inner);
+        engines.keys().copied().filter(|engine| *engine != self.me).collect()
+    }
+
+    fn shown_until(&self, engine: EngineId) -> BoxFuture<'static, Option<Millis>> {
+        let engine = self.all.find(engine);
+        Box::pin(async move { engine.map(|engine| engine.shown_until()) })
     }
 }
