@@ -58,6 +58,7 @@ pub(super) fn stored(document: &Document) -> RawDocumentBuf {
         Columns::Named { name } => {
             owner(&mut stored, subject);
             stored.append(cstr!("name"), name.as_str());
+            append_times(&mut stored, &document.body);
         }
         Columns::Job(job) => {
             owner(&mut stored, subject);
@@ -121,6 +122,27 @@ fn stored_node(plan: &PlanNode, state: &NodeState) -> RawDocumentBuf {
 fn owner(stored: &mut RawDocumentBuf, subject: &SubjectId) {
     stored.append(cstr!("namespace"), subject.namespace.as_str());
     stored.append(cstr!("id"), uuid_raw(subject.id.as_bytes()));
+}
+
+/// When it was made and changed last: what its text says, as dates that people can sort by. One that says nothing has none.
+fn append_times(stored: &mut RawDocumentBuf, body: &str) {
+    let times = serde_json::from_str::<Times<'_>>(body).unwrap_or_default();
+    let at = |text: Option<&str>| bson::DateTime::parse_rfc3339_str(text?).ok();
+    if let Some(at) = at(times.created_at) {
+        stored.append(cstr!("created_at"), at);
+    }
+    if let Some(at) = at(times.updated_at) {
+        stored.append(cstr!("updated_at"), at);
+    }
+}
+
+/// What is taken of a text.
+#[derive(Default, serde::Deserialize)]
+struct Times<'a> {
+    #[serde(borrow)]
+    created_at: Option<&'a str>,
+    #[serde(borrow)]
+    updated_at: Option<&'a str>,
 }
 
 fn append_job(stored: &mut RawDocumentBuf, job: &JobColumns) {

@@ -18,6 +18,7 @@ const FILES: &[(&str, &str)] = &[
     ("payload_sweep", include_str!("../../../../migrations/0004_payload_sweep.json")),
     ("nodes", include_str!("../../../../migrations/0005_nodes.json")),
     ("lean_pages", include_str!("../../../../migrations/0006_lean_pages.json")),
+    ("environment_times", include_str!("../../../../migrations/0007_environment_times.json")),
 ];
 
 /// One step of the schema.

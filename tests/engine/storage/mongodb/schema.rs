@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bson::{Document, doc};
 use orrery::environment::mongodb::migrations::{Migrations, Migrator};
-use orrery::environment::mongodb::{Lease, StartError};
+use orrery::environment::mongodb::{Lease, StartError, to_date};
 use orrery::event_store::contract::{EventStore, PayloadSweep};
 use orrery::membership::contract::Membership as _;
 use orrery::view::contract::View;
@@ -170,6 +170,7 @@ async fn documents_of_every_earlier_schema_carry_over() {
         (4, include_str!("../../../../migrations/samples/0004_payload_sweep.json")),
         (5, include_str!("../../../../migrations/samples/0005_nodes.json")),
         (6, include_str!("../../../../migrations/samples/0006_lean_pages.json")),
+        (7, include_str!("../../../../migrations/samples/0007_environment_times.json")),
     ];
     let numbers: Vec<u32> = samples.iter().map(|(number, _)| *number).collect();
     assert_eq!(numbers, known().iter().map(|migration| migration.number).collect::<Vec<_>>());
@@ -208,6 +209,14 @@ async fn documents_of_every_earlier_schema_carry_over() {
     let of_job = doc! { "job_id": orrery::environment::mongodb::uuid_bson(job(7).id) };
     let page = pages.find_one(of_job).await.expect("an answer").expect("a page");
     assert_eq!(page.get_array("nodes").map(Vec::len).ok(), Some(1));
+    let environments = database.connection.database().collection::<Document>("environments");
+    for (name, has_times) in [("gpu", false), ("cards", true), ("lab", true)] {
+        let found = environments.find_one(doc! { "name": name }).await.expect("an answer");
+        let found = found.expect("an environment");
+        let times = ["created_at", "updated_at"].map(|field| found.get_datetime(field).ok());
+        let expected = [NOW, NOW + 5].map(|at| has_times.then(|| to_date(at)));
+        assert_eq!(times.map(Option::<&bson::DateTime>::copied), expected, "{name}");
+    }
     let swept = store.sweep(late, 10).await.expect("swept");
     assert_eq!((swept.looked_at, swept.removed), (2, 0));
     fill(&store, &job(9), 2).await;
