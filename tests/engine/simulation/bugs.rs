@@ -13,6 +13,8 @@ pub(crate) enum Bug {
     UnknownAppliedAgain,
     /// An engine says that something is durable before it is.
     AnswerBeforeAppend,
+    /// An engine that joined anew tells of its work under its first number.
+    OldNumber,
     /// The clock by which leases run out is ahead by hours. Costs work, and must break nothing.
     SweeperAhead,
 }
@@ -20,7 +22,7 @@ pub(crate) enum Bug {
 impl Bug {
     /// All that must be found: the seven of `reliability.md` section 3, then four of our own, then what several engines
     /// can do wrong together.
-    pub(crate) const FOUND: [Self; 18] = [
+    pub(crate) const FOUND: [Self; 19] = [
         Self::Site(Planted::CompletionNotFenced),
         Self::UnknownAppliedAgain,
         Self::Site(Planted::CancelLeavesReady),
@@ -39,12 +41,16 @@ impl Bug {
         Self::Site(Planted::ForwardedTwice),
         Self::Site(Planted::NudgeClearedEarly),
         Self::Site(Planted::WakeMarkLate),
+        Self::OldNumber,
     ];
 
     pub(crate) fn site(self) -> Option<Planted> {
         match self {
             Self::Site(site) => Some(site),
-            Self::UnknownAppliedAgain | Self::AnswerBeforeAppend | Self::SweeperAhead => None,
+            Self::UnknownAppliedAgain
+            | Self::AnswerBeforeAppend
+            | Self::OldNumber
+            | Self::SweeperAhead => None,
         }
     }
 }

@@ -106,11 +106,8 @@ impl World {
                 self.drivers[group] = u32::try_from(self.dice.below(engines)).ok();
             }
         }
-        for at in 0..self.members.len() {
-            let wait = self.dice.wait(0, 5_000);
-            let drivers = self.drivers.clone();
-            self.after(wait, Happening::Routes { at, drivers });
-        }
+        self.somebody_joins_anew();
+        self.tells_drivers();
     }
 
     pub(crate) fn hears_routes(&mut self, at: usize, drivers: Vec<Option<u32>>) {

@@ -31,6 +31,8 @@ pub(crate) struct Member {
     /// It does nothing before that.
     pub(crate) frozen_until: Millis,
     pub(crate) frozen_since: Millis,
+    /// By which the others know it.
+    pub(crate) number: u32,
     /// Who drives what, as it was told.
     pub(crate) drivers: Vec<Option<u32>>,
     started: Millis,
@@ -77,14 +79,15 @@ impl World {
                 turn_at: None,
                 frozen_until: 0,
                 frozen_since: 0,
+                number: u32::try_from(at).expect("few engines"),
                 drivers: self.drivers.clone(),
                 started: self.now,
                 clock_then: self.now,
                 drift: 0,
                 turned: (0, 0),
             });
-            self.restarts(at);
         }
+        (0..engines).for_each(|at| self.restarts(at));
     }
 
     /// A new life begins with what is stored.
@@ -100,13 +103,15 @@ impl World {
         let settings = self.mix.settings.clone();
         let (now, wall) = (self.now, self.now + self.wall);
         let me = u32::try_from(at).expect("few engines");
+        let drivers = self.drivers_for(at);
         let member = &mut self.members[at];
         member.life += 1;
         member.started = now;
         member.clock_then = wall.max(info.newest_at);
         member.drift = drift;
         let mut core = Core::new(settings, me, info.incarnation, seed, member.clock_then);
-        core.handle(member.clock_then, Input::Routes { drivers: member.drivers.clone() });
+        core.handle(member.clock_then, Input::KnownAs { engine: member.number });
+        core.handle(member.clock_then, Input::Routes { drivers });
         member.core = Some(core);
         member.turn_at = Some(now);
         member.frozen_until = 0;
@@ -125,8 +130,9 @@ impl World {
         if self.dice.chance(fails) {
             return self.checker.count("fault: not renewed");
         }
-        let living = (0..).zip(&self.members).filter(|(_, member)| member.core.is_some());
-        let engines = living.map(|(at, _)| at).collect();
+        let others = (0..).zip(&self.members).filter(|(at, _)| *at != of.at);
+        let living = others.filter(|(_, member)| member.core.is_some());
+        let engines = living.map(|(_, member)| member.number).collect();
         // Reckoned from before the renewal was sent; a frozen engine hears of it when it goes on.
         let until = self.members[of.at].clock(self.now) + GROUPS_HELD_MS;
         self.comes_back(of, Input::Drives { until });
@@ -152,7 +158,7 @@ impl World {
         }
         // What is said of drivers while it cannot hear may come in any order; the last word counts.
         let input = match input {
-            Input::Routes { .. } => Input::Routes { drivers: self.members[of.at].drivers.clone() },
+            Input::Routes { .. } => Input::Routes { drivers: self.drivers_for(of.at) },
             input => input,
         };
         let touched = subjects_of(&input);

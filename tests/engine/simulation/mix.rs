@@ -69,6 +69,8 @@ pub(crate) struct EngineFaults {
     pub(crate) crash_every_ms: Millis,
     /// Mean time between changes of drivers.
     pub(crate) reroute_every_ms: Millis,
+    /// Changes of drivers in which some engine was buried and joins anew, under another number.
+    pub(crate) joins_anew: u64,
     /// Mean time between freezes of an engine.
     pub(crate) freeze_every_ms: Millis,
     /// Mean time between steps of an hour of the wall clock, which restarts see.
@@ -143,6 +145,7 @@ impl Mix {
         let engine = EngineFaults {
             crash_every_ms: every(dice, 8_000),
             reroute_every_ms: if engines > 1 { every(dice, 8_000) } else { 0 },
+            joins_anew: more.pick(&[0, 0, 300, 1_000]),
             freeze_every_ms: every(dice, 15_000),
             clock_every_ms: every(dice, 20_000),
             drift: dice.pick(&[0, 0, 90]),

@@ -11,6 +11,7 @@ mod lister;
 mod member;
 mod mix;
 mod network;
+mod numbers;
 mod operator;
 pub(crate) mod orders;
 mod run;

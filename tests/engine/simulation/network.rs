@@ -4,6 +4,7 @@
 use domain::ids::Millis;
 use orrery::engine::core::message::{Announced, Input, Request, Response, Ticket};
 
+use super::bugs::Bug;
 use super::world::{Happening, Whose, World};
 
 /// A request of one engine to another.
@@ -26,7 +27,7 @@ impl World {
         (ticket, request): (Ticket, Request),
         within_ms: Millis,
     ) {
-        let at = usize::try_from(to).expect("few engines");
+        let at = self.at_of(to);
         if let Some(call) = self.calls.get_mut(&ticket) {
             call.relayed = true;
         }
@@ -38,7 +39,9 @@ impl World {
         if !self.dice.chance(lost) {
             let wait = self.network_wait();
             let request = request.clone();
-            self.after(wait, Happening::Forwarded { at, ticket: flown, request });
+            if let Some(at) = at {
+                self.after(wait, Happening::Forwarded { at, ticket: flown, request });
+            }
         }
         if self.dice.chance(repeated) {
             // The copy has a ticket of its own, whose answer nobody waits for.
@@ -46,7 +49,9 @@ impl World {
             let flight = Flight { of, ticket, request: request.clone(), settled: true, copy: true };
             self.flights.insert(copy, flight);
             let wait = self.network_wait();
-            self.after(wait, Happening::Forwarded { at, ticket: copy, request });
+            if let Some(at) = at {
+                self.after(wait, Happening::Forwarded { at, ticket: copy, request });
+            }
         }
     }
 
@@ -91,9 +96,14 @@ impl World {
     /// Words of work are lost, late and repeated like everything else.
     pub(crate) fn announces(&mut self, of: Whose, to: Vec<u32>, queues: &[Announced]) {
         self.checker.count("announced");
-        let from = u32::try_from(of.at).expect("few engines");
+        let from = if self.has(Bug::OldNumber) {
+            u32::try_from(of.at).expect("few engines")
+        } else {
+            self.members[of.at].number
+        };
         let (lost, repeated) = (self.mix.network.lost_requests, self.mix.network.repeated);
-        for at in to.into_iter().filter_map(|to| usize::try_from(to).ok()) {
+        let to: Vec<usize> = to.into_iter().filter_map(|to| self.at_of(to)).collect();
+        for at in to {
             let times = u32::from(!self.dice.chance(lost)) + u32::from(self.dice.chance(repeated));
             for _ in 0..times {
                 let wait = self.network_wait();
