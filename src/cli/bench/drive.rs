@@ -37,6 +37,8 @@ pub(super) struct Run {
     pub(super) variant: Variant,
     pub(super) ledger: RefCell<Ledger>,
     pub(super) target: Target,
+    /// Where workers ask.
+    pub(super) workers_at: Target,
     queue: String,
     fail: f64,
     /// One permit a job that may be opened.
@@ -65,7 +67,7 @@ impl Run {
     /// A run that nobody drives yet.
     pub(super) fn new(
         variant: Variant,
-        target: Target,
+        (target, workers_at): (Target, Target),
         queue: String,
         fail: f64,
         keeps_ids: bool,
@@ -75,6 +77,7 @@ impl Run {
             room: Semaphore::new(variant.open_max),
             variant,
             target,
+            workers_at,
             queue,
             fail,
             closing: Cell::new(false),

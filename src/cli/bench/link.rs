@@ -36,8 +36,16 @@ impl Target {
     /// # Errors
     /// `Usage` when the address is none, or is not plain HTTP.
     pub(super) fn of(args: &EngineArgs) -> Result<Self, Failure> {
-        let usage = |why: &str| Failure::Usage(format!("--url {}: {why}", args.url));
-        let url = Url::parse(&args.url).map_err(|_| usage("write it as http://host:port"))?;
+        Self::at("--url", args, &args.url)
+    }
+
+    /// The engine at another address, which was given by this option.
+    ///
+    /// # Errors
+    /// As `of`.
+    pub(super) fn at(option: &str, args: &EngineArgs, address: &str) -> Result<Self, Failure> {
+        let usage = |why: &str| Failure::Usage(format!("{option} {address}: {why}"));
+        let url = Url::parse(address).map_err(|_| usage("write it as http://host:port"))?;
         if url.scheme() != "http" {
             return Err(usage("the bench speaks plain HTTP only"));
         }
@@ -55,7 +63,7 @@ impl Target {
             host: host.trim_matches(['[', ']']).to_owned(),
             port,
             prefix: url.path().trim_end_matches('/').to_owned(),
-            shown: args.url.clone(),
+            shown: address.to_owned(),
         })
     }
 

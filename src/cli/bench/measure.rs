@@ -31,6 +31,8 @@ const LOOK: Duration = Duration::from_millis(10);
 #[derive(Debug, Clone)]
 pub(super) struct Bench {
     pub(super) target: Target,
+    /// Where workers ask, which may be another engine.
+    pub(super) workers_at: Target,
     pub(super) queue: String,
     pub(super) seconds: Duration,
     pub(super) fail: f64,
@@ -39,6 +41,10 @@ pub(super) struct Bench {
 }
 
 impl Bench {
+    fn targets(&self) -> (Target, Target) {
+        (self.target.clone(), self.workers_at.clone())
+    }
+
     /// Runs one variant.
     ///
     /// # Errors
@@ -49,7 +55,7 @@ impl Bench {
         progress: &Progress,
     ) -> Result<Measured, Failure> {
         let mut server = Server::find(&self.target, self.server_pid, self.data.clone()).await?;
-        let run = Run::new(variant, self.target.clone(), self.queue.clone(), self.fail, false);
+        let run = Run::new(variant, self.targets(), self.queue.clone(), self.fail, false);
         let mut tasks = JoinSet::new();
         run.start(&mut tasks);
         let measuring = async {
@@ -117,13 +123,14 @@ impl Bench {
         variant: Variant,
         progress: &Progress,
     ) -> Result<(Measured, Duration, Vec<String>), Failure> {
-        let mut server = Server::find(&self.target, self.server_pid, self.data.clone()).await?;
         // Made before the schedule of the requests begins.
         let storing = Variant { every: None, ..variant.clone() };
-        let storing = Run::new(storing, self.target.clone(), self.queue.clone(), 0.0, true);
+        let storing = Run::new(storing, self.targets(), self.queue.clone(), 0.0, true);
         let mut link = Link::open(&self.target).await?;
         let stored = self.store(&storing, &mut link, progress).await?;
-        let run = Run::new(variant, self.target.clone(), self.queue.clone(), self.fail, true);
+        // Only now: an engine closes a connection on which nothing comes for some seconds.
+        let mut server = Server::find(&self.target, self.server_pid, self.data.clone()).await?;
+        let run = Run::new(variant, self.targets(), self.queue.clone(), self.fail, true);
         progress.begin(&run.variant, self.seconds);
         let before = server.reading().await?;
         run.ledger.borrow_mut().measure();

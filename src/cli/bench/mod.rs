@@ -62,6 +62,9 @@ pub(crate) struct BenchArgs {
     /// The most leases of one request [default: by shape]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_000))]
     lease_max: Option<u16>,
+    /// Where workers ask, when that is another engine than the one that is submitted to. Not for backlog
+    #[arg(long, global = true, value_name = "URL")]
+    workers_url: Option<String>,
     /// The engine's process [default: the one that listens on the port, when it is on this machine]
     #[arg(long, global = true, value_name = "PID")]
     server_pid: Option<u32>,
@@ -129,8 +132,12 @@ pub(crate) async fn run(args: BenchArgs, console: Console) -> Result<(), Failure
 async fn bench(args: BenchArgs, console: &Console) -> Result<(), Failure> {
     let queue = format!("bench-{}", &chance::fresh_id()[..8]);
     let common = Common { queue: queue.clone(), fails: args.fail > 0.0 };
+    let target = Target::of(&args.engine)?;
+    let workers_at = args.workers_url.as_deref();
+    let workers_at = workers_at.map(|url| Target::at("--workers-url", &args.engine, url));
     let bench = Bench {
-        target: Target::of(&args.engine)?,
+        workers_at: workers_at.unwrap_or_else(|| Ok(target.clone()))?,
+        target,
         queue,
         seconds: Duration::from_secs(args.seconds),
         fail: args.fail,

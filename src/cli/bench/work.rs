@@ -43,7 +43,7 @@ struct Left {
 impl Run {
     /// Takes work, reports it done, and takes the next in the same request.
     pub(super) async fn worker(&self, number: usize) -> Result<(), Failure> {
-        let mut link = Link::open(&self.target).await?;
+        let mut link = Link::open(&self.workers_at).await?;
         let wants = self.wants(number);
         let (path, ask, next) = (wants.path(), wants.body(WAIT_MS), wants.next());
         let mut held: Vec<Held> = Vec::new();
@@ -171,8 +171,8 @@ impl Run {
 
     /// Takes work and lets each step sleep; what has slept is reported on a second connection, together.
     pub(super) async fn sleeper(&self, number: usize) -> Result<(), Failure> {
-        let mut link = Link::open(&self.target).await?;
-        let mut reports = Link::open(&self.target).await?;
+        let mut link = Link::open(&self.workers_at).await?;
+        let mut reports = Link::open(&self.workers_at).await?;
         let wants = self.wants(number);
         let (path, ask) = (wants.path(), wants.body(WAIT_MS));
         let slept = Rc::new((RefCell::new(Vec::<Held>::new()), Notify::new()));
