@@ -64,7 +64,8 @@ impl ReplicaSet {
         panic!("the set has no primary");
     }
 
-    /// Waits until every member is primary or secondary again: a set that has just got one back bears no second loss.
+    /// Waits until every member is primary, or a secondary that reads from another: a set that has just got one back bears no
+    /// second loss. (One that looks for a member to read from as the primary is stopped asks that one, for 20 s.)
     pub(super) async fn until_whole(&self) {
         for _ in 0..ASKED_MAX {
             let primary = self.primary().await;
@@ -72,9 +73,13 @@ impl ReplicaSet {
                 self.ask(primary, doc! { "replSetGetStatus": 1 }).await.unwrap_or_default();
             let members = status.get_array("members").cloned().unwrap_or_default();
             let serves = |member: &Bson| {
-                member.as_document().and_then(|member| member.get_i32("state").ok())
+                member.as_document().is_some_and(|member| match member.get_i32("state") {
+                    Ok(1) => true,
+                    Ok(2) => member.get_str("syncSourceHost").is_ok_and(|host| !host.is_empty()),
+                    Ok(_) | Err(_) => false,
+                })
             };
-            if members.len() == 3 && members.iter().all(|m| matches!(serves(m), Some(1 | 2))) {
+            if members.len() == 3 && members.iter().all(serves) {
                 return;
             }
             pause().await;
