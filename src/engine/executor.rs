@@ -259,6 +259,7 @@ impl Executor {
                 () = self.clock.sleep(Duration::from_millis(wait)) => {}
             }
             self.look_how_late(next.max(rests_at), &heard);
+            self.note_unlooked();
             while let Ok(input) = came.try_recv() {
                 self.back(input);
             }

@@ -163,7 +163,10 @@ impl Executor {
                             after = last;
                             if whole {
                                 // After the word of it: who waits for the look hears of what it found.
-                                gauges.unlooked().remove(&group);
+                                if gauges.unlooked().remove(&group) {
+                                    // Also where it found nothing: a turn takes note of it.
+                                    let _ = returns.send(Input::Due { marks: Vec::new() });
+                                }
                                 break;
                             }
                         }

@@ -26,7 +26,7 @@ pub(super) struct Reads {
     reading: [u32; GROUPS as usize],
     /// Groups that are not read yet, with when they came, by the monotonic clock.
     came: BTreeMap<GroupId, Duration>,
-    /// Those of them that had not been looked at when the core had its last turn.
+    /// Those of them that had not been looked at before what came last was heard.
     unlooked: BTreeSet<GroupId>,
     /// What the groups that came hold and the view may lack begins then.
     unshown: Option<Millis>,
@@ -80,13 +80,11 @@ impl Reads {
         *reading = reading.saturating_sub(1);
     }
 
-    /// How long each group took that is read now. `unlooked`: those in which what is due was not looked for yet; what a look
-    /// found is only known to be heard by the next turn.
-    fn are_read(&mut self, unlooked: &BTreeSet<GroupId>, at: Duration) -> Vec<Duration> {
-        let before = std::mem::replace(&mut self.unlooked, unlooked.clone());
-        let (reading, mut took) = (&self.reading, Vec::new());
+    /// How long each group took that is read now.
+    fn are_read(&mut self, at: Duration) -> Vec<Duration> {
+        let (reading, unlooked, mut took) = (&self.reading, &self.unlooked, Vec::new());
         self.came.retain(|group, came| {
-            let read = !before.contains(group) && reading[usize::from(group.index())] == 0;
+            let read = !unlooked.contains(group) && reading[usize::from(group.index())] == 0;
             if read {
                 took.push(at.saturating_sub(*came));
             }
@@ -111,13 +109,17 @@ impl Reads {
 }
 
 impl Executor {
+    /// Before what has come is heard: what a look found is sent before the group counts as looked at, and so is among it.
+    pub(super) fn note_unlooked(&mut self) {
+        if !self.reads.came.is_empty() {
+            self.reads.unlooked.clone_from(&self.gauges.unlooked());
+        }
+    }
+
     /// After a turn: what was read meanwhile, and what is in memory.
     pub(super) fn tell_of_groups(&mut self, counts: &CoreCounts) {
-        if !self.reads.came.is_empty() {
-            let unlooked = self.gauges.unlooked().clone();
-            for took in self.reads.are_read(&unlooked, self.clock.monotonic()) {
-                metrics::histogram!(GROUP_LOAD_DURATION).record(took.as_secs_f64());
-            }
+        for took in self.reads.are_read(self.clock.monotonic()) {
+            metrics::histogram!(GROUP_LOAD_DURATION).record(took.as_secs_f64());
         }
         let unshown = self.reads.unshown(counts.unread_since, self.clock.now_ms());
         *self.gauges.unshown_of_taken() = unshown;
@@ -139,38 +141,39 @@ mod tests {
     #[test]
     fn a_group_is_read_when_its_look_was_heard_and_nothing_of_it_is_being_read() {
         let subject = SubjectId::job(Namespace::default_namespace(), JobId(Uuid::from_u128(7)));
-        let (group, none) = (subject.group(), BTreeSet::new());
-        let unlooked = BTreeSet::from([group]);
+        let group = subject.group();
         let (mut reads, s) = (Reads::default(), Duration::from_secs);
         reads.drives(&[group], &[], (s(10), 0));
-        assert!(reads.are_read(&unlooked, s(11)).is_empty(), "not looked at");
-        assert!(reads.are_read(&none, s(12)).is_empty(), "what the look found may not be heard");
+        assert!(reads.are_read(s(12)).is_empty(), "not looked at");
+        reads.unlooked.clear();
         reads.begins(&subject);
-        assert!(reads.are_read(&none, s(13)).is_empty(), "a stream of it is being read");
+        assert!(reads.are_read(s(13)).is_empty(), "a stream of it is being read");
         reads.ends(&subject, true);
-        assert_eq!(reads.are_read(&none, s(14)), [s(4)]);
-        assert!(reads.are_read(&none, s(15)).is_empty(), "once");
+        assert_eq!(reads.are_read(s(14)), [s(4)]);
+        assert!(reads.are_read(s(15)).is_empty(), "once");
         reads.drives(&[], &[group], (s(16), 0));
         reads.drives(&[group], &[], (s(17), 0));
         reads.drives(&[], &[group], (s(18), 0));
-        assert!(reads.are_read(&none, s(19)).is_empty(), "lost before it was read");
+        reads.unlooked.clear();
+        assert!(reads.are_read(s(19)).is_empty(), "lost before it was read");
     }
 
     #[test]
     fn what_a_taken_group_holds_counts_as_unshown_until_all_of_it_is_read_and_shown() {
         let subject = SubjectId::job(Namespace::default_namespace(), JobId(Uuid::from_u128(7)));
-        let (group, none) = (subject.group(), BTreeSet::new());
+        let group = subject.group();
         let (mut reads, s) = (Reads::default(), Duration::from_secs);
         assert_eq!(reads.unshown(None, 99_000), None);
         reads.drives(&[group], &[], (s(10), 100_000));
         let since = Some(100_000 - UNHEARD_MS - BEHIND_MS);
         assert_eq!(reads.unshown(None, 100_001), since, "not read");
+        reads.unlooked.clear();
         reads.begins(&subject);
-        reads.are_read(&none, s(11));
         reads.ends(&subject, false);
-        assert!(reads.are_read(&none, s(12)).is_empty(), "it could not be read");
+        assert!(reads.are_read(s(12)).is_empty(), "it could not be read");
         assert_eq!(reads.unshown(None, 100_002), since);
-        assert_eq!(reads.are_read(&none, s(13)).len(), 1);
+        reads.unlooked.clear();
+        assert_eq!(reads.are_read(s(13)).len(), 1);
         assert_eq!(reads.unshown(Some(100_001), 100_003), since, "not shown");
         assert_eq!(reads.unshown(Some(100_004), 100_005), None, "what came later is another's");
     }
