@@ -243,8 +243,10 @@ impl Executor {
                 return Ok(());
             }
             let look = if self.stopping { Millis::MAX } else { look_at };
-            let next = self.core.next_due().map_or(look, |due| due.min(look));
             let rests_at = self.clock.now_ms();
+            // It turns now and then whatever happens, so that one that hangs is told from one that rests.
+            let look = look.min(rests_at.saturating_add(LOOK_EVERY_MS));
+            let next = self.core.next_due().map_or(look, |due| due.min(look));
             let wait = u64::try_from(next.saturating_sub(rests_at)).unwrap_or(0);
             if wait == 0 {
                 // A sleep that is over at once would never let go of the thread.
@@ -296,6 +298,10 @@ impl Executor {
                 | Input::Removed { .. }
         ) {
             self.under_way -= 1;
+        }
+        if let Input::MarksMoved { result, .. } = &input {
+            // Subjects were let go of: their marks are not known now.
+            self.look_again.fetch_or(result.is_err(), Ordering::Relaxed);
         }
         if let Input::Loaded { subject, result } = &input {
             self.look_again.fetch_or(result.is_err(), Ordering::Relaxed);

@@ -208,12 +208,6 @@ pub trait View: Send + Sync + Debug {
         subjects: &'a [SubjectId],
     ) -> BoxFuture<'a, ViewResult<Vec<Option<Document>>>>;
 
-    /// One document.
-    fn get<'a>(&'a self, subject: &'a SubjectId) -> BoxFuture<'a, ViewResult<Option<Document>>> {
-        let found = self.documents(std::slice::from_ref(subject));
-        Box::pin(async { Ok(found.await?.pop().flatten()) })
-    }
-
     /// A page of jobs.
     fn jobs(&self, query: JobQuery) -> BoxFuture<'_, ViewResult<Page>>;
 

@@ -19,7 +19,7 @@ use crate::event_store::contract::{
 use crate::telemetry::metrics::{APPEND_DURATION, APPEND_EVENTS, NUDGES};
 use crate::view::contract::{Document, View, ViewError, ViewResult};
 
-/// How often at least other engines' nudges are read, and subjects that could not be loaded looked for again.
+/// After so long subjects are looked for again that could not be loaded, or whose marks could not be moved.
 pub(super) const LOOK_EVERY_MS: Millis = 5_000;
 /// How seldom at most parked subjects are looked for: no clock is trusted for longer.
 const LOOK_SELDOM_MS: Millis = 60_000;
@@ -195,14 +195,11 @@ impl Executor {
 }
 
 /// A subject is parked only for what is further away than `park_after_ms`: a look that reaches so far, as often, finds
-/// it in time. All marks of living subjects are read each time, so it should be seldom; where others write too, their
-/// nudges are read then, so it must be often.
+/// it in time. All marks of living subjects are read each time, and those that have left memory meanwhile are loaded
+/// for nothing, so it should be seldom. What others wrote is read at each renewal of the lease on the groups
+/// (`Engine::read_nudges`), and by the look that follows a taking over.
 pub(super) fn look_every_ms(settings: &CoreSettings) -> Millis {
-    if settings.alone {
-        settings.park_after_ms.clamp(LOOK_EVERY_MS, LOOK_SELDOM_MS)
-    } else {
-        LOOK_EVERY_MS
-    }
+    settings.park_after_ms.clamp(LOOK_EVERY_MS, LOOK_SELDOM_MS)
 }
 
 pub(super) fn driven(drivers: &[Option<EngineId>], me: EngineId) -> Vec<GroupId> {

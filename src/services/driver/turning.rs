@@ -11,7 +11,7 @@ use crate::telemetry::metrics::{COMMAND_QUEUE, LEASE_EXPIRATIONS, STALE_REPORTS}
 
 /// Between two looks, milliseconds.
 const LOOK_MS: Millis = 1_000;
-/// The core turns at least every 5 s, when it looks for what is due; after this long without a turn it hangs.
+/// The core turns at least every 5 s; after this long without a turn it hangs.
 const TURN_MAX_MS: Millis = 15_000;
 
 /// The tick `turning`.

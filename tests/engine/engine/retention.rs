@@ -15,6 +15,7 @@ use orrery::view::contract::View as _;
 
 use crate::harness::jobs::{self, diamond, in_environment, single, wish};
 use crate::harness::lab::{Lab, recorded, wait};
+use crate::harness::one::One as _;
 
 const DAY_MS: Millis = 24 * 3_600 * 1_000;
 

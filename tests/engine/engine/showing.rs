@@ -9,11 +9,12 @@ use domain::job::status::JobStatus;
 use orrery::engine::core::CoreSettings;
 use orrery::engine::executor;
 use orrery::environment::Surroundings;
-use orrery::view::contract::{Columns, View as _};
+use orrery::view::contract::Columns;
 use orrery::view::memory::MemoryView;
 
 use crate::harness::jobs::{self, single, wish};
 use crate::harness::lab::{Lab, wait};
+use crate::harness::one::One as _;
 
 fn shown(lab: &Lab, job: &SubjectId) -> Option<&'static str> {
     match wait(lab.view.get(job)).expect("a view")?.columns {

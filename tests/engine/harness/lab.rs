@@ -30,6 +30,8 @@ use orrery::view::memory::MemoryView;
 
 use super::{history, jobs};
 
+use crate::harness::one::One as _;
+
 /// How often an engine looks for what is due.
 const LOOK_EVERY_MS: Millis = 5_000;
 /// More turns than this at one moment are a spin.

@@ -6,4 +6,5 @@ pub(crate) mod history;
 pub(crate) mod jobs;
 pub(crate) mod lab;
 pub(crate) mod neighbours;
+pub(crate) mod one;
 pub(crate) mod retold;

@@ -26,6 +26,7 @@ use orrery::view::sqlite::SqliteView;
 
 use super::lost_answers::LostAnswers;
 use super::mongodb::Database;
+use crate::harness::one::One as _;
 use crate::harness::{history, jobs, lab};
 use crate::simulation::dice::Dice;
 use crate::simulation::orders::{self, Order};

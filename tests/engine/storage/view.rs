@@ -12,6 +12,8 @@ use uuid::Uuid;
 
 use super::samples::{NOW, job, job_in, namespace};
 
+use crate::harness::one::One as _;
+
 macro_rules! each_view {
     ($($case:ident),+ $(,)?) => {
         mod in_memory {

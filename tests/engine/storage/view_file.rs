@@ -7,6 +7,8 @@ use orrery::view::sqlite::SqliteView;
 
 use super::samples::{job, namespace};
 
+use crate::harness::one::One as _;
+
 fn environment() -> Document {
     let columns = Columns::Named { name: "gpu".to_owned() };
     let subject = domain::ids::SubjectId { kind: domain::ids::SubjectKind::Environment, ..job(1) };

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::{Checker, Told, same};
 use crate::harness::lab::wait;
+use crate::harness::one::One as _;
 use crate::simulation::lister::{id_of, query};
 use crate::simulation::orders::Order;
 

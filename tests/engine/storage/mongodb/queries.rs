@@ -23,6 +23,7 @@ use orrery::view::contract::{
 use uuid::Uuid;
 
 use super::Database;
+use crate::harness::one::One as _;
 use crate::storage::samples::{NOW, append, fill, item, item_of, job, namespace, payload, record};
 
 pub(super) fn columns(name: &str) -> JobColumns {

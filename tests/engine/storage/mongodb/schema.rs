@@ -10,6 +10,7 @@ use orrery::membership::contract::Membership as _;
 use orrery::view::contract::View;
 
 use super::Database;
+use crate::harness::one::One as _;
 use crate::storage::samples::{NOW, fill, job};
 
 fn known() -> Migrations {
