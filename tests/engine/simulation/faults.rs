@@ -52,6 +52,7 @@ impl World {
         }
         if self.dice.chance(200) {
             self.view.lose_unsynced();
+            self.checker.given.clear();
             // What is gone was not in the list all the time.
             self.lister = super::lister::Lister::default();
         }

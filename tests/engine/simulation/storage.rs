@@ -13,6 +13,7 @@ use orrery::view::contract::View as _;
 use super::bugs::Bug;
 use super::world::{Happening, Whose, World};
 use crate::harness::lab::{carry, wait};
+use crate::harness::one::One as _;
 
 /// After so long without an answer an append counts as unknown.
 const APPEND_DEADLINE_MS: Millis = 1_000;
@@ -63,10 +64,18 @@ impl World {
                 let shown = documents.iter().map(|d| (d.subject.clone(), d.seq)).collect();
                 let part = self.dice.index(documents.len() + 1);
                 let landed: Vec<_> = documents.into_iter().take(part).collect();
+                let flushed: Vec<_> = landed.iter().map(|d| (d.subject.clone(), d.seq)).collect();
                 wait(self.view.flush(landed)).expect("the view takes what it gets");
+                self.looks_at_view(&flushed);
                 Some(Input::Flushed { shown, durable: false })
             }
-            Output::Flush { .. } => carry(&self.store, &self.view, output),
+            Output::Flush { documents } => {
+                let flushed: Vec<_> =
+                    documents.iter().map(|d| (d.subject.clone(), d.seq)).collect();
+                let input = carry(&self.store, &self.view, Output::Flush { documents });
+                self.looks_at_view(&flushed);
+                input
+            }
             Output::Snapshot { ref subject, ref snapshot } => {
                 self.checker.snapshot(subject, snapshot);
                 self.calls_storage(of, output)
@@ -75,6 +84,14 @@ impl World {
         };
         if let (Some(input), true) = (input, replies) {
             self.comes_back(of, input);
+        }
+    }
+
+    /// A document is never older than one that was shown before.
+    fn looks_at_view(&mut self, flushed: &[(SubjectId, u64)]) {
+        for (subject, seq) in flushed {
+            let shown = wait(self.view.get(subject)).ok().flatten();
+            self.checker.shows(subject, *seq, shown.map(|document| document.seq));
         }
     }
 

@@ -60,6 +60,17 @@ impl Checker {
         }
     }
 
+    /// The view was given a document of this seq, and shows what it shows: nothing where it knows of a deletion.
+    pub(crate) fn shows(&mut self, subject: &SubjectId, seq: u64, shown: Option<u64>) {
+        let newest = self.given.entry(subject.clone()).or_default();
+        *newest = (*newest).max(seq);
+        let newest = *newest;
+        if shown.is_some_and(|shown| shown < newest) {
+            let what = format!("{subject} is shown as it was before event {newest}");
+            self.break_at("26", &what);
+        }
+    }
+
     /// Nudges were written.
     pub(crate) fn nudged(&mut self, nudges: &[Nudge], now: Millis) {
         for nudge in nudges {

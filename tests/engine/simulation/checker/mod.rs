@@ -80,6 +80,8 @@ pub(crate) struct Checker {
     groups: BTreeSet<GroupId>,
     /// Which event came of which request, and when.
     comes_of: BTreeMap<(SubjectId, CorrelationId), (u64, Millis)>,
+    /// The newest seq that the view was given of each subject.
+    pub(crate) given: BTreeMap<SubjectId, u64>,
     /// Nudges that lie in the store, with when each was written first.
     nudges: BTreeMap<SubjectId, BTreeMap<u64, Millis>>,
     incarnation: u64,
