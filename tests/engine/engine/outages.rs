@@ -99,7 +99,8 @@ async fn what_others_wrote_while_the_store_was_out_of_reach_is_read_later_and_to
     let nudges = || async { store.nudges(subject(1).group()).await.map(|nudges| nudges.len()) };
     assert_eq!(nudges().await, Ok(1));
     store.set_faults(Faults { seed: 1, call_fails_per_mille: 1_000, ..Faults::default() });
-    pass(&clock, 16).await;
+    // The next look comes within a minute; from then on each 5 s until one succeeds.
+    pass(&clock, 64).await;
     assert_eq!(heard.times("could not be looked at"), 1);
     assert_eq!(driver.counts().subjects, 0);
 
