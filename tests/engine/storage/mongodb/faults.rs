@@ -14,10 +14,14 @@ use orrery::event_store::contract::{
 };
 use orrery::event_store::mongodb::MongoEventStore;
 use orrery::view::contract::{Columns, Document as Shown, JobQuery, View};
+use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 use super::Database;
 use crate::storage::samples::{NOW, append, fill, item, item_of, job, payload, record};
+
+/// A server has one such fault at a time: another test's would take its place before it was met.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 /// A store whose connections only this test's faults meet, and the way to lay them down.
 pub(super) struct Faulty {
@@ -25,6 +29,7 @@ pub(super) struct Faulty {
     pub(super) store: MongoEventStore,
     admin: Client,
     name: String,
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Faulty {
@@ -35,7 +40,7 @@ impl Faulty {
         let connection = MongoConnection::open(&named, clock).await.expect("a connection");
         let store = MongoEventStore::open(connection, "store-a").await.expect("a store");
         let admin = Client::with_uri_str(&database.uri).await.expect("a client");
-        Some(Self { database, store, admin, name })
+        Some(Self { database, store, admin, name, _turn: ONE_AT_A_TIME.lock().await })
     }
 
     /// The next `times` of these commands meet a fault. False when the server takes none: one that was named from
