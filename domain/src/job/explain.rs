@@ -211,6 +211,25 @@ impl Explanation {
     }
 }
 
+impl Wait {
+    /// Of nobody and for nothing yet.
+    fn of(code: WaitCode, since: Millis) -> Self {
+        Self {
+            code,
+            message: String::new(),
+            since,
+            ends_on: code.ends_on(),
+            wakes_at: None,
+            times_out_at: None,
+            nodes: Vec::new(),
+            node_count: 0,
+            waits_for: Vec::new(),
+            waits_for_count: 0,
+            queue: None,
+        }
+    }
+}
+
 impl WaitCode {
     /// The word on the wire.
     pub fn as_str(self) -> &'static str {

@@ -108,17 +108,11 @@ fn own(state: &JobState, turn: Option<&Turn>) -> Option<Wait> {
     let running = |ix: &u32| ending && state.nodes[*ix as usize].status == NodeStatus::Running;
     let nodes = (0_u32..).take(state.nodes.len()).filter(running);
     let mut wait = Wait {
-        code,
-        message: String::new(),
-        since,
-        ends_on: code.ends_on(),
         wakes_at,
         times_out_at,
         nodes: nodes.clone().take(NODES_NAMED_MAX).collect(),
         node_count: nodes.count(),
-        waits_for: Vec::new(),
-        waits_for_count: 0,
-        queue: None,
+        ..Wait::of(code, since)
     };
     wait.message = words::own(state, &wait, turn);
     Some(wait)
@@ -179,17 +173,10 @@ impl<'a> Alike<'a> {
         let queue =
             (code == WaitCode::Worker).then(|| self.state.plan.nodes[ix as usize].queue.clone());
         let wait = self.found.entry((code, queue.clone())).or_insert_with(|| Wait {
-            code,
-            message: String::new(),
-            since,
-            ends_on: code.ends_on(),
             wakes_at,
             times_out_at,
-            nodes: Vec::new(),
-            node_count: 0,
-            waits_for: Vec::new(),
-            waits_for_count: 0,
             queue,
+            ..Wait::of(code, since)
         });
         wait.since = wait.since.min(since);
         wait.wakes_at = sooner(wait.wakes_at, wakes_at);
