@@ -159,9 +159,12 @@ async fn main() {
     let living = |address: &str| Peer {
         address: address.to_owned(),
         version: "1".to_owned(),
+        started_at: 0,
         lives: true,
         leaving: false,
     };
+    one.seen.began_at(0);
+    two.seen.began_at(0);
     one.seen.tell(BTreeMap::from([(2, living(&two.address))]));
     two.seen.tell(BTreeMap::from([(1, living(&one.address))]));
     let made = submission(&outside);

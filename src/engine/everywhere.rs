@@ -81,11 +81,15 @@ impl Engine {
         Ok(Everywhere { facts: sums.into_values().collect(), silent })
     }
 
-    /// Waits until the view shows what every other living engine had acknowledged by now. False: one could not say so.
+    /// Waits until the view shows what every other living engine had acknowledged by now. False: one could not say so, or
+    /// there are groups whose driver is gone and that nobody has taken over.
     pub async fn others_are_shown(&self) -> bool {
         let Some(forward) = &self.forward else { return true };
-        let asked = forward.others().into_iter().map(|engine| forward.shown(engine));
-        join_all(asked).await.into_iter().all(|shown| shown)
+        // Before the engines: whoever is gone by then left groups that nobody drives.
+        let (drivers, living) = (forward.drivers(), forward.others());
+        let asked = living.iter().map(|engine| forward.shown(*engine));
+        let all = join_all(asked).await.into_iter().all(|shown| shown);
+        all && self.each_group_is_driven(&drivers, &living)
     }
 
     async fn ask_others(&self, request: Request) -> Vec<(EngineId, Option<Response>)> {

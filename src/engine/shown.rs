@@ -29,10 +29,38 @@ impl Engine {
         since.into_iter().flatten().min().unwrap_or_else(|| self.now())
     }
 
+    /// The same, as the driver of these groups (by index): of those that it does not drive, or not yet, nothing is known.
+    pub fn shown_until_of(&self, groups: &[u8]) -> Millis {
+        let until = self.shown_until();
+        // Looked at after it: of what came meanwhile nothing was said.
+        let never = self.now().saturating_sub(NEVER_SAID_MS);
+        if self.drives_all(groups) { until } else { until.min(never) }
+    }
+
+    /// Whether this engine drives all of these groups (by index).
+    pub fn drives_all(&self, groups: &[u8]) -> bool {
+        let driven = self.gauges.driven();
+        groups.iter().all(|group| driven.iter().any(|driven| driven.index() == *group))
+    }
+
+    /// Whether each group has a driver that can speak for it: this engine, or one of these. What the driver before
+    /// acknowledged is not known to be shown otherwise.
+    pub(super) fn each_group_is_driven(
+        &self,
+        drivers: &[Option<EngineId>],
+        living: &[EngineId],
+    ) -> bool {
+        let mine = (0_u8..)
+            .zip(drivers)
+            .filter(|(_, driver)| !driver.is_some_and(|driver| living.contains(&driver)));
+        self.drives_all(&mine.map(|(group, _)| group).collect::<Vec<_>>())
+    }
+
     /// Everything that any living engine acknowledged before this time is in the view. Ask before the view is read.
     pub async fn shown_until_everywhere(&self) -> Millis {
         let Some(forward) = &self.forward else { return self.shown_until() };
-        let living = forward.others();
+        // Before the engines: whoever is gone by then left groups that nobody drives.
+        let (drivers, living) = (forward.drivers(), forward.others());
         let now = self.now();
         self.gauges.others_shown().retain(|engine, _| living.contains(engine));
         let asked = living.iter().filter(|engine| !self.was_asked(**engine, now)).map(|engine| {
@@ -55,7 +83,10 @@ impl Engine {
             living.iter().map(|engine| known.get(engine).map_or(never, |(until, _)| *until));
         let others = others.min();
         drop(known);
-        others.into_iter().chain([self.shown_until()]).min().unwrap_or(now)
+        let own = self.shown_until();
+        let driven = self.each_group_is_driven(&drivers, &living);
+        let of_nobody = (!driven).then_some(never);
+        others.into_iter().chain([own]).chain(of_nobody).min().unwrap_or(now)
     }
 
     fn was_asked(&self, engine: EngineId, now: Millis) -> bool {

@@ -10,11 +10,22 @@ use std::time::Duration;
 
 use domain::ids::{GroupId, Millis};
 use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 
 use crate::config::Secret;
 
 /// Names one engine of a deployment; each start of an engine is a new one.
 pub type EngineId = u32;
+
+/// One life of one engine: its number, and when it began. Numbers are given once as long as the store keeps its counter;
+/// with the beginning a life is told from every other one, also after the store was restored from a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Life {
+    /// Its number.
+    pub engine: EngineId,
+    /// When it joined, milliseconds on the store's clock.
+    pub started_at: Millis,
+}
 
 /// An engine that has not renewed for so long, by the store's clock, may be buried (design section 7).
 pub const LEASE: Duration = Duration::from_secs(10);

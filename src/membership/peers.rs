@@ -2,12 +2,13 @@
 //! Always holds: it is what was seen at the last look, at most a second or so old while the store answers; the engine
 //! itself is not in it. Absent: asking anybody.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use domain::ids::Millis;
 use tokio::sync::watch;
 
-use super::contract::EngineId;
+use super::contract::{EngineId, Life};
 use crate::config::Secret;
 
 /// Another engine.
@@ -17,6 +18,8 @@ pub struct Peer {
     pub address: String,
     /// Of its program.
     pub version: String,
+    /// When its life began, milliseconds on the store's clock.
+    pub started_at: Millis,
     /// Its lease held at the last look.
     pub lives: bool,
     /// It is about to end.
@@ -30,7 +33,7 @@ pub type PeerMap = Arc<BTreeMap<EngineId, Peer>>;
 #[derive(Debug, Clone)]
 pub struct Peers {
     seen: watch::Receiver<PeerMap>,
-    known_as: KnownAs,
+    own: Arc<Mutex<Own>>,
     secret: Secret,
 }
 
@@ -38,18 +41,32 @@ pub struct Peers {
 #[derive(Debug)]
 pub struct PeersSeen {
     told: watch::Sender<PeerMap>,
-    known_as: KnownAs,
+    own: Arc<Mutex<Own>>,
 }
 
-/// The number by which the others know this engine, once it is another than that of its start.
-type KnownAs = Arc<Mutex<Option<EngineId>>>;
+/// What this engine knows of itself and of its place among the others.
+#[derive(Debug, Default)]
+struct Own {
+    /// The number by which the others know it, once it is another than that of its start.
+    known_as: Option<EngineId>,
+    /// When the life under its number began; none until its own record was seen.
+    started_at: Option<Millis>,
+    /// Who drives each group by its record, by index; empty: not seen yet.
+    drivers: Arc<[Option<EngineId>]>,
+    /// Lives that somebody asked something of at this engine's address. At most one for each engine that was seen.
+    arrived: BTreeSet<Life>,
+}
+
+fn locked(own: &Mutex<Own>) -> MutexGuard<'_, Own> {
+    own.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl Peers {
     /// A view of nobody yet.
     pub fn new(secret: Secret) -> (PeersSeen, Self) {
         let (told, seen) = watch::channel(PeerMap::default());
-        let known_as = KnownAs::default();
-        (PeersSeen { told, known_as: Arc::clone(&known_as) }, Self { seen, known_as, secret })
+        let own = Arc::<Mutex<Own>>::default();
+        (PeersSeen { told, own: Arc::clone(&own) }, Self { seen, own, secret })
     }
 
     /// All at this moment.
@@ -59,7 +76,35 @@ impl Peers {
 
     /// The number under which this engine has joined anew; none: that of its start holds.
     pub fn known_as(&self) -> Option<EngineId> {
-        *self.known_as.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.own).known_as
+    }
+
+    /// When the life of this engine began under the number that the others know; none until its record was seen.
+    pub fn started_at(&self) -> Option<Millis> {
+        locked(&self.own).started_at
+    }
+
+    /// Who drives each group by its record at the last look, by index; empty: nobody has looked.
+    pub fn drivers(&self) -> Arc<[Option<EngineId>]> {
+        Arc::clone(&locked(&self.own).drivers)
+    }
+
+    /// Something that was meant for another engine came to this one's address. Noted of engines that were seen only.
+    pub fn note_arrived(&self, meant_for: Life) {
+        let seen = self.all();
+        let is_seen = |life: &Life| {
+            seen.get(&life.engine).is_some_and(|peer| peer.started_at == life.started_at)
+        };
+        let mut own = locked(&self.own);
+        own.arrived.retain(is_seen);
+        if is_seen(&meant_for) {
+            own.arrived.insert(meant_for);
+        }
+    }
+
+    /// Whether something that was meant for this life came to this engine's address.
+    pub fn has_arrived(&self, meant_for: Life) -> bool {
+        locked(&self.own).arrived.contains(&meant_for)
     }
 
     /// Where an engine is reached; none when it is not known or does not live.
@@ -82,7 +127,19 @@ impl Peers {
 impl PeersSeen {
     /// This engine was buried and has joined anew, under this number.
     pub fn joined_anew(&self, engine: EngineId) {
-        *self.known_as.lock().unwrap_or_else(PoisonError::into_inner) = Some(engine);
+        let mut own = locked(&self.own);
+        (own.known_as, own.started_at) = (Some(engine), None);
+    }
+
+    /// This engine's own record was seen: its life began then.
+    pub fn began_at(&self, started_at: Millis) {
+        locked(&self.own).started_at = Some(started_at);
+    }
+
+    /// Who drives each group by its record, by index. Told before the engines of the same look: an engine that is gone
+    /// by then is one whose groups nobody drives.
+    pub fn driven_by(&self, drivers: Vec<Option<EngineId>>) {
+        locked(&self.own).drivers = drivers.into();
     }
 
     /// Tells what was seen, when it is something new.
@@ -107,6 +164,7 @@ mod tests {
         let peer = |lives| Peer {
             address: "h:1".to_owned(),
             version: "1".to_owned(),
+            started_at: 5,
             lives,
             leaving: false,
         };
@@ -117,5 +175,23 @@ mod tests {
         assert!(!peers.seen.has_changed().is_ok_and(|changed| changed), "nothing new");
         drop(seen);
         assert!(!peers.changed().await);
+    }
+
+    #[test]
+    fn what_came_for_another_is_noted_of_those_that_are_seen_and_for_that_life_only() {
+        let (seen, peers) = Peers::new(Secret::new("s"));
+        let life = |engine, started_at| Life { engine, started_at };
+        peers.note_arrived(life(1, 5));
+        assert!(!peers.has_arrived(life(1, 5)), "nobody knows it");
+        let (address, version) = ("h:1".to_owned(), "1".to_owned());
+        let peer = Peer { address, version, started_at: 5, lives: true, leaving: false };
+        seen.tell(BTreeMap::from([(1, peer)]));
+        peers.note_arrived(life(1, 6));
+        assert!(!peers.has_arrived(life(1, 6)), "another life");
+        peers.note_arrived(life(1, 5));
+        assert!(peers.has_arrived(life(1, 5)));
+        seen.tell(BTreeMap::new());
+        peers.note_arrived(life(2, 5));
+        assert!(!peers.has_arrived(life(1, 5)), "nothing is kept of who is gone");
     }
 }

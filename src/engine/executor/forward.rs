@@ -29,6 +29,11 @@ pub trait Forward: Send + Sync + std::fmt::Debug {
         Vec::new()
     }
 
+    /// Who drives each group by its record, by index, as seen last; empty: nobody has looked, or nobody keeps records.
+    fn drivers(&self) -> Arc<[Option<EngineId>]> {
+        Arc::default()
+    }
+
     /// Waits until the view shows what another engine had acknowledged when it heard of this. False: it does not say
     /// so, or not in time.
     fn shown(&self, engine: EngineId) -> BoxFuture<'static, bool> {

@@ -15,13 +15,14 @@ use tokio::sync::oneshot;
 
 use super::exchange::{self, Ended};
 use super::line::{Line, OPEN_MAX, Place, Waiting, to_give_back};
-use super::others::{Others, address};
+use super::others::{Others, place};
 use super::wire::{Asked, Said};
 use crate::engine::core::message::{Announced, EngineId, Request, Response};
 use crate::engine::executor::Forward;
 use crate::engine::undelivered::giving_back;
 use crate::environment::Clock;
 use crate::environment::outbound::{Outbound, SendError};
+use crate::membership::contract::Life;
 use crate::telemetry::metrics::{FORWARD_DURATION, FORWARDS};
 
 /// How long the view of another engine is waited for: longer than that engine itself does.
@@ -43,10 +44,10 @@ struct Shared {
     lines: Mutex<BTreeMap<EngineId, Arc<To>>>,
 }
 
-/// One engine at one address.
+/// One life of one engine at one address.
 #[derive(Debug)]
 pub(super) struct To {
-    pub(super) engine: EngineId,
+    pub(super) life: Life,
     pub(super) address: Arc<str>,
     line: Mutex<Line>,
 }
@@ -71,14 +72,15 @@ impl Forwarding {
     /// The line to an engine that is known to live. Those that are not are forgotten.
     fn to(&self, engine: EngineId) -> Option<Arc<To>> {
         let seen = self.0.others.seen();
-        let address = address(&seen, engine)?;
+        let (life, address) = place(&seen, engine)?;
         let mut lines = self.0.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() > seen.len() {
             lines.retain(|engine, _| seen.contains_key(engine));
         }
-        let found = lines.get(&engine).filter(|to| &*to.address == address).cloned();
+        let same = |to: &&Arc<To>| to.life == life && &*to.address == address;
+        let found = lines.get(&engine).filter(same).cloned();
         Some(found.unwrap_or_else(|| {
-            let to = Arc::new(To { engine, address: Arc::from(address), line: Mutex::default() });
+            let to = Arc::new(To { life, address: Arc::from(address), line: Mutex::default() });
             lines.insert(engine, Arc::clone(&to));
             to
         }))
@@ -154,13 +156,13 @@ impl Forwarding {
     fn failed(&self, to: &To, ended: &Ended) -> &'static str {
         let why = ended.word();
         if !ended.is_of_the_engine() {
-            tracing::debug!(engine = to.engine, reason = %ended, "requests were not taken by another engine");
+            tracing::debug!(engine = to.life.engine, reason = %ended, "requests were not taken by another engine");
             return why;
         }
         let (is_news, waiting) = to.line().fails(self.0.clock.monotonic());
         if is_news {
             tracing::warn!(
-                engine = to.engine,
+                engine = to.life.engine,
                 address = &*to.address,
                 reason = %ended,
                 "another engine does not answer; what it drives is decided here meanwhile"
@@ -222,12 +224,17 @@ impl Forward for Forwarding {
         self.0.others.living()
     }
 
+    fn drivers(&self) -> Arc<[Option<EngineId>]> {
+        self.0.others.drivers()
+    }
+
     fn shown(&self, engine: EngineId) -> BoxFuture<'static, bool> {
         let forwarding = self.clone();
+        let asked = Asked::Shown(self.0.others.groups_of(engine));
         Box::pin(async move {
             let shown = tokio::select! {
                 biased;
-                shown = forwarding.asked(engine, Asked::Shown, SHOWN_WITHIN) => shown,
+                shown = forwarding.asked(engine, asked, SHOWN_WITHIN) => shown,
                 () = forwarding.0.clock.sleep(SHOWN_WITHIN) => None,
             };
             matches!(shown, Some(Said::Shown(true)))
@@ -236,8 +243,9 @@ impl Forward for Forwarding {
 
     fn shown_until(&self, engine: EngineId) -> BoxFuture<'static, Option<Millis>> {
         let forwarding = self.clone();
+        let asked = Asked::ShownUntil(self.0.others.groups_of(engine));
         Box::pin(async move {
-            match forwarding.asked(engine, Asked::ShownUntil, TOLD_WITHIN).await? {
+            match forwarding.asked(engine, asked, TOLD_WITHIN).await? {
                 Said::ShownUntil(until) => Some(until),
                 Said::Response(_)
                 | Said::Shown(_)
@@ -266,7 +274,7 @@ impl UnderWay<'_> {
     /// The engine answers.
     pub(super) fn answers(&self) {
         if self.to.line().answers() {
-            tracing::info!(engine = self.to.engine, "another engine answers again");
+            tracing::info!(engine = self.to.life.engine, "another engine answers again");
         }
     }
 

@@ -32,6 +32,8 @@ pub(super) enum Ended {
     Silent,
     #[error("it takes another cluster secret")]
     Forbidden,
+    #[error("another engine, or another life of it, listens at its address")]
+    Misdirected,
     #[error("it answered with status {0}")]
     Status(u16),
     #[error("its answer is not what an engine says")]
@@ -46,6 +48,7 @@ impl Ended {
             Self::Sending(SendError::Unreachable(_) | SendError::Unusable(_)) => "unreachable",
             Self::Silent => "silent",
             Self::Forbidden => "forbidden",
+            Self::Misdirected => "misdirected",
             Self::Status(_) => "not_taken",
             Self::Unreadable => "unreadable",
         }
@@ -54,7 +57,11 @@ impl Ended {
     /// It is to be expected of the next body too; else only of this one.
     pub(super) fn is_of_the_engine(&self) -> bool {
         match self {
-            Self::Sending(_) | Self::Silent | Self::Forbidden | Self::Unreadable => true,
+            Self::Sending(_)
+            | Self::Silent
+            | Self::Forbidden
+            | Self::Misdirected
+            | Self::Unreadable => true,
             // 413: this body alone is too large.
             Self::Status(status) => *status != 413,
         }
@@ -74,7 +81,7 @@ pub(super) async fn run(
         let within = item.until.saturating_sub(now).as_millis();
         (u64::try_from(within).unwrap_or(u64::MAX), item.asked.as_slice())
     });
-    let body = encode_batch(others.me(), clock.now_ms(), asked);
+    let body = encode_batch(others.me(), under_way.to.life, clock.now_ms(), asked);
     metrics::histogram!(FORWARD_REQUESTS)
         .record(f64::from(u32::try_from(items.len()).unwrap_or(u32::MAX)));
     for item in items.iter_mut().flatten() {
@@ -89,6 +96,7 @@ pub(super) async fn run(
     match answer.status() {
         200 => under_way.answers(),
         401 => return Err(Ended::Forbidden),
+        421 => return Err(Ended::Misdirected),
         503 => {
             under_way.answers();
             // It has too much to do; doing its work here would not make it less.
@@ -147,7 +155,7 @@ fn heard(
         said @ (Said::Response(_) | Said::Shown(_) | Said::ShownUntil(_) | Said::Heard) => Ok(said),
         Said::NotUnderstood(reason) => {
             tracing::debug!(
-                engine = under_way.to.engine,
+                engine = under_way.to.life.engine,
                 reason,
                 "a request is not understood there"
             );

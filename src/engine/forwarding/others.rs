@@ -1,11 +1,12 @@
 //! The other engines as this one asks them: where they are, as the membership has seen it, and the proof that what is asked
 //! comes from one of them.
-//! Always holds: the secret itself never travels and is never printed. Absent: who lives (`membership`).
+//! Always holds: what is asked names the one life of an engine that it is for; the secret itself never travels and is never printed. Absent: who lives (`membership`).
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
 use crate::engine::core::message::EngineId;
+use crate::membership::contract::Life;
 use crate::membership::peers::{PeerMap, Peers};
 
 /// Stands before every signed body, so that what is signed here means nothing elsewhere.
@@ -27,6 +28,30 @@ impl Others {
     /// This engine, by the number that the others know it by: another one than at its start when it had to join anew.
     pub fn me(&self) -> EngineId {
         self.peers.known_as().unwrap_or(self.me)
+    }
+
+    /// Whether what is meant for this life is meant for this engine. No as long as it has not seen its own record, and
+    /// then noted: whoever it was meant for is not reached at this address any more.
+    pub fn is_for_me(&self, meant_for: Life) -> bool {
+        let own = self.peers.started_at();
+        let mine =
+            own.is_some_and(|started_at| Life { engine: self.me(), started_at } == meant_for);
+        if !mine {
+            self.peers.note_arrived(meant_for);
+        }
+        mine
+    }
+
+    /// The groups, by index, that an engine drives by what was seen last.
+    pub(super) fn groups_of(&self, engine: EngineId) -> Vec<u8> {
+        let drivers = self.peers.drivers();
+        let of = (0_u8..).zip(drivers.iter()).filter(|(_, driver)| **driver == Some(engine));
+        of.map(|(group, _)| group).collect()
+    }
+
+    /// Who drives each group by its record, by index; empty: nobody has looked.
+    pub(super) fn drivers(&self) -> std::sync::Arc<[Option<EngineId>]> {
+        self.peers.drivers()
     }
 
     /// The others that live.
@@ -61,9 +86,10 @@ impl Others {
     }
 }
 
-/// Where requests to an engine go, if it lives.
-pub(super) fn address(seen: &PeerMap, engine: EngineId) -> Option<&str> {
-    seen.get(&engine).filter(|peer| peer.lives).map(|peer| peer.address.as_str())
+/// Which life of an engine is asked, and where, if it lives.
+pub(super) fn place(seen: &PeerMap, engine: EngineId) -> Option<(Life, &str)> {
+    let peer = seen.get(&engine).filter(|peer| peer.lives)?;
+    Some((Life { engine, started_at: peer.started_at }, peer.address.as_str()))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::engine::core::message::{Announced, EngineId, Request, Response};
+use crate::membership::contract::Life;
 
 /// Of the envelope; raised only when an older engine must not read it at all.
 pub const VERSION: u16 = 1;
@@ -28,12 +29,13 @@ pub const ITEMS_MAX: usize = 1_024;
 pub enum Asked {
     /// To be decided there, and never passed on again.
     Request(Box<Request>),
-    /// To say when the view shows all that it has acknowledged by now.
-    Shown,
+    /// To say when the view shows all that it has acknowledged by now, as the driver of these groups (by index). One that
+    /// does not drive all of them says no: what their driver before acknowledged may not be shown.
+    Shown(Vec<u8>),
     /// To know of work that nobody takes over there.
     Announced(Vec<Announced>),
-    /// To say until when the view shows all that it has acknowledged.
-    ShownUntil,
+    /// To say until when the view shows all that it has acknowledged, as the driver of these groups (by index).
+    ShownUntil(Vec<u8>),
 }
 
 /// What the other says.
@@ -77,6 +79,8 @@ pub struct Batch {
     v: u64,
     /// Who asks.
     pub from: EngineId,
+    /// Who is asked. Whoever is somebody else answers nothing: it may listen at the address of one that is gone.
+    pub to: Life,
     /// When it was sent, on the asker's clock.
     pub at: Millis,
     /// What is asked.
@@ -135,15 +139,21 @@ impl Asked {
     }
 }
 
-/// Writes a batch of encoded requests, numbered in their order.
+/// Writes a batch of encoded requests to one engine, numbered in their order.
 pub fn encode_batch<'a>(
     from: EngineId,
+    to: Life,
     at: Millis,
     items: impl IntoIterator<Item = (u64, &'a [u8])>,
 ) -> Vec<u8> {
     let mut body = Vec::new();
     // A vector takes all that is written to it.
-    let _ = write!(body, "{{\"v\":{VERSION},\"from\":{from},\"at\":{at},\"items\":[");
+    let Life { engine, started_at } = to;
+    let _ = write!(
+        body,
+        "{{\"v\":{VERSION},\"from\":{from},\"to\":{{\"engine\":{engine},\"started_at\":{started_at}}},\
+         \"at\":{at},\"items\":["
+    );
     for (n, (within_ms, asked)) in items.into_iter().enumerate() {
         let comma = if n > 0 { "," } else { "" };
         let _ = write!(body, "{comma}{{\"n\":{n},\"within_ms\":{within_ms},\"asked\":");

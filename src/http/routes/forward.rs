@@ -1,7 +1,7 @@
 //! What other engines of the deployment ask this one. Not part of the public API: its own media type, plain words when it
 //! is refused, and no page in the document.
 //! Always holds: nothing is read of a body without a signature, and nothing of what it says is done before the signature
-//! is right and its time is ours, so that a captured body cannot be sent again later; what cannot be read of one item touches no other; answers leave one by one, and while there is none the
+//! is right, its time is ours and it names this engine and this life of it, so that a captured body cannot be sent again later; what cannot be read of one item touches no other; answers leave one by one, and while there is none the
 //! engine says that it lives. Absent: any deciding, and passing on what was passed on.
 
 use std::convert::Infallible;
@@ -73,7 +73,11 @@ pub async fn forward(State(api): State<Api>, mut request: Request) -> Response {
         Ok(batch) => {
             let off_ms = api.engine().now().abs_diff(batch.at);
             if off_ms <= AGE_MS_MAX {
-                return answers(&api, batch);
+                return if others.is_for_me(batch.to) {
+                    answers(&api, batch)
+                } else {
+                    misdirected(&batch)
+                };
             }
             tracing::warn!(
                 from = batch.from,
@@ -88,6 +92,14 @@ pub async fn forward(State(api): State<Api>, mut request: Request) -> Response {
             refused(StatusCode::BAD_REQUEST, &error.to_string())
         }
     }
+}
+
+/// It was meant for an engine that was at this address before, or for another one that is said to be here.
+fn misdirected(batch: &Batch) -> Response {
+    let (from, meant_for) = (batch.from, batch.to.engine);
+    tracing::debug!(from, meant_for, "what came here is for another engine");
+    metrics::counter!(FORWARDED, "outcome" => "misdirected").increment(1);
+    refused(StatusCode::MISDIRECTED_REQUEST, "this is another engine, or another life of it")
 }
 
 fn refused(status: StatusCode, why: &str) -> Response {
@@ -165,9 +177,10 @@ async fn done(api: &Api, from: EngineId, asked: Asked) -> Result<Said, EngineErr
             api.engine().announced(from, queues).await;
             Said::Heard
         }
-        Asked::ShownUntil => Said::ShownUntil(api.engine().shown_until()),
-        Asked::Shown => match api.queries().here_is_shown().await {
-            Ok(()) => Said::Shown(true),
+        Asked::ShownUntil(groups) => Said::ShownUntil(api.engine().shown_until_of(&groups)),
+        Asked::Shown(groups) => match api.queries().here_is_shown().await {
+            // Looked at after it: what came meanwhile is not known to be shown.
+            Ok(()) => Said::Shown(api.engine().drives_all(&groups)),
             Err(EngineError::ViewBehind) => Said::Shown(false),
             Err(error) => return Err(error),
         },

@@ -301,11 +301,16 @@ impl Groups {
             let peer = Peer {
                 address: record.address.clone(),
                 version: record.version.clone(),
+                started_at: record.started_at,
                 lives: record.lives,
                 leaving: record.leaving,
             };
             (record.engine, peer)
         });
+        if let Some(own) = roster.engines.iter().find(|record| record.engine == state.me) {
+            self.told.began_at(own.started_at);
+        }
+        self.told.driven_by(roster.groups.iter().map(|record| record.driver).collect());
         self.told.tell(peers.collect::<BTreeMap<_, _>>());
         let living: Vec<EngineId> =
             others().filter(|record| record.lives).map(|record| record.engine).collect();

@@ -36,6 +36,8 @@ pub use self::progress::{ProgressAnswer, SpreadAnswer};
 const CONSISTENT_WAIT: Duration = Duration::from_secs(2);
 /// Between two looks at how far the view is; the view is flushed every 50 ms.
 const CONSISTENT_LOOK: Duration = Duration::from_millis(5);
+/// Between two questions to other engines: one that is gone is found out at the next look at the records, within 500 ms.
+const OTHERS_LOOK: Duration = Duration::from_millis(100);
 
 /// Reads; cheap to clone.
 #[derive(Debug, Clone)]
@@ -118,9 +120,15 @@ impl Queries {
 
     /// Waits until the view shows all that other engines had acknowledged.
     async fn others_are_shown(&self) -> Result<(), EngineError> {
+        // One that is gone is found out, and its groups are taken over, in less than that as a rule.
+        let shown = async {
+            while !self.engine.others_are_shown().await {
+                self.clock.sleep(OTHERS_LOOK).await;
+            }
+        };
         let shown = tokio::select! {
             biased;
-            shown = self.engine.others_are_shown() => shown,
+            () = shown => true,
             () = self.clock.sleep(CONSISTENT_WAIT) => false,
         };
         if shown { Ok(()) } else { Err(EngineError::ViewBehind) }

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::pair::{Pair, call};
+use super::pair::{Pair, STARTED_AT, call};
 use crate::api::service::Answer;
 use crate::harness::jobs::namespace;
 
@@ -228,7 +228,7 @@ async fn a_command_kind_of_a_newer_engine_changes_nothing_here_and_says_so() {
     let second = &pair.engines[1];
     let job = pair.job_of(2, &json!({"name": "j", "nodes": [{"key": "a"}]})).await;
     let before = second.store.appends();
-    let body = json!({"v": 1, "from": 1, "at": 1_700_000_000_000_i64, "items": [{"n": 0, "within_ms": 900, "asked":
+    let body = json!({"v": 1, "from": 1, "to": {"engine": 2, "started_at": STARTED_AT}, "at": 1_700_000_000_000_i64, "items": [{"n": 0, "within_ms": 900, "asked":
         {"request": {"command": {"subject": format!("job/default/{job}"), "command": {"job": {"teleport": {}}},
                                  "caller": {"actor": "x"}}}}}]});
     let body = body.to_string().into_bytes();

@@ -7,6 +7,7 @@ use orrery::engine::forwarding::wire::{
 };
 use proptest::prelude::*;
 
+use super::pair::life;
 use super::values::{Draw, job, requests, responses};
 
 /// The JSON of version 1, a line each: what engines of that version send and read.
@@ -21,7 +22,7 @@ fn encoded(request: &Request) -> Vec<u8> {
 
 /// There and back, in a batch, on clocks that differ by `ahead`.
 fn sent(request: &Request, ahead: i64) -> Result<Request, WireError> {
-    let body = encode_batch(3, 1_000, [(50, encoded(request).as_slice())]);
+    let body = encode_batch(3, life(2), 1_000, [(50, encoded(request).as_slice())]);
     let batch = Batch::decode(&body)?;
     assert_eq!((batch.from, batch.items.len(), batch.items[0].within_ms), (3, 1, 50));
     match batch.items[0].asked(batch.at, 1_000 + ahead)? {
@@ -103,7 +104,7 @@ proptest! {
     #[test]
     fn a_damaged_body_is_read_or_refused(which in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>()) {
         let all = requests(&Draw::fixed());
-        let mut body = encode_batch(1, 0, [(1, encoded(which.get(&all)).as_slice())]);
+        let mut body = encode_batch(1, life(2), 0, [(1, encoded(which.get(&all)).as_slice())]);
         let at = at.index(body.len());
         if cut { body.truncate(at) } else { body[at] = byte }
         if let Ok(batch) = Batch::decode(&body) {
@@ -168,7 +169,7 @@ fn moments_of_the_askers_clock_arrive_as_moments_of_the_readers() {
 
 #[test]
 fn what_a_later_version_adds_is_passed_over_and_what_it_asks_anew_is_not_understood() {
-    let body = br#"{"v":1,"from":1,"at":5,"zone":"b","items":[
+    let body = br#"{"v":1,"from":1,"to":{"engine":2,"started_at":4,"hall":"x"},"at":5,"zone":"b","items":[
         {"n":0,"within_ms":9,"hops":1,"asked":{"request":{"read":{"subject":"job/default/00000000-0000-0000-0000-000000000007","fields":["a"]}}}},
         {"n":1,"within_ms":9,"asked":{"request":{"teleport":{"to":"mars"}}}},
         {"n":2,"within_ms":9,"asked":{"gossip":[1,2]}},
@@ -192,8 +193,11 @@ fn a_body_of_another_version_or_size_is_refused_with_the_reason() {
     assert_eq!(also, WireError::Version(2));
     let read = encoded(&Request::Queues { namespace: crate::harness::jobs::namespace() });
     let many = std::iter::repeat_n((1, read.as_slice()), ITEMS_MAX + 1);
-    let many = Batch::decode(&encode_batch(1, 0, many)).expect_err("too many");
+    let many = Batch::decode(&encode_batch(1, life(2), 0, many)).expect_err("too many");
     assert_eq!(many, WireError::TooMany(ITEMS_MAX + 1));
-    let deep = format!("{{\"v\":1,\"from\":1,\"at\":0,\"items\":{}1", "[".repeat(100_000));
+    let deep = format!(
+        "{{\"v\":1,\"from\":1,\"to\":{{\"engine\":2,\"started_at\":0}},\"at\":0,\"items\":{}1",
+        "[".repeat(100_000)
+    );
     assert!(matches!(Batch::decode(deep.as_bytes()), Err(WireError::Malformed(_))));
 }

@@ -11,10 +11,11 @@ use orrery::engine::forwarding::wire::{
     Asked, ITEMS_MAX, MEDIA_TYPE, RECORD_END, Said, decode_said, encode_batch,
 };
 use orrery::engine::forwarding::{BODY_BYTES_MAX, Others, PATH, SIGNATURE};
+use orrery::membership::contract::Life;
 use orrery::membership::peers::Peers;
 use serde_json::json;
 
-use super::pair::{Pair, SECRET};
+use super::pair::{Pair, SECRET, life};
 use super::values::{Draw, requests};
 use crate::api::service::{self, Service, one_node};
 
@@ -43,8 +44,12 @@ fn signed(body: Vec<u8>) -> HttpRequest<Body> {
 }
 
 fn batch(asked: &[Asked]) -> Vec<u8> {
+    batch_to(life(2), asked)
+}
+
+fn batch_to(to: Life, asked: &[Asked]) -> Vec<u8> {
     let encoded: Vec<_> = asked.iter().map(|asked| asked.encode().expect("a JSON")).collect();
-    encode_batch(1, SENT_AT, encoded.iter().map(|asked| (1_000, asked.as_slice())))
+    encode_batch(1, to, SENT_AT, encoded.iter().map(|asked| (1_000, asked.as_slice())))
 }
 
 async fn answers(service: &Service, body: Vec<u8>) -> Vec<(u32, Said)> {
@@ -85,7 +90,7 @@ async fn who_does_not_know_the_secret_is_refused_and_nothing_is_done() {
 #[tokio::test]
 async fn an_engine_that_is_alone_has_no_such_route() {
     let alone = Service::start().await;
-    alone.send(signed(batch(&[Asked::Shown]))).await.problem(404, "unknown_route");
+    alone.send(signed(batch(&[Asked::Shown(Vec::new())]))).await.problem(404, "unknown_route");
 }
 
 #[tokio::test]
@@ -97,7 +102,7 @@ async fn bodies_that_are_too_large_or_of_another_kind_are_refused() {
     announced.headers_mut().insert(header::CONTENT_LENGTH, length.parse().expect("a value"));
     second.send(announced).await.problem(413, "body_too_large");
     second.send(signed(vec![b' '; BODY_BYTES_MAX + 1])).await.problem(413, "body_too_large");
-    let mut json = signed(batch(&[Asked::Shown]));
+    let mut json = signed(batch(&[Asked::Shown(Vec::new())]));
     json.headers_mut().insert(header::CONTENT_TYPE, "application/json".parse().expect("a value"));
     assert_eq!(second.send(json).await.status.as_u16(), 415);
 }
@@ -106,9 +111,12 @@ async fn bodies_that_are_too_large_or_of_another_kind_are_refused() {
 async fn garbage_gets_a_clear_error_and_one_bad_item_touches_no_other() {
     let pair = Pair::start().await;
     let second = &pair.engines[1];
-    let deep =
-        [b"{\"v\":1,\"from\":1,\"at\":0,\"items\":".to_vec(), vec![b'['; 1_000_000]].concat();
-    let many = batch(&vec![Asked::Shown; ITEMS_MAX + 1]);
+    let deep = [
+        b"{\"v\":1,\"from\":1,\"to\":{\"engine\":2,\"started_at\":0},\"at\":0,\"items\":".to_vec(),
+        vec![b'['; 1_000_000],
+    ]
+    .concat();
+    let many = batch(&vec![Asked::Shown(Vec::new()); ITEMS_MAX + 1]);
     let garbage = [
         Vec::new(),
         b"null".to_vec(),
@@ -124,7 +132,7 @@ async fn garbage_gets_a_clear_error_and_one_bad_item_touches_no_other() {
         assert!(answer.text.len() > 10, "it says why: {}", answer.text);
     }
     let mixed =
-        br#"{"v":1,"from":1,"at":1700000000000,"items":[{"n":4,"within_ms":9,"asked":{"request":{"sing":{}}}},
+        br#"{"v":1,"from":1,"to":{"engine":2,"started_at":1699999999000},"at":1700000000000,"items":[{"n":4,"within_ms":9,"asked":{"request":{"sing":{}}}},
         {"n":7,"within_ms":1000,"asked":{"request":{"queues":{"namespace":"default"}}}},
         {"n":8,"within_ms":9,"asked":[[[]]]}]}"#;
     let said = answers(second, mixed.to_vec()).await;
@@ -159,7 +167,7 @@ async fn the_same_command_again_gets_its_first_answer() {
         }
         _ => None,
     });
-    let body = batch(&[Asked::Request(Box::new(pause.expect("a pause")))]);
+    let asked = [Asked::Request(Box::new(pause.expect("a pause")))];
     let answer = |said: Vec<(u32, Said)>| match said.into_iter().next() {
         Some((0, Said::Response(response))) => match *response {
             Response::Command { answer, .. } => answer,
@@ -167,12 +175,13 @@ async fn the_same_command_again_gets_its_first_answer() {
         },
         other => panic!("{other:?}"),
     };
-    let Answer::Done { seq } = answer(answers(&pair.engines[1], body.clone()).await) else {
+    let Answer::Done { seq } = answer(answers(&pair.engines[1], batch(&asked)).await) else {
         panic!("it was not done")
     };
     for engine in [1, 0, 1] {
         // Also at the other engine, which then decides by itself.
-        let again = answer(answers(&pair.engines[engine], body.clone()).await);
+        let to = life(if engine == 1 { 2 } else { 1 });
+        let again = answer(answers(&pair.engines[engine], batch_to(to, &asked)).await);
         assert!(matches!(again, Answer::Replayed { seq: first } if first == seq), "{again:?}");
     }
 }
@@ -181,7 +190,7 @@ async fn the_same_command_again_gets_its_first_answer() {
 async fn a_body_that_was_captured_cannot_be_sent_again_when_its_ids_are_forgotten() {
     let pair = Pair::start().await;
     let second = &pair.engines[1];
-    let body = batch(&[Asked::Shown]);
+    let body = batch(&[Asked::Shown(Vec::new())]);
     let minutes = |minutes: u64| std::time::Duration::from_mins(minutes);
     second.pass(minutes(4)).await;
     assert_eq!(second.send(signed(body.clone())).await.status.as_u16(), 200);
@@ -190,8 +199,26 @@ async fn a_body_that_was_captured_cannot_be_sent_again_when_its_ids_are_forgotte
     let late = second.send(signed(body)).await;
     assert_eq!((late.status.as_u16(), late.text.as_str()), (400, "the body is of another time\n"));
     // Nor one of a time that is still to come.
-    let early = encode_batch(1, SENT_AT + 900_000, [(9, &b"{}"[..])]);
+    let early = encode_batch(1, life(2), SENT_AT + 900_000, [(9, &b"{}"[..])]);
     assert_eq!(second.send(signed(early)).await.status.as_u16(), 400);
+    assert_eq!(second.store.appends(), before);
+}
+
+#[tokio::test]
+async fn what_is_meant_for_another_engine_or_another_life_is_refused_and_nothing_is_done() {
+    let pair = Pair::start().await;
+    let second = &pair.engines[1];
+    let before = second.store.appends();
+    let asked = [Asked::Request(Box::new(requests(&Draw::fixed()).remove(0)))];
+    let later = Life { started_at: life(2).started_at + 1, ..life(2) };
+    for to in [life(1), life(3), later] {
+        let answer = second.send(signed(batch_to(to, &asked))).await;
+        assert_eq!(answer.status.as_u16(), 421, "{to:?}: {}", answer.text);
+    }
+    // The receiver is part of what is signed.
+    let signature = sign(SECRET, &batch_to(life(1), &asked));
+    let turned = second.send(post(batch_to(life(2), &asked), Some(&signature))).await;
+    assert_eq!(turned.status.as_u16(), 401, "{}", turned.text);
     assert_eq!(second.store.appends(), before);
 }
 

@@ -6,7 +6,7 @@ use orrery::engine::forwarding::Others;
 use orrery::membership::peers::Peers;
 use serde_json::{Value, json};
 
-use super::pair::{Pair, SECRET, drivers, living};
+use super::pair::{Pair, SECRET, STARTED_AT, drivers, life, living};
 
 /// Polls until its word has come; each takes some turns of the runtime.
 const POLLS_MAX: usize = 50;
@@ -15,6 +15,7 @@ const POLLS_MAX: usize = 50;
 async fn work_of_an_engine_that_joined_anew_is_found_by_who_polls_another() {
     let pair = Pair::start().await;
     pair.seen[1].joined_anew(3);
+    pair.seen[1].began_at(STARTED_AT);
     pair.engines[1].engine.known_as(3).await;
     pair.seen[0].tell(BTreeMap::from([(3, living(&pair.homes[1]))]));
     let theirs = drivers().into_iter().map(|driver| driver.map(|of| if of == 2 { 3 } else { of }));
@@ -39,6 +40,12 @@ fn it_names_itself_by_the_number_that_others_know() {
     let (seen, peers) = Peers::new(orrery::config::Secret::new(SECRET));
     let others = Others::new(2, peers);
     assert_eq!(others.me(), 2);
+    assert!(!others.is_for_me(life(2)), "it has not seen when it began");
+    seen.began_at(STARTED_AT);
+    assert!(others.is_for_me(life(2)));
     seen.joined_anew(3);
     assert_eq!(others.me(), 3);
+    assert!(!others.is_for_me(life(2)) && !others.is_for_me(life(3)));
+    seen.began_at(STARTED_AT + 1);
+    assert!(!others.is_for_me(life(3)), "of the same number, and another life");
 }

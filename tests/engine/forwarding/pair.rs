@@ -15,7 +15,7 @@ use orrery::engine::forwarding::Others;
 use orrery::environment::{SimulatedClock, Surroundings};
 use orrery::event_store::memory::MemoryEventStore;
 use orrery::http::parked::Served;
-use orrery::membership::contract::EngineRecord;
+use orrery::membership::contract::{EngineRecord, Life};
 use orrery::membership::memory::MemoryMembership;
 use orrery::membership::peers::{Peer, Peers, PeersSeen};
 use orrery::membership::share;
@@ -27,6 +27,14 @@ use crate::api::service::{Answer, Place, Service};
 
 /// What both engines know.
 pub(super) const SECRET: &str = "between us";
+
+/// When the lives of both began.
+pub(super) const STARTED_AT: Millis = 1_699_999_999_000;
+
+/// This life of an engine.
+pub(super) fn life(engine: u32) -> Life {
+    Life { engine, started_at: STARTED_AT }
+}
 
 /// Engines 1 and 2, each driving its share of the groups.
 pub(super) struct Pair {
@@ -62,7 +70,7 @@ pub(super) async fn nobody() -> String {
 
 pub(super) fn living(address: &str) -> Peer {
     let (address, version) = (address.to_owned(), "1".to_owned());
-    Peer { address, version, lives: true, leaving: false }
+    Peer { address, version, started_at: STARTED_AT, lives: true, leaving: false }
 }
 
 impl Pair {
@@ -109,6 +117,7 @@ impl Pair {
             tokio::spawn(async move { served.await.expect("it serves") });
         }
         for (seen, (other, home)) in seen.iter().zip([(2, &homes[1]), (1, &homes[0])]) {
+            seen.began_at(STARTED_AT);
             seen.tell(BTreeMap::from([(other, living(home))]));
         }
         Self { engines, others, homes, seen, clock, view }

@@ -15,7 +15,7 @@ use orrery::environment::Clock as _;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use super::pair::{Pair, driver_of};
+use super::pair::{Pair, driver_of, life};
 use crate::api::service::Service;
 use crate::harness::jobs::namespace;
 
@@ -169,7 +169,7 @@ async fn work_granted_to_an_engine_that_is_gone_is_given_back_uncounted() {
     for gone_after in 0..TURNS_MAX {
         let job = job_of_second(second, gone_after).await;
         let asked = Asked::Request(Box::new(wish(&pair))).encode().expect("a JSON");
-        let body = encode_batch(1, pair.clock.now_ms(), [(1_000, asked.as_slice())]);
+        let body = encode_batch(1, life(2), pair.clock.now_ms(), [(1_000, asked.as_slice())]);
         let mut request = axum::http::Request::new(axum::body::Body::from(body.clone()));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = PATH.parse().expect("a path");
