@@ -27,6 +27,8 @@ use orrery::engine::forwarding::{Forwarding, Others};
 use orrery::engine::handle::Engine;
 use orrery::environment::Surroundings;
 use orrery::event_store::memory::MemoryEventStore;
+use orrery::http::hosts::Hosts;
+use orrery::http::lease_tokens::LeaseTokens;
 use orrery::http::router::router;
 use orrery::http::state::{Api, ApiSettings, Parts};
 use orrery::membership::alone::Alone;
@@ -99,6 +101,8 @@ async fn member(me: u32, store: &Arc<MemoryEventStore>, outside: &Surroundings) 
         host: Arc::new(host.expect("no services")),
         recorder: metrics::install().expect("metrics"),
         ready: Box::new(Vec::new),
+        leases: LeaseTokens::new(&Secret::new("a key of the bench"), None),
+        hosts: Hosts::default(),
         settings: ApiSettings::from(&settings),
     });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");

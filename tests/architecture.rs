@@ -74,7 +74,8 @@ const OUTSIDE_CRATES: &[(&[&str], &[&str])] = &[
     (&["rustls"], &["src/environment/outbound.rs", "src/cli/", "src/app/", "src/main.rs"]),
     (&["clap", "clap_complete", "indicatif"], &["src/cli/", "src/main.rs"]),
     (&["rand"], &["src/environment/"]),
-    (&["hmac"], &["src/engine/forwarding/"]),
+    (&["hmac"], &["src/engine/forwarding/", "src/http/lease_tokens.rs"]),
+    (&["base64"], &["src/http/lease_tokens.rs"]),
     (&["metrics_exporter_prometheus", "tracing_subscriber"], &["src/telemetry/"]),
     (&["mimalloc"], &["src/main.rs"]),
 ];

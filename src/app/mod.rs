@@ -28,6 +28,8 @@ use crate::environment::outbound::SendError;
 use crate::environment::{Clock, Surroundings};
 use crate::event_store::contract::{EventStoreError, PayloadSweep};
 use crate::event_store::sqlite::FolderError;
+use crate::http::hosts::Hosts;
+use crate::http::lease_tokens::LeaseTokens;
 use crate::http::router::router;
 use crate::http::state::{self, Api, ApiSettings, ReadyCheck};
 use crate::membership::contract::MembershipError;
@@ -166,6 +168,8 @@ async fn serve_on(
         .local_addr()
         .map_err(|cause| AppError::Listen { address: settings.server.listen, cause })?;
     let (place, sweep) = (storage.place.clone(), storage.sweep.clone());
+    let lease_key = storage.store.info().await?.lease_key;
+    let leases = LeaseTokens::new(&lease_key, settings.cluster.secret());
     let others = (!storage.alone).then(|| Others::new(joined.me, joined.part.peers.clone()));
     let (engine, mut core) =
         start_engine(settings, outside, storage, &joined, others.clone()).await?;
@@ -182,6 +186,8 @@ async fn serve_on(
         recorder,
         ready: ready_checks(&engine, &driver, &leave),
         driver: Arc::clone(&driver),
+        leases,
+        hosts: hosts(settings, address),
         settings: ApiSettings::from(settings),
     };
     if let Some(failed) = host.start().await.into_iter().next() {
@@ -288,6 +294,14 @@ fn host(
         .with(scheduler)
         .build(settings.services.clone(), outside.clone());
     Ok(built?)
+}
+
+/// The names that this engine may be called by, where it listens.
+fn hosts(settings: &Settings, listens: SocketAddr) -> Hosts {
+    let advertised = settings.cluster.address(listens);
+    // Where the system does not say it, the name is configured.
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    Hosts::new(listens, &advertised, machine.as_deref().map(str::trim), &settings.server.hosts)
 }
 
 fn keep(settings: &Settings) -> Keep {

@@ -8,6 +8,8 @@ mod system;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -22,6 +24,7 @@ use self::guarded::{Guarded, PREFACE};
 use crate::config::ServerSettings;
 use crate::environment::Clock;
 use crate::http::parked::Served;
+use crate::http::peers::{Peer, Share, Shares};
 use crate::http::problem::{Code, PROBLEM_JSON, Problem};
 use crate::services::lifecycle::Tasks;
 use crate::telemetry::metrics::{HTTP_CONNECTIONS, HTTP_TURNED_AWAY};
@@ -58,8 +61,11 @@ pub(super) struct Server {
     listener: TcpListener,
     door: Arc<Door>,
     places: Arc<Semaphore>,
+    /// What of the places each address has.
+    shares: Arc<Shares>,
     doorsteps: Arc<Semaphore>,
     no_room: Arc<[u8]>,
+    no_share: Arc<[u8]>,
     graceful: GracefulShutdown,
     /// The end, for connections that have not spoken yet.
     leaving: CancellationToken,
@@ -119,12 +125,15 @@ impl Server {
             write_timeout: settings.write_timeout,
             clock: Arc::clone(&clock),
         };
+        let connections_max = system::connections(settings.connections_max);
         Self {
             listener,
             door: Arc::new(door),
-            places: Arc::new(Semaphore::new(system::connections(settings.connections_max))),
+            places: Arc::new(Semaphore::new(connections_max)),
+            shares: Shares::of(connections_max, settings.peer_share_pct),
             doorsteps: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
-            no_room: no_room().into(),
+            no_room: no_room("as many connections are open as may be").into(),
+            no_share: no_room("as many connections are open from your address as may be").into(),
             graceful: GracefulShutdown::new(),
             leaving: CancellationToken::new(),
             connections: Tasks::new("connections", Arc::clone(&clock)),
@@ -136,10 +145,7 @@ impl Server {
     pub(super) async fn accept(&self) {
         loop {
             match self.listener.accept().await {
-                Ok((stream, _)) => match Arc::clone(&self.places).try_acquire_owned() {
-                    Ok(place) => self.serve(stream, place),
-                    Err(_) => self.turn_away(stream),
-                },
+                Ok((stream, from)) => self.take(stream, Peer::at(from)),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be taken");
                     self.clock.sleep(AGAIN).await;
@@ -148,10 +154,21 @@ impl Server {
         }
     }
 
-    fn serve(&self, stream: TcpStream, place: OwnedSemaphorePermit) {
+    /// Serves a connection for which there is room, and for its peer.
+    fn take(&self, stream: TcpStream, peer: Peer) {
+        let mut share = self.shares.begin(Some(peer));
+        if !share.grow(1) {
+            return self.turn_away(stream, &self.no_share);
+        }
+        match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(place) => self.serve(stream, peer, Open::begin(place, share)),
+            Err(_) => self.turn_away(stream, &self.no_room),
+        }
+    }
+
+    fn serve(&self, stream: TcpStream, peer: Peer, open: Open) {
         // Answers are written whole; waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
-        let open = Open::begin(place);
         let (door, watcher) = (Arc::clone(&self.door), self.graceful.watcher());
         let leaving = self.leaving.clone();
         self.connections.spawn(async move {
@@ -162,7 +179,7 @@ impl Server {
             drop(leaving);
             if let Some(spoken) = spoken {
                 // In a place of its own: a block holds what it awaits twice, where it came from and where it is polled.
-                let connection = Box::pin(watcher.watch(door.connection(stream, spoken)));
+                let connection = Box::pin(watcher.watch(door.connection(stream, peer, spoken)));
                 if let Err(error) = connection.await {
                     tracing::debug!(error = %error, "a connection ended badly");
                 }
@@ -172,10 +189,10 @@ impl Server {
     }
 
     /// Says that there is no room, to whoever says anything, and closes the connection.
-    fn turn_away(&self, mut stream: TcpStream) {
+    fn turn_away(&self, mut stream: TcpStream, answer: &Arc<[u8]>) {
         metrics::counter!(HTTP_TURNED_AWAY).increment(1);
         let Ok(doorstep) = Arc::clone(&self.doorsteps).try_acquire_owned() else { return };
-        let (answer, clock) = (Arc::clone(&self.no_room), Arc::clone(&self.clock));
+        let (answer, clock) = (Arc::clone(answer), Arc::clone(&self.clock));
         self.connections.spawn(async move {
             let told = async {
                 // A connection that is closed with something unread takes its last words with it.
@@ -223,6 +240,7 @@ impl Door {
     fn connection(
         &self,
         stream: TcpStream,
+        peer: Peer,
         spoken: Spoken,
     ) -> impl GracefulConnection<Error = Box<dyn std::error::Error + Send + Sync>> + Send + use<>
     {
@@ -233,20 +251,24 @@ impl Door {
         let clock = Arc::clone(&self.clock);
         let stream = Guarded::new(stream, clock, self.head_timeout, self.write_timeout);
         let routes = self.routes.clone();
-        let service = service_fn(move |request| routes.clone().call(request));
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            routes.clone().call(request)
+        });
         builder.serve_connection(TokioIo::new(stream), service).into_owned()
     }
 }
 
-/// A connection that is open, for the metrics, with its place.
+/// A connection that is open, for the metrics, with its place and its part of its peer's share.
 struct Open {
     _place: OwnedSemaphorePermit,
+    _share: Share,
 }
 
 impl Open {
-    fn begin(place: OwnedSemaphorePermit) -> Self {
+    fn begin(place: OwnedSemaphorePermit, share: Share) -> Self {
         metrics::gauge!(HTTP_CONNECTIONS).increment(1.0);
-        Self { _place: place }
+        Self { _place: place, _share: share }
     }
 }
 
@@ -257,8 +279,8 @@ impl Drop for Open {
 }
 
 /// The answer to a connection for which there is no room.
-fn no_room() -> Vec<u8> {
-    let problem = Problem::new(Code::Overloaded, "as many connections are open as may be");
+fn no_room(why: &str) -> Vec<u8> {
+    let problem = Problem::new(Code::Overloaded, why);
     let body = serde_json::to_string(&problem.body(None, None)).unwrap_or_default();
     let retry_after = Code::Overloaded.retry_after_s().unwrap_or(1);
     format!(
@@ -278,9 +300,13 @@ mod tests {
     use crate::config::Settings;
     use crate::environment::SimulatedClock;
 
-    async fn server(connections_max: usize) -> (Arc<Server>, std::net::SocketAddr, SimulatedClock) {
+    async fn server(
+        connections_max: usize,
+        peer_share_pct: u8,
+    ) -> (Arc<Server>, std::net::SocketAddr, SimulatedClock) {
         let mut settings = Settings::defaults().expect("settings").server;
         settings.connections_max = connections_max;
+        settings.peer_share_pct = peer_share_pct;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let clock = SimulatedClock::at(0);
@@ -301,7 +327,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_too_many_is_told_so_and_the_others_are_served() {
-        let (_server, address, _clock) = server(1).await;
+        let (_server, address, _clock) = server(1, 100).await;
         let mut first = TcpStream::connect(address).await.expect("a connection");
         assert!(ask(&mut first).await.starts_with("HTTP/1.1 200"));
         let mut second = TcpStream::connect(address).await.expect("the system takes it");
@@ -313,8 +339,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn one_address_gets_its_share_of_the_connections_and_another_the_rest() {
+        let (server, address, _clock) = server(400, 1).await;
+        let mut held = Vec::new();
+        for _ in 0..4 {
+            let mut stream = TcpStream::connect(address).await.expect("a connection");
+            assert!(ask(&mut stream).await.starts_with("HTTP/1.1 200"));
+            held.push(stream);
+        }
+        let mut more = TcpStream::connect(address).await.expect("the system takes it");
+        let refused = ask(&mut more).await;
+        assert!(
+            refused.starts_with("HTTP/1.1 503") && refused.contains("your address"),
+            "{refused}"
+        );
+        // All of 127/8 is this machine.
+        let elsewhere = tokio::net::TcpSocket::new_v4().expect("a socket");
+        elsewhere.bind("127.0.0.2:0".parse().expect("an address")).expect("it is ours");
+        let mut other = elsewhere.connect(address).await.expect("a connection");
+        assert!(ask(&mut other).await.starts_with("HTTP/1.1 200"));
+        held.clear();
+        while server.connections.len() > 1 {
+            tokio::task::yield_now().await;
+        }
+        let mut again = TcpStream::connect(address).await.expect("a connection");
+        assert!(ask(&mut again).await.starts_with("HTTP/1.1 200"), "its share is free again");
+    }
+
+    #[tokio::test]
     async fn a_place_is_free_again_when_its_silent_holder_is_cut_off() {
-        let (server, address, clock) = server(1).await;
+        let (server, address, clock) = server(1, 100).await;
         let mut silent = TcpStream::connect(address).await.expect("a connection");
         while server.connections.is_empty() {
             tokio::task::yield_now().await;

@@ -115,6 +115,11 @@ impl Rules<'_> {
             "server.bodies_max_bytes",
             "must be at least twice server.body_max_bytes, or an allowed body would find no room",
         );
+        self.need(
+            server.urgent_bodies_max_bytes >= server.body_max_bytes,
+            "server.urgent_bodies_max_bytes",
+            "must be at least server.body_max_bytes, or an allowed report would find no room",
+        );
     }
 
     fn engine(&mut self, settings: &Settings) {

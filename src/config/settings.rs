@@ -45,6 +45,8 @@ pub struct ServerSettings {
     pub listen: SocketAddr,
     /// Listen on a public address although there is no authentication.
     pub insecure_public: bool,
+    /// Names that it may be called by beside its own, with commas between them.
+    pub hosts: String,
     /// Bytes of the largest request body.
     pub body_max_bytes: usize,
     /// The longest wait of one lease request.
@@ -63,6 +65,8 @@ pub struct ServerSettings {
     /// For a client to go on with its request's body.
     #[serde(rename = "body_idle_timeout_ms", deserialize_with = "ms")]
     pub body_idle_timeout: Duration,
+    /// Bytes a second at which a body must come, after that time.
+    pub body_least_bytes_per_s: u32,
     /// For a client to go on taking its answer.
     #[serde(rename = "write_timeout_ms", deserialize_with = "ms")]
     pub write_timeout: Duration,
@@ -70,6 +74,10 @@ pub struct ServerSettings {
     pub submissions_max: usize,
     /// Bytes of request bodies held at once.
     pub bodies_max_bytes: usize,
+    /// The same of reports, heartbeats and cancels, beside the others.
+    pub urgent_bodies_max_bytes: usize,
+    /// The share of connections, of bytes and of waiting requests that one address may have, percent.
+    pub peer_share_pct: u8,
     /// Between "not ready" and "no new connections" at shutdown.
     #[serde(rename = "drain_delay_ms", deserialize_with = "ms")]
     pub drain_delay: Duration,

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use domain::ids::{GroupId, Millis, SubjectId};
 use futures_util::future::BoxFuture;
 
+use crate::config::Secret;
+
 /// The sha-256 chain value of a stream after some event.
 pub type ChainHash = [u8; 32];
 /// sha-256 of a payload's bytes.
@@ -23,6 +25,9 @@ pub struct StoreInfo {
     pub incarnation: u32,
     /// Milliseconds of the newest committed record's `at`, 0 in an empty store.
     pub newest_at: Millis,
+    /// Drawn once for the deployment: the leases that are handed out are authenticated under it. Empty in a store that
+    /// was opened for reading only, which hands out none.
+    pub lease_key: Secret,
 }
 
 impl StoreInfo {

@@ -1,24 +1,23 @@
-//! Who is let in, before anything of the body is read: by how urgent the route is, what the engine refuses now, how
-//! many bytes of bodies are held already, and how many submissions are worked on, so that what finishes work always
-//! finds a processor.
+//! Who is let in, before anything of the body is read: by how urgent the route is, what the engine refuses now, whether
+//! there is room for bodies (`bodies`), and how many submissions are worked on, so that what finishes work always finds a
+//! processor.
 //! Always holds: a refusal costs no reading and no asking; every route of the API has its urgency (a test holds the
 //! table to the router); health, metrics and documents are never refused. Absent: why something is refused (`engine`).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::extract::Request;
-use axum::http::{Method, header};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use axum::http::Method;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::bodies::Charge;
+use super::peers::Peer;
 use super::problem::{Code, Problem};
 use super::state::Api;
 use crate::engine::core::urgency::Urgency;
 use crate::environment::Clock;
 use crate::telemetry::metrics::HTTP_REFUSED;
-
-/// What is counted for a request beside its body.
-const REQUEST_BYTES: usize = 4 * 1_024;
 
 /// Submissions that may wait for each that is worked on.
 const WAITING_TIMES: usize = 4;
@@ -28,7 +27,7 @@ const WAIT_MAX: Duration = Duration::from_millis(500);
 /// Submissions that are worked on at once. A few more wait for their turn, which costs nothing but a place.
 #[derive(Debug)]
 pub struct Submissions {
-    places: Semaphore,
+    places: Arc<Semaphore>,
     waiting: AtomicUsize,
     waiting_max: usize,
 }
@@ -36,14 +35,14 @@ pub struct Submissions {
 impl Submissions {
     /// So many at once.
     pub fn new(max: usize) -> Self {
-        let places = Semaphore::new(max);
+        let places = Arc::new(Semaphore::new(max));
         let waiting_max = max.saturating_mul(WAITING_TIMES);
         Self { places, waiting: AtomicUsize::new(0), waiting_max }
     }
 
     /// A place, at once or soon; none when too many wait for one.
-    async fn place(&self, clock: &dyn Clock) -> Option<SemaphorePermit<'_>> {
-        if let Ok(place) = self.places.try_acquire() {
+    async fn place(&self, clock: &dyn Clock) -> Option<OwnedSemaphorePermit> {
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
             return Some(place);
         }
         let waits = Waits(&self.waiting);
@@ -52,7 +51,7 @@ impl Submissions {
         }
         let place = tokio::select! {
             biased;
-            place = self.places.acquire() => place.ok(),
+            place = Arc::clone(&self.places).acquire_owned() => place.ok(),
             () = clock.sleep(WAIT_MAX) => None,
         };
         drop(waits);
@@ -66,35 +65,6 @@ struct Waits<'a>(&'a AtomicUsize);
 impl Drop for Waits<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Bytes of request bodies that are held at once.
-#[derive(Debug, Default)]
-pub struct Bodies {
-    held: AtomicUsize,
-}
-
-/// A request's part of them, for as long as it is answered.
-#[derive(Debug)]
-struct Part<'a> {
-    bodies: &'a Bodies,
-    bytes: usize,
-}
-
-impl Bodies {
-    /// Room for a body, unless `max` bytes would be held then.
-    fn hold(&self, bytes: usize, max: usize) -> Option<Part<'_>> {
-        let part = Part { bodies: self, bytes };
-        let before = self.held.fetch_add(bytes, Ordering::Relaxed);
-        // One body that is larger than the bound still has its turn, alone.
-        (before == 0 || before.saturating_add(bytes) <= max).then_some(part)
-    }
-}
-
-impl Drop for Part<'_> {
-    fn drop(&mut self) {
-        self.bodies.held.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -112,61 +82,74 @@ pub fn urgency_of(method: &Method, route: &str) -> Option<Urgency> {
     })
 }
 
-/// What a request has of the engine while it is worked on.
-#[derive(Debug)]
-pub(super) struct Admitted<'a> {
-    _part: Part<'a>,
-    _place: Option<SemaphorePermit<'a>>,
-}
-
 /// Why a request is refused at once, if it is.
 pub(super) fn refusal(api: &Api, urgency: Urgency) -> Option<Problem> {
     api.engine().refusal(urgency).map(|refusal| refused(urgency, refusal.into()))
 }
 
-/// Lets a request that brings so many bytes in, or refuses it, at once but for a submission that waits for its turn.
-pub(super) async fn enter(
-    api: &Api,
-    urgency: Urgency,
-    bytes: usize,
-) -> Result<Admitted<'_>, Problem> {
-    let most = match urgency {
-        // The other half is for what finishes and stops work.
-        Urgency::Submit => api.settings().bodies_bytes_max / 2,
-        Urgency::Report | Urgency::Cancel | Urgency::Lease | Urgency::Read => {
-            api.settings().bodies_bytes_max
-        }
-    };
-    let Some(part) = api.bodies().hold(bytes, most) else {
-        let detail = "too many bytes of requests are being worked on";
-        return Err(refused(urgency, Problem::new(Code::Overloaded, detail)));
-    };
-    if urgency != Urgency::Submit {
-        return Ok(Admitted { _part: part, _place: None });
+/// What a request has of the engine while it is read and worked on; it is given back when this is dropped.
+#[derive(Debug)]
+pub struct Admission {
+    charge: Charge,
+    /// Whose turn a submission waits for once it has been read; none: it needs no place.
+    turns: Option<Turns>,
+    place: Mutex<Option<OwnedSemaphorePermit>>,
+}
+
+#[derive(Debug)]
+struct Turns {
+    submissions: Arc<Submissions>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Admission {
+    /// Lets a request of this peer in, as far as it is known before its body is read.
+    pub(super) fn begin(api: &Api, urgency: Urgency, peer: Option<Peer>) -> Result<Self, Problem> {
+        let charge = api.bodies().charge(urgency, peer);
+        let charge = charge.map_err(|problem| refused(urgency, problem))?;
+        let turns = (urgency == Urgency::Submit).then(|| Turns {
+            submissions: Arc::clone(api.submissions()),
+            clock: Arc::clone(&api.outside().clock),
+        });
+        Ok(Self { charge, turns, place: Mutex::default() })
     }
-    let Some(place) = api.submissions().place(api.outside().clock.as_ref()).await else {
-        let detail = "too many submissions are being worked on";
-        return Err(refused(urgency, Problem::new(Code::Overloaded, detail)));
-    };
-    Ok(Admitted { _part: part, _place: Some(place) })
+
+    /// Lets in what another engine asks: the core weighs it, here only its bytes count.
+    pub(super) fn of_engine(api: &Api) -> Result<Self, Problem> {
+        Ok(Self { charge: api.bodies().charge_engine()?, turns: None, place: Mutex::default() })
+    }
+
+    /// So many bytes of the body have come.
+    ///
+    /// # Errors
+    /// `overloaded` when there is no room for them.
+    pub fn came(&self, bytes: usize) -> Result<(), Problem> {
+        let grown = self.charge.grow(bytes);
+        grown.map_err(|problem| match self.turns {
+            Some(_) => refused(Urgency::Submit, problem),
+            None => problem,
+        })
+    }
+
+    /// The body is here. A submission waits for its turn, and is refused when that does not come; a body that is slow in
+    /// coming takes nobody's turn.
+    ///
+    /// # Errors
+    /// `overloaded` when too many submissions are worked on.
+    pub async fn is_read(&self) -> Result<(), Problem> {
+        let Some(Turns { submissions, clock }) = &self.turns else { return Ok(()) };
+        let Some(place) = submissions.place(clock.as_ref()).await else {
+            let detail = "too many submissions are being worked on";
+            return Err(refused(Urgency::Submit, Problem::new(Code::Overloaded, detail)));
+        };
+        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
+        Ok(())
+    }
 }
 
 fn refused(urgency: Urgency, problem: Problem) -> Problem {
     metrics::counter!(HTTP_REFUSED, "urgency" => urgency.as_str()).increment(1);
     problem
-}
-
-/// The bytes that a request may bring; without word of them, as many as are allowed.
-pub(super) fn announced(request: &Request, max: usize) -> usize {
-    let headers = request.headers();
-    let length = headers.get(header::CONTENT_LENGTH);
-    let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    let body = match length {
-        Some(bytes) => bytes.min(max),
-        None if headers.contains_key(header::TRANSFER_ENCODING) => max,
-        None => 0,
-    };
-    body + REQUEST_BYTES
 }
 
 #[cfg(test)]
@@ -175,20 +158,6 @@ mod tests {
 
     use super::*;
     use crate::environment::SimulatedClock;
-
-    #[test]
-    fn bodies_are_held_up_to_their_bound_and_a_larger_one_alone() {
-        let bodies = Bodies::default();
-        let large = bodies.hold(500, 100);
-        assert!(large.is_some(), "nothing else is held");
-        assert!(bodies.hold(1, 100).is_none());
-        drop(large);
-        let parts = [bodies.hold(60, 100), bodies.hold(40, 100)];
-        assert!(parts.iter().all(Option::is_some));
-        assert!(bodies.hold(1, 100).is_none());
-        drop(parts);
-        assert_eq!(bodies.held.load(Ordering::Relaxed), 0, "also what was refused is let go of");
-    }
 
     #[tokio::test]
     async fn submissions_wait_for_a_place_a_while_and_are_refused_when_too_many_do() {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use domain::ids::{JobId, Namespace};
+use domain::ids::{JobId, Namespace, WorkerName};
 use domain::job::event::CommandMark;
 
 use super::extract::headers::{Caller, IfMatch, Versions};
@@ -17,8 +17,8 @@ pub fn by_client(caller: &Caller, mark: Option<CommandMark>, expected: Option<u6
 }
 
 /// A worker's report.
-pub fn by_worker(caller: &Caller) -> Asker {
-    by("worker", caller, None, None)
+pub fn by_worker(worker: &WorkerName, caller: &Caller) -> Asker {
+    by(&format!("worker/{worker}"), caller, None, None)
 }
 
 fn by(actor: &str, caller: &Caller, mark: Option<CommandMark>, expected: Option<u64>) -> Asker {

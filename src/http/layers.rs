@@ -22,12 +22,15 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tower::{Layer, Service};
 use tower_http::compression::CompressionLayer;
+use tower_http::csrf::{CsrfLayer, ProtectionError};
 use tracing::{Instrument as _, Span};
 
+use super::admission::Admission;
 use super::answerer::ENGINE;
 use super::extract::headers::{Correlation, REQUEST_ID};
 use super::extract::json::BodyLimit;
 use super::parked::Rest;
+use super::peers::Peer;
 use super::problem::{Code, Problem};
 use super::state::Api;
 use super::{admission, parked};
@@ -52,7 +55,12 @@ const SUBMISSIONS: [&str; 2] = ["/api/v1/jobs", "/api/v1/jobs/batch"];
 
 /// Puts everything around all routes and fallbacks.
 pub fn surround(routes: Router<Api>, api: &Api) -> Router<Api> {
-    routes.layer(Around { api: api.clone() }).layer(CompressionLayer::new())
+    // While there is no authentication, a page of another site must not be able to command an engine on the visitor's
+    // machine: browsers say where a request comes from, programs do not.
+    let csrf = CsrfLayer::new().with_rejection_response(|_: ProtectionError| {
+        cross_site("the request comes from a page of another site").into_response()
+    });
+    routes.layer(csrf).layer(Around { api: api.clone() }).layer(CompressionLayer::new())
 }
 
 /// The layer.
@@ -95,42 +103,35 @@ where
             let problem = Problem::new(Code::InternalError, "no request id could be made");
             return Box::pin(ready(Ok(problem.into_response())));
         };
-        let refusal = cross_site(asked.is_read, request.headers());
+        let refusal = self.api.hosts().check(&request).err();
+        let refusal = refusal.or_else(|| from_two_sites(asked.is_read, request.headers()));
         let refusal = refusal
             .or_else(|| asked.urgency.and_then(|urgency| admission::refusal(&self.api, urgency)));
         if let Some(refusal) = refusal {
             return Box::pin(ready(Ok(asked.refused(&refusal))));
         }
-        let settings = self.api.settings();
-        let bytes = admission::announced(&request, settings.body_bytes_max);
-        let limit = BodyLimit {
-            bytes_max: settings.body_bytes_max,
-            idle: settings.body_idle_timeout,
-            clock: Arc::clone(&self.api.outside().clock),
+        let peer = request.extensions().get::<Peer>().copied();
+        let admission = asked.urgency.map(|urgency| Admission::begin(&self.api, urgency, peer));
+        let admission = match admission.transpose() {
+            Ok(admission) => admission.map(Arc::new),
+            Err(refusal) => return Box::pin(ready(Ok(asked.refused(&refusal)))),
         };
+        let limit = BodyLimit::of(&self.api, admission.clone());
         request.extensions_mut().insert(limit);
         request.extensions_mut().insert(Correlation(asked.id.clone()));
-        let work = admitted(self.api.clone(), asked.urgency, bytes, self.inner.call(request));
+        let work = admitted(admission, self.inner.call(request));
         let work = Box::pin(work.instrument(asked.span()));
         Box::pin(Answering::begin(asked, work).map(Ok))
     }
 }
 
-/// The work of a route, when its request is let in.
+/// The work of a route. What its request was let in with is given back when the work is done.
 async fn admitted(
-    api: Api,
-    urgency: Option<Urgency>,
-    bytes: usize,
+    admission: Option<Arc<Admission>>,
     work: impl Future<Output = Result<Response, Infallible>>,
 ) -> Response {
-    let _admitted = match urgency {
-        None => None,
-        Some(urgency) => match admission::enter(&api, urgency, bytes).await {
-            Ok(admitted) => Some(admitted),
-            Err(refusal) => return refusal.into_response(),
-        },
-    };
     let Ok(response) = work.await;
+    drop(admission);
     response
 }
 
@@ -190,18 +191,25 @@ impl Future for Answering {
 pub(super) fn put_off<B>(api: &Api, request: &Request<B>) -> Option<Response> {
     let route = SUBMISSIONS.into_iter().find(|route| *route == request.uri().path())?;
     // Whatever is not as plain as that goes the long way.
-    let is_plain = request.method() == Method::POST && !request.headers().contains_key(FROM_SITE);
+    let headers = request.headers();
+    let is_plain = request.method() == Method::POST
+        && !headers.contains_key(FROM_SITE)
+        && !headers.contains_key(header::ORIGIN)
+        && api.hosts().check(request).is_ok();
     let refusal = is_plain.then(|| admission::refusal(api, Urgency::Submit)).flatten()?;
     let asked = Asked::by(request, Some(Route::Fixed(route)), api)?;
     Some(asked.refused(&refusal))
 }
 
-/// Browsers say where a request comes from. While there is no authentication, a page of another site must not be
-/// able to command an engine on the visitor's machine; programs do not send this header.
-fn cross_site(is_read: bool, headers: &HeaderMap) -> Option<Problem> {
-    let from = headers.get(FROM_SITE).map(HeaderValue::as_bytes);
-    (!is_read && matches!(from, Some(b"cross-site" | b"same-site")))
-        .then(|| Problem::new(Code::CrossSite, "the request comes from a page of another site"))
+/// Browsers say once where a request comes from, and what is looked at (`CsrfLayer`) is the first word of it.
+fn from_two_sites(is_read: bool, headers: &HeaderMap) -> Option<Problem> {
+    let is_repeated = |name| headers.get_all(name).iter().nth(1).is_some();
+    (!is_read && (is_repeated(FROM_SITE) || is_repeated(header::ORIGIN.as_str())))
+        .then(|| cross_site("the request says more than once where it comes from"))
+}
+
+fn cross_site(detail: &str) -> Problem {
+    Problem::new(Code::CrossSite, detail)
 }
 
 /// What is kept of a request until it is answered: nothing of the buffer that it was read into.

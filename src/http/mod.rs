@@ -3,14 +3,18 @@
 
 pub mod admission;
 mod answerer;
+pub mod bodies;
 pub mod commands;
 pub mod delivery;
 pub mod extract;
+pub mod hosts;
 pub mod idempotency;
 pub mod layers;
+pub mod lease_tokens;
 pub mod openapi;
 pub mod page;
 pub mod parked;
+pub mod peers;
 pub mod problem;
 pub mod router;
 pub mod routes;

@@ -23,7 +23,11 @@ use crate::view::contract::ViewError;
 /// The media type of every error.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 /// Listed field errors: more help nobody, and a body of 8 MiB could earn 100,000.
-const ERRORS_MAX: usize = 100;
+pub(super) const ERRORS_MAX: usize = 100;
+
+/// Bytes of a pointer and of a message that are shown.
+const POINTER_BYTES_MAX: usize = 1_024;
+const MESSAGE_BYTES_MAX: usize = 4_096;
 
 /// Why a request was not done. Rendered as problem+json; the layers add request id and path.
 #[derive(Debug, Clone)]
@@ -118,6 +122,11 @@ impl Problem {
     /// The request is well formed and wrong.
     pub fn invalid(mut errors: Vec<FieldError>) -> Self {
         let code = code_of(&errors);
+        for error in errors.iter_mut().take(ERRORS_MAX) {
+            // Both may repeat a key of the body, which may be as long as that.
+            cut(&mut error.pointer, POINTER_BYTES_MAX);
+            cut(&mut error.message, MESSAGE_BYTES_MAX);
+        }
         let detail = match errors.as_slice() {
             [] => "the request is not valid".to_owned(),
             [one] if one.pointer.is_empty() => one.message.clone(),
@@ -127,12 +136,18 @@ impl Problem {
             }
         };
         errors.truncate(ERRORS_MAX);
+        errors.shrink_to_fit();
         Self { code, detail, errors, change: None }
     }
 
     /// One thing is wrong with the request.
     pub fn field(pointer: &str, code: &'static str, message: impl Into<String>) -> Self {
         Self::invalid(vec![FieldError::new(pointer, code, message)])
+    }
+
+    /// The same under another code.
+    pub(super) fn with_code(self, code: Code) -> Self {
+        Self { code, ..self }
     }
 
     /// The same about an item that stands at `pointer` of the body.
@@ -186,6 +201,15 @@ impl Problem {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
+    }
+}
+
+/// The beginning of a text that is too long, and that there was more.
+fn cut(text: &mut String, bytes_max: usize) {
+    if text.len() > bytes_max {
+        text.truncate(text.floor_char_boundary(bytes_max));
+        text.push_str("...");
+        text.shrink_to_fit();
     }
 }
 

@@ -10,9 +10,14 @@ use domain::bounds::Bounds;
 use domain::ids::Namespace;
 use domain::job::check::CheckSettings;
 
-use super::admission::{Bodies, Submissions};
+use super::admission::Submissions;
 use super::answerer::Answerer;
-use super::problem::Problem;
+use super::bodies::Bodies;
+use super::extract::headers::Caller;
+use super::extract::json::Parsers;
+use super::hosts::Hosts;
+use super::lease_tokens::{HeldLease, LeaseTokens};
+use super::problem::{Code, Problem};
 use super::waiters::{Place, Waiters};
 use crate::config::Settings;
 use crate::engine::core::CoreCounts;
@@ -46,10 +51,16 @@ pub struct ApiSettings {
     pub long_polls_namespace_max: usize,
     /// A body of which nothing more comes for so long is given up.
     pub body_idle_timeout: Duration,
+    /// Bytes a second at which a body must come.
+    pub body_least_rate: u32,
     /// Submissions that are worked on at once.
     pub submissions_max: usize,
     /// Bytes of request bodies that are held at once.
     pub bodies_bytes_max: usize,
+    /// The same of reports, heartbeats and cancels, beside the others.
+    pub urgent_bodies_bytes_max: usize,
+    /// The share of each bound that one address may have, percent.
+    pub peer_share_pct: u8,
     /// Of a worker that does not say how long.
     pub default_lease: Duration,
     /// Of a node that says none itself.
@@ -67,8 +78,11 @@ impl From<&Settings> for ApiSettings {
             long_polls_max: settings.server.long_polls_max,
             long_polls_namespace_max: settings.server.long_polls_namespace_max,
             body_idle_timeout: settings.server.body_idle_timeout,
+            body_least_rate: settings.server.body_least_bytes_per_s,
             submissions_max: settings.server.submissions_max,
             bodies_bytes_max: settings.server.bodies_max_bytes,
+            urgent_bodies_bytes_max: settings.server.urgent_bodies_max_bytes,
+            peer_share_pct: settings.server.peer_share_pct,
             default_lease: settings.engine.default_lease,
             default_queue_timeout: settings.engine.default_queue_timeout,
             bounds: settings.bounds.to_bounds(),
@@ -110,6 +124,10 @@ pub struct Parts {
     pub recorder: Recorder,
     /// Whether the engine should get requests, beside its services running.
     pub ready: Box<ReadyChecks>,
+    /// Makes and checks the leases that workers hold.
+    pub leases: LeaseTokens,
+    /// The names that this engine may be called by.
+    pub hosts: Hosts,
     /// From the configuration.
     pub settings: ApiSettings,
 }
@@ -129,18 +147,25 @@ struct Held {
     parts: Parts,
     waiters: Waiters,
     bodies: Bodies,
-    submissions: Submissions,
+    submissions: Arc<Submissions>,
     answerer: Answerer,
+    bounds: Arc<Bounds>,
+    parsers: Arc<Parsers>,
 }
 
 impl Api {
     /// The handlers' state.
     pub fn new(parts: Parts) -> Self {
-        let ApiSettings { long_polls_max, long_polls_namespace_max, .. } = parts.settings;
-        let waiters = Waiters::new(long_polls_max, long_polls_namespace_max);
-        let submissions = Submissions::new(parts.settings.submissions_max);
-        let (bodies, answerer) = (Bodies::default(), Answerer::default());
-        Self(Arc::new(Held { parts, waiters, bodies, submissions, answerer }))
+        let ApiSettings { long_polls_max, long_polls_namespace_max, peer_share_pct, .. } =
+            parts.settings;
+        let waiters = Waiters::new(long_polls_max, long_polls_namespace_max, peer_share_pct);
+        let submissions = Arc::new(Submissions::new(parts.settings.submissions_max));
+        let ApiSettings { bodies_bytes_max, urgent_bodies_bytes_max, .. } = parts.settings;
+        let bodies = Bodies::new(bodies_bytes_max, urgent_bodies_bytes_max, peer_share_pct);
+        let answerer = Answerer::default();
+        let bounds = Arc::new(parts.settings.bounds.clone());
+        let parsers = Arc::new(Parsers::start());
+        Self(Arc::new(Held { parts, waiters, bodies, submissions, answerer, bounds, parsers }))
     }
 
     /// Clock, dice, ids.
@@ -184,18 +209,45 @@ impl Api {
         }
     }
 
+    /// The names that this engine may be called by.
+    pub fn hosts(&self) -> &Hosts {
+        &self.0.parts.hosts
+    }
+
+    /// Makes the leases that workers hold.
+    pub fn leases(&self) -> &LeaseTokens {
+        &self.0.parts.leases
+    }
+
+    /// The lease that this text proves. What was not handed out here is lost like a lease that another attempt has
+    /// overtaken; it reaches no job, so nothing of it is kept.
+    pub fn held(&self, namespace: &Namespace, text: &str) -> Result<HeldLease, Problem> {
+        let held = self.leases().check(namespace, text);
+        held.map_err(|not_held| Problem::new(Code::LeaseLost, not_held.to_string()))
+    }
+
     /// A place among the waiting lease requests.
-    pub fn long_poll(&self, namespace: &Namespace) -> Result<Place, Problem> {
-        self.0.waiters.place(namespace)
+    pub fn long_poll(&self, caller: &Caller) -> Result<Place, Problem> {
+        self.0.waiters.place(&caller.namespace, caller.peer)
+    }
+
+    /// Of jobs and payloads, as bodies are read within.
+    pub(super) fn bounds(&self) -> &Arc<Bounds> {
+        &self.0.bounds
+    }
+
+    /// Reads large bodies.
+    pub(super) fn parsers(&self) -> &Arc<Parsers> {
+        &self.0.parsers
     }
 
     /// The submissions that are worked on now.
-    pub fn submissions(&self) -> &Submissions {
+    pub(super) fn submissions(&self) -> &Arc<Submissions> {
         &self.0.submissions
     }
 
     /// The bytes of request bodies that are held now.
-    pub fn bodies(&self) -> &Bodies {
+    pub(super) fn bodies(&self) -> &Bodies {
         &self.0.bodies
     }
 

@@ -178,6 +178,8 @@ pub(crate) struct Lease {
     pub(crate) node: String,
     pub(crate) attempt: u64,
     #[serde(default)]
+    pub(crate) idempotency_key: String,
+    #[serde(default)]
     pub(crate) attempt_key: String,
     #[serde(default)]
     pub(crate) kind: String,

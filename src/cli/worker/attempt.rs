@@ -22,7 +22,9 @@ pub(crate) struct Attempt {
     pub(crate) node: String,
     /// Counted from 1.
     pub(crate) number: u64,
-    /// The attempt key, equal for every repetition: the idempotency key for what the work touches.
+    /// Equal for every attempt of the node in one run of its job: what makes the effects of the work happen once.
+    pub(crate) idempotency_key: String,
+    /// Names this attempt alone, for logs and traces.
     pub(crate) key: String,
     /// `do`, or `undo` for a compensation.
     pub(crate) kind: String,
@@ -41,6 +43,7 @@ impl From<Lease> for Attempt {
             job_id: lease.job_id,
             node: lease.node,
             number: lease.attempt,
+            idempotency_key: lease.idempotency_key,
             key: lease.attempt_key,
             kind: lease.kind,
             action_type: lease.action_type,

@@ -49,6 +49,7 @@ impl CommandRunner {
             .env("ORRERY_JOB_ID", &attempt.job_id)
             .env("ORRERY_NODE", &attempt.node)
             .env("ORRERY_ATTEMPT", attempt.number.to_string())
+            .env("ORRERY_IDEMPOTENCY_KEY", &attempt.idempotency_key)
             .env("ORRERY_ATTEMPT_KEY", &attempt.key)
             .env("ORRERY_TRACE", attempt.trace.as_deref().unwrap_or_default())
             .env("ORRERY_KIND", &attempt.kind)
@@ -252,7 +253,8 @@ mod tests {
             job_id: "j".to_owned(),
             node: "n".to_owned(),
             number: 2,
-            key: "k".to_owned(),
+            idempotency_key: "j/n/run-1".to_owned(),
+            key: "j/n/2".to_owned(),
             kind: "do".to_owned(),
             action_type: None,
             input: RawValue::from_string(input.to_owned()).expect("JSON"),
@@ -281,8 +283,8 @@ mod tests {
         assert_eq!(output(shell("cat", r#"{"b": 1.50,"a":[]}"#).await), r#"{"b": 1.50,"a":[]}"#);
         assert_eq!(output(shell("true", "null").await), "{}");
         assert_eq!(output(shell("echo two words", "{}").await), r#"{"stdout":"two words\n"}"#);
-        let env = r#"echo "\"$ORRERY_JOB_ID $ORRERY_NODE $ORRERY_ATTEMPT $ORRERY_ATTEMPT_KEY\"""#;
-        assert_eq!(output(shell(env, "{}").await), r#""j n 2 k""#);
+        let env = r#"echo "\"$ORRERY_JOB_ID $ORRERY_NODE $ORRERY_ATTEMPT $ORRERY_IDEMPOTENCY_KEY $ORRERY_ATTEMPT_KEY\"""#;
+        assert_eq!(output(shell(env, "{}").await), r#""j n 2 j/n/run-1 j/n/2""#);
     }
 
     #[tokio::test]

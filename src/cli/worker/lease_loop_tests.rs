@@ -59,7 +59,7 @@ impl Engine {
         script.held.extend(granted.iter().cloned());
         script.held_at_most = script.held_at_most.max(script.held.len());
         let lease = |id: &String| {
-            json!({ "lease": id, "job_id": "j", "node": id, "attempt": 1, "epoch": 1, "attempt_key": id,
+            json!({ "lease": id, "job_id": "j", "node": id, "attempt": 1, "epoch": 1, "attempt_key": id, "idempotency_key": id,
                     "kind": "do", "action_type": null, "input": {}, "expires_at": "", "heartbeat_ms": 50 })
         };
         granted.iter().map(lease).collect()

@@ -317,6 +317,7 @@ pub(super) fn granted(slot: &Slot, attempt: AttemptRef, now: Millis) -> Option<G
         namespace: job.namespace.clone(),
         work: Work::Planned(Arc::clone(&job.plan)),
         attempt: attempt.attempt,
+        run: job.head.runs,
         expires_at: lease.map_or(from_now, |lease| lease.expires_at),
         lease_ms,
         trace_id: Arc::clone(&job.trace_id),

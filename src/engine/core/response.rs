@@ -34,6 +34,8 @@ pub struct Granted {
     pub work: Work,
     /// Counted from 1.
     pub attempt: u32,
+    /// The job's run, counted from 1: what the node does in it is done once, however many attempts it takes.
+    pub run: u32,
     /// On the engine's clock.
     pub expires_at: Millis,
     /// Length in milliseconds.
@@ -68,9 +70,16 @@ struct Told {
     namespace: Namespace,
     node: PlanNode,
     attempt: u32,
+    #[serde(default = "first_run")]
+    run: u32,
     expires_at: Millis,
     lease_ms: u64,
     trace_id: Arc<str>,
+}
+
+/// Of an engine that does not say it: there was no other run then.
+fn first_run() -> u32 {
+    1
 }
 
 impl Serialize for Granted {
@@ -85,6 +94,7 @@ impl Serialize for Granted {
             namespace: self.namespace.clone(),
             node,
             attempt: self.attempt,
+            run: self.run,
             expires_at: self.expires_at,
             lease_ms: self.lease_ms,
             trace_id: Arc::clone(&self.trace_id),
@@ -101,6 +111,7 @@ impl<'de> Deserialize<'de> for Granted {
             namespace: told.namespace,
             work: Work::Told(Arc::new(told.node)),
             attempt: told.attempt,
+            run: told.run,
             expires_at: told.expires_at,
             lease_ms: told.lease_ms,
             trace_id: told.trace_id,

@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 
 use super::faults::{AppendFault, FaultSource, Faults, give_way};
 use super::streams::Streams;
+use crate::config::Secret;
 use crate::event_store::contract::{
     AppendItem, Appended, EventStore, EventStoreError, MarkMove, Nudge, PayloadHash, Payloads,
     Record, Snapshot, StoreInfo, StoreResult, StreamPart, Tombstone, WakeMark,
@@ -175,6 +176,7 @@ impl EventStore for MemoryEventStore {
             store_id: inner.store_id.clone(),
             incarnation: inner.incarnation,
             newest_at: inner.streams.newest_at(),
+            lease_key: Secret::new(format!("the lease key of {}", inner.store_id)),
         }))
     }
 

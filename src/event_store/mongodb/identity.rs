@@ -11,12 +11,16 @@ use mongodb::Collection;
 use mongodb::options::ReturnDocument;
 
 use super::records::{BY_ID, EVENTS};
+use crate::config::Secret;
+use crate::environment::draw_secret;
 use crate::environment::mongodb::{Fields, MongoConnection, Query, StartError, to_date};
 
 /// Between two writes of the newest record's time.
 pub(super) const NEWEST_EVERY: Duration = Duration::from_secs(1);
 /// The document's id.
 const STORE: &str = "store";
+/// Its field with the key that leases are authenticated under.
+const LEASE_KEY: &str = "lease_key";
 
 /// What was found, or made.
 #[derive(Debug)]
@@ -24,6 +28,7 @@ pub(super) struct Identity {
     pub(super) store_id: String,
     pub(super) incarnation: u32,
     pub(super) newest_at: Millis,
+    pub(super) lease_key: Secret,
 }
 
 pub(super) fn collection(connection: &MongoConnection) -> Collection<Document> {
@@ -40,6 +45,7 @@ pub(super) async fn load(
         "store_id": new_store_id,
         "incarnation": 1_i64,
         "newest_at": to_date(0),
+        LEASE_KEY: draw_secret().reveal(),
     } };
     let found = connection.calls().make("the store's identity", async move {
         meta.find_one_and_update(doc! { "_id": STORE }, fresh)
@@ -47,7 +53,10 @@ pub(super) async fn load(
             .return_document(ReturnDocument::After)
             .await
     });
-    let found = found.await?.unwrap_or_default();
+    let mut found = found.await?.unwrap_or_default();
+    if !found.contains_key(LEASE_KEY) {
+        found = draw_lease_key(connection).await?;
+    }
     let wrong = |problem: String| {
         StartError::Schema(format!(
             "the document \"store\" of the collection meta cannot be read: {problem}"
@@ -60,9 +69,22 @@ pub(super) async fn load(
             store_id: fields.text("store_id")?.to_owned(),
             incarnation: u32::try_from(fields.number("incarnation")?).unwrap_or(u32::MAX),
             newest_at: fields.millis("newest_at")?,
+            lease_key: Secret::new(fields.text(LEASE_KEY)?),
         })
     };
     read().map_err(|problem| wrong(problem.to_string()))
+}
+
+/// Gives a store of before leases were authenticated its key. Of several engines that do so the first one's stays.
+async fn draw_lease_key(connection: &MongoConnection) -> Result<Document, StartError> {
+    let meta = collection(connection);
+    let made = connection.calls().make("the key of leases", async move {
+        let missing = doc! { "_id": STORE, LEASE_KEY: { "$exists": false } };
+        let key = doc! { "$set": { LEASE_KEY: draw_secret().reveal() } };
+        meta.update_one(missing, key).await?;
+        meta.find_one(doc! { "_id": STORE }).await
+    });
+    Ok(made.await?.unwrap_or_default())
 }
 
 /// The time of the last record in the order of ids: of one of the youngest jobs, since ids begin with their time. 0

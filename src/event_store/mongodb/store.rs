@@ -19,6 +19,7 @@ use super::marks::NUDGES;
 use super::payloads::PAYLOADS;
 use super::records::EVENTS;
 use super::snapshots::SNAPSHOTS;
+use crate::config::Secret;
 use crate::environment::mongodb::{MongoConnection, StartError};
 use crate::event_store::contract::{
     AppendItem, Appended, EventStore, MarkMove, Nudge, PayloadHash, Payloads, Snapshot, StoreInfo,
@@ -35,6 +36,7 @@ pub struct MongoEventStore {
     pub(super) heads: Heads,
     store_id: String,
     incarnation: u32,
+    lease_key: Secret,
     newest_at: AtomicI64,
     /// When the newest time was last written, and which.
     kept: Mutex<(Duration, Millis)>,
@@ -65,6 +67,7 @@ impl MongoEventStore {
             heads: Heads::default(),
             store_id: identity.store_id,
             incarnation: identity.incarnation,
+            lease_key: identity.lease_key,
             newest_at: AtomicI64::new(newest_at),
             kept: Mutex::new((connection.calls().clock().monotonic(), identity.newest_at)),
             connection,
@@ -111,6 +114,7 @@ impl EventStore for MongoEventStore {
             Ok(StoreInfo {
                 store_id: self.store_id.clone(),
                 incarnation: self.incarnation,
+                lease_key: self.lease_key.clone(),
                 newest_at: self.newest(0),
             })
         })

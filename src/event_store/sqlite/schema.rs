@@ -15,6 +15,8 @@ use super::backup::COPIED_AT;
 use super::folder::FolderError;
 use super::soundness;
 use super::sums::{self, RecordRow};
+use crate::config::Secret;
+use crate::environment::draw_secret;
 
 /// Written into the file's header, so that another program's file is not taken for ours: "ORRY".
 const APPLICATION_ID: i32 = 0x4F52_5259;
@@ -70,6 +72,9 @@ const INCARNATIONS_FROM_MS: Millis = 1_767_225_600_000;
 /// The statements a connection keeps prepared; more than the code has.
 const STATEMENTS_MAX: usize = 64;
 
+/// In `meta`: the key that leases are authenticated under.
+const LEASE_KEY: &str = "lease_key";
+
 /// What the file says of itself.
 #[derive(Debug)]
 pub(super) struct Identity {
@@ -77,6 +82,8 @@ pub(super) struct Identity {
     pub(super) incarnation: u32,
     pub(super) newest_at: i64,
     pub(super) streams: i64,
+    /// Empty while no engine has opened the file since leases are authenticated.
+    pub(super) lease_key: Secret,
 }
 
 /// Opens the file for writing, making or migrating it. `now`: milliseconds of the wall clock, 0 where there is none.
@@ -99,6 +106,7 @@ pub(super) fn open_writer(
     soundness::after(&mut connection, file, format == known())?;
     migrate(&mut connection, format, new_store_id).map_err(unreadable)?;
     raise_incarnation_of_copy(&mut connection, now).map_err(unreadable)?;
+    draw_lease_key(&connection).map_err(unreadable)?;
     let identity = identity(&connection).map_err(unreadable)?;
     Ok((connection, identity))
 }
@@ -152,6 +160,18 @@ fn raise_incarnation_of_copy(connection: &mut Connection, now: Millis) -> rusqli
         tracing::info!("the store was restored from a backup: leases granted before are void");
     }
     transaction.commit()
+}
+
+/// The key of leases is drawn when it is missing: in a new file, and in one of before leases were authenticated.
+fn draw_lease_key(connection: &Connection) -> rusqlite::Result<()> {
+    if lease_key(connection)?.is_none() {
+        say(connection, LEASE_KEY, draw_secret().reveal().to_owned())?;
+    }
+    Ok(())
+}
+
+fn lease_key(connection: &Connection) -> rusqlite::Result<Option<Secret>> {
+    Ok(said::<String>(connection, LEASE_KEY).optional()?.map(Secret::new))
 }
 
 /// Opens the file for reading beside the writer.
@@ -290,6 +310,7 @@ pub(super) fn identity(connection: &Connection) -> rusqlite::Result<Identity> {
         )
         .optional()?;
     Ok(Identity {
+        lease_key: lease_key(connection)?.unwrap_or_else(|| Secret::new("")),
         store_id: said(connection, "store_id")?,
         incarnation: said(connection, "incarnation")?,
         newest_at: last.unwrap_or(0).max(at_deletion),

@@ -21,6 +21,7 @@ use super::reserve::Reserve;
 use super::transaction::Session;
 use super::writer::{Done, Request, Room, Work, Writer};
 use super::{failure, reads, schema, soundness};
+use crate::config::Secret;
 use crate::environment::fail_points::{self, Point};
 use crate::environment::{NotRun, Threads};
 use crate::event_store::contract::{
@@ -55,6 +56,7 @@ pub struct Settings {
 pub struct SqliteEventStore {
     store_id: String,
     incarnation: u32,
+    lease_key: Secret,
     newest_at: Arc<AtomicI64>,
     readers: Option<Threads<Connection>>,
     writes: Option<SyncSender<Request>>,
@@ -113,6 +115,7 @@ impl SqliteEventStore {
         Ok(Self {
             store_id: identity.store_id,
             incarnation: identity.incarnation,
+            lease_key: identity.lease_key,
             newest_at,
             readers: Some(readers),
             writes: Some(writes),
@@ -137,6 +140,7 @@ impl SqliteEventStore {
         Ok(Self {
             store_id: identity.store_id,
             incarnation: identity.incarnation,
+            lease_key: identity.lease_key,
             newest_at: Arc::new(AtomicI64::new(identity.newest_at)),
             readers: Some(readers),
             writes: None,
@@ -211,6 +215,7 @@ impl EventStore for SqliteEventStore {
             Ok(StoreInfo {
                 store_id: self.store_id.clone(),
                 incarnation: self.incarnation,
+                lease_key: self.lease_key.clone(),
                 newest_at: self.newest_at.load(Ordering::Acquire),
             })
         })

@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use domain::ids::{CorrelationId, Namespace};
 
+use crate::http::peers::Peer;
 use crate::http::problem::{Code, Problem};
 use crate::telemetry::correlation::TraceContext;
 
@@ -35,6 +36,8 @@ pub struct Caller {
     pub correlation: CorrelationId,
     /// The caller's trace, when it has one.
     pub trace: Option<TraceContext>,
+    /// Where the bytes come from, when that is known.
+    pub peer: Option<Peer>,
 }
 
 /// What the outermost layer puts into every request: X-Request-Id, or an id minted in its place.
@@ -106,7 +109,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
             Problem::new(Code::InternalError, "the request has no id: a layer is missing")
         })?;
         let trace = parts.headers.get(TRACE_PARENT).and_then(|value| value.to_str().ok());
-        Ok(Self { namespace, correlation, trace: trace.and_then(TraceContext::parse) })
+        let trace = trace.and_then(TraceContext::parse);
+        Ok(Self { namespace, correlation, trace, peer: parts.extensions.get().copied() })
     }
 }
 

@@ -9,32 +9,60 @@ use std::time::Duration;
 use axum::body::{BodyDataStream, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
-use domain::bounds;
+use domain::bounds::{self, Bounds};
 use domain::refusal::FieldError;
 use futures_util::{FutureExt as _, StreamExt as _};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 pub(crate) use super::depth::is_deeper_than;
-use super::pointer;
+pub use super::parsers::Parsers;
+use super::{bounded, pointer};
 use crate::environment::Clock;
+use crate::http::admission::Admission;
 use crate::http::problem::{Code, Problem};
+use crate::http::state::Api;
 
 /// What bounds a body, put into every request by the layers.
 #[derive(Debug, Clone)]
 pub struct BodyLimit {
     /// Bytes of the largest one.
     pub bytes_max: usize,
-    /// A body of which nothing more comes for so long is given up.
+    /// A body of which nothing more comes for so long is given up. It must be whole within this time and what its bytes
+    /// take at the least rate.
     pub idle: Duration,
+    /// Bytes a second at which a body must come at least, on average and after `idle`.
+    pub least_rate: u32,
     /// By which that is measured.
     pub clock: Arc<dyn Clock>,
+    /// Where the bytes that come are charged; none: nothing bounds them but `bytes_max`.
+    pub admission: Option<Arc<Admission>>,
+    /// Of jobs and payloads.
+    pub bounds: Arc<Bounds>,
+    /// Reads large bodies.
+    pub parsers: Arc<Parsers>,
+}
+
+impl BodyLimit {
+    /// That of the API's requests.
+    pub(in crate::http) fn of(api: &Api, admission: Option<Arc<Admission>>) -> Self {
+        let settings = api.settings();
+        Self {
+            bytes_max: settings.body_bytes_max,
+            idle: settings.body_idle_timeout,
+            least_rate: settings.body_least_rate,
+            clock: Arc::clone(&api.outside().clock),
+            admission,
+            bounds: Arc::clone(api.bounds()),
+            parsers: Arc::clone(api.parsers()),
+        }
+    }
 }
 
 /// What stands around the deepest input: batch, job, nodes, node, and room for the envelope to grow.
 const ENVELOPE_DEPTH_MAX: usize = 8;
 
 /// A request body with the rules of its own fields, where serde's types do not say them already.
-pub trait RequestBody: DeserializeOwned {
+pub trait RequestBody: DeserializeOwned + Send + 'static {
     /// Adds what is wrong to `errors`.
     fn check(&self, errors: &mut Vec<FieldError>) {
         let _ = errors;
@@ -64,8 +92,9 @@ impl<S: Send + Sync, T: RequestBody> FromRequest<S> for ValidJson<T> {
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
         must_be_json(request.headers())?;
+        let limit = limit_of(&request)?;
         let text = read_body(request).await?;
-        Ok(Self { value: parse(&text)?, text })
+        Ok(Self { value: parsed(&limit, &text).await?, text })
     }
 }
 
@@ -74,12 +103,13 @@ impl<S: Send + Sync, T: RequestBody + Default> FromRequest<S> for OptionalJson<T
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
         let json = must_be_json(request.headers());
+        let limit = limit_of(&request)?;
         let text = read_body(request).await?;
         if text.is_empty() {
             return Ok(Self { value: T::default(), text });
         }
         json?;
-        Ok(Self { value: parse(&text)?, text })
+        Ok(Self { value: parsed(&limit, &text).await?, text })
     }
 }
 
@@ -101,61 +131,121 @@ fn too_large() -> Problem {
     Problem::new(Code::BodyTooLarge, "the body is larger than this engine takes")
 }
 
-/// Reads a body within its bound.
+fn limit_of(request: &Request) -> Result<BodyLimit, Problem> {
+    let limit = request.extensions().get::<BodyLimit>().cloned();
+    limit.ok_or_else(|| Problem::new(Code::InternalError, "no bound is set for bodies"))
+}
+
+/// Reads JSON that has come, a large one beside the runtime.
+async fn parsed<T: RequestBody>(limit: &BodyLimit, text: &Bytes) -> Result<T, Problem> {
+    let (whole, bounds) = (text.clone(), Arc::clone(&limit.bounds));
+    limit.parsers.run(text.len(), move || parse(&whole, &bounds)).await?
+}
+
+/// Reads a body within its bound, and waits for the request's turn.
 pub(crate) async fn read_body(request: Request) -> Result<Bytes, Problem> {
-    let Some(limit) = request.extensions().get::<BodyLimit>().cloned() else {
-        return Err(Problem::new(Code::InternalError, "no bound is set for bodies"));
-    };
+    let limit = limit_of(&request)?;
+    let admission = limit.admission.clone();
+    let body = whole_body(request, limit).await?;
+    if let Some(admission) = admission {
+        admission.is_read().await?;
+    }
+    Ok(body)
+}
+
+async fn whole_body(request: Request, limit: BodyLimit) -> Result<Bytes, Problem> {
     // What is announced too large is not read at all.
     let announced = request.headers().get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|bytes| bytes > limit.bytes_max) {
         return Err(too_large());
     }
-    let mut pieces = request.into_body().into_data_stream();
-    let Some(first) = next_piece(&mut pieces, &limit).await? else { return Ok(Bytes::new()) };
-    if first.len() > limit.bytes_max {
-        return Err(too_large());
-    }
+    let mut coming = Coming {
+        pieces: request.into_body().into_data_stream(),
+        began: limit.clock.monotonic(),
+        bytes: 0,
+        limit,
+    };
+    let Some(first) = coming.next_piece().await? else { return Ok(Bytes::new()) };
     // Most bodies come in one piece, which is then the body as it lies there.
-    let Some(second) = next_piece(&mut pieces, &limit).await? else { return Ok(first) };
-    let mut body = Vec::with_capacity(announced.unwrap_or(first.len() + second.len()));
+    let Some(second) = coming.next_piece().await? else { return Ok(first) };
+    let mut body = Vec::with_capacity(first.len() + second.len());
     body.extend_from_slice(&first);
     let mut next = Some(second);
     while let Some(piece) = next {
-        if body.len() + piece.len() > limit.bytes_max {
-            return Err(too_large());
-        }
+        make_room(&mut body, piece.len(), announced);
         body.extend_from_slice(&piece);
-        next = next_piece(&mut pieces, &limit).await?;
+        next = coming.next_piece().await?;
     }
     Ok(body.into())
 }
 
-/// The next piece of a body; none: that was all.
-async fn next_piece(
-    pieces: &mut BodyDataStream,
-    limit: &BodyLimit,
-) -> Result<Option<Bytes>, Problem> {
-    // Nobody is left to read the answer about a body that broke off.
-    let broken = |_| Problem::new(Code::MalformedJson, "the body broke off");
-    // Nearly always it is there: no timer is made for it.
-    if let Some(piece) = pieces.next().now_or_never() {
-        return piece.transpose().map_err(broken);
+/// Grows by doubling, as any list, but never beyond what is announced: room is made for what has come, not for what is
+/// promised.
+fn make_room(body: &mut Vec<u8>, more: usize, announced: Option<usize>) {
+    let needed = body.len() + more;
+    if needed > body.capacity() {
+        let wanted = body.capacity().saturating_mul(2).min(announced.unwrap_or(usize::MAX));
+        body.reserve_exact(wanted.max(needed) - body.len());
     }
-    tokio::select! {
-        biased;
-        piece = pieces.next() => piece.transpose().map_err(broken),
-        () = limit.clock.sleep(limit.idle) => {
-            let waited_ms = limit.idle.as_millis();
-            let detail = format!("nothing more of the body came for {waited_ms} ms");
-            Err(Problem::new(Code::BodyTooSlow, detail))
+}
+
+/// A body that is on its way.
+struct Coming {
+    pieces: BodyDataStream,
+    limit: BodyLimit,
+    began: Duration,
+    bytes: usize,
+}
+
+impl Coming {
+    /// The next piece; none: that was all. It is within the bounds and charged.
+    async fn next_piece(&mut self) -> Result<Option<Bytes>, Problem> {
+        let piece = self.arrival().await?;
+        if let Some(piece) = &piece {
+            self.bytes += piece.len();
+            if self.bytes > self.limit.bytes_max {
+                return Err(too_large());
+            }
+            if let Some(admission) = &self.limit.admission {
+                admission.came(piece.len())?;
+            }
+        }
+        Ok(piece)
+    }
+
+    async fn arrival(&mut self) -> Result<Option<Bytes>, Problem> {
+        // Nobody is left to read the answer about a body that broke off.
+        let broken = |_| Problem::new(Code::MalformedJson, "the body broke off");
+        // Nearly always it is there: no timer is made for it.
+        if let Some(piece) = self.pieces.next().now_or_never() {
+            return piece.transpose().map_err(broken);
+        }
+        let BodyLimit { idle, least_rate, clock, .. } = &self.limit;
+        let rate = u64::from(*least_rate).max(1);
+        let earned = Duration::from_millis(self.bytes as u64 * 1_000 / rate);
+        let left = (self.began + *idle + earned).saturating_sub(clock.monotonic());
+        let (wait, is_rate) = if left < *idle { (left, true) } else { (*idle, false) };
+        tokio::select! {
+            biased;
+            piece = self.pieces.next() => piece.transpose().map_err(broken),
+            () = clock.sleep(wait) => {
+                let idle_ms = idle.as_millis();
+                let detail = if is_rate {
+                    format!(
+                        "the body did not come within {idle_ms} ms and its bytes at {rate} a second"
+                    )
+                } else {
+                    format!("nothing more of the body came for {idle_ms} ms")
+                };
+                Err(Problem::new(Code::BodyTooSlow, detail))
+            }
         }
     }
 }
 
-/// Reads a body that is known to be declared as JSON.
-pub fn parse<T: RequestBody>(text: &[u8]) -> Result<T, Problem> {
+/// Reads a body that is known to be declared as JSON, within these bounds.
+pub fn parse<T: RequestBody>(text: &[u8], bounds: &Bounds) -> Result<T, Problem> {
     if is_deeper_than(text, bounds::JSON_DEPTH_MAX + ENVELOPE_DEPTH_MAX) {
         let message = format!("is nested deeper than {}", bounds::JSON_DEPTH_MAX);
         return Err(Problem::field("", "too_deep", message));
@@ -166,11 +256,12 @@ pub fn parse<T: RequestBody>(text: &[u8]) -> Result<T, Problem> {
         return Err(Problem::field("", "wrong_type", "must be an object"));
     }
     // Knowing the place of an error costs an allocation a field, so it is asked for only when there is one.
-    if let Ok(value) = serde_json::from_slice::<T>(text) {
+    if let Ok(value) = bounded::within(bounds, || serde_json::from_slice::<T>(text)) {
         return checked(value);
     }
     let mut reader = serde_json::Deserializer::from_slice(text);
-    let value: T = match serde_path_to_error::deserialize(&mut reader) {
+    let read = bounded::within(bounds, || serde_path_to_error::deserialize(&mut reader));
+    let value: T = match read {
         Ok(value) => value,
         Err(error) => {
             must_be_well_formed(text)?;

@@ -5,10 +5,18 @@
 use domain::refusal::FieldError;
 use serde_path_to_error::{Path, Segment};
 
+use super::bounded;
+
 /// The field error for `message`, met at `path`.
 pub(super) fn field_error(path: &Path, message: &str) -> FieldError {
-    let at = pointer(path);
-    let message = without_position(message);
+    let mut at = of(path);
+    let mut message = without_position(message);
+    if let Some((below, what)) =
+        message.strip_prefix(bounded::BELOW).and_then(|rest| rest.split_once('\n'))
+    {
+        at.push_str(below);
+        message = without_position(what);
+    }
     if let Some(rest) = message.strip_prefix("unknown field `") {
         let (field, known) = rest.split_once('`').unwrap_or((rest, ""));
         let known = known.trim_start_matches(", expected").trim_start_matches(" one of").trim();
@@ -24,6 +32,9 @@ pub(super) fn field_error(path: &Path, message: &str) -> FieldError {
     }
     if let Some(field) = quoted_after(message, "duplicate field `") {
         return FieldError::new(field_at(&at, field), "duplicate_field", "is given more than once");
+    }
+    if message.starts_with(bounded::TOO_MANY) {
+        return FieldError::new(at, "too_many", message);
     }
     for (prefix, code) in [
         ("invalid type: ", "wrong_type"),
@@ -43,10 +54,11 @@ pub(super) fn field_error(path: &Path, message: &str) -> FieldError {
 
 /// The field error for a value that cannot be what is wanted at `path`.
 pub(super) fn wrong_type(path: &Path) -> FieldError {
-    FieldError::new(pointer(path), "wrong_type", "has a value of another type or out of range")
+    FieldError::new(of(path), "wrong_type", "has a value of another type or out of range")
 }
 
-fn pointer(path: &Path) -> String {
+/// Where a path leads.
+pub(super) fn of(path: &Path) -> String {
     let mut text = String::new();
     for segment in path {
         match segment {

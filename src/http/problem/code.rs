@@ -42,6 +42,8 @@ macro_rules! codes {
 codes! {
     /// Not JSON at all.
     MalformedJson "malformed_json" BAD_REQUEST "The body is not well-formed JSON";
+    /// No host, two, or none that can be read.
+    InvalidHost "invalid_host" BAD_REQUEST "The request does not name one host";
     /// A browser sent it on behalf of another site.
     CrossSite "cross_site" FORBIDDEN "Requests from other sites change nothing";
     /// No such path.
@@ -78,6 +80,8 @@ codes! {
     BodyTooSlow "body_too_slow" REQUEST_TIMEOUT "The body did not come";
     /// More than the bound.
     BodyTooLarge "body_too_large" PAYLOAD_TOO_LARGE "The body is too large";
+    /// Meant for somebody else, or a page that has rebound its name.
+    HostNotServed "host_not_served" MISDIRECTED_REQUEST "The host is not one of this engine";
     /// Not JSON by its own account.
     UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE "The body must be application/json";
     /// Well formed and wrong.
@@ -134,6 +138,8 @@ impl Code {
             // Somebody has to make room.
             Self::StorageFull => Some(30),
             Self::MalformedJson
+            | Self::InvalidHost
+            | Self::HostNotServed
             | Self::CrossSite
             | Self::UnknownRoute
             | Self::JobNotFound

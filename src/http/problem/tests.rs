@@ -61,6 +61,8 @@ fn every_refusal_has_its_status_and_code() {
 fn every_other_code_has_its_status() {
     let table = [
         ("malformed_json", 400),
+        ("invalid_host", 400),
+        ("host_not_served", 421),
         ("cross_site", 403),
         ("unknown_route", 404),
         ("method_not_allowed", 405),

@@ -18,14 +18,13 @@ use futures_util::stream::{self, FuturesUnordered};
 use futures_util::{FutureExt as _, StreamExt as _};
 
 use crate::engine::core::message::EngineId;
-use crate::engine::core::urgency::Urgency;
 use crate::engine::forwarding::wire::{
     Asked, Batch, Item, MEDIA_TYPE, RECORD_END, Said, encode_said,
 };
 use crate::engine::forwarding::{AGE_MS_MAX, ALIVE_EVERY_MS, BODY_BYTES_MAX, SIGNATURE};
 use crate::engine::handle::EngineError;
 use crate::environment::Clock;
-use crate::http::admission;
+use crate::http::admission::Admission;
 use crate::http::extract::json::{BodyLimit, read_body};
 use crate::http::state::Api;
 use crate::telemetry::metrics::FORWARDED;
@@ -49,17 +48,13 @@ pub async fn forward(State(api): State<Api>, mut request: Request) -> Response {
     let Some(signature) = word(request.headers(), SIGNATURE) else {
         return refused(StatusCode::UNAUTHORIZED, "the body is not signed");
     };
-    // What it wants has been let in over there, and the core weighs it; here only the bytes count.
-    let bytes = admission::announced(&request, BODY_BYTES_MAX);
-    let _admitted = match admission::enter(&api, Urgency::Report, bytes).await {
-        Ok(admitted) => admitted,
+    // What it wants has been let in over there, and the core weighs it; here only the bytes count, as they come.
+    let admission = match Admission::of_engine(&api) {
+        Ok(admission) => Arc::new(admission),
         Err(problem) => return problem.into_response(),
     };
-    request.extensions_mut().insert(BodyLimit {
-        bytes_max: BODY_BYTES_MAX,
-        idle: api.settings().body_idle_timeout,
-        clock: Arc::clone(&api.outside().clock),
-    });
+    let limit = BodyLimit::of(&api, Some(Arc::clone(&admission)));
+    request.extensions_mut().insert(BodyLimit { bytes_max: BODY_BYTES_MAX, ..limit });
     let body = match read_body(request).await {
         Ok(body) => body,
         Err(problem) => return problem.into_response(),

@@ -17,6 +17,7 @@ use crate::http::delivery::Undelivered;
 use crate::http::extract::headers::{Caller, IdempotencyKey};
 use crate::http::extract::json::ValidJson;
 use crate::http::extract::path::QueuePath;
+use crate::http::lease_tokens::HeldLease;
 use crate::http::parked::park;
 use crate::http::problem::{Code, Problem};
 use crate::http::routes::json;
@@ -25,12 +26,12 @@ use crate::http::schemas::lease_answer::{
     HeartbeatResult, HeartbeatsAnswer, LeaseAnswer, LeaseFacts, LeasesAnswer, Reported,
     ReportsAnswer,
 };
-use crate::http::schemas::report::{CompleteBody, FailBody, HeartbeatBody, ReleaseBody, lease_id};
+use crate::http::schemas::report::{CompleteBody, FailBody, HeartbeatBody, ReleaseBody};
 use crate::http::schemas::time;
 use crate::http::state::Api;
 use crate::http::waiters::Place;
 
-/// The worker of next work that names none.
+/// The worker of next work that names none, after reports of which none has a lease.
 const UNNAMED: &str = "unnamed";
 
 /// Lease work
@@ -53,19 +54,20 @@ pub async fn lease(
 ) -> Result<Response, Problem> {
     let wanted = body.value.into_wanted(queue, &key, api.settings())?;
     let place = place(&api, &caller, wanted.wait_ms)?;
-    let wish = api.engine().wish(lease_request(&api, &caller, wanted)?).await?;
-    let namespace = caller.namespace;
+    let request = lease_request(&api, &caller, wanted)?;
+    let holder = Holder::of(&request);
+    let wish = api.engine().wish(request).await?;
     Ok(park(async move {
         let granted = wish.granted().await?;
         drop(place);
-        let (leases, undelivered) = Box::pin(delivery(&api, &namespace, granted)).await?;
+        let (leases, undelivered) = Box::pin(delivery(&api, &holder, granted)).await?;
         Ok(undelivered.sent_with(&LeasesAnswer { leases }))
     }))
 }
 
 /// A place for a request that would wait for work.
 fn place(api: &Api, caller: &Caller, wait_ms: u64) -> Result<Option<Place>, Problem> {
-    (wait_ms > 0).then(|| api.long_poll(&caller.namespace)).transpose()
+    (wait_ms > 0).then(|| api.long_poll(caller)).transpose()
 }
 
 /// Report completed attempts
@@ -145,8 +147,8 @@ pub async fn heartbeat(
     body: ValidJson<HeartbeatBody>,
 ) -> Result<Response, Problem> {
     let items = &body.value.items;
-    let read: Vec<Result<LeaseId, Problem>> =
-        items.iter().map(|item| lease_id(&item.lease)).collect();
+    let held = |text: &str| api.held(&caller.namespace, text).map(|held| held.id);
+    let read: Vec<Result<LeaseId, Problem>> = items.iter().map(|item| held(&item.lease)).collect();
     let known = read.iter().filter_map(|lease| lease.as_ref().ok().copied()).collect();
     let mut kept = api.engine().heartbeat(&caller.namespace, known).await.into_iter();
     let outcomes: Vec<Result<handle::Kept, Problem>> = read
@@ -188,13 +190,14 @@ async fn reported(
     let mut texts = Vec::with_capacity(read.len());
     let mut refused = Vec::with_capacity(read.len());
     let mut reports = Vec::with_capacity(read.len());
-    let asker = by_worker(&caller);
+    let mut first = None;
     for (text, outcome) in read {
-        match lease_id(&text).and_then(|lease| Ok((lease, outcome?))) {
-            Ok((lease, outcome)) => {
+        match api.held(&caller.namespace, &text).and_then(|lease| Ok((lease, outcome?))) {
+            Ok((HeldLease { id, worker }, outcome)) => {
                 let hash = report_hash(&outcome);
-                let report = Report { node: lease.node, epoch: lease.epoch, hash, outcome };
-                reports.push((lease.job, report, asker.clone()));
+                let report = Report { node: id.node, epoch: id.epoch, hash, outcome };
+                reports.push((id.job, report, by_worker(&worker, &caller)));
+                first.get_or_insert(worker);
                 refused.push(None);
             }
             Err(problem) => refused.push(Some(problem)),
@@ -204,7 +207,10 @@ async fn reported(
     // Without a place to wait there is no next work.
     let place = place(&api, &caller, next.as_ref().map_or(0, |next| next.wait_ms));
     let next = next.filter(|_| place.is_ok());
+    // Whoever names no worker asks as the holder of the first lease.
+    let next = next.map(|wanted| WorkWanted { worker: wanted.worker.or(first), ..wanted });
     let next = next.and_then(|wanted| lease_request(&api, &caller, wanted).ok());
+    let holder = next.as_ref().map(Holder::of);
     let (answers, wish) = api.engine().report(&caller.namespace, reports, next).await;
     let mut answers = answers.into_iter();
     let outcomes = refused.into_iter().map(|refusal| match refusal {
@@ -217,15 +223,15 @@ async fn reported(
         },
     });
     let reported = AllReported { outcomes: outcomes.collect(), texts, caller };
-    let Some(wish) = wish else { return Ok(reported.answer(Vec::new(), Undelivered::default())) };
+    let (Some(wish), Some(holder)) = (wish, holder) else {
+        return Ok(reported.answer(Vec::new(), Undelivered::default()));
+    };
     Ok(park(async move {
         let leased = wish.granted().await;
         drop(place);
         // What was reported is reported: trouble with the next work must not hide it.
         let (leases, undelivered) = match leased {
-            Ok(granted) => Box::pin(delivery(&api, &reported.caller.namespace, granted))
-                .await
-                .unwrap_or_default(),
+            Ok(granted) => Box::pin(delivery(&api, &holder, granted)).await.unwrap_or_default(),
             Err(_) => (Vec::new(), Undelivered::default()),
         };
         Ok(reported.answer(leases, undelivered))
@@ -275,10 +281,23 @@ fn lease_request(api: &Api, caller: &Caller, wanted: WorkWanted) -> Result<Lease
     })
 }
 
+/// Whom leases are handed to.
+struct Holder {
+    namespace: Namespace,
+    worker: WorkerName,
+}
+
+impl Holder {
+    /// Whoever asks for work.
+    fn of(request: &LeaseRequest) -> Self {
+        Self { namespace: request.namespace.clone(), worker: request.worker.clone() }
+    }
+}
+
 /// Leases, with their inputs, and the guard that gives them back unless the answer is written.
 async fn delivery(
     api: &Api,
-    namespace: &Namespace,
+    Holder { namespace, worker }: &Holder,
     granted: Vec<Granted>,
 ) -> Result<(Vec<LeaseAnswer>, Undelivered), Problem> {
     let leases = granted.iter().map(|granted| granted.lease).collect();
@@ -293,8 +312,10 @@ async fn delivery(
         };
         answers.push(LeaseAnswer::from(LeaseFacts {
             lease: granted.lease,
+            token: api.leases().issue(namespace, granted.lease, worker),
             node: &node.key,
             attempt: granted.attempt,
+            run: granted.run,
             action_type: node.action_type.as_ref(),
             input,
             expires_at: granted.expires_at,

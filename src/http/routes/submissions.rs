@@ -1,13 +1,18 @@
 //! Submitting jobs, one or many. Everything that needs only the request is done here, before the engine is asked;
 //! each job of a batch is accepted or refused by itself.
 
+use std::iter::Enumerate;
+use std::vec::IntoIter;
+
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use domain::job::event::CommandMark;
+use serde_json::value::RawValue;
 
 use crate::engine::submissions::Made;
 use crate::http::commands::by_client;
+use crate::http::extract::bounded;
 use crate::http::extract::headers::{Caller, IdempotencyKey, entity_tag};
 use crate::http::extract::json::{self, ValidJson};
 use crate::http::idempotency;
@@ -82,33 +87,33 @@ pub async fn create_many(
     key: IdempotencyKey,
     body: ValidJson<JobBatchBody>,
 ) -> Result<Response, Problem> {
-    let mut refused: Vec<Option<Problem>> = Vec::with_capacity(body.value.jobs.len());
-    let mut requests: Vec<JobRequest> = Vec::new();
-    for (position, text) in body.value.jobs.iter().enumerate() {
-        let text = text.get().as_bytes();
-        let mark = idempotency::item_mark(MANY, &key, position, text);
-        let request =
-            json::parse::<JobBody>(text).and_then(|body| job_request(&api, &caller, mark, body));
-        match request {
-            Ok(request) => {
-                requests.push(request);
-                refused.push(None);
+    let (bytes, jobs) = (body.text.len(), body.value.jobs);
+    let count = jobs.len();
+    let mut left = jobs.into_iter().enumerate();
+    let mut outcomes: Vec<Result<String, Problem>> = Vec::with_capacity(count);
+    while left.len() > 0 {
+        let (reader, key) = ((api.clone(), caller.clone()), key.clone());
+        let read = move || Part::read(&reader.0, &reader.1, &key, left);
+        let done = match api.parsers().run(bytes, read).await {
+            Ok((part, rest)) => {
+                left = rest;
+                part.schedule(&api, &caller, &mut outcomes).await
             }
-            Err(problem) => refused.push(Some(problem.below(&format!("/jobs/{position}")))),
+            Err(problem) => {
+                left = Vec::new().into_iter().enumerate();
+                Err(problem)
+            }
+        };
+        match done {
+            Ok(()) => {}
+            Err(problem) if outcomes.is_empty() => return Err(problem),
+            // What was made is made, and its answer is not lost with the others'.
+            Err(problem) => {
+                outcomes.resize_with(count, || Err(problem.clone()));
+                break;
+            }
         }
     }
-    // One answer for each submission, in their order; the refused ones stand between them.
-    let mut answers = api.scheduler().schedule_jobs(&caller.namespace, requests).await?.into_iter();
-    let mut answered = |position: usize| match answers.next() {
-        Some(Ok(changed)) => Ok(changed.subject.id().to_string()),
-        Some(Err(error)) => Err(Problem::from(error).below(&format!("/jobs/{position}"))),
-        None => Err(Problem::new(Code::InternalError, "a submission got no answer")),
-    };
-    let outcomes: Vec<Result<String, Problem>> = refused
-        .into_iter()
-        .enumerate()
-        .map(|(position, refusal)| refusal.map_or_else(|| answered(position), Err))
-        .collect();
     let results = outcomes.iter().map(|outcome| match outcome {
         Ok(id) => JobBatchResult { id: Some(id.clone()), error: None },
         Err(problem) => {
@@ -116,6 +121,71 @@ pub async fn create_many(
         }
     });
     Ok(json(StatusCode::OK, &JobBatchAnswer { results: results.collect() }))
+}
+
+/// Jobs of a batch that are read and made together: whole batches of small nodes would take a hundred times their bytes
+/// while they wait for one another.
+struct Part {
+    /// Of each job of the part in order: where it stands, and why it is not asked for.
+    jobs: Vec<(usize, Option<Problem>)>,
+    /// The others.
+    requests: Vec<JobRequest>,
+}
+
+/// The jobs of a batch that are not read yet, with their places in it.
+type JobsLeft = Enumerate<IntoIter<Box<RawValue>>>;
+
+impl Part {
+    /// Reads the next jobs, until they have as many nodes as one job may have.
+    fn read(
+        api: &Api,
+        caller: &Caller,
+        key: &IdempotencyKey,
+        mut left: JobsLeft,
+    ) -> (Self, JobsLeft) {
+        let mut part = Self { jobs: Vec::new(), requests: Vec::new() };
+        let mut nodes = 0;
+        while nodes < api.bounds().nodes_max
+            && let Some((position, text)) = left.next()
+        {
+            let text = text.get().as_bytes();
+            let mark = idempotency::item_mark(MANY, key, position, text);
+            let request = json::parse::<JobBody>(text, api.bounds()).and_then(|body| {
+                nodes += body.node_count();
+                job_request(api, caller, mark, body)
+            });
+            let refused = match request {
+                Ok(request) => {
+                    part.requests.push(request);
+                    None
+                }
+                Err(problem) => Some(problem.below(&format!("/jobs/{position}"))),
+            };
+            part.jobs.push((position, refused));
+        }
+        (part, left)
+    }
+
+    /// Makes the jobs; an outcome each, in order.
+    async fn schedule(
+        self,
+        api: &Api,
+        caller: &Caller,
+        outcomes: &mut Vec<Result<String, Problem>>,
+    ) -> Result<(), Problem> {
+        // One answer for each submission, in their order; the refused ones stand between them.
+        let answers = api.scheduler().schedule_jobs(&caller.namespace, self.requests).await?;
+        let mut answers = answers.into_iter();
+        outcomes.extend(self.jobs.into_iter().map(|(position, refused)| match refused {
+            Some(problem) => Err(problem),
+            None => match answers.next() {
+                Some(Ok(changed)) => Ok(changed.subject.id().to_string()),
+                Some(Err(error)) => Err(Problem::from(error).below(&format!("/jobs/{position}"))),
+                None => Err(Problem::new(Code::InternalError, "a submission got no answer")),
+            },
+        }));
+        Ok(())
+    }
 }
 
 fn job_request(
@@ -128,6 +198,6 @@ fn job_request(
         let dice = &api.outside().dice;
         TraceContext::mint(dice.next_u64(), dice.next_u64(), dice.next_u64())
     });
-    let spec = body.into_spec().map_err(Problem::invalid)?;
+    let spec = bounded::within(api.bounds(), || body.into_spec()).map_err(Problem::invalid)?;
     Ok(JobRequest { spec, caller: by_client(caller, mark, None), trace_id: trace.trace_id() })
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::bounds;
 use domain::environment::command::Definition;
 use domain::ids::EnvironmentName;
 use domain::refusal::FieldError;
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use crate::http::extract::bounded;
 use crate::http::extract::json::RequestBody;
 use crate::http::page::PageInfo;
 
@@ -24,7 +26,7 @@ pub struct EnvironmentBody {
     #[schema(max_length = 1_000)]
     description: Option<String>,
     /// How much there is of what, at most 16 resources; what is not named is unlimited.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::amounts::<{ bounds::RESOURCES_MAX }, _>")]
     capacity: BTreeMap<String, u64>,
 }
 
@@ -37,7 +39,7 @@ pub struct DefinitionBody {
     #[schema(max_length = 1_000)]
     description: Option<String>,
     /// How much there is of what, at most 16 resources; what is not named is unlimited.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::amounts::<{ bounds::RESOURCES_MAX }, _>")]
     capacity: BTreeMap<String, u64>,
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::bounds;
 use domain::job::spec::{CompleteWhen, JobSpec, Start};
 use domain::refusal::FieldError;
 use serde::Deserialize;
@@ -10,9 +11,10 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::later::{self, Later};
-use super::node::NodeBody;
+use super::node::{NodeBody, Nodes};
 use super::retry::RetryBody;
 use super::{payload, time};
+use crate::http::extract::bounded;
 use crate::http::extract::json::RequestBody;
 
 /// A job to run.
@@ -33,7 +35,7 @@ pub struct JobBody {
     #[schema(minimum = 1, maximum = 10)]
     priority: Option<u8>,
     /// For people and filters; each 1-50 characters, all different.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::list::<{ bounds::TAGS_MAX }, _, _>")]
     #[schema(max_items = 20)]
     tags: Vec<String>,
     /// Any JSON, at most 256 KiB and 64 levels deep.
@@ -60,7 +62,7 @@ pub struct JobBody {
     #[schema(pattern = "^[A-Za-z0-9_.-]{1,64}$")]
     environment: Option<String>,
     /// What it takes of its environment; empty: one slot.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::amounts::<{ bounds::RESOURCES_MAX }, _>")]
     resources: BTreeMap<String, u64>,
     /// Nodes ready or running at once.
     #[schema(minimum = 1)]
@@ -77,11 +79,11 @@ pub struct JobBody {
     #[schema(value_type = Option<serde_json::Value>)]
     output: Option<Box<RawValue>>,
     /// Small facts; keys `[a-z0-9._/-]{1,63}`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::values")]
     metadata: BTreeMap<String, serde_json::Value>,
     /// The steps, at most 20,000.
-    #[schema(min_items = 1, max_items = 20_000)]
-    nodes: Vec<NodeBody>,
+    #[schema(value_type = Vec<NodeBody>, min_items = 1, max_items = 20_000)]
+    nodes: Nodes,
     #[schema(ignore)]
     job_retry: Later,
     #[schema(ignore)]
@@ -135,6 +137,7 @@ pub struct TolerateBody {
 #[schema(as = SubmitJobs)]
 pub struct JobBatchBody {
     /// At most 1,000.
+    #[serde(deserialize_with = "bounded::list::<{ bounds::JOB_BATCH_MAX }, _, _>")]
     #[schema(value_type = Vec<JobBody>, min_items = 1, max_items = 1_000)]
     pub jobs: Vec<Box<RawValue>>,
 }
@@ -143,11 +146,16 @@ impl RequestBody for JobBody {}
 
 impl RequestBody for JobBatchBody {
     fn check(&self, errors: &mut Vec<FieldError>) {
-        super::check_batch("/jobs", self.jobs.len(), domain::bounds::JOB_BATCH_MAX, errors);
+        super::check_batch("/jobs", self.jobs.len(), bounds::JOB_BATCH_MAX, errors);
     }
 }
 
 impl JobBody {
+    /// How many nodes it has.
+    pub fn node_count(&self) -> usize {
+        self.nodes.specs.len()
+    }
+
     /// The domain's unchecked spec, or what this layer alone can tell is wrong.
     pub fn into_spec(self) -> Result<JobSpec, Vec<FieldError>> {
         let mut errors = Vec::new();
@@ -172,10 +180,8 @@ impl JobBody {
         });
         let complete_when = self.complete_when.map(|body| body.into_rule(&mut errors));
         let retry = self.retry.map(|retry| retry.into_policy("/retry", &mut errors));
-        let nodes = self.nodes.into_iter().enumerate();
-        let nodes = nodes
-            .map(|(position, node)| node.into_spec(&format!("/nodes/{position}"), &mut errors))
-            .collect();
+        let Nodes { specs: nodes, errors: of_nodes } = self.nodes;
+        errors.extend(of_nodes);
         if !errors.is_empty() {
             return Err(errors);
         }

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use validator::Validate;
 
 use super::rules;
+use crate::http::extract::bounded;
 use crate::http::extract::headers::IdempotencyKey;
 use crate::http::extract::json::RequestBody;
 use crate::http::problem::Problem;
@@ -40,7 +41,7 @@ pub struct LeaseBody {
     #[schema(minimum = 5_000, maximum = 3_600_000, nullable = false)]
     lease_ms: Option<u64>,
     /// Only these action types; empty: all.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::list::<ACTION_TYPES_MAX, _, _>")]
     #[schema(max_items = 100)]
     action_types: Vec<String>,
     /// The worker's name for this request: the same claim gives the same leases.
@@ -74,7 +75,7 @@ pub struct NextWorkBody {
     #[schema(minimum = 5_000, maximum = 3_600_000, nullable = false)]
     lease_ms: Option<u64>,
     /// Only these action types; empty: all.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::list::<ACTION_TYPES_MAX, _, _>")]
     #[schema(max_items = 100)]
     action_types: Vec<String>,
     /// The worker's name for this request.
@@ -186,12 +187,6 @@ impl Names {
     }
 
     fn action_types(&mut self, texts: &[String]) -> Vec<ActionType> {
-        if texts.len() > ACTION_TYPES_MAX {
-            let message = format!("must have at most {ACTION_TYPES_MAX} items");
-            let pointer = format!("{}/action_types", self.at);
-            self.errors.push(FieldError::new(pointer, "out_of_range", message));
-            return Vec::new();
-        }
         let read = |(position, text): (usize, &String)| {
             self.read(&format!("action_types/{position}"), Some(text), ActionType::parse)
         };

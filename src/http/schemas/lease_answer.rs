@@ -27,7 +27,9 @@ pub struct LeasesAnswer {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Lease)]
 pub struct LeaseAnswer {
-    /// Its name, for heartbeats and reports.
+    /// What heartbeats and reports are sent with: a secret of the worker, which nothing shown elsewhere helps to make. At
+    /// most 840 characters.
+    #[schema(max_length = 840)]
     pub lease: String,
     /// The job.
     #[schema(format = "uuid")]
@@ -41,7 +43,11 @@ pub struct LeaseAnswer {
     /// The fencing token: grows over the whole life of the node.
     #[schema(minimum = 0)]
     pub epoch: u64,
-    /// The same for every delivery of this attempt, for use with other systems.
+    /// Equal for every attempt of this node in this run of the job, also after a crash, a lost lease or a change of
+    /// engines: what other systems know an effect again by, so that it happens once.
+    pub idempotency_key: String,
+    /// Names this attempt alone, for logs and traces: an effect made idempotent with it happens again with the next
+    /// attempt.
     pub attempt_key: String,
     /// `do`; `undo` for compensations.
     #[schema(examples("do"))]
@@ -66,10 +72,14 @@ pub struct LeaseAnswer {
 pub struct LeaseFacts<'a> {
     /// Its name.
     pub lease: LeaseId,
+    /// What the worker gets for it.
+    pub token: String,
     /// The node's key.
     pub node: &'a NodeKey,
     /// Counted from 1.
     pub attempt: u32,
+    /// The job's run, counted from 1.
+    pub run: u32,
     /// What kind of work it is.
     pub action_type: Option<&'a ActionType>,
     /// Raw JSON.
@@ -84,11 +94,12 @@ pub struct LeaseFacts<'a> {
 
 impl From<LeaseFacts<'_>> for LeaseAnswer {
     fn from(facts: LeaseFacts<'_>) -> Self {
-        let lease = facts.lease.to_string();
-        // Follows from the lease, so that the same claim gets the same text again.
-        let span = Hash::of(lease.as_bytes()).short().max(1);
+        // Follows from the lease's name, so that the same claim gets the same text again; not from its token, for a trace
+        // is shown to many.
+        let span = Hash::of(facts.lease.to_string().as_bytes()).short().max(1);
         let job_id = facts.lease.job.to_string();
         Self {
+            idempotency_key: format!("{job_id}/{}/run-{}", facts.node, facts.run),
             attempt_key: format!("{job_id}/{}/{}", facts.node, facts.attempt),
             job_id,
             node: facts.node.clone(),
@@ -100,7 +111,7 @@ impl From<LeaseFacts<'_>> for LeaseAnswer {
             expires_at: time::format(facts.expires_at),
             heartbeat_ms: facts.lease_ms / HEARTBEATS_PER_LEASE,
             trace: format!("00-{}-{span:016x}-01", facts.trace_id),
-            lease,
+            lease: facts.token,
         }
     }
 }

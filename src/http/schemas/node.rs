@@ -3,16 +3,21 @@
 //! Hazard: a tagged enum would buffer the node and lose its raw input, hence one flat struct.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use domain::bounds;
 use domain::node::spec::{DependencyCondition, NodeSpec, NodeType, Timeouts};
 use domain::refusal::FieldError;
-use serde::Deserialize;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::later::{self, Later};
 use super::payload;
 use super::retry::RetryBody;
+use crate::http::extract::bounded;
+use crate::http::problem::ERRORS_MAX;
 
 /// One step of a job.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -40,7 +45,7 @@ pub struct NodeBody {
     #[schema(value_type = Option<serde_json::Value>)]
     input: Option<Box<RawValue>>,
     /// Keys of the nodes that come first.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::parents")]
     #[schema(max_items = 5_000)]
     depends_on: Vec<String>,
     /// When they let this one start.
@@ -67,11 +72,11 @@ pub struct NodeBody {
     #[serde(default)]
     at_most_once: bool,
     /// For people and filters; each 1-50 characters, all different.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::list::<{ bounds::TAGS_MAX }, _, _>")]
     #[schema(max_items = 20)]
     tags: Vec<String>,
     /// Small facts; keys `[a-z0-9._/-]{1,63}`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::values")]
     metadata: BTreeMap<String, serde_json::Value>,
     /// Who executes it.
     executor: Option<Executor>,
@@ -160,6 +165,46 @@ pub struct TimeoutsBody {
     /// From first ready to settled, retries included.
     #[schema(minimum = 1_000, maximum = 2_592_000_000_i64)]
     total_ms: Option<u64>,
+}
+
+/// The nodes of a job, each made into the domain's as it is read: read as they stand they take five times as much.
+#[derive(Debug)]
+pub struct Nodes {
+    /// As they stand; fewer when there are errors.
+    pub specs: Vec<NodeSpec>,
+    /// What this layer alone can tell is wrong with them.
+    pub errors: Vec<FieldError>,
+}
+
+impl<'de> Deserialize<'de> for Nodes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(ReadNodes)
+    }
+}
+
+struct ReadNodes;
+
+impl<'de> Visitor<'de> for ReadNodes {
+    type Value = Nodes;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a sequence")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Nodes, A::Error> {
+        let most = bounded::nodes_max();
+        let mut nodes = Nodes { specs: Vec::new(), errors: Vec::new() };
+        for position in 0..most {
+            let Some(node) = items.next_element::<NodeBody>()? else { return Ok(nodes) };
+            // More errors than are shown help nobody; the rest is still read for its shape.
+            if nodes.errors.len() < ERRORS_MAX {
+                let spec = node.into_spec(&format!("/nodes/{position}"), &mut nodes.errors);
+                nodes.specs.push(spec);
+            }
+        }
+        bounded::at_end::<A>(&mut items, || format!("{}{most} nodes", bounded::TOO_MANY))?;
+        Ok(nodes)
+    }
 }
 
 impl NodeBody {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
 use super::time;
+use crate::http::extract::bounded;
 use crate::http::extract::json::RequestBody;
 
 /// Changes to a job.
@@ -25,12 +26,14 @@ pub struct PatchBody {
     #[schema(value_type = Option<String>, max_length = 1_000)]
     description: Given<String>,
     /// All tags anew.
+    #[serde(default, deserialize_with = "bounded::given_list::<{ bounds::TAGS_MAX }, _, _>")]
     #[schema(max_items = 20, nullable = false)]
     tags: Option<Vec<String>>,
     /// 1 (highest) to 10.
     #[schema(minimum = 1, maximum = 10, nullable = false)]
     priority: Option<u8>,
     /// All metadata anew.
+    #[serde(default, deserialize_with = "bounded::given_values")]
     #[schema(nullable = false)]
     metadata: Option<BTreeMap<String, serde_json::Value>>,
     /// While not started: not before this time; null: at once.

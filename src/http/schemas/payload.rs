@@ -6,8 +6,10 @@ use domain::refusal::FieldError;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::http::extract::bounded;
 use crate::http::extract::json::is_deeper_than;
 use crate::http::extract::pointer::child;
+use crate::http::problem::ERRORS_MAX;
 
 /// What opens an expression.
 const EXPRESSION: &str = "${{";
@@ -51,6 +53,10 @@ fn look(
 ) {
     let Some(payload) = payload else { return };
     let text = payload.get();
+    // Refused for its size where the domain looks at it; nothing is made of it before.
+    if text.len() > bounded::payload_bytes_max() {
+        return;
+    }
     if is_deeper_than(text.as_bytes(), bounds::JSON_DEPTH_MAX) {
         let message = format!("is nested deeper than {}", bounds::JSON_DEPTH_MAX);
         errors.push(FieldError::new(pointer, "too_deep", message));
@@ -74,6 +80,9 @@ fn look(
 
 /// Recursion is bounded by the nesting that `check` allows.
 fn find_expressions(value: &Value, pointer: &str, errors: &mut Vec<FieldError>) {
+    if errors.len() >= ERRORS_MAX {
+        return;
+    }
     match value {
         Value::String(text) if text.contains(EXPRESSION) => errors.push(FieldError::new(
             pointer,

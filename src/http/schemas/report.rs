@@ -3,7 +3,6 @@
 //! Absent: whether a report counts, which the job decides.
 
 use domain::bounds;
-use domain::ids::LeaseId;
 use domain::job::command::Outcome;
 use domain::job::event::AttemptError;
 use domain::refusal::FieldError;
@@ -14,8 +13,9 @@ use utoipa::ToSchema;
 
 use super::lease::NextWorkBody;
 use super::{check_batch, payload, rules};
+use crate::http::extract::bounded;
 use crate::http::extract::json::RequestBody;
-use crate::http::problem::{Code, Problem};
+use crate::http::problem::Problem;
 
 /// Warnings and artifacts of one report: they travel in the event.
 const REPORT_LIST_MAX: usize = 100;
@@ -32,6 +32,7 @@ const ERROR_WORD_CHARS_MAX: usize = 100;
 #[schema(as = CompleteLeases)]
 pub struct CompleteBody {
     /// At most 1,000, each answered by itself.
+    #[serde(deserialize_with = "bounded::list::<{ bounds::BATCH_MAX }, _, _>")]
     #[schema(min_items = 1, max_items = 1_000)]
     pub items: Vec<CompleteItem>,
     /// The next work in the same answer.
@@ -42,18 +43,18 @@ pub struct CompleteBody {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CompleteItem {
-    /// The lease.
+    /// The lease as it was handed out.
     pub lease: String,
     /// Any JSON, at most 256 KiB and 64 levels deep.
     #[serde(default, deserialize_with = "super::given")]
     #[schema(value_type = Option<serde_json::Value>)]
     output: Option<Box<RawValue>>,
     /// For people; each at most 1,000 characters.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::list::<REPORT_LIST_MAX, _, _>")]
     #[schema(max_items = 100)]
     warnings: Vec<String>,
     /// What the worker left elsewhere.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::values")]
     #[schema(max_items = 100)]
     artifacts: Vec<serde_json::Value>,
 }
@@ -64,6 +65,7 @@ pub struct CompleteItem {
 #[schema(as = FailLeases)]
 pub struct FailBody {
     /// At most 1,000, each answered by itself.
+    #[serde(deserialize_with = "bounded::list::<{ bounds::BATCH_MAX }, _, _>")]
     #[schema(min_items = 1, max_items = 1_000)]
     pub items: Vec<FailItem>,
     /// The next work in the same answer.
@@ -74,7 +76,7 @@ pub struct FailBody {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FailItem {
-    /// The lease.
+    /// The lease as it was handed out.
     pub lease: String,
     /// What went wrong.
     error: AttemptErrorBody,
@@ -112,6 +114,7 @@ pub struct AttemptErrorBody {
 #[schema(as = HeartbeatLeases)]
 pub struct HeartbeatBody {
     /// At most 1,000, each answered by itself.
+    #[serde(deserialize_with = "bounded::list::<{ bounds::BATCH_MAX }, _, _>")]
     #[schema(min_items = 1, max_items = 1_000)]
     pub items: Vec<HeartbeatItem>,
 }
@@ -120,7 +123,7 @@ pub struct HeartbeatBody {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HeartbeatItem {
-    /// The lease.
+    /// The lease as it was handed out.
     pub lease: String,
     /// How far the attempt is, 0 to 1.
     #[schema(minimum = 0, maximum = 1)]
@@ -133,6 +136,7 @@ pub struct HeartbeatItem {
 #[schema(as = ReleaseLeases)]
 pub struct ReleaseBody {
     /// At most 1,000, each answered by itself.
+    #[serde(deserialize_with = "bounded::list::<{ bounds::BATCH_MAX }, _, _>")]
     #[schema(min_items = 1, max_items = 1_000)]
     pub items: Vec<ReleaseItem>,
 }
@@ -141,7 +145,7 @@ pub struct ReleaseBody {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseItem {
-    /// The lease.
+    /// The lease as it was handed out.
     pub lease: String,
 }
 
@@ -183,11 +187,6 @@ fn check_next(next: Option<&NextWorkBody>, errors: &mut Vec<FieldError>) {
     }
 }
 
-/// Reads the lease of item `position`. What is no lease at all is nobody's: it is lost like any other.
-pub fn lease_id(text: &str) -> Result<LeaseId, Problem> {
-    LeaseId::parse(text).map_err(|error| Problem::new(Code::LeaseLost, error.to_string()))
-}
-
 impl CompleteItem {
     /// The outcome, or what is wrong with item `position`.
     pub fn into_outcome(self, position: usize, bytes_max: usize) -> Result<Outcome, Problem> {
@@ -199,7 +198,6 @@ impl CompleteItem {
             bytes_max,
             &mut errors,
         );
-        bounded_list(&format!("{at}/warnings"), self.warnings.len(), &mut errors);
         bounded_list(&format!("{at}/artifacts"), self.artifacts.len(), &mut errors);
         if self.warnings.iter().any(|warning| warning.chars().count() > WARNING_CHARS_MAX) {
             let message = format!("must each be at most {WARNING_CHARS_MAX} characters");

@@ -1,12 +1,14 @@
 //! A retry policy written inline in a job or node. What is left out is taken from the engine's default.
 //! Absent: stored policies, rules, windows and breakers, which are recognised and refused until they come.
 
+use domain::bounds;
 use domain::refusal::FieldError;
 use domain::retry::policy::{JitterMode, RetryPolicy, Strategy};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::later::{self, Later};
+use crate::http::extract::bounded;
 
 /// When and how a failed attempt is repeated.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -33,18 +35,18 @@ pub struct RetryBody {
     #[schema(nullable = false, minimum = 0)]
     step_delay_ms: Option<u64>,
     /// Waits of custom_backoff in milliseconds; the last one repeats.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::list::<{ bounds::POLICY_LIST_MAX }, _, _>")]
     #[schema(max_items = 100)]
     delays_ms: Vec<u64>,
     /// How waits are spread, after the cap.
     #[schema(nullable = false)]
     jitter: Option<JitterBody>,
     /// When not empty, only these error types are retried: exact, or with a `*` at the end.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::list::<{ bounds::POLICY_LIST_MAX }, _, _>")]
     #[schema(max_items = 100)]
     retryable_error_types: Vec<String>,
     /// These are never retried: exact, or with a `*` at the end.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::list::<{ bounds::POLICY_LIST_MAX }, _, _>")]
     #[schema(max_items = 100)]
     non_retryable_error_types: Vec<String>,
     /// What happens after the last execution failed.

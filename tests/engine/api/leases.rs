@@ -226,3 +226,117 @@ async fn a_failure_without_a_class_gets_every_execution_of_its_policy() {
         (&json!("failed"), &json!("unclassified"))
     );
 }
+
+async fn events_of(service: &Service, id: &str) -> Vec<Value> {
+    let history = service.get(&format!("/api/v1/jobs/{id}/history")).await.ok(200);
+    history["events"].as_array().expect("events").clone()
+}
+
+#[tokio::test]
+async fn a_lease_that_was_made_up_changes_nothing_and_leaves_no_trace() {
+    let service = Service::start().await;
+    let id = service.job(&one_node()).await;
+    let held = lease(&service).await[0].clone();
+    let right = held["lease"].as_str().expect("a lease").to_owned();
+    // All that is shown of a lease: its job, node and epoch, and what others were given.
+    let epoch = &held["epoch"];
+    let (name, proof) = right.split_at(right.match_indices('.').nth(2).expect("three parts").0);
+    assert_eq!(name, format!("{id}.0.{epoch}"));
+    let mut turned = right.clone().into_bytes();
+    let last = turned.len() - 2;
+    turned[last] = if turned[last] == b'A' { b'B' } else { b'A' };
+    let forged = [
+        name.to_owned(),
+        format!("{name}.dw"),
+        format!("{name}.dw."),
+        format!("{name}.dw.{}", "A".repeat(22)),
+        format!("{id}.0.{}{proof}", epoch.as_u64().expect("a number") + 1),
+        format!("{id}.1.{epoch}{proof}"),
+        format!("{right}x"),
+        String::from_utf8(turned).expect("text"),
+        "x".repeat(100_000),
+        String::new(),
+    ];
+    let (appends, events) = (service.store.appends(), events_of(&service, &id).await);
+    for text in &forged {
+        let report = json!({"items": [{"lease": text, "output": 666}]});
+        let failure = json!({"items": [{"lease": text, "error": {"type": "x"}}]});
+        let only = json!({"items": [{"lease": text}]});
+        for (path, body) in [
+            (COMPLETE, &report),
+            (FAIL, &failure),
+            ("/api/v1/leases/release", &only),
+            ("/api/v1/leases/heartbeat", &only),
+        ] {
+            let result = service.post(path, body).await.ok(200)["results"][0].clone();
+            assert_eq!(result["error"]["code"], "lease_lost", "{path}: {text}");
+            let detail = result["error"]["detail"].as_str().expect("what is wrong");
+            assert!(detail.contains("no lease that was handed out"), "{detail}");
+            assert_eq!(result["lease"], text.as_str());
+        }
+    }
+    // Of another namespace it is no lease either.
+    let body = json!({"items": [{"lease": right, "output": 666}]}).to_string();
+    let there = [("orrery-namespace", "another")];
+    let refused = service.call(Method::POST, COMPLETE, &there, Some(&body)).await.ok(200);
+    assert_eq!(refused["results"][0]["error"]["code"], "lease_lost");
+    assert_eq!(service.store.appends(), appends, "nothing of it was stored");
+    assert_eq!(events_of(&service, &id).await, events, "nor is it kept as evidence");
+    let report = json!({"items": [{"lease": right, "output": 1}]});
+    let recorded = service.post(COMPLETE, &report).await.ok(200);
+    assert_eq!(recorded["results"][0]["outcome"], "recorded", "the honest worker's counts");
+}
+
+#[tokio::test]
+async fn the_history_names_the_worker_that_reported() {
+    let service = Service::start().await;
+    let id = service.job(&chain()).await;
+    let held = lease(&service).await[0]["lease"].clone();
+    let next = json!({"queue": "default", "max": 1});
+    let report = json!({"items": [{"lease": held, "output": 1}], "lease": next});
+    let second = service.post(COMPLETE, &report).await.ok(200)["leases"][0]["lease"].clone();
+    service.post(COMPLETE, &json!({"items": [{"lease": second}]})).await.ok(200);
+    let events = events_of(&service, &id).await;
+    let by = |kind: &str| {
+        let of_kind = events.iter().filter(|event| event["type"] == kind);
+        let facts = of_kind.filter(|event| event["derived"] != true);
+        facts.map(|event| event["actor"].clone()).collect::<Vec<Value>>()
+    };
+    assert_eq!(by("node_completed"), ["worker/w", "worker/w"]);
+    assert_eq!(by("nodes_leased"), ["worker/w", "worker/w"], "whoever reported asks");
+}
+
+#[tokio::test]
+async fn every_attempt_of_a_node_has_the_same_idempotency_key_and_an_attempt_key_of_its_own() {
+    let service = Service::start().await;
+    let mut job = one_node();
+    job["retry"] = json!({"strategy": "immediate", "max_attempts": 5, "jitter": {"mode": "none"}});
+    let id = service.job(&job).await;
+    let other = service.job(&one_node()).await;
+    let leases = lease(&service).await;
+    let of = |leases: &Value, job: &str| {
+        let leases = leases.as_array().expect("leases").clone();
+        leases.into_iter().find(|lease| lease["job_id"] == job).expect("a lease of the job")
+    };
+    let first = of(&leases, &id);
+    assert_ne!(first["idempotency_key"], of(&leases, &other)["idempotency_key"]);
+    assert_ne!(first["idempotency_key"], first["attempt_key"]);
+    // A failure, then a lease that runs out.
+    let failed = json!({"items": [{"lease": first["lease"], "error": {"type": "Oops"}}]});
+    service.post(FAIL, &failed).await.ok(200);
+    service.pass(std::time::Duration::from_secs(1)).await;
+    let second = of(&lease(&service).await, &id);
+    // In steps: an engine that did not listen for a second lets no lease run out.
+    for _ in 0..80 {
+        service.pass(std::time::Duration::from_millis(400)).await;
+    }
+    let third = of(&lease(&service).await, &id);
+    let attempts = [&first, &second, &third];
+    assert_eq!(attempts.map(|lease| lease["attempt"].clone()), [1, 2, 3].map(Value::from));
+    for lease in attempts {
+        assert_eq!(lease["idempotency_key"], first["idempotency_key"], "{lease}");
+    }
+    let keys: std::collections::BTreeSet<String> =
+        attempts.map(|lease| lease["attempt_key"].to_string()).into_iter().collect();
+    assert_eq!(keys.len(), 3, "{keys:?}");
+}

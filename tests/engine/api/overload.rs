@@ -10,7 +10,9 @@ use axum::http::{HeaderValue, Method};
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use orrery::engine::core::CoreSettings;
 use orrery::engine::core::urgency::Urgency;
+use orrery::environment::Clock as _;
 use orrery::http::admission::urgency_of;
+use orrery::http::peers::Peer;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tower::ServiceExt as _;
@@ -147,27 +149,53 @@ async fn a_body_of_which_nothing_more_comes_is_given_up() {
     }
 }
 
-#[tokio::test]
-async fn a_body_that_keeps_coming_is_read_to_its_end_however_slowly() {
-    let service = Service::start().await;
-    let text = one_node().to_string();
+/// A submission of which so many bytes come at a time, and what it is answered.
+async fn dripped(service: &Service, text: &str, bytes: usize, every: Duration) -> Answer {
     let (pieces, mut coming) = mpsc::channel(1);
     let body = stream::poll_fn(move |context| coming.poll_recv(context));
     let mut submission = request(Method::POST, "/api/v1/jobs", &[], Some(""));
     *submission.body_mut() = Body::from_stream(body.map(Ok::<_, Infallible>));
     let mut answer = Box::pin(service.send(submission));
-    // All together longer than a body may stand still.
-    for piece in text.as_bytes().chunks(text.len().div_ceil(3)) {
+    for piece in text.as_bytes().chunks(bytes) {
         for _ in 0..20 {
-            assert!((&mut answer).now_or_never().is_none(), "it waits for more");
+            if let Some(answer) = (&mut answer).now_or_never() {
+                return answer;
+            }
             tokio::task::yield_now().await;
         }
-        service.clock.advance(Duration::from_secs(6));
-        assert!((&mut answer).now_or_never().is_none(), "it waits for more");
-        pieces.send(Bytes::from(piece.to_vec())).await.expect("it listens");
+        service.clock.advance(every);
+        if pieces.send(Bytes::from(piece.to_vec())).await.is_err() {
+            break;
+        }
     }
     drop(pieces);
-    answer.await.ok(201);
+    // A large one is read by a thread of its own.
+    answer.await
+}
+
+#[tokio::test]
+async fn a_body_that_keeps_coming_fast_enough_is_read_to_its_end() {
+    let service = Service::start().await;
+    let mut job = one_node();
+    job["nodes"][0]["input"] = json!("x".repeat(100_000));
+    let text = job.to_string();
+    // All together longer than a body may stand still, but 10,000 bytes a second.
+    let piece = text.len().div_ceil(15);
+    dripped(&service, &text, piece, Duration::from_millis(700)).await.ok(201);
+    let more = dripped(&service, &text, text.len().div_ceil(3), Duration::from_secs(6)).await;
+    more.ok(201);
+}
+
+#[tokio::test]
+async fn a_body_that_drips_is_given_up_however_steadily_it_does() {
+    let service = Service::start().await;
+    let before = service.clock.now_ms();
+    let text = one_node().to_string();
+    let given_up = dripped(&service, &text, 1, Duration::from_secs(3)).await;
+    let problem = given_up.problem(408, "body_too_slow");
+    assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("8192 a second")));
+    let took = service.clock.now_ms() - before;
+    assert!((10_000..13_000).contains(&took), "after {took} ms");
 }
 
 /// Bytes of which it shows whether somebody holds them.
@@ -248,33 +276,141 @@ async fn the_answer_of_a_request_that_waited_is_compressed_for_who_takes_that() 
     }
 }
 
+/// So many submissions that announce much, send a byte and then nothing; each is waited for.
+async fn announced<'a>(
+    service: &'a Service,
+    path: &'static str,
+    count: usize,
+    first: &'static str,
+) -> Vec<Pin<Box<dyn Future<Output = Answer> + 'a>>> {
+    let mut held: Vec<Pin<Box<dyn Future<Output = Answer> + 'a>>> = Vec::new();
+    for _ in 0..count {
+        let mut submission =
+            request(Method::POST, path, &[("content-length", "1000000")], Some(""));
+        *submission.body_mut() = stalled(first);
+        held.push(Box::pin(service.send(submission)));
+    }
+    for _ in 0..20 {
+        for answer in &mut held {
+            if let Some(early) = answer.now_or_never() {
+                panic!("answered at once: {}", early.text);
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+    held
+}
+
 #[tokio::test]
-async fn bodies_that_are_worked_on_leave_room_for_reports() {
+async fn a_body_is_charged_as_it_comes_and_not_as_it_is_announced() {
     let service = Service::start_with(CoreSettings::default(), |settings| {
-        settings.server.body_max_bytes = 100_000;
-        settings.server.bodies_max_bytes = 250_000;
+        settings.server.body_max_bytes = 1_000_000;
+        settings.server.bodies_max_bytes = 4_000_000;
+        settings.server.urgent_bodies_max_bytes = 1_000_000;
+        settings.server.submissions_max = 10;
     })
     .await;
-    // Of unknown length: as much as a body may have is counted for it.
-    let chunked = [("transfer-encoding", "chunked")];
-    let mut submission = request(Method::POST, "/api/v1/jobs", &chunked, Some(""));
-    *submission.body_mut() = stalled("{");
-    let mut first = Box::pin(service.send(submission));
+    // 200 MB are announced to each, and more submissions than may be worked on.
+    let _submissions = announced(&service, "/api/v1/jobs", 200, "{").await;
+    let _reports = announced(&service, "/api/v1/leases/complete", 200, "{").await;
+    let id = service.job(&one_node()).await;
+    let leased = service.post(LEASE, &json!({"worker": "w"})).await.ok(200);
+    let report = json!({"items": [{"lease": leased["leases"][0]["lease"]}]});
+    let reported = service.post("/api/v1/leases/complete", &report).await.ok(200);
+    assert_eq!(reported["results"][0]["outcome"], "recorded");
+    service
+        .call(Method::DELETE, &format!("/api/v1/jobs/{id}"), &[], None)
+        .await
+        .problem(409, "invalid_job_state");
+}
+
+#[tokio::test]
+async fn bodies_that_have_come_leave_room_for_what_finishes_and_stops_work() {
+    const PIECE: &str = match std::str::from_utf8(&[b' '; 100_000]) {
+        Ok(spaces) => spaces,
+        Err(_) => "",
+    };
+    let service = Service::start_with(CoreSettings::default(), |settings| {
+        settings.server.body_max_bytes = 1_000_000;
+        settings.server.bodies_max_bytes = 2_000_000;
+        settings.server.urgent_bodies_max_bytes = 1_000_000;
+    })
+    .await;
+    let submissions = announced(&service, "/api/v1/jobs", 9, PIECE).await;
+    let large = json!({"name": "n", "description": "x".repeat(60_000), "nodes": []});
+    let refused = service.post("/api/v1/jobs", &large).await;
+    refused.problem(503, "overloaded");
+    let _leases = announced(&service, LEASE, 9, PIECE).await;
+    let wide = json!({"worker": "x".repeat(200_000)});
+    service.post(LEASE, &wide).await.problem(503, "overloaded");
+    // Everything but what finishes and stops work is at its bound.
+    let report = json!({"items": [{"lease": "x".repeat(200_000)}]});
+    service.post("/api/v1/leases/complete", &report).await.ok(200);
+    let missing = "/api/v1/jobs/00000000-0000-7000-8000-000000000000/cancel";
+    let why = json!({"reason": "x".repeat(500)});
+    service.post(missing, &why).await.problem(404, "job_not_found");
+    drop(submissions);
+    service.post("/api/v1/jobs", &one_node()).await.ok(201);
+}
+
+/// As if it came over a connection from there.
+fn from(mut request: axum::http::Request<Body>, address: &str) -> axum::http::Request<Body> {
+    let address = format!("{address}:7").parse().expect("an address");
+    request.extensions_mut().insert(Peer::at(address));
+    request
+}
+
+#[tokio::test]
+async fn no_address_takes_the_places_and_the_bytes_of_all_whatever_namespaces_it_invents() {
+    let service = Service::start_with(CoreSettings::default(), |settings| {
+        settings.server.long_polls_max = 8;
+        settings.server.long_polls_namespace_max = 6;
+        settings.server.body_max_bytes = 1_000_000;
+        settings.server.bodies_max_bytes = 2_000_000;
+    })
+    .await;
+    let body = json!({"worker": "w", "wait_ms": 20_000}).to_string();
+    let poll = |namespace: &str, address: &str| {
+        let headers = [("orrery-namespace", namespace)];
+        Box::pin(service.send(from(request(Method::POST, LEASE, &headers, Some(&body)), address)))
+    };
+    let mut held = Vec::new();
+    for number in 0..6 {
+        let mut poll = poll(["one", "two"][number % 2], "10.0.0.1");
+        for _ in 0..20 {
+            assert!((&mut poll).now_or_never().is_none(), "it waits");
+            tokio::task::yield_now().await;
+        }
+        held.push(poll);
+    }
+    let refused = soon(poll("three", "10.0.0.1")).await;
+    let refused = refused.problem(429, "too_many_waiting");
+    assert!(refused["detail"].as_str().is_some_and(|detail| detail.contains("your address")));
+    let mut other = poll("four", "10.0.0.2");
     for _ in 0..20 {
-        tokio::select! {
-            biased;
-            early = &mut first => panic!("answered at once: {}", early.text),
-            () = tokio::task::yield_now() => {}
+        assert!((&mut other).now_or_never().is_none(), "another address has its place");
+        tokio::task::yield_now().await;
+    }
+    // Of the bytes as well: three quarters of what reads and leases may hold.
+    let sent = |address: &str, bytes: usize| {
+        let text = json!({"worker": "x".repeat(bytes)}).to_string();
+        let mut asks = request(Method::POST, LEASE, &[], Some(""));
+        let first = stream::once(async move { Ok::<_, Infallible>(Bytes::from(text)) });
+        *asks.body_mut() = Body::from_stream(first.chain(stream::pending()));
+        Box::pin(service.send(from(asks, address)))
+    };
+    let mut bodies = [sent("10.0.0.1", 700_000), sent("10.0.0.1", 700_000)];
+    for body in &mut bodies {
+        for _ in 0..20 {
+            assert!(body.now_or_never().is_none(), "there is room");
+            tokio::task::yield_now().await;
         }
     }
-    let headers = [("content-length", "90000")];
-    let refused = service.call(Method::POST, "/api/v1/jobs", &headers, Some("{}")).await;
-    refused.problem(503, "overloaded");
-    let report = json!({"items": [{"lease": "x"}]}).to_string();
-    let taken =
-        service.call(Method::POST, "/api/v1/leases/complete", &headers, Some(&report)).await;
-    taken.ok(200);
-    drop(first);
-    let taken = service.post("/api/v1/jobs", &one_node()).await;
-    taken.ok(201);
+    let refused = soon(sent("10.0.0.1", 200_000)).await.problem(503, "overloaded");
+    assert!(refused["detail"].as_str().is_some_and(|detail| detail.contains("your address")));
+    let mut other = sent("10.0.0.2", 200_000);
+    for _ in 0..20 {
+        assert!((&mut other).now_or_never().is_none(), "another address has room");
+        tokio::task::yield_now().await;
+    }
 }

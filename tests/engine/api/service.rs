@@ -16,6 +16,8 @@ use orrery::engine::handle::Engine;
 use orrery::environment::{Clock, SimulatedClock, Surroundings};
 use orrery::event_store::contract::EventStore as _;
 use orrery::event_store::memory::MemoryEventStore;
+use orrery::http::hosts::Hosts;
+use orrery::http::lease_tokens::LeaseTokens;
 use orrery::http::parked::Served;
 use orrery::http::problem::PROBLEM_JSON;
 use orrery::http::router::router;
@@ -171,6 +173,7 @@ impl Service {
             bounds: settings.bounds.to_bounds(),
             queue_timeout: settings.engine.default_queue_timeout,
         };
+        let lease_key = store.info().await.expect("a store").lease_key;
         let host = Host::builder().build(settings.services.clone(), outside.clone());
         let kept = engine.clone();
         let driver = driver(&engine, &outside.clock, membership).await;
@@ -191,6 +194,8 @@ impl Service {
             host: Arc::new(host.expect("no services")),
             recorder: metrics::install().expect("metrics can be recorded"),
             ready: Box::new(Vec::new),
+            leases: LeaseTokens::new(&lease_key, None),
+            hosts: Hosts::new(settings.server.listen, "", None, &settings.server.hosts),
             settings: ApiSettings::from(&settings),
         });
         Self { router: router(api), clock, store, engine: kept, driver: kept_driver }
@@ -278,6 +283,7 @@ pub(crate) fn request(
         Request::new(body.map_or_else(Body::empty, |text| Body::from(text.to_owned())));
     *request.method_mut() = method;
     *request.uri_mut() = path.parse().expect("a path");
+    request.headers_mut().insert(header::HOST, HeaderValue::from_static("localhost"));
     if body.is_some() {
         let json = HeaderValue::from_static("application/json");
         request.headers_mut().insert(header::CONTENT_TYPE, json);

@@ -70,13 +70,67 @@ async fn health_says_little_unless_asked() {
 async fn a_write_from_another_site_is_refused() {
     let service = Service::start().await;
     let before = service.store.appends();
-    for site in ["cross-site", "same-site"] {
-        let headers = [("sec-fetch-site", site)];
-        let body = super::service::one_node().to_string();
-        let answer = service.call(Method::POST, "/api/v1/jobs", &headers, Some(&body)).await;
-        answer.problem(403, "cross_site");
+    let body = super::service::one_node().to_string();
+    let site = |value| ("sec-fetch-site", value);
+    let origin = |value| ("origin", value);
+    let refused: &[&[(&str, &str)]] = &[
+        &[site("cross-site")],
+        &[site("same-site")],
+        &[site("Cross-Site")],
+        &[site("SAME-ORIGIN")],
+        &[site("same-origin"), site("cross-site")],
+        &[site("none"), site("none")],
+        &[origin("http://attacker.example")],
+        &[origin("http://localhost"), origin("http://attacker.example")],
+        &[origin("null")],
+        &[site("cross-site"), origin("http://localhost")],
+    ];
+    for headers in refused {
+        let mut asks = super::service::request(Method::POST, "/api/v1/jobs", &[], Some(&body));
+        for (name, value) in *headers {
+            asks.headers_mut().append(*name, value.parse().expect("a value"));
+        }
+        service.send(asks).await.problem(403, "cross_site");
     }
     assert_eq!(service.store.appends(), before);
+    for headers in [&[site("same-origin")][..], &[site("none")], &[origin("http://localhost")]] {
+        service.call(Method::POST, "/api/v1/jobs", headers, Some(&body)).await.ok(201);
+    }
+    let read = [site("cross-site"), origin("http://elsewhere.example")];
+    service.call(Method::GET, "/api/v1/jobs", &read, None).await.ok(200);
+}
+
+#[tokio::test]
+async fn a_name_that_was_rebound_to_this_machine_commands_nothing() {
+    let service = Service::start().await;
+    let before = service.store.appends();
+    let body = super::service::one_node().to_string();
+    let asks = |hosts: &[&str]| {
+        let headers = [("sec-fetch-site", "same-origin")];
+        let mut asks = super::service::request(Method::POST, "/api/v1/jobs", &headers, Some(&body));
+        asks.headers_mut().remove("host");
+        for host in hosts {
+            asks.headers_mut().append("host", host.parse().expect("a value"));
+        }
+        asks
+    };
+    for host in ["attacker.example", "attacker.example:8080", "10.0.0.7:8080"] {
+        service.send(asks(&[host])).await.problem(421, "host_not_served");
+    }
+    for hosts in [&[][..], &["localhost", "localhost"], &["localhost", "attacker.example"]] {
+        let problem = service.send(asks(hosts)).await.problem(400, "invalid_host");
+        assert_eq!(problem["errors"][0]["pointer"], "Host", "{problem}");
+    }
+    for path in ["/api/v1/jobs", "/metrics", "/docs/", "/openapi.json", "/nothing"] {
+        let headers = [("host", "attacker.example")];
+        service.call(Method::GET, path, &headers, None).await.problem(421, "host_not_served");
+    }
+    assert_eq!(service.store.appends(), before);
+    for host in ["127.0.0.1:8080", "[::1]:8080", "localhost:9999"] {
+        service.send(asks(&[host])).await.ok(201);
+    }
+    let probe = [("host", "10.0.0.7:8080")];
+    service.call(Method::GET, "/livez", &probe, None).await.ok(200);
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ fn post(body: Vec<u8>, signature: Option<&str>) -> HttpRequest<Body> {
     *request.method_mut() = Method::POST;
     *request.uri_mut() = PATH.parse().expect("a path");
     let headers = request.headers_mut();
+    headers.insert(header::HOST, "127.0.0.1".parse().expect("a value"));
     headers.insert(header::CONTENT_TYPE, MEDIA_TYPE.parse().expect("a value"));
     if let Some(signature) = signature {
         headers.insert(SIGNATURE, signature.parse().expect("a value"));

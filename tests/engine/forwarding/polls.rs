@@ -174,7 +174,8 @@ async fn work_granted_to_an_engine_that_is_gone_is_given_back_uncounted() {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = PATH.parse().expect("a path");
         let signature = pair.others[0].sign(&body);
-        for (name, value) in [("content-type", MEDIA_TYPE), (SIGNATURE, &signature)] {
+        let host = ("host", "127.0.0.1");
+        for (name, value) in [host, ("content-type", MEDIA_TYPE), (SIGNATURE, &signature)] {
             request.headers_mut().insert(name, value.parse().expect("a value"));
         }
         let Ok(response) = second.router.clone().oneshot(request).await;

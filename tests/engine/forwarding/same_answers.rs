@@ -18,7 +18,12 @@ struct Script<'a> {
 impl Script<'_> {
     fn saw(&mut self, what: &str, answer: &Answer) -> Value {
         let text = answer.text.replace(&self.id, "JOB");
-        let body: Value = serde_json::from_str(&text).expect("JSON");
+        let mut body: Value = serde_json::from_str(&text).expect("JSON");
+        for result in body["results"].as_array_mut().into_iter().flatten() {
+            // The proof at its end covers the job's id.
+            let lease = result["lease"].as_str().expect("a lease").to_owned();
+            result["lease"] = json!(lease.split('.').take(3).collect::<Vec<_>>());
+        }
         self.seen.push((
             what.to_owned(),
             answer.status.as_u16(),

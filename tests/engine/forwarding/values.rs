@@ -353,6 +353,7 @@ pub(super) fn responses(draw: &Draw, job: &JobSnapshot) -> Vec<Response> {
             more: None,
         })),
         attempt: draw.small(),
+        run: draw.small(),
         expires_at: draw.at(),
         lease_ms: draw.number,
         trace_id: Arc::from("0123"),

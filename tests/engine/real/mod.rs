@@ -1,6 +1,7 @@
 //! Real processes over real files: the binary is started, killed with -9 and started again, with real workers beside
 //! it. What is checked is only what a client can see: answers, and the exported history.
 
+mod bodies;
 mod disk_full;
 mod house;
 mod mongodb;

@@ -100,6 +100,23 @@ impl EngineProcess {
         (status, answer.json().await.unwrap_or(Value::Null))
     }
 
+    /// Posts a text as JSON, whatever it is; answers status and text.
+    pub(super) async fn post_text(&self, path: &str, body: String) -> (u16, String) {
+        let request = self.client.post(format!("{}{path}", self.url())).body(body);
+        let request = request.header("content-type", "application/json");
+        let answer = request.send().await.expect("an answer");
+        (answer.status().as_u16(), answer.text().await.expect("a text"))
+    }
+
+    /// The most memory that it ever had, in bytes.
+    pub(super) fn peak_bytes(&self) -> usize {
+        let status = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(status).expect("Linux");
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a peak");
+        let kib: usize = line.split_whitespace().nth(1).expect("a number").parse().expect("one");
+        kib * 1_024
+    }
+
     /// Submits a job until it is taken.
     pub(super) async fn until_submitted(&self, job: &Value) {
         let mut last = Value::Null;

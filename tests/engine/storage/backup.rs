@@ -61,10 +61,39 @@ async fn an_incarnation_is_raised_once_a_restore_and_never_given_twice() {
     assert_eq!(first.store_id, "store-a");
     assert!(first.incarnation > 1, "looking at a copy is no restore, opening it is one");
     assert_eq!(info(restored(&copy, NOW + 60_000)).await, first, "the next opening is none");
+    let original = store.info().await.expect("info");
+    assert_eq!(
+        first.lease_key, original.lease_key,
+        "the leases of before are void by their epochs"
+    );
     let second = info(restored(&again, NOW + 2_000)).await;
     assert!(second.incarnation > first.incarnation, "the same copy restored again is another one");
     assert_eq!(info(restored(&data.join("new"), NOW)).await.incarnation, 1);
     assert_eq!(store.info().await.expect("info").incarnation, 1, "the original goes on as it was");
+}
+
+#[tokio::test]
+async fn a_store_of_before_leases_were_authenticated_gets_a_key_and_keeps_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = async |folder: &Path| restored(folder, 0).info().await.expect("info").lease_key;
+    let drawn = key(folder.path()).await;
+    assert_eq!(drawn.reveal().len(), 64, "256 bits in hexadecimal digits");
+    assert_eq!(key(folder.path()).await, drawn);
+    let file = rusqlite::Connection::open(folder.path().join("events.db")).expect("a file");
+    let removed = file.execute("DELETE FROM meta WHERE key = 'lease_key'", []).expect("written");
+    assert_eq!(removed, 1);
+    drop(file);
+    let looked = Arc::new(DataFolder::open(folder.path()).expect("the folder"));
+    let beside = SqliteEventStore::open_for_reading(Arc::clone(&looked)).expect("a store");
+    assert_eq!(
+        beside.info().await.expect("info").lease_key.reveal(),
+        "",
+        "looking changes nothing"
+    );
+    drop((beside, looked));
+    let anew = key(folder.path()).await;
+    assert_ne!(anew, drawn);
+    assert_eq!(key(folder.path()).await, anew);
 }
 
 #[tokio::test]

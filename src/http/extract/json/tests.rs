@@ -5,7 +5,7 @@ use crate::http::schemas::job::JobBody;
 
 /// Status, code, and pointer and code of the first field error.
 fn refused(text: &str) -> (u16, String, String, String) {
-    let problem = match parse::<JobBody>(text.as_bytes()) {
+    let problem = match parse::<JobBody>(text.as_bytes(), &Bounds::default()) {
         Err(problem) => problem,
         Ok(body) => match body.into_spec() {
             Err(errors) => Problem::invalid(errors),
@@ -62,7 +62,7 @@ fn what_is_not_json_is_400() {
         let (status, code, ..) = refused(text);
         assert_eq!((status, code.as_str()), (400, "malformed_json"), "{text:?}");
     }
-    let broken = parse::<JobBody>(b"{\"name\": \"\xff\"}").map(|_| ());
+    let broken = parse::<JobBody>(b"{\"name\": \"\xff\"}", &Bounds::default()).map(|_| ());
     assert_eq!(broken.map_err(|problem| problem.code()), Err(Code::MalformedJson));
 }
 
@@ -98,7 +98,9 @@ fn shapes_are_refused_with_their_pointer() {
 
 #[test]
 fn a_message_never_repeats_the_value() {
-    let Err(problem) = parse::<JobBody>(with_job(r#""priority": "s3cret""#).as_bytes()) else {
+    let Err(problem) =
+        parse::<JobBody>(with_job(r#""priority": "s3cret""#).as_bytes(), &Bounds::default())
+    else {
         panic!("a priority is a number")
     };
     let shown = serde_json::to_string(&problem.body(None, None)).unwrap_or_default();
@@ -164,7 +166,9 @@ fn nesting_is_bounded_before_anything_is_parsed() {
 #[test]
 fn a_payload_stays_the_text_it_was() {
     let text = with_node(r#""input": {"b": 1.50, "a": 10000000000000000000000}"#);
-    let Ok(body) = parse::<JobBody>(text.as_bytes()) else { panic!("readable") };
+    let Ok(body) = parse::<JobBody>(text.as_bytes(), &Bounds::default()) else {
+        panic!("readable")
+    };
     let Ok(spec) = body.into_spec() else { panic!("convertible") };
     let input = spec.nodes[1].input.as_ref().map(|input| input.get().to_owned());
     assert_eq!(input.as_deref(), Some(r#"{"b": 1.50, "a": 10000000000000000000000}"#));

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use domain::ids::LeaseId;
 use orrery::environment::SystemClock;
+use orrery::http::lease_tokens;
 use serde_json::{Value, json};
 
 use crate::real::process::pause;
@@ -137,7 +138,7 @@ async fn report(engines: &Engines, number: usize, leases: &[&str], log: &Log) {
     let mut entries: Vec<Reported> = Vec::new();
     for lease in leases {
         let output = json!({ "of": lease, "by": number }).to_string();
-        let lease = LeaseId::parse(lease).expect("a lease");
+        let lease = lease_tokens::unproven(lease).expect("a lease");
         entries.push(Reported { lease, output, acknowledged: false });
     }
     let first = {
@@ -147,9 +148,10 @@ async fn report(engines: &Engines, number: usize, leases: &[&str], log: &Log) {
     };
     let items: Vec<Value> = entries
         .iter()
-        .map(|entry| {
+        .zip(leases)
+        .map(|(entry, lease)| {
             let output: Value = serde_json::from_str(&entry.output).expect("JSON");
-            json!({ "lease": entry.lease.to_string(), "output": output })
+            json!({ "lease": lease, "output": output })
         })
         .collect();
     let mut left: Vec<usize> = (0..items.len()).collect();

@@ -195,6 +195,10 @@ async fn documents_of_every_earlier_schema_carry_over() {
     let store = database.event_store().await;
     let info = store.info().await.expect("info");
     assert_eq!((info.store_id.as_str(), info.incarnation), ("sample", 3));
+    // It is of before leases were authenticated: it got a key, which every engine reads.
+    assert_eq!(info.lease_key.reveal().len(), 64);
+    let another = database.event_store().await.info().await.expect("info");
+    assert_eq!(another.lease_key, info.lease_key);
     let part = store.read(&job(7), 1, usize::MAX).await.expect("a part");
     assert_eq!(part.records.iter().map(|record| record.first).collect::<Vec<_>>(), [1, 3]);
     assert_eq!(store.mark(&job(7)).await.expect("an answer").map(|mark| mark.number), Some(2));
