@@ -94,6 +94,7 @@ const TASK_STARTERS: &[&str] = &[
 
 /// Who may start a thread: a store owns the thread that owns its connection, and the pool it is made of.
 const THREAD_STARTERS: &[&str] = &[
+    "src/telemetry/lossy.rs",
     "src/environment/threads.rs",
     "src/event_store/",
     "src/view/",

@@ -12,6 +12,7 @@ use super::failure::Failure;
 use crate::app;
 use crate::config::Settings;
 use crate::http::openapi;
+use crate::telemetry;
 
 /// Runs an engine until `leave` is raised and it has drained; `ready` gets the address once it listens.
 ///
@@ -23,6 +24,11 @@ pub(crate) async fn serve(
     ready: oneshot::Sender<SocketAddr>,
 ) -> Result<(), Failure> {
     app::serve(settings, leave, ready).await.map_err(|error| Failure::Failed(error.to_string()))
+}
+
+/// Waits a moment for the last lines of the log to be taken; before the process ends.
+pub(crate) fn finish_log() {
+    telemetry::log::finish();
 }
 
 /// The migrations of the database that the settings name.

@@ -54,7 +54,7 @@ pub(crate) fn run(args: &ImportArgs, console: &Console) -> Result<(), Failure> {
         .map_err(|cause| Failure::Failed(format!("{name}: {cause}")))?;
     let document =
         serde_json::to_string(&job).map_err(|cause| Failure::Failed(cause.to_string()))?;
-    console.data(&document)?;
+    console.text(&document)?;
     let edges: usize = job.nodes.iter().map(|node| node.depends_on.len()).sum();
     console.say(&format!(
         "{} nodes, {edges} edges; next: orrery submit --watch <the document>",

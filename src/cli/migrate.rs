@@ -56,7 +56,7 @@ pub(crate) async fn run(args: MigrateArgs, console: &Console) -> Result<(), Fail
             for step in &missing {
                 console.data(&format!("-- {:04} {}: {}", step.number, step.name, step.why))?;
                 for command in &step.commands {
-                    console.data(command)?;
+                    console.text(command)?;
                 }
             }
             console.say(&format!("{} migrations would be applied", missing.len()));

@@ -88,28 +88,43 @@ enum Command {
 
 /// Reads the arguments of the process, runs the command and returns the exit code.
 pub fn main() -> ExitCode {
+    if let Some(code) = worker::supervisor::main() {
+        return code;
+    }
     let line = match CommandLine::try_parse() {
         Ok(line) => line,
         Err(error) => {
-            // Help and version come this way too; a terminal that is gone cannot be told.
-            let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            // Help and version come this way too. A reader that went away is no failure, a full disk is.
+            let printed = error.print();
+            let lost = printed.is_err_and(|cause| cause.kind() != std::io::ErrorKind::BrokenPipe);
+            let code = if lost { 1 } else { error.exit_code() };
+            return ExitCode::from(u8::try_from(code).unwrap_or(2));
         }
     };
     let console = Console::of_process();
+    console.take_panics();
+    if matches!(line.command, Some(Command::Worker(_))) && worker::first_process::is_needed() {
+        return worker::first_process::run().unwrap_or_else(|failure| told(&console, &failure));
+    }
     let result = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(run(line, &console)),
         Err(cause) => Err(Failure::Failed(format!("cannot start: {cause}"))),
     };
-    match result {
+    let code = match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            if !failure.is_silent() {
-                console.say(&format!("{} {failure}", console.coloured("error", "error:")));
-            }
-            ExitCode::from(failure.exit_code())
-        }
+        Err(failure) => told(&console, &failure),
+    };
+    console.finish();
+    engine::finish_log();
+    code
+}
+
+/// Says why a command failed, and answers the exit code for it.
+fn told(console: &Console, failure: &Failure) -> ExitCode {
+    if !failure.is_silent() {
+        console.say(&format!("{} {failure}", console.coloured("error", "error:")));
     }
+    ExitCode::from(failure.exit_code())
 }
 
 async fn run(line: CommandLine, console: &Console) -> Result<(), Failure> {
@@ -125,7 +140,7 @@ async fn run(line: CommandLine, console: &Console) -> Result<(), Failure> {
         Command::Backup(args) => backup::run(args, console).await,
         Command::Check(args) => check::run(args, console).await,
         Command::View(args) => view::run(args, console).await,
-        Command::Openapi => console.data(&engine::openapi_document()),
+        Command::Openapi => console.text(&engine::openapi_document()),
         Command::Config(args) => settings::run(args, console),
         Command::Migrate(args) => migrate::run(args, console).await,
         Command::Healthcheck(args) => healthcheck::run(args, console).await,
@@ -136,7 +151,7 @@ async fn run(line: CommandLine, console: &Console) -> Result<(), Failure> {
 fn completions(shell: Shell, console: &Console) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut CommandLine::command(), "orrery", &mut script);
-    console.data(String::from_utf8_lossy(&script).trim_end())
+    console.text(String::from_utf8_lossy(&script).trim_end())
 }
 
 #[cfg(test)]

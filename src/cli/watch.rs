@@ -64,7 +64,8 @@ pub(crate) async fn follow(
 ) -> Result<(), Failure> {
     let mut view = View::new(console);
     let limit = Duration::from_secs(args.timeout_s.unwrap_or(u64::MAX / 1_000));
-    let ended = tokio::time::timeout(limit, until_ended(client, id, |job| view.show(job))).await;
+    let ended =
+        tokio::time::timeout(limit, until_ended(client, id, console, |job| view.show(job))).await;
     view.finish();
     let Ok(ended) = ended else {
         return Err(Failure::TimedOut(format!(
@@ -82,6 +83,7 @@ pub(crate) async fn follow(
 pub(crate) async fn until_ended(
     client: &Client,
     id: &str,
+    console: &Console,
     mut seen: impl FnMut(&Job),
 ) -> Result<Job, Failure> {
     let mut pause = LOOKS.0;
@@ -89,14 +91,20 @@ pub(crate) async fn until_ended(
     loop {
         match client.job(id).await {
             Ok(job) => {
-                away = None;
+                if away.take().is_some() {
+                    console.say("the engine answers again");
+                }
                 seen(&job);
                 if job.has_ended() {
                     return Ok(job);
                 }
             }
             Err(error) if error.is_transient() => {
-                let since = away.get_or_insert_with(Instant::now);
+                let since = *away.get_or_insert_with(|| {
+                    let tried_s = ENGINE_AWAY_MAX.as_secs();
+                    console.say(&format!("{error}\n  it is asked again for {tried_s} s"));
+                    Instant::now()
+                });
                 if since.elapsed() > ENGINE_AWAY_MAX {
                     return Err(error.into());
                 }

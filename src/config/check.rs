@@ -62,12 +62,29 @@ pub(super) fn rules(settings: &Settings, values: &Values) -> Vec<Problem> {
     for (key, rule) in settings.cluster.refused() {
         rules.refuse(key, rule);
     }
-    if settings.log.level.trim().is_empty() {
-        rules.refuse("log.level", "must be a level such as \"info\"");
-    }
+    rules.need(is_log_filter(&settings.log.level), "log.level", LOG_LEVEL_RULE);
     // What `services.default` breaks, every service without its own breaks again.
     rules.problems.dedup();
     rules.problems
+}
+
+/// What `log.level` may be, for whoever wrote something else.
+const LOG_LEVEL_RULE: &str = "must be off, error, warn, info, debug or trace, or a list with a target each, such as \
+                              info,orrery::engine=debug";
+const LOG_LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// Whether every part says which level. The library takes any other word for a target, and then logs all of that and
+/// nothing else.
+fn is_log_filter(text: &str) -> bool {
+    let is_level = |word: &str| LOG_LEVELS.contains(&word.to_ascii_lowercase().as_str());
+    text.split(',').all(|part| match part.rsplit_once('=') {
+        // A span's fields have signs of their own, which the library reads when logging begins.
+        _ if part.contains(['[', ']', '{', '}']) => true,
+        Some((target, level)) => {
+            !target.is_empty() && !target.contains(char::is_whitespace) && is_level(level)
+        }
+        None => is_level(part),
+    })
 }
 
 struct Rules<'a> {

@@ -4,7 +4,7 @@
 //! in `check.rs`.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use ::config::{Value, ValueKind};
@@ -42,6 +42,7 @@ pub struct Settings {
 #[serde(deny_unknown_fields)]
 pub struct ServerSettings {
     /// Where to listen.
+    #[serde(deserialize_with = "listen")]
     pub listen: SocketAddr,
     /// Listen on a public address although there is no authentication.
     pub insecure_public: bool,
@@ -309,6 +310,19 @@ fn located(error: &::config::ConfigError, values: &Values) -> Problem {
 
 fn ms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     u64::deserialize(deserializer).map(Duration::from_millis)
+}
+
+/// An address and port, or `localhost` and a port. No other name is looked up: where it leads may change, and then the
+/// engine would listen to others.
+fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let local = text.strip_prefix("localhost:").and_then(|port| port.parse().ok());
+    let local = local.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    text.parse().ok().or(local).ok_or_else(|| {
+        serde::de::Error::custom(
+            "it must be an address and a port, such as 127.0.0.1:8080, [::1]:8080 or localhost:8080",
+        )
+    })
 }
 
 fn ms_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {

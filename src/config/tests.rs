@@ -97,6 +97,18 @@ fn a_flag_beats_the_environment_beats_the_file_beats_the_default() -> Outcome {
 }
 
 #[test]
+fn localhost_is_an_address_and_a_filter_of_targets_is_a_level() -> Outcome {
+    let good = [
+        ("ORRERY__SERVER__LISTEN", "localhost:9000"),
+        ("ORRERY__LOG__LEVEL", "WARN,orrery::engine=debug,[request]=trace"),
+    ];
+    let settings = with_env(&good).load()?.settings;
+    assert_eq!(settings.server.listen.to_string(), "127.0.0.1:9000");
+    crate::telemetry::log::check(&settings.log)?;
+    Ok(())
+}
+
+#[test]
 fn an_unknown_key_names_the_nearest_known_one() -> Outcome {
     let (_file, sources) = with_file("[engine]\nbatch_event_max = 1\n")?;
     let error = refused(&sources);
@@ -134,8 +146,25 @@ fn a_wrong_type_or_range_names_the_key_and_its_origin() {
         (
             "ORRERY__SERVER__LISTEN",
             "localhost",
-            "`server.listen` (env ORRERY__SERVER__LISTEN) cannot be used",
+            "`server.listen` (env ORRERY__SERVER__LISTEN) cannot be used: it must be an address and a port",
         ),
+        (
+            "ORRERY__SERVER__LISTEN",
+            "example.org:80",
+            "such as 127.0.0.1:8080, [::1]:8080 or localhost:8080",
+        ),
+        (
+            "ORRERY__LOG__LEVEL",
+            "warning",
+            "`log.level` (env ORRERY__LOG__LEVEL) must be off, error, warn, info,",
+        ),
+        (
+            "ORRERY__LOG__LEVEL",
+            "info,orrery=loud",
+            "must be off, error, warn, info, debug or trace",
+        ),
+        ("ORRERY__LOG__LEVEL", "orrery", "must be off, error, warn, info, debug or trace"),
+        ("ORRERY__LOG__LEVEL", "info,", "must be off, error, warn, info, debug or trace"),
         ("ORRERY__LOG__FORMAT", "xml", "`log.format` (env ORRERY__LOG__FORMAT) cannot be used"),
     ] {
         let error = refused(&with_env(&[(name, value)]));

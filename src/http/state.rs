@@ -63,6 +63,8 @@ pub struct ApiSettings {
     pub peer_share_pct: u8,
     /// Of a worker that does not say how long.
     pub default_lease: Duration,
+    /// What running attempts get to report after a cancel.
+    pub cancel_grace: Duration,
     /// Of a node that says none itself.
     pub default_queue_timeout: Option<Duration>,
     /// Of jobs and payloads.
@@ -84,6 +86,7 @@ impl From<&Settings> for ApiSettings {
             urgent_bodies_bytes_max: settings.server.urgent_bodies_max_bytes,
             peer_share_pct: settings.server.peer_share_pct,
             default_lease: settings.engine.default_lease,
+            cancel_grace: settings.engine.cancel_grace,
             default_queue_timeout: settings.engine.default_queue_timeout,
             bounds: settings.bounds.to_bounds(),
         }

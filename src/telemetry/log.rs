@@ -1,10 +1,13 @@
 //! Log lines: one JSON object a line when nobody watches, readable ones on a terminal.
 //! Always holds: a JSON line has `timestamp`, `level`, `target`, `message`, `service.name` and, from the spans around
 //! it, whatever they carry (`trace_id`, `correlation_id`, `job_id`, `node_id`, `attempt`), an inner value over an
-//! outer one. Absent: payloads and secrets, which no layer may put into a field.
+//! outer one; nobody who logs waits for a reader, and a stream that fails loses lines instead of ending anything
+//! (`lossy`). Absent: payloads and secrets, which no layer may put into a field.
 
 use std::fmt;
 use std::io::IsTerminal as _;
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
@@ -15,7 +18,13 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields, MakeWriter};
 use tracing_subscriber::registry::{LookupSpan, Scope};
 
+use super::lossy::Lossy;
 use crate::config::{LogFormat, LogSettings};
+
+/// How long the end of the process waits for the last lines to be taken.
+const LAST_LINES: Duration = Duration::from_secs(1);
+/// The lines of this process, once logging began.
+static LINES: OnceLock<Lossy> = OnceLock::new();
 
 /// What `service.name` says, as OpenTelemetry's resource attribute does.
 const SERVICE_NAME: &str = "orrery";
@@ -52,21 +61,42 @@ pub fn begin(settings: &LogSettings, to: Destination) -> Result<(), LogError> {
         LogFormat::Pretty => false,
         LogFormat::Auto => !terminal,
     };
-    let installed = match (json, to) {
-        (true, Destination::Stdout) => {
-            tracing::subscriber::set_global_default(json_lines(filter, std::io::stdout))
-        }
-        (true, Destination::Stderr) => {
-            tracing::subscriber::set_global_default(json_lines(filter, std::io::stderr))
-        }
-        (false, Destination::Stdout) => {
-            tracing::subscriber::set_global_default(pretty(filter, std::io::stdout, terminal))
-        }
-        (false, Destination::Stderr) => {
-            tracing::subscriber::set_global_default(pretty(filter, std::io::stderr, terminal))
-        }
+    let tell = if json { lost_as_json } else { lost_as_text };
+    let lines = LINES.get_or_init(|| match to {
+        Destination::Stdout => Lossy::stdout(tell),
+        Destination::Stderr => Lossy::stderr(tell),
+    });
+    let lines = lines.clone();
+    let installed = if json {
+        tracing::subscriber::set_global_default(json_lines(filter, lines))
+    } else {
+        tracing::subscriber::set_global_default(pretty(filter, lines, terminal))
     };
     installed.map_err(|error| LogError::Twice(error.to_string()))
+}
+
+/// Waits a moment for the last lines to be taken; before the process ends.
+pub fn finish() {
+    if let Some(lines) = LINES.get() {
+        lines.finish(LAST_LINES);
+    }
+}
+
+const LOST: &str = "log lines were lost: they were not read in time, or could not be written";
+
+fn lost_as_json(lost: u64) -> String {
+    let mut timestamp = String::new();
+    // A time that cannot be written is left out; the count matters.
+    let _ = SystemTime.format_time(&mut Writer::new(&mut timestamp));
+    let line = serde_json::json!({
+        "timestamp": timestamp, "level": "WARN", "target": module_path!(), "message": LOST, "lost": lost,
+        "service.name": SERVICE_NAME,
+    });
+    format!("{line}\n")
+}
+
+fn lost_as_text(lost: u64) -> String {
+    format!("WARN {lost} {LOST}\n")
 }
 
 /// Whether `log.level` can be used; for `config check`.

@@ -43,6 +43,8 @@ macro_rules! metric_names {
 
 metric_names! {
     BUILD_INFO = "orrery_build_info", Gauge, ["version"], "Always 1; the labels say what runs.";
+    LOG_LINES_LOST = "orrery_log_lines_lost_total", Counter, [],
+        "Lines of the log, and messages, that were lost because nobody read them or their stream failed.";
     CLOCK_AHEAD = "orrery_clock_ahead_seconds", Gauge, [], "How far the engine's clock is ahead of its source.";
 
     HTTP_REQUEST_DURATION = "http_server_request_duration_seconds", Histogram,

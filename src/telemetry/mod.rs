@@ -4,4 +4,5 @@
 
 pub mod correlation;
 pub mod log;
+pub mod lossy;
 pub mod metrics;

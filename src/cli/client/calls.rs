@@ -37,8 +37,7 @@ impl Client {
 
     /// A job.
     pub(crate) async fn job(&self, id: &str) -> Result<Job, ClientError> {
-        let answer = self.send(self.request(Method::GET, &[API[0], API[1], "jobs", id])).await?;
-        self.read(answer).await
+        self.shown(self.job_document(id).await?.get())
     }
 
     /// A page of jobs, read and as the engine wrote it. `query` holds parameters of `GET /jobs`.
@@ -61,17 +60,15 @@ impl Client {
         &self,
         document: Box<RawValue>,
     ) -> Result<(T, Box<RawValue>), ClientError> {
-        let read = serde_json::from_str(document.get()).map_err(|cause| {
-            ClientError::Unreadable { url: self.address().to_owned(), cause: cause.to_string() }
-        })?;
-        Ok((read, document))
+        Ok((self.shown(document.get())?, document))
     }
 
     /// The first page of a job's nodes.
     pub(crate) async fn nodes(&self, id: &str) -> Result<NodePage, ClientError> {
         let answer =
             self.send(self.request(Method::GET, &[API[0], API[1], "jobs", id, "nodes"])).await?;
-        self.read(answer).await
+        let document: Box<RawValue> = self.read(answer).await?;
+        self.shown(document.get())
     }
 
     /// Why a job, or one node of it, does not go on: read, and as the engine wrote it.

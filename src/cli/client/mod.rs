@@ -9,6 +9,7 @@ pub(crate) mod problem;
 pub(crate) mod shapes;
 
 use std::error::Error as _;
+use std::fmt;
 use std::time::Duration;
 
 use clap::Args;
@@ -16,12 +17,14 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
+use super::console::plain;
 use super::failure::Failure;
 use problem::Problem;
 
 /// Which engine a command talks to.
-#[derive(Debug, Clone, Args)]
+#[derive(Clone, Args)]
 pub(crate) struct EngineArgs {
     /// The engine's address
     #[arg(
@@ -29,6 +32,7 @@ pub(crate) struct EngineArgs {
         global = true,
         value_name = "URL",
         env = "ORRERY_URL",
+        hide_env_values = true,
         default_value = "http://127.0.0.1:8080"
     )]
     pub(crate) url: String,
@@ -41,6 +45,29 @@ pub(crate) struct EngineArgs {
         default_value = "default"
     )]
     pub(crate) namespace: String,
+}
+
+impl fmt::Debug for EngineArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = without_secrets(&self.url);
+        f.debug_struct("EngineArgs").field("url", &url).field("namespace", &self.namespace).finish()
+    }
+}
+
+/// An address as it may be shown: without what stands before the host, and without its query, either of which may be a
+/// secret; also of text that is no address at all.
+pub(crate) fn without_secrets(url: &str) -> String {
+    let (address, query) = url.split_once(['?', '#']).map_or((url, ""), |(url, _)| (url, "?***"));
+    // A password may hold an unescaped '@' or '/', so the host begins after the last '@'.
+    let shown = match address.rsplit_once('@') {
+        Some((before, host)) => {
+            let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
+            let scheme = if scheme.is_empty() { String::new() } else { format!("{scheme}://") };
+            format!("{scheme}***@{host}")
+        }
+        None => address.to_owned(),
+    };
+    plain(&format!("{shown}{query}")).into_owned()
 }
 
 /// Time to open a connection: an engine is near, and a person is waiting.
@@ -92,11 +119,19 @@ impl From<ClientError> for Failure {
 }
 
 /// The client. Clones share the connections.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Client {
     http: reqwest::Client,
     base: Url,
+    /// The address as it may be shown.
+    shown: String,
     namespace: HeaderValue,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("address", &self.shown).finish_non_exhaustive()
+    }
 }
 
 impl Client {
@@ -107,13 +142,16 @@ impl Client {
     pub(crate) fn new(args: &EngineArgs) -> Result<Self, ClientError> {
         let address = |what: String| ClientError::Address(what);
         let base = Url::parse(&args.url).map_err(|cause| {
-            address(format!("--url {}: {cause}; write it as http://host:port", args.url))
+            let url = without_secrets(&args.url);
+            address(format!("--url {url}: {cause}; write it as http://host:port"))
         })?;
         if !matches!(base.scheme(), "http" | "https") || base.cannot_be_a_base() {
-            return Err(address(format!("--url {}: write it as http://host:port", args.url)));
+            let url = without_secrets(&args.url);
+            return Err(address(format!("--url {url}: write it as http://host:port")));
         }
         let namespace = HeaderValue::from_str(&args.namespace).map_err(|_| {
-            address(format!("--namespace {}: has characters no name has", args.namespace))
+            let name = plain(&args.namespace);
+            address(format!("--namespace {name}: has characters no name has"))
         })?;
         // A second installation is refused, which is as good: there is only this one provider in the program.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -131,12 +169,13 @@ impl Client {
         let http = builder
             .build()
             .map_err(|cause| address(format!("no HTTP client: {}", causes(&cause))))?;
-        Ok(Self { http, base, namespace })
+        let shown = without_secrets(base.as_str().trim_end_matches('/'));
+        Ok(Self { http, base, shown, namespace })
     }
 
-    /// The engine's address as it was given, without a slash at the end.
+    /// The engine's address as it may be shown, without a slash at the end.
     pub(crate) fn address(&self) -> &str {
-        self.base.as_str().trim_end_matches('/')
+        &self.shown
     }
 
     /// The address of a resource, each segment percent-encoded.
@@ -177,10 +216,18 @@ impl Client {
 
     async fn read<T: DeserializeOwned>(&self, answer: Response) -> Result<T, ClientError> {
         let body = self.bytes(answer).await?;
-        serde_json::from_slice(&body).map_err(|cause| ClientError::Unreadable {
-            url: self.address().to_owned(),
-            cause: cause.to_string(),
-        })
+        serde_json::from_slice(&body).map_err(|cause| self.unreadable(&cause))
+    }
+
+    /// Reads what a person will see: every text in it is made plain first.
+    fn shown<T: DeserializeOwned>(&self, document: &str) -> Result<T, ClientError> {
+        let document = serde_json::from_str(document).map_err(|cause| self.unreadable(&cause))?;
+        serde_json::from_value(all_plain(document)).map_err(|cause| self.unreadable(&cause))
+    }
+
+    fn unreadable(&self, cause: &serde_json::Error) -> ClientError {
+        let cause = plain(&cause.to_string()).into_owned();
+        ClientError::Unreadable { url: self.address().to_owned(), cause }
     }
 
     async fn bytes(&self, mut answer: Response) -> Result<Vec<u8>, ClientError> {
@@ -197,6 +244,19 @@ impl Client {
 
     fn unreachable(&self, cause: &reqwest::Error) -> ClientError {
         ClientError::Unreachable { url: self.address().to_owned(), cause: causes(cause) }
+    }
+}
+
+/// The same document, with every text and every key as a terminal may get it.
+fn all_plain(document: Value) -> Value {
+    match document {
+        Value::String(text) => Value::String(plain(&text).into_owned()),
+        Value::Array(items) => items.into_iter().map(all_plain).collect(),
+        Value::Object(fields) => {
+            let fields = fields.into_iter();
+            fields.map(|(key, value)| (plain(&key).into_owned(), all_plain(value))).collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => document,
     }
 }
 
@@ -226,13 +286,14 @@ fn is_loopback(url: &Url) -> bool {
 
 /// The innermost cause of a transport error: the outer ones only repeat the address.
 fn causes(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
+    let mut text = "no answer".to_owned();
     let mut cause = error.source();
     while let Some(inner) = cause {
         text = inner.to_string();
         cause = inner.source();
     }
-    if error.is_timeout() { format!("no answer in time ({text})") } else { text }
+    let text = plain(&text);
+    if error.is_timeout() { format!("no answer in time ({text})") } else { text.into_owned() }
 }
 
 #[cfg(test)]
@@ -257,6 +318,35 @@ mod tests {
             let failure = Failure::from(client(bad).expect_err(bad));
             assert_eq!(failure.exit_code(), 2, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_password_is_shown_nowhere() {
+        for (url, shown) in [
+            ("http://me:s3cret@host:1/x", "http://***@host:1/x"),
+            ("http://me:s3/cr@et@host:1/x", "http://***@host:1/x"),
+            ("me:s3cret@host", "***@host"),
+            ("http://host/?token=s3cret", "http://host/?***"),
+            ("http://host:8080", "http://host:8080"),
+        ] {
+            assert_eq!(without_secrets(url), shown);
+            let args = EngineArgs { url: url.to_owned(), namespace: "n".to_owned() };
+            assert!(!format!("{args:?}").contains("s3cret"), "{args:?}");
+            match Client::new(&args) {
+                Ok(client) => assert!(!format!("{client:?}{}", client.address()).contains("s3c")),
+                Err(error) => assert!(!error.to_string().contains("s3c"), "{error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_person_will_see_is_plain_also_in_its_keys() {
+        let read: std::collections::BTreeMap<String, Vec<String>> = client("http://localhost")
+            .expect("a client")
+            .shown(r#"{"a\u001b": ["\u001b[2J\n"]}"#)
+            .expect("JSON");
+        let shown: Vec<_> = read.into_iter().collect();
+        assert_eq!(shown, [("a\\u{1b}".to_owned(), vec!["\\u{1b}[2J\\n".to_owned()])]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use serde::Deserialize;
 
+use crate::cli::console::plain;
 use crate::cli::failure::Failure;
 
 /// One wrong field of a request.
@@ -66,27 +67,27 @@ impl Problem {
 
     /// The text for a person.
     pub(crate) fn message(&self) -> String {
-        let said = self.detail.as_deref().unwrap_or(&self.title);
+        let said = plain(self.detail.as_deref().unwrap_or(&self.title));
         let mut text = match self.code.as_str() {
             "" => format!("the engine answered {}: {said}", self.status),
-            code => format!("{said} ({code})"),
+            code => format!("{said} ({})", plain(code)),
         };
         for field in self.errors.iter().take(SHOWN_FIELDS_MAX) {
             let pointer = if field.pointer.is_empty() { "/" } else { &field.pointer };
-            let _ = write!(text, "\n  {pointer}: {}", field.message);
+            let _ = write!(text, "\n  {}: {}", plain(pointer), plain(&field.message));
         }
         if let Some(more) = self.errors.len().checked_sub(SHOWN_FIELDS_MAX).filter(|more| *more > 0)
         {
             let _ = write!(text, "\n  and {more} more");
         }
         if let Some(current) = &self.current {
-            let _ = write!(text, "\n  it is {current}");
+            let _ = write!(text, "\n  it is {}", plain(current));
             if !self.allowed.is_empty() {
-                let _ = write!(text, "; allowed: {}", self.allowed.join(", "));
+                let _ = write!(text, "; allowed: {}", plain(&self.allowed.join(", ")));
             }
         }
         if let Some(id) = &self.request_id {
-            let _ = write!(text, "\n  request {id}");
+            let _ = write!(text, "\n  request {}", plain(id));
         }
         text
     }

@@ -213,6 +213,9 @@ pub(crate) struct LeaseBatch<T> {
 pub(crate) struct CompleteItem {
     pub(crate) lease: String,
     pub(crate) output: Box<RawValue>,
+    /// What the worker keeps with the attempt beside its output.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) artifacts: Vec<serde_json::Value>,
 }
 
 /// A failed attempt.

@@ -53,6 +53,6 @@ impl RunAttempt for DemoWork {
                 details: None,
             });
         }
-        Outcome::Completed(raw(&json!({ "done": attempt.node, "attempt": attempt.number })))
+        Outcome::completed(raw(&json!({ "done": attempt.node, "attempt": attempt.number })))
     }
 }

@@ -91,19 +91,30 @@ impl StopSignal {
 /// How an attempt ended.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// It succeeded, with this output.
-    Completed(Box<RawValue>),
+    /// It succeeded.
+    Completed {
+        /// What came of it.
+        output: Box<RawValue>,
+        /// The end of what a command wrote to standard error.
+        stderr: Option<String>,
+    },
     /// It failed.
     Failed(AttemptError),
     /// It was not finished: it is given back, not counted.
     Released,
     /// Its lease was lost: there is nothing to say.
     Abandoned,
-    /// The worker cannot do any work of this kind: the attempt is given back and the worker ends with this text.
-    CannotWork(String),
+    /// This host could not run it, for a reason that says nothing of the node: it is given back, not counted, and
+    /// the worker rests before it takes more.
+    HostFault(String),
 }
 
 impl Outcome {
+    /// A success that has nothing to say beside its output.
+    pub(crate) fn completed(output: Box<RawValue>) -> Self {
+        Self::Completed { output, stderr: None }
+    }
+
     /// The outcome of an attempt that was stopped before it came to an end of its own.
     pub(crate) fn of_stop(reason: StopReason) -> Self {
         match reason {

@@ -5,9 +5,10 @@
 //! knows better writes `{"error": {"type", "message", "class", "retryable", "retry_after_ms", "details"}}` to its
 //! standard output and exits with something else than 0. Absent: any guess from the words of standard error.
 
+use std::time::Duration;
+
 use domain::bounds::{ERROR_MESSAGE_CHARS_MAX, RETRY_AFTER_MS_MAX};
 use domain::retry::classify::is_known;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::cli::client::shapes::AttemptError;
@@ -20,26 +21,82 @@ const KIND_CHARS_MAX: usize = 100;
 /// Details of a child's own that are kept; larger ones belong into a file of the child's.
 const DETAILS_BYTES_MAX: usize = 16 * 1024;
 
+/// The end of standard error that is kept with every attempt, in bytes.
+const STDERR_BYTES_SHOWN: usize = 1_024;
+
 /// What a process said when it failed, in its own words.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default)]
 struct OwnWords {
-    #[serde(default, rename = "type")]
     kind: Option<String>,
-    #[serde(default)]
     message: Option<String>,
-    #[serde(default)]
     class: Option<String>,
-    #[serde(default)]
     retryable: Option<bool>,
-    #[serde(default)]
     retry_after_ms: Option<u64>,
-    #[serde(default)]
     details: Option<Value>,
+    /// Its fields that are not understood, by name, as they were written.
+    ignored: serde_json::Map<String, Value>,
 }
 
-#[derive(Debug, Deserialize)]
-struct Envelope {
-    error: OwnWords,
+impl OwnWords {
+    /// Reads `{"error": {...}}`. A field that cannot be used takes no other one with it.
+    fn read(stdout: &[u8]) -> Self {
+        let mut words = Self::default();
+        let Ok(Value::Object(mut envelope)) = serde_json::from_slice(stdout.trim_ascii()) else {
+            return words;
+        };
+        let Some(Value::Object(error)) = envelope.remove("error") else { return words };
+        for (field, value) in error {
+            let left = match (field.as_str(), value) {
+                (_, Value::Null) => None,
+                ("type", Value::String(text)) => words.kind.replace(text).map(Value::from),
+                ("message", Value::String(text)) => words.message.replace(text).map(Value::from),
+                ("class", Value::String(text)) => words.class.replace(text).map(Value::from),
+                ("retryable", Value::Bool(whether)) => {
+                    words.retryable.replace(whether).map(Value::from)
+                }
+                ("retry_after_ms", Value::Number(number)) => match whole_ms(&number) {
+                    Some(ms) => words.retry_after_ms.replace(ms).map(Value::from),
+                    None => Some(Value::Number(number)),
+                },
+                ("details", details) => words.details.replace(details),
+                (_, other) => Some(other),
+            };
+            if let Some(left) = left {
+                words.ignored.insert(field, left);
+            }
+        }
+        words
+    }
+}
+
+/// Milliseconds as any JSON writer may give them: `1500`, `1500.0`, `1.5e3`; parts of one count as a whole.
+fn whole_ms(number: &serde_json::Number) -> Option<u64> {
+    number.as_u64().or_else(|| {
+        let ms = number.as_f64().filter(|ms| *ms >= 0.0)?;
+        let bounded = Duration::try_from_secs_f64((ms / 1_000.0).min(1e9)).ok()?;
+        u64::try_from(bounded.as_micros().div_ceil(1_000)).ok()
+    })
+}
+
+/// The last KiB of standard error, whole letters only; none when nothing was written.
+pub(super) fn kept_stderr(stderr: &str) -> Option<String> {
+    let text = stderr.trim_end();
+    let mut start = text.len().saturating_sub(STDERR_BYTES_SHOWN);
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    (!text.is_empty()).then(|| text[start..].to_owned())
+}
+
+impl AttemptError {
+    /// Puts the end of standard error into the details.
+    pub(super) fn keep_stderr(&mut self, stderr: &str) {
+        let Some(kept) = kept_stderr(stderr) else { return };
+        let details = self.details.get_or_insert_with(|| json!({}));
+        if let Value::Object(details) = details {
+            details.insert("stderr".to_owned(), Value::String(kept));
+        }
+    }
 }
 
 /// How a process ended: by itself with a code, or by a signal.
@@ -57,9 +114,7 @@ pub(super) fn error_of(ending: Ending, stdout: &[u8], stderr_tail: &str) -> Atte
         Ending::Exit(code @ 129..=159) => of_signal(code - 128),
         Ending::Exit(code) => (format!("exit_{code}"), "bug", format!("exited with {code}")),
     };
-    let own = serde_json::from_slice::<Envelope>(stdout)
-        .map(|envelope| envelope.error)
-        .unwrap_or_default();
+    let own = OwnWords::read(stdout);
     let small = |details: &Value| details.to_string().len() <= DETAILS_BYTES_MAX;
     let mut details = match own.details.filter(small) {
         Some(Value::Object(map)) => map,
@@ -70,6 +125,10 @@ pub(super) fn error_of(ending: Ending, stdout: &[u8], stderr_tail: &str) -> Atte
         Ending::Exit(code) => details.insert("exit_code".to_owned(), json!(code)),
         Ending::Signal(number) => details.insert("signal".to_owned(), json!(number)),
     };
+    let ignored = Value::Object(own.ignored);
+    if ignored != json!({}) && small(&ignored) {
+        details.insert("ignored".to_owned(), ignored);
+    }
     let class = match own.class {
         Some(class) if is_known(&class) => class,
         Some(unknown) => {
@@ -82,14 +141,16 @@ pub(super) fn error_of(ending: Ending, stdout: &[u8], stderr_tail: &str) -> Atte
         "" => said,
         tail => format!("{said}: {}", last_chars(tail, MESSAGE_CHARS_MAX)),
     });
-    AttemptError {
+    let mut error = AttemptError {
         kind: own.kind.map(|own| one_word(&own)).filter(|own| !own.is_empty()).unwrap_or(kind),
         message: last_chars(&message, ERROR_MESSAGE_CHARS_MAX).to_owned(),
         class,
         retryable: own.retryable,
         retry_after_ms: own.retry_after_ms.map(|asked| asked.min(RETRY_AFTER_MS_MAX)),
         details: Some(Value::Object(details)),
-    }
+    };
+    error.keep_stderr(stderr_tail);
+    error
 }
 
 /// A child's own name for its error, as the engine takes it.
@@ -136,7 +197,8 @@ mod tests {
         let error = error_of(Ending::Exit(1), b"", "Traceback\nValueError: no\n");
         assert_eq!((error.kind.as_str(), error.class.as_str()), ("exit_1", "bug"));
         assert_eq!(error.message, "exited with 1: Traceback\nValueError: no");
-        assert_eq!(error.details, Some(json!({"exit_code": 1})));
+        let stderr = "Traceback\nValueError: no";
+        assert_eq!(error.details, Some(json!({"exit_code": 1, "stderr": stderr})));
         assert_eq!(error.retryable, None, "the policy decides");
     }
 
@@ -173,7 +235,40 @@ mod tests {
         assert_eq!((error.kind.as_str(), error.class.as_str()), ("RateLimited", "throttled"));
         assert_eq!(error.message, "slow down");
         assert_eq!(error.retry_after_ms, Some(1500));
-        assert_eq!(error.details, Some(json!({"target": "x", "exit_code": 3})));
+        let details = json!({"target": "x", "exit_code": 3, "stderr": "noise"});
+        assert_eq!(error.details, Some(details));
+    }
+
+    #[test]
+    fn a_field_that_cannot_be_used_takes_no_other_one_with_it() {
+        let said = br#"{"error": {"type": "RateLimited", "class": 7, "retry_after_ms": 1500.0, "retryable": "yes",
+                                  "message": "slow down", "hint": [1], "details": null}, "trace": "x"}
+        "#;
+        let error = error_of(Ending::Exit(3), said, "");
+        assert_eq!((error.kind.as_str(), error.message.as_str()), ("RateLimited", "slow down"));
+        assert_eq!((error.retry_after_ms, error.retryable), (Some(1_500), None));
+        let ignored = json!({"class": 7, "retryable": "yes", "hint": [1]});
+        assert_eq!(error.details, Some(json!({"exit_code": 3, "ignored": ignored})));
+        for (written, read) in [
+            ("0", Some(0)),
+            ("1.5e3", Some(1_500)),
+            ("0.2", Some(1)),
+            ("1e300", Some(RETRY_AFTER_MS_MAX)),
+            ("-1", None),
+            ("\"1500\"", None),
+        ] {
+            let said = format!(r#"{{"error": {{"retry_after_ms": {written}}}}}"#);
+            let error = error_of(Ending::Exit(3), said.as_bytes(), "");
+            assert_eq!(error.retry_after_ms, read, "{written}");
+        }
+    }
+
+    #[test]
+    fn the_last_kibibyte_of_standard_error_is_kept_in_whole_letters() {
+        assert_eq!(kept_stderr(" \n"), None);
+        assert_eq!(kept_stderr("one\ntwo\n").as_deref(), Some("one\ntwo"));
+        let kept = kept_stderr(&format!("{}é{}", "x".repeat(9_000), "y".repeat(1_023)));
+        assert_eq!(kept.as_deref(), Some("y".repeat(1_023).as_str()));
     }
 
     #[test]

@@ -1,33 +1,45 @@
 //! Runs an attempt as a child process: input on its standard input, output from its standard output.
 //!
-//! Always: the child has a process group of its own, and when an attempt is stopped the whole group gets SIGTERM
-//! and, after the grace, SIGKILL, so that nothing is left behind; its output is bounded and its standard error
-//! kept only at the end. A child that exits with 0 within the grace has completed. Absent: the meaning of an exit
-//! status (`classify`), and a shell: the command is run as it was given.
+//! Always: the command runs under a supervisor (`supervisor`), so that nothing it started outlives the attempt,
+//! whatever ends the worker; when an attempt is stopped the command's process group gets SIGTERM and, after the
+//! grace, SIGKILL; its output is bounded and its standard error kept only at the end. A command that exits with 0
+//! within the grace has completed. What the host lacks is never the node's failure. Absent: the meaning of an exit
+//! status (`classify`) and of an output (`output`), and a shell: the command is run as it was given.
 
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdStream;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{ExitStatus, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
-use serde_json::value::RawValue;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::{Child, Command};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::attempt::{Attempt, Outcome, RunAttempt, StopReason, StopSignal};
-use super::classify::{Ending, error_of};
-use crate::cli::client::shapes::AttemptError;
+use super::classify::{Ending, error_of, kept_stderr};
+use super::output::{OutputFormat, Stdout, failed};
+use super::supervisor::{STOP, Task, VERB, Word};
 
-/// The engine's bound on an output.
-const OUTPUT_BYTES_MAX: usize = 256 * 1024;
-/// The end of standard error that is kept.
+/// The end of standard error that is kept while an attempt runs.
 const STDERR_BYTES_KEPT: usize = 16 * 1024;
-/// How long the pipes are read after the child has ended: a grandchild that inherited them must not hold it up.
+/// How long the pipes are read after the supervisor has ended: by then only a process that hangs in the kernel, or
+/// one that left the group where orphans are not adopted, can hold them.
 const PIPES_AFTER_END: Duration = Duration::from_secs(1);
+/// What a supervisor may need beyond the grace to end all that is left.
+const SUPERVISOR_END: Duration = Duration::from_secs(10);
+/// A command that was ended by a signal may have got what was meant for everybody; our own may come this much later.
+const OWN_SIGNAL: Duration = Duration::from_secs(1);
+/// The same when its supervisor got one as well, which leaves little doubt.
+const OWN_SIGNAL_CERTAIN: Duration = Duration::from_secs(3);
 
 /// A command that is run for every attempt.
 #[derive(Debug, Clone)]
@@ -36,100 +48,271 @@ pub(crate) struct CommandRunner {
     arguments: Vec<OsString>,
     /// Between SIGTERM and SIGKILL; less than the 30 s that the engine waits for a cancelled attempt.
     grace: Duration,
+    format: OutputFormat,
+}
+
+/// A supervisor with its command, as the worker sees them.
+struct Supervised {
+    process: Child,
+    hears: BufReader<OwnedReadHalf>,
+    says: OwnedWriteHalf,
+    /// The command's process group, once it runs.
+    group: Option<Pid>,
 }
 
 impl CommandRunner {
-    pub(crate) fn new(program: OsString, arguments: Vec<OsString>, grace: Duration) -> Self {
-        Self { program, arguments, grace }
+    pub(crate) fn new(
+        program: OsString,
+        arguments: Vec<OsString>,
+        grace: Duration,
+        format: OutputFormat,
+    ) -> Self {
+        Self { program, arguments, grace, format }
     }
 
-    fn spawn(&self, attempt: &Attempt) -> io::Result<Child> {
-        Command::new(&self.program)
+    /// Why the command cannot be run now, if that can be seen without running it.
+    pub(crate) fn missing(&self) -> Option<String> {
+        let found = found(&self.program);
+        (!found).then(|| {
+            format!("cannot run {}: no such executable file", self.program.to_string_lossy())
+        })
+    }
+
+    fn spawn(&self, attempt: &Attempt) -> io::Result<Supervised> {
+        let (ours, theirs) = StdStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let (hears, says) = UnixStream::from_std(ours)?.into_split();
+        let process = Command::new(own_program()?)
+            .arg0("attempt-supervisor")
+            .arg(VERB)
+            .arg(&self.program)
             .args(&self.arguments)
-            .env("ORRERY_JOB_ID", &attempt.job_id)
-            .env("ORRERY_NODE", &attempt.node)
-            .env("ORRERY_ATTEMPT", attempt.number.to_string())
-            .env("ORRERY_IDEMPOTENCY_KEY", &attempt.idempotency_key)
-            .env("ORRERY_ATTEMPT_KEY", &attempt.key)
-            .env("ORRERY_TRACE", attempt.trace.as_deref().unwrap_or_default())
-            .env("ORRERY_KIND", &attempt.kind)
-            .env("ORRERY_ACTION_TYPE", attempt.action_type.as_deref().unwrap_or_default())
-            .stdin(Stdio::piped())
+            .envs(variables(attempt))
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
+            .spawn()?;
+        Ok(Supervised { process, hears: BufReader::new(hears), says, group: None })
     }
+}
+
+/// The variables that [`variables`] sets, for the pages that name them.
+#[cfg(test)]
+pub(super) const VARIABLES: [&str; 8] = [
+    "ORRERY_JOB_ID",
+    "ORRERY_NODE",
+    "ORRERY_ATTEMPT",
+    "ORRERY_IDEMPOTENCY_KEY",
+    "ORRERY_ATTEMPT_KEY",
+    "ORRERY_KIND",
+    "ORRERY_ACTION_TYPE",
+    "ORRERY_TRACE",
+];
+
+/// What a command is told of its attempt.
+fn variables(attempt: &Attempt) -> [(&'static str, String); 8] {
+    [
+        ("ORRERY_JOB_ID", attempt.job_id.clone()),
+        ("ORRERY_NODE", attempt.node.clone()),
+        ("ORRERY_ATTEMPT", attempt.number.to_string()),
+        ("ORRERY_IDEMPOTENCY_KEY", attempt.idempotency_key.clone()),
+        ("ORRERY_ATTEMPT_KEY", attempt.key.clone()),
+        ("ORRERY_KIND", attempt.kind.clone()),
+        ("ORRERY_ACTION_TYPE", attempt.action_type.clone().unwrap_or_default()),
+        ("ORRERY_TRACE", attempt.trace.clone().unwrap_or_default()),
+    ]
 }
 
 impl RunAttempt for CommandRunner {
     async fn run(&self, attempt: Attempt, mut stop: StopSignal) -> Outcome {
-        let mut child = match self.spawn(&attempt) {
-            Ok(child) => child,
-            Err(error) => return not_started(&self.program, &error),
+        let mut supervised = match self.spawn(&attempt) {
+            Ok(supervised) => supervised,
+            Err(error) => {
+                // A value that no environment can hold, such as one with a NUL in it.
+                let invalid = error.kind() == io::ErrorKind::InvalidInput;
+                let errno =
+                    if invalid { Some(Errno::INVAL.raw_os_error()) } else { error.raw_os_error() };
+                return self.not_started(errno, &error.to_string());
+            }
         };
-        let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         let heard = Arc::new(Mutex::new(Heard::default()));
-        let pipes = talk(
-            child.stdin.take(),
-            attempt.input.get().to_owned(),
-            child.stdout.take(),
-            child.stderr.take(),
+        let pipes = listen_to_both(
+            supervised.process.stdout.take(),
+            supervised.process.stderr.take(),
             Arc::clone(&heard),
         );
         let mut pipes = AbortOnDropHandle::new(tokio::spawn(pipes));
-        let (status, stopped) = tokio::select! {
-            status = child.wait() => (status, None),
-            reason = stop.requested() => (self.end(&mut child, group).await, Some(reason)),
-        };
-        if tokio::time::timeout(PIPES_AFTER_END, &mut pipes).await.is_err() {
-            // What was started and outlives the child holds its pipes; it belongs to the attempt and ends with it.
-            signal(group, Signal::KILL);
-        }
+        let (word, mut stopped) =
+            supervised.until_ended(attempt.input.get(), self.grace, &mut stop).await;
+        let _ = tokio::time::timeout(PIPES_AFTER_END, &mut pipes).await;
         let heard = std::mem::take(&mut *heard.lock().unwrap_or_else(PoisonError::into_inner));
-        concluded(status, stopped, &heard)
+        if stopped.is_none()
+            && let Some(wait) = own_signal_due(word.as_ref())
+        {
+            stopped = tokio::time::timeout(wait, stop.requested()).await.ok();
+        }
+        self.concluded(word, stopped, &heard)
+    }
+}
+
+impl Supervised {
+    /// Hands the input over and waits for the end of the command; asks for it when the attempt is to stop.
+    async fn until_ended(
+        &mut self,
+        input: &str,
+        grace: Duration,
+        stop: &mut StopSignal,
+    ) -> (Option<Word>, Option<StopReason>) {
+        let task = Task {
+            input_bytes: input.len(),
+            grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
+        };
+        let mut message = serde_json::to_vec(&task).unwrap_or_default();
+        message.push(b'\n');
+        message.extend_from_slice(input.as_bytes());
+        let mut stopped = None;
+        let ended = async {
+            // A supervisor that does not read has said why, or is gone, which the end of its words says.
+            let _ = self.says.write_all(&message).await;
+            let mut line = Vec::new();
+            loop {
+                tokio::select! {
+                    read = next_word(&mut self.hears, &mut line) => match read {
+                        Some(Word::Started(group)) => self.group = Pid::from_raw(group),
+                        word => break word,
+                    },
+                    reason = stop.requested(), if stopped.is_none() => {
+                        stopped = Some(reason);
+                        let _ = self.says.write_all(STOP).await;
+                        let left = grace + SUPERVISOR_END;
+                        let asked = tokio::time::timeout(left, async {
+                            loop {
+                                match next_word(&mut self.hears, &mut line).await {
+                                    Some(Word::Started(group)) => self.group = Pid::from_raw(group),
+                                    word => break word,
+                                }
+                            }
+                        });
+                        break asked.await.ok().flatten();
+                    }
+                }
+            }
+        }
+        .await;
+        if ended.is_none() {
+            // The supervisor is gone or hangs, and with it whoever would have ended the command.
+            if let Some(group) = self.group {
+                let _ = kill_process_group(group, Signal::KILL);
+            }
+            let supervisor = self.process.id().and_then(|id| i32::try_from(id).ok());
+            if let Some(supervisor) = supervisor.and_then(Pid::from_raw) {
+                let _ = kill_process(supervisor, Signal::KILL);
+            }
+        }
+        let status = tokio::time::timeout(SUPERVISOR_END, self.process.wait()).await;
+        let said = ended.or_else(|| {
+            // A supervisor that was killed tells how, and its command was ended the same way.
+            let signal = status.ok()?.ok()?.signal();
+            let signal = signal.or(Some(Signal::KILL.as_raw()));
+            Some(Word::Ended { code: None, signal, told_to_end: false })
+        });
+        (said, stopped)
+    }
+}
+
+async fn next_word(hears: &mut BufReader<OwnedReadHalf>, line: &mut Vec<u8>) -> Option<Word> {
+    // A line that was begun stays in `line` when this is not waited for to its end.
+    let read = hears.read_until(b'\n', line).await;
+    let word = read.ok().filter(|bytes| *bytes > 0).and_then(|_| serde_json::from_slice(line).ok());
+    line.clear();
+    word
+}
+
+/// How long a signal to the worker is waited for after an end that looks like the end of everything here.
+fn own_signal_due(word: Option<&Word>) -> Option<Duration> {
+    let Some(Word::Ended { code, signal, told_to_end }) = word else { return None };
+    let number = signal.or(code.filter(|code| (129..=159).contains(code)).map(|code| code - 128));
+    let asks_to_end = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM];
+    match number {
+        _ if *told_to_end && *code != Some(0) => Some(OWN_SIGNAL_CERTAIN),
+        Some(number) if asks_to_end.iter().any(|signal| signal.as_raw() == number) => {
+            Some(OWN_SIGNAL)
+        }
+        Some(_) | None => None,
     }
 }
 
 impl CommandRunner {
-    /// Asks the child's group to end, then makes it.
-    async fn end(&self, child: &mut Child, group: Option<Pid>) -> io::Result<ExitStatus> {
-        signal(group, Signal::TERM);
-        let asked = tokio::time::timeout(self.grace, child.wait()).await;
-        // Also after a willing end: what the child started may still be there.
-        signal(group, Signal::KILL);
-        match asked {
-            Ok(status) => status,
-            Err(_) => child.wait().await,
+    fn concluded(&self, word: Option<Word>, stopped: Option<StopReason>, heard: &Heard) -> Outcome {
+        let stderr = String::from_utf8_lossy(&heard.stderr_tail);
+        match (word, stopped) {
+            (_, Some(StopReason::Lost)) => Outcome::Abandoned,
+            (Some(Word::NotStarted { errno, message }), _) => self.not_started(errno, &message),
+            (Some(Word::Ended { code: Some(0), .. }), _) => {
+                match heard.stdout.output(self.format) {
+                    Ok(output) => Outcome::Completed { output, stderr: kept_stderr(&stderr) },
+                    Err(mut error) => {
+                        error.keep_stderr(&stderr);
+                        Outcome::Failed(*error)
+                    }
+                }
+            }
+            (_, Some(reason)) => Outcome::of_stop(reason),
+            // Everybody here was told to end, although the worker has not heard of it: it is not the node's failure.
+            (Some(Word::Ended { told_to_end: true, .. }), None) => Outcome::Released,
+            (Some(Word::Ended { code, signal, .. }), None) => {
+                let ending = match (code, signal) {
+                    (_, Some(number)) => Ending::Signal(number),
+                    (code, None) => Ending::Exit(code.unwrap_or(-1)),
+                };
+                Outcome::Failed(error_of(ending, heard.stdout.bytes(), &stderr))
+            }
+            (Some(Word::Started(_)) | None, None) => Outcome::Failed(failed(
+                "wait_failed",
+                "bug",
+                "the end of the command is not known".to_owned(),
+            )),
         }
     }
-}
 
-fn signal(group: Option<Pid>, which: Signal) {
-    if let Some(group) = group {
-        // The group may be gone already, which is what was wanted.
-        let _ = kill_process_group(group, which);
+    /// A command that was not started says nothing of the node, only of this host.
+    fn not_started(&self, errno: Option<i32>, message: &str) -> Outcome {
+        let text = format!("cannot run {}: {message}", self.program.to_string_lossy());
+        // The one that follows from the attempt: a variable that cannot be given to any process.
+        if errno == Some(Errno::INVAL.raw_os_error()) {
+            return Outcome::Failed(failed("spawn_failed", "bug", text));
+        }
+        Outcome::HostFault(text)
     }
 }
 
-/// What the child wrote.
+/// The program that runs, by a name that holds also when its file was replaced meanwhile.
+pub(super) fn own_program() -> io::Result<PathBuf> {
+    let running = Path::new("/proc/self/exe");
+    if running.exists() { Ok(running.to_owned()) } else { std::env::current_exe() }
+}
+
+fn found(program: &OsString) -> bool {
+    let executable = |path: &Path| {
+        path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
+    };
+    let path = Path::new(program);
+    if path.components().count() > 1 || path.is_absolute() {
+        return executable(path);
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&folders).any(|folder| executable(&folder.join(path)))
+}
+
+/// What the command wrote.
 #[derive(Debug, Default)]
 struct Heard {
-    stdout: Vec<u8>,
-    /// Whether standard output was longer than an output may be.
-    too_long: bool,
+    stdout: Stdout,
     stderr_tail: Vec<u8>,
 }
 
 impl Heard {
-    /// Keeps the beginning of standard output, as long as an output may be.
-    fn stdout(&mut self, chunk: &[u8]) {
-        let room = OUTPUT_BYTES_MAX.saturating_sub(self.stdout.len()).min(chunk.len());
-        self.stdout.extend_from_slice(&chunk[..room]);
-        self.too_long |= room < chunk.len();
-    }
-
     /// Keeps the end of standard error.
     fn stderr(&mut self, chunk: &[u8]) {
         self.stderr_tail.extend_from_slice(chunk);
@@ -138,25 +321,15 @@ impl Heard {
     }
 }
 
-/// Writes the input and reads both outputs at the same time, so that no full pipe blocks the other ones. What was
-/// read is in `heard` at once, for a grandchild may keep a pipe open for ever.
-async fn talk(
-    stdin: Option<impl AsyncWriteExt + Unpin>,
-    input: String,
+/// Reads both outputs at the same time, so that no full pipe blocks the other one. What was read is in `heard` at
+/// once, for a process that cannot be ended may keep a pipe open.
+async fn listen_to_both(
     stdout: Option<impl AsyncRead + Unpin>,
     stderr: Option<impl AsyncRead + Unpin>,
     heard: Arc<Mutex<Heard>>,
 ) {
-    let write = async {
-        if let Some(mut stdin) = stdin {
-            // A child that does not read its input closes the pipe; that is its own affair.
-            let _ = stdin.write_all(input.as_bytes()).await;
-            let _ = stdin.shutdown().await;
-        }
-    };
     tokio::join!(
-        write,
-        listen(stdout, &heard, Heard::stdout),
+        listen(stdout, &heard, |heard, chunk| heard.stdout.take(chunk)),
         listen(stderr, &heard, Heard::stderr)
     );
 }
@@ -173,172 +346,6 @@ async fn listen(
     }
 }
 
-fn concluded(
-    status: io::Result<ExitStatus>,
-    stopped: Option<StopReason>,
-    heard: &Heard,
-) -> Outcome {
-    match (status, stopped) {
-        (_, Some(StopReason::Lost)) => Outcome::Abandoned,
-        (Ok(status), _) if status.success() => output_of(heard),
-        (_, Some(reason)) => Outcome::of_stop(reason),
-        (Ok(status), None) => {
-            let ending = match (status.code(), status.signal()) {
-                (Some(code), _) => Ending::Exit(code),
-                (None, Some(number)) => Ending::Signal(number),
-                (None, None) => Ending::Exit(-1),
-            };
-            let stderr = String::from_utf8_lossy(&heard.stderr_tail);
-            Outcome::Failed(error_of(ending, &heard.stdout, &stderr))
-        }
-        (Err(error), None) => {
-            Outcome::Failed(failed("wait_failed", "bug", format!("cannot wait: {error}")))
-        }
-    }
-}
-
-/// The output of a child that succeeded: its JSON, or its text wrapped.
-fn output_of(heard: &Heard) -> Outcome {
-    let text = String::from_utf8_lossy(&heard.stdout);
-    let output = match text.trim() {
-        _ if heard.too_long => None,
-        "" => RawValue::from_string("{}".to_owned()).ok(),
-        trimmed => RawValue::from_string(trimmed.to_owned()).ok().or_else(|| {
-            let wrapped = serde_json::json!({ "stdout": text });
-            RawValue::from_string(wrapped.to_string())
-                .ok()
-                .filter(|raw| raw.get().len() <= OUTPUT_BYTES_MAX)
-        }),
-    };
-    match output {
-        Some(output) => Outcome::Completed(output),
-        None => Outcome::Failed(failed(
-            "output_too_large",
-            "validation",
-            format!(
-                "the output is longer than {OUTPUT_BYTES_MAX} bytes; store it elsewhere and output where it is"
-            ),
-        )),
-    }
-}
-
-/// A command that does not exist is the worker's fault, not the node's: the worker gives the work back and ends.
-fn not_started(program: &OsString, error: &io::Error) -> Outcome {
-    let text = format!("cannot run {}: {error}", program.display());
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => Outcome::CannotWork(text),
-        _ => Outcome::Failed(failed("spawn_failed", "bug", text)),
-    }
-}
-
-fn failed(kind: &str, class: &str, message: String) -> AttemptError {
-    AttemptError {
-        kind: kind.to_owned(),
-        message,
-        class: class.to_owned(),
-        retryable: None,
-        retry_after_ms: None,
-        details: None,
-    }
-}
-
 #[cfg(test)]
-#[expect(clippy::expect_used, reason = "a test says what it expects")]
-mod tests {
-    use super::*;
-
-    fn attempt(input: &str) -> Attempt {
-        Attempt {
-            lease: "l".to_owned(),
-            job_id: "j".to_owned(),
-            node: "n".to_owned(),
-            number: 2,
-            idempotency_key: "j/n/run-1".to_owned(),
-            key: "j/n/2".to_owned(),
-            kind: "do".to_owned(),
-            action_type: None,
-            input: RawValue::from_string(input.to_owned()).expect("JSON"),
-            trace: None,
-        }
-    }
-
-    async fn shell(script: &str, input: &str) -> Outcome {
-        let (_kept, stop) = StopSignal::pair();
-        runner(script).run(attempt(input), stop).await
-    }
-
-    fn runner(script: &str) -> CommandRunner {
-        CommandRunner::new("sh".into(), vec!["-c".into(), script.into()], Duration::from_secs(20))
-    }
-
-    fn output(outcome: Outcome) -> String {
-        match outcome {
-            Outcome::Completed(output) => output.get().to_owned(),
-            other => format!("{other:?}"),
-        }
-    }
-
-    #[tokio::test]
-    async fn the_input_goes_in_and_json_comes_out_as_it_was_written() {
-        assert_eq!(output(shell("cat", r#"{"b": 1.50,"a":[]}"#).await), r#"{"b": 1.50,"a":[]}"#);
-        assert_eq!(output(shell("true", "null").await), "{}");
-        assert_eq!(output(shell("echo two words", "{}").await), r#"{"stdout":"two words\n"}"#);
-        let env = r#"echo "\"$ORRERY_JOB_ID $ORRERY_NODE $ORRERY_ATTEMPT $ORRERY_IDEMPOTENCY_KEY $ORRERY_ATTEMPT_KEY\"""#;
-        assert_eq!(output(shell(env, "{}").await), r#""j n 2 j/n/run-1 j/n/2""#);
-    }
-
-    #[tokio::test]
-    async fn an_output_that_is_too_long_is_a_failure_and_not_a_part_of_it() {
-        let Outcome::Failed(error) = shell("head -c 300000 /dev/zero | tr '\\0' 1", "{}").await
-        else {
-            panic!("it must not complete");
-        };
-        assert_eq!((error.kind.as_str(), error.class.as_str()), ("output_too_large", "validation"));
-    }
-
-    #[tokio::test]
-    async fn a_large_input_that_nobody_reads_blocks_nothing() {
-        let input = format!("\"{}\"", "x".repeat(300_000));
-        assert_eq!(output(shell("echo 7", &input).await), "7");
-    }
-
-    #[tokio::test]
-    async fn an_output_is_kept_when_a_grandchild_holds_the_pipe() {
-        assert_eq!(output(shell("echo 7; sleep 600 &", "{}").await), "7");
-    }
-
-    #[tokio::test]
-    async fn a_failing_command_tells_its_code_and_the_end_of_its_standard_error() {
-        let Outcome::Failed(error) = shell("echo bad luck >&2; exit 4", "{}").await else {
-            panic!("it must fail");
-        };
-        assert_eq!((error.kind.as_str(), error.class.as_str()), ("exit_4", "bug"));
-        assert_eq!(error.message, "exited with 4: bad luck");
-        let Outcome::Failed(error) = shell("kill -9 $$", "{}").await else {
-            panic!("it must fail")
-        };
-        assert_eq!((error.kind.as_str(), error.class.as_str()), ("sigkill", "heartbeat.missed"));
-    }
-
-    #[tokio::test]
-    async fn stopping_ends_the_child_and_gives_the_outcome_of_the_reason() {
-        for (reason, expected) in [
-            (StopReason::Leaving, "Released"),
-            (StopReason::Lost, "Abandoned"),
-            (StopReason::Cancelled, "Failed"),
-        ] {
-            let (raise, stop) = StopSignal::pair();
-            raise.send_replace(Some(reason));
-            let outcome = runner("sleep 600").run(attempt("{}"), stop).await;
-            assert!(format!("{outcome:?}").starts_with(expected), "{reason:?}: {outcome:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_command_that_does_not_exist_ends_the_worker_and_fails_no_node() {
-        let (_kept, stop) = StopSignal::pair();
-        let runner = CommandRunner::new("/nonexistent/command".into(), Vec::new(), Duration::ZERO);
-        let outcome = runner.run(attempt("{}"), stop).await;
-        assert!(matches!(outcome, Outcome::CannotWork(_)), "{outcome:?}");
-    }
-}
+#[path = "command_tests.rs"]
+mod tests;

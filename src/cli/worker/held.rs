@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::attempt::{StopReason, StopSignal};
 use crate::cli::client::Client;
 use crate::cli::client::shapes::{LeaseBatch, LeaseItem, LeaseResult};
-use crate::cli::console::Console;
+use crate::cli::console::{Console, plain};
 
 /// Leases named in one heartbeat: the engine's bound on a batch.
 const BATCH_MAX: usize = 1_000;
@@ -155,9 +155,10 @@ pub(super) async fn heartbeats(held: std::sync::Arc<HeldLeases>, client: Client,
                 for result in &answer.results {
                     if held.heard(result) {
                         let why = result.error.as_ref().map_or("", |problem| problem.code.as_str());
+                        let why = plain(why);
                         console.say(&format!(
                             "lease {} is lost ({why}); its attempt is stopped",
-                            result.lease
+                            plain(&result.lease)
                         ));
                     }
                 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::task::{self, JoinError, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -24,11 +25,18 @@ use super::settings::WorkerSettings;
 use crate::cli::chance;
 use crate::cli::client::shapes::{AttemptError, Lease, LeaseRequest};
 use crate::cli::client::{Client, ClientError};
-use crate::cli::console::Console;
+use crate::cli::console::{Console, plain};
 use crate::cli::failure::Failure;
 
 /// Waits after a request for work that found no engine: the first, and the longest.
 const WAITS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// Waits after work that this host could not run: the first, and the longest.
+const RESTS: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+/// Rests in a row after which the host's fault counts as lasting: together 18 s, longer than a deployment takes to
+/// replace a file.
+const RESTS_MAX: u32 = 7;
+/// Between heartbeats when the engine does not say: a third of the grace that it gives a cancelled attempt by default.
+const HEARTBEAT_MS_UNASKED: u64 = 10_000;
 /// Leases asked for at once: the engine's bound.
 const LEASES_MAX: usize = 1_000;
 
@@ -53,7 +61,13 @@ pub(crate) async fn work<R: RunAttempt>(
         console.clone(),
     )));
     let leaving = CancellationToken::new();
-    let reporter = Reporter { client: client.clone(), console: console.clone(), settings, leaving };
+    let reporter = Reporter {
+        client: client.clone(),
+        console: console.clone(),
+        settings,
+        leaving,
+        resting: false,
+    };
     let mut worker = LeaseLoop {
         free: reporter.settings.concurrency.max(1),
         client,
@@ -66,6 +80,8 @@ pub(crate) async fn work<R: RunAttempt>(
         ended: Vec::new(),
         asked: 0,
         totals: Totals::default(),
+        rest: None,
+        rests: 0,
         broken: None,
     };
     worker.run(leave).await;
@@ -86,6 +102,10 @@ struct LeaseLoop<R> {
     /// Places that the request for work under way may fill.
     asked: usize,
     totals: Totals,
+    /// No work is asked for until then: this host could not run what it got.
+    rest: Option<Instant>,
+    /// Rests since work was last run.
+    rests: u32,
     broken: Option<Failure>,
 }
 
@@ -96,6 +116,7 @@ impl<R: RunAttempt> LeaseLoop<R> {
         loop {
             if report.is_none() && !self.ended.is_empty() {
                 let batch = next_batch(&mut self.ended);
+                self.reporter.resting = self.rest.is_some();
                 let (count, reporter) = (batch.len(), self.reporter.clone());
                 report = Some(Box::pin(async move { (count, reporter.report(batch).await) }));
             }
@@ -103,9 +124,10 @@ impl<R: RunAttempt> LeaseLoop<R> {
             if leaving && report.is_none() && self.running.is_empty() {
                 return;
             }
-            if !leaving && poll.is_none() && self.free > 0 {
+            if !leaving && poll.is_none() && self.free > 0 && self.rest.is_none() {
                 poll = Some(self.ask());
             }
+            let rested = self.rest.unwrap_or_else(Instant::now);
             tokio::select! {
                 biased;
                 () = leave.cancelled(), if !leaving => {
@@ -125,6 +147,7 @@ impl<R: RunAttempt> LeaseLoop<R> {
                     poll = None;
                     self.answered(answer);
                 }
+                () = tokio::time::sleep_until(rested), if self.rest.is_some() => self.rest = None,
             }
         }
     }
@@ -198,12 +221,12 @@ impl<R: RunAttempt> LeaseLoop<R> {
 
     fn start(&mut self, lease: Lease) {
         // A third of the period leaves room for two heartbeats that are lost.
-        let pace = Duration::from_millis(
-            lease.heartbeat_ms.unwrap_or(self.reporter.settings.lease_ms / 3),
-        );
+        let own = (self.reporter.settings.lease_ms / 3).min(HEARTBEAT_MS_UNASKED);
+        let pace = Duration::from_millis(lease.heartbeat_ms.unwrap_or(own));
         let stop = self.held.take(&lease.id, pace);
         let attempt = Attempt::from(lease);
         let what = format!("{}/{}#{}", attempt.job_id, attempt.node, attempt.number);
+        let what = plain(&what).into_owned();
         if self.reporter.leaving.is_cancelled() {
             self.ended.push(Ended { lease: attempt.lease, what, outcome: Outcome::Released });
             return;
@@ -219,11 +242,36 @@ impl<R: RunAttempt> LeaseLoop<R> {
             Err(error) => (error.id(), Outcome::Failed(panicked())),
         };
         let Some((lease, what)) = self.names.remove(&id) else { return };
-        if let Outcome::CannotWork(why) = &outcome {
-            self.broken = Some(Failure::Failed(why.clone()));
-            self.leave();
+        match &outcome {
+            Outcome::HostFault(why) => self.rest(why),
+            Outcome::Completed { .. } | Outcome::Failed(_) => self.rests = 0,
+            Outcome::Released | Outcome::Abandoned => {}
         }
         self.ended.push(Ended { lease, what, outcome });
+    }
+
+    /// Takes no work for a while; ends the worker when that has not helped often enough.
+    fn rest(&mut self, why: &str) {
+        if self.rest.is_some() || self.reporter.leaving.is_cancelled() {
+            // Of what was taken before the rest; all of it fails together.
+            return;
+        }
+        self.rests += 1;
+        if self.rests > RESTS_MAX {
+            self.broken = Some(Failure::Failed(format!(
+                "{why}; this host could not run any of its work {RESTS_MAX} times in a row, and all of it was given \
+                 back"
+            )));
+            self.leave();
+            return;
+        }
+        let wait = RESTS.0.saturating_mul(1 << (self.rests - 1).min(16)).min(RESTS.1);
+        self.console.say(&format!(
+            "{why}; that is this host's fault and not the job's: the work is given back, and the next is taken in \
+             {} ms",
+            wait.as_millis()
+        ));
+        self.rest = Some(Instant::now() + wait);
     }
 
     fn leave(&mut self) {

@@ -138,8 +138,11 @@ impl RunAttempt for Quick {
         if attempt.node.starts_with("slow") {
             return Outcome::of_stop(stop.requested().await);
         }
+        if attempt.node.starts_with("host") {
+            return Outcome::HostFault("no process is left".to_owned());
+        }
         assert!(!attempt.node.starts_with("panic"), "this attempt panics");
-        Outcome::Completed(raw(&json!({ "node": attempt.node })))
+        Outcome::completed(raw(&json!({ "node": attempt.node })))
     }
 }
 
@@ -239,6 +242,14 @@ async fn a_worker_that_leaves_gives_back_what_it_has_not_finished() {
     assert_eq!(totals, Totals { completed: 1, released: 2, ..Totals::default() });
     assert!(engine.script().held.is_empty(), "{:?}", engine.script().held);
     assert_eq!(engine.script().recorded["slow1"], "release");
+}
+
+#[tokio::test]
+async fn what_the_host_cannot_run_is_given_back_and_the_worker_goes_on_after_a_rest() {
+    let ready = VecDeque::from(["host0".to_owned(), "host1".to_owned(), "n0".to_owned()]);
+    let (totals, engine) = play(Script { ready, leave_after: 3, ..Script::default() }, 2).await;
+    assert_eq!(totals, Totals { completed: 1, released: 2, ..Totals::default() });
+    assert_eq!(engine.script().recorded["host0"], "release");
 }
 
 #[tokio::test]

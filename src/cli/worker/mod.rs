@@ -4,11 +4,15 @@
 pub(crate) mod attempt;
 mod classify;
 mod command;
+pub(crate) mod first_process;
 mod held;
 mod lease_loop;
+mod open_files;
+mod output;
 mod report;
 mod settings;
 mod stand_in;
+pub(crate) mod supervisor;
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -26,6 +30,7 @@ use super::console::Console;
 use super::failure::Failure;
 use super::signals;
 use command::CommandRunner;
+use output::OutputFormat;
 use stand_in::StandIn;
 
 /// How long the engine holds a request for work: below its 30 s, and below what proxies allow.
@@ -33,6 +38,7 @@ const WAIT_MS: u64 = 20_000;
 
 /// Arguments of `orrery worker`.
 #[derive(Debug, Clone, Args)]
+#[command(after_long_help = include_str!("contract.txt"))]
 pub(crate) struct WorkerArgs {
     #[command(flatten)]
     engine: EngineArgs,
@@ -42,8 +48,8 @@ pub(crate) struct WorkerArgs {
     /// Attempts at a time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     concurrency: u16,
-    /// The worker's name, shown by the engine [default: host or process id]
-    #[arg(long)]
+    /// The worker's name, shown by the engine [default: the host's name and six characters by chance]
+    #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// How long a lease is good without a heartbeat, in ms
     #[arg(long, value_name = "MS", default_value_t = LEASE_MS_DEFAULT,
@@ -53,8 +59,11 @@ pub(crate) struct WorkerArgs {
     #[arg(long = "action-type", value_name = "TYPE")]
     action_types: Vec<String>,
     /// Time between SIGTERM and SIGKILL when an attempt is stopped, in ms
-    #[arg(long, value_name = "MS", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(..=25_000))]
+    #[arg(long, value_name = "MS", default_value_t = 8_000, value_parser = clap::value_parser!(u64).range(..=25_000))]
     grace_ms: u64,
+    /// How the command's standard output is read
+    #[arg(long, value_enum, default_value_t)]
+    output: OutputFormat,
     /// Run no command: sleep `input.runtime_s` times this many seconds, then complete
     #[arg(long, value_name = "X", conflicts_with = "command", value_parser = scale)]
     sleep_scale: Option<f64>,
@@ -76,10 +85,21 @@ fn scale(text: &str) -> Result<f64, String> {
 /// When the engine says that the request for work is wrong, or the command cannot be run.
 pub(crate) async fn run(args: WorkerArgs, console: Console) -> Result<(), Failure> {
     let client = Client::new(&args.engine)?;
+    let mut command = args.command.into_iter();
+    let runner = command.next().map(|program| {
+        let grace = Duration::from_millis(args.grace_ms);
+        CommandRunner::new(program, command.collect(), grace, args.output)
+    });
+    if let Some(missing) = runner.as_ref().and_then(CommandRunner::missing) {
+        // Before any work is taken: it would only be given back.
+        return Err(Failure::Failed(missing));
+    }
+    let wanted = usize::from(args.concurrency);
+    let concurrency = if runner.is_some() { open_files::allow(wanted, &console) } else { wanted };
     let settings = WorkerSettings {
         name: args.name.unwrap_or_else(own_name),
         queue: args.queue,
-        concurrency: usize::from(args.concurrency),
+        concurrency,
         lease_ms: args.lease_ms,
         wait_ms: WAIT_MS,
         action_types: args.action_types,
@@ -91,14 +111,11 @@ pub(crate) async fn run(args: WorkerArgs, console: Console) -> Result<(), Failur
         client.address()
     ));
     let leave = signals::leave(&console)?;
-    let mut command = args.command.into_iter();
-    let totals = match (args.sleep_scale, command.next()) {
+    let totals = match (args.sleep_scale, runner) {
         (Some(scale), _) => {
             work(client, settings, Arc::new(StandIn::new(scale)), console.clone(), leave).await?
         }
-        (None, Some(program)) => {
-            let grace = Duration::from_millis(args.grace_ms);
-            let runner = CommandRunner::new(program, command.collect(), grace);
+        (None, Some(runner)) => {
             work(client, settings, Arc::new(runner), console.clone(), leave).await?
         }
         (None, None) => {
@@ -114,11 +131,33 @@ pub(crate) async fn run(args: WorkerArgs, console: Console) -> Result<(), Failur
 
 /// A name that tells workers apart: the host's, and a part by chance.
 fn own_name() -> String {
-    let host = std::env::var_os("HOSTNAME").and_then(|name| name.into_string().ok());
+    let system = rustix::system::uname();
+    let host = system.nodename().to_string_lossy();
     let id = chance::fresh_id();
-    let chance = id.rsplit('-').next().unwrap_or(&id);
-    format!(
-        "{}-{chance}",
-        host.filter(|name| !name.is_empty()).unwrap_or_else(|| "worker".to_owned())
-    )
+    let chance = &id[id.len().saturating_sub(6)..];
+    let host = if host.is_empty() { "worker" } else { &*host };
+    format!("{host}-{chance}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_without_a_name_is_called_after_its_host() {
+        let system = rustix::system::uname();
+        let (one, two) = (own_name(), own_name());
+        assert!(one.starts_with(&*system.nodename().to_string_lossy()), "{one}");
+        assert_ne!(one, two);
+    }
+
+    #[test]
+    fn help_and_page_name_every_variable_that_a_command_gets() {
+        let page = include_str!("../../../docs/worker.md");
+        for text in [include_str!("contract.txt"), page] {
+            for variable in command::VARIABLES {
+                assert!(text.contains(variable), "{variable}");
+            }
+        }
+    }
 }

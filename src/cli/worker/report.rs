@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -69,9 +70,9 @@ pub(super) fn next_batch(ended: &mut Vec<Ended>) -> Vec<Ended> {
     let mut take = 0;
     for one in ended.iter().take(BATCH_MAX) {
         bytes += match &one.outcome {
-            Outcome::Completed(output) => output.get().len(),
+            Outcome::Completed { output, .. } => output.get().len(),
             Outcome::Failed(error) => error.message.len(),
-            Outcome::Released | Outcome::Abandoned | Outcome::CannotWork(_) => 0,
+            Outcome::Released | Outcome::Abandoned | Outcome::HostFault(_) => 0,
         };
         if take > 0 && bytes > BATCH_BYTES_MAX {
             break;
@@ -88,6 +89,8 @@ pub(super) struct Reporter {
     pub(super) console: Console,
     pub(super) settings: WorkerSettings,
     pub(super) leaving: CancellationToken,
+    /// Whether this host has no room for more work at the moment.
+    pub(super) resting: bool,
 }
 
 impl Reporter {
@@ -98,11 +101,13 @@ impl Reporter {
         for Ended { lease, what, outcome } in batch {
             reported.settled.push(lease.clone());
             match outcome {
-                Outcome::Completed(output) => {
-                    completed.push((what, CompleteItem { lease, output }));
+                Outcome::Completed { output, stderr } => {
+                    let artifacts = stderr.map(|stderr| json!({ "stderr": stderr }));
+                    let artifacts = artifacts.into_iter().collect();
+                    completed.push((what, CompleteItem { lease, output, artifacts }));
                 }
                 Outcome::Failed(error) => failed.push((what, FailItem { lease, error })),
-                Outcome::Released | Outcome::CannotWork(_) => {
+                Outcome::Released | Outcome::HostFault(_) => {
                     released.push((what, LeaseItem { lease }));
                 }
                 Outcome::Abandoned => reported.totals.lost += 1,
@@ -204,7 +209,7 @@ impl Reporter {
 
     fn next_work(&self, max: usize) -> Option<NextWork> {
         let settings = &self.settings;
-        (!self.leaving.is_cancelled()).then(|| NextWork {
+        (!self.resting && !self.leaving.is_cancelled()).then(|| NextWork {
             queue: settings.queue.clone(),
             worker: settings.name.clone(),
             max,
@@ -296,7 +301,7 @@ mod tests {
         Ended {
             lease: "l".to_owned(),
             what: "w".to_owned(),
-            outcome: Outcome::Completed(raw(&text)),
+            outcome: Outcome::completed(raw(&text)),
         }
     }
 

@@ -46,7 +46,7 @@ impl RunAttempt for StandIn {
             () = std::future::ready(()), if duration.is_zero() => {}
             reason = stop.requested() => return Outcome::of_stop(reason),
         }
-        Outcome::Completed(raw(
+        Outcome::completed(raw(
             &json!({ "slept_ms": u64::try_from(duration.as_millis()).unwrap_or(u64::MAX) }),
         ))
     }

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::ids::{LeaseId, Millis};
 use domain::job::command::{Answer, JobCommand, LeaseOrder, Outcome as Reported, Report};
@@ -287,6 +288,7 @@ impl Core {
         let cancel =
             slot.entity.as_ref().and_then(Entity::job).is_some_and(|job| job.head.ending.is_some());
         let now = self.now;
+        let grace = Duration::from_millis(u64::try_from(self.settings.grace_ms).unwrap_or(0));
         match slot.leases.get_mut(&lease.node) {
             Some(time)
                 if time.epoch == lease.epoch && !lease.epoch.is_void_in(self.incarnation) =>
@@ -295,13 +297,25 @@ impl Core {
                 time.expires_at = now.saturating_add(length);
                 Response::Heartbeat {
                     expires_at: time.expires_at,
-                    heartbeat_ms: time.lease_ms / 3,
+                    heartbeat_ms: heartbeat_ms(time.lease_ms, grace),
                     cancel,
                 }
             }
             Some(_) | None => Self::lease_lost(),
         }
     }
+}
+
+/// Heartbeats in the length of a lease, or in the grace of a cancel: two may be lost.
+const HEARTBEATS_PER_PERIOD: u64 = 3;
+/// No worker is asked for heartbeats that are closer together, in milliseconds, whatever grace is configured.
+const HEARTBEAT_MS_MIN: u64 = 100;
+
+/// How far apart the heartbeats of a lease may be, in milliseconds. A cancel reaches a worker in the answer to one, so
+/// a long lease must not keep it from a worker until the grace is over.
+pub fn heartbeat_ms(lease_ms: u64, cancel_grace: Duration) -> u64 {
+    let grace_ms = u64::try_from(cancel_grace.as_millis()).unwrap_or(u64::MAX);
+    (lease_ms.min(grace_ms) / HEARTBEATS_PER_PERIOD).max(HEARTBEAT_MS_MIN)
 }
 
 /// What a worker is told of an attempt.
@@ -322,4 +336,18 @@ pub(super) fn granted(slot: &Slot, attempt: AttemptRef, now: Millis) -> Option<G
         lease_ms,
         trace_id: Arc::clone(&job.trace_id),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heartbeats_are_a_third_of_the_lease_or_of_the_grace_apart() {
+        let grace = Duration::from_secs(30);
+        assert_eq!(heartbeat_ms(30_000, grace), 10_000);
+        assert_eq!(heartbeat_ms(6_000, grace), 2_000);
+        assert_eq!(heartbeat_ms(3_600_000, grace), 10_000);
+        assert_eq!(heartbeat_ms(30_000, Duration::ZERO), HEARTBEAT_MS_MIN);
+    }
 }

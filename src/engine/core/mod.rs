@@ -41,6 +41,7 @@ pub use self::counts::{AttemptCounts, CoreCounts};
 use self::dispatch::Dispatch;
 use self::hints::Hints;
 use self::leasing::PendingLease;
+pub use self::leasing::heartbeat_ms;
 use self::message::{
     EngineId, Failure, Granted, Input, LeaseRequest, Output, Request, Response, Ticket,
 };

@@ -10,3 +10,4 @@ mod parsers;
 pub mod path;
 pub(crate) mod pointer;
 pub mod query;
+mod ranges;

@@ -5,7 +5,7 @@
 use domain::refusal::FieldError;
 use serde_path_to_error::{Path, Segment};
 
-use super::bounded;
+use super::{bounded, ranges};
 
 /// The field error for `message`, met at `path`.
 pub(super) fn field_error(path: &Path, message: &str) -> FieldError {
@@ -46,7 +46,8 @@ pub(super) fn field_error(path: &Path, message: &str) -> FieldError {
             // An array where an object belongs is read field by field, until one is missing.
             let is_array = code == "out_of_range" && message.contains("expected struct ");
             let code = if is_array { "wrong_type" } else { code };
-            return FieldError::new(at, code, expectation(message));
+            let expected = expectation(message, &at);
+            return FieldError::new(at, code, expected);
         }
     }
     FieldError::new(at, "invalid_value", message)
@@ -54,7 +55,11 @@ pub(super) fn field_error(path: &Path, message: &str) -> FieldError {
 
 /// The field error for a value that cannot be what is wanted at `path`.
 pub(super) fn wrong_type(path: &Path) -> FieldError {
-    FieldError::new(of(path), "wrong_type", "has a value of another type or out of range")
+    let at = of(path);
+    let message = ranges::allowed(&at).map(|range| format!("must be {range}"));
+    let message =
+        message.unwrap_or_else(|| "has a value of another type or out of range".to_owned());
+    FieldError::new(at, "wrong_type", message)
 }
 
 /// Where a path leads.
@@ -91,16 +96,17 @@ fn without_position(message: &str) -> &str {
 }
 
 /// What was expected, in words of JSON and not of Rust.
-fn expectation(message: &str) -> String {
+fn expectation(message: &str, pointer: &str) -> String {
     let Some(start) = message.rfind(", expected ") else {
         return "has a value that is not allowed".to_owned();
     };
     let expected = &message[start + ", expected ".len()..];
+    let is_whole = matches!(expected, "u8" | "u16" | "u32" | "u64" | "usize");
+    if let Some(range) = ranges::allowed(pointer).filter(|_| is_whole) {
+        return format!("must be {range}");
+    }
     let words = match expected {
-        "u8" => "an integer from 0 to 255",
-        "u16" => "an integer from 0 to 65535",
-        "u32" => "an integer from 0 to 4294967295",
-        "u64" | "usize" => "an integer of at least 0",
+        "u8" | "u16" | "u32" | "u64" | "usize" => "an integer of at least 0",
         "i64" => "an integer",
         "f32" | "f64" => "a number",
         "a sequence" => "an array",

@@ -9,6 +9,7 @@ use domain::ids::{LeaseId, Namespace, SubjectId, WorkerName};
 use domain::job::command::{Outcome, Report};
 use domain::payload::Hash;
 
+use crate::engine::core::heartbeat_ms;
 use crate::engine::core::message::{Granted, LeaseRequest};
 use crate::engine::handle;
 use crate::engine::work;
@@ -319,7 +320,7 @@ async fn delivery(
             action_type: node.action_type.as_ref(),
             input,
             expires_at: granted.expires_at,
-            lease_ms: granted.lease_ms,
+            heartbeat_ms: heartbeat_ms(granted.lease_ms, api.settings().cancel_grace),
             trace_id: &granted.trace_id,
         }));
     }

@@ -12,9 +12,6 @@ use utoipa::ToSchema;
 use super::time;
 use crate::http::problem::{Problem, ProblemBody};
 
-/// Heartbeats in the length of a lease: two may be lost.
-const HEARTBEATS_PER_LEASE: u64 = 3;
-
 /// Leased work.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Leases)]
@@ -61,7 +58,8 @@ pub struct LeaseAnswer {
     /// When it ends unless a heartbeat renews it.
     #[schema(format = "date-time")]
     pub expires_at: String,
-    /// How often to send heartbeats, in milliseconds.
+    /// How often to send heartbeats, in milliseconds: a third of the lease, or of the grace of a cancel if that is
+    /// shorter, because a cancel is told in a heartbeat's answer.
     pub heartbeat_ms: u64,
     /// W3C traceparent of the attempt.
     pub trace: String,
@@ -86,8 +84,8 @@ pub struct LeaseFacts<'a> {
     pub input: Option<Arc<RawValue>>,
     /// On the engine's clock.
     pub expires_at: Millis,
-    /// Length in milliseconds.
-    pub lease_ms: u64,
+    /// Between two heartbeats, in milliseconds.
+    pub heartbeat_ms: u64,
     /// W3C trace id of the job.
     pub trace_id: &'a str,
 }
@@ -109,7 +107,7 @@ impl From<LeaseFacts<'_>> for LeaseAnswer {
             action_type: facts.action_type.cloned(),
             input: facts.input,
             expires_at: time::format(facts.expires_at),
-            heartbeat_ms: facts.lease_ms / HEARTBEATS_PER_LEASE,
+            heartbeat_ms: facts.heartbeat_ms,
             trace: format!("00-{}-{span:016x}-01", facts.trace_id),
             lease: facts.token,
         }

@@ -4,10 +4,14 @@
 mod bodies;
 mod disk_full;
 mod house;
+mod logs;
 mod mongodb;
 mod mongodb_faults;
 mod outcomes;
 mod process;
 mod replica_set;
 mod restarts;
+mod terminal;
+mod worker_commands;
+mod worker_ends;
 mod workflows;

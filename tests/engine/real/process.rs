@@ -39,17 +39,57 @@ impl EngineProcess {
         folder: &Path,
         settings: &'static [(&'static str, &'static str)],
     ) -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let port = TcpListener::bind("127.0.0.1:0")
-            .expect("a free port")
-            .local_addr()
-            .expect("its number")
-            .port();
-        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        let (child, folder) = (serve(folder, port, settings), folder.to_owned());
-        let engine = Self { child, folder, port, client, settings };
+        let port = free_port();
+        let engine = Self::of(serve(folder, port, settings), folder, port, settings);
         engine.until_ready().await;
         engine
+    }
+
+    /// Starts an engine whose command line somebody else finishes, such as with other streams.
+    pub(super) async fn start_as(
+        folder: &Path,
+        settings: &'static [(&'static str, &'static str)],
+        finish: impl FnOnce(&mut Command) -> &mut Command,
+    ) -> Self {
+        let port = free_port();
+        let child = finish(&mut serving(folder, port, settings)).spawn().expect("it starts");
+        let engine = Self::of(child, folder, port, settings);
+        engine.until_ready().await;
+        engine
+    }
+
+    fn of(
+        child: Child,
+        folder: &Path,
+        port: u16,
+        settings: &'static [(&'static str, &'static str)],
+    ) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        Self { child, folder: folder.to_owned(), port, client, settings }
+    }
+
+    /// Its process's number.
+    pub(super) fn id(&self) -> String {
+        self.child.id().to_string()
+    }
+
+    /// Closes the reading ends of its streams.
+    pub(super) fn stop_reading(&mut self) {
+        drop((self.child.stdout.take(), self.child.stderr.take()));
+    }
+
+    /// Sends it a signal, and waits until it has ended; answers its exit code.
+    pub(super) fn ended_by(&mut self, signal: &str) -> Option<i32> {
+        assert!(send(signal, &self.id()), "it runs");
+        self.child.wait().expect("it ends").code()
+    }
+
+    /// Gets status and JSON, whatever the status is.
+    pub(super) async fn answer(&self, path: &str) -> (u16, Value) {
+        let answer =
+            self.client.get(format!("{}{path}", self.url())).send().await.expect("an answer");
+        (answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null))
     }
 
     /// Kills it with -9.
@@ -213,6 +253,44 @@ impl WorkerProcess {
         Self(child)
     }
 
+    /// A worker that runs a command for every attempt, with a queue of its own; what it says goes to `said`.
+    pub(super) fn running(
+        engine: &EngineProcess,
+        queue: &str,
+        options: &[&str],
+        command: &[&str],
+        said: &Path,
+    ) -> Self {
+        let said = std::fs::File::create(said).expect("a file");
+        let child = Command::new(BINARY)
+            .args(["worker", "--queue", queue, "--url", &engine.url()])
+            .args(options)
+            .arg("--")
+            .args(command)
+            .stdout(Stdio::null())
+            .stderr(said)
+            .spawn()
+            .expect("a worker starts");
+        Self(child)
+    }
+
+    /// Sends it a signal, such as `-TERM`.
+    pub(super) fn signal(&self, signal: &str) {
+        send(signal, &self.0.id().to_string());
+    }
+
+    /// Waits until it has ended; answers its exit code, or the negative number of the signal that ended it.
+    pub(super) async fn ended(&mut self) -> i32 {
+        for _ in 0..ASKED_MAX {
+            if let Some(status) = self.0.try_wait().expect("it can be waited for") {
+                let signal = std::os::unix::process::ExitStatusExt::signal(&status);
+                return status.code().unwrap_or_else(|| signal.map_or(i32::MIN, |number| -number));
+            }
+            pause().await;
+        }
+        panic!("the worker did not end");
+    }
+
     /// Kills it with -9: its leases run out.
     pub(super) fn kill(&mut self) {
         let _ = self.0.kill();
@@ -224,6 +302,20 @@ impl Drop for WorkerProcess {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Sends a signal to a process, or with a number below zero to a group. Whether there is one.
+pub(super) fn send(signal: &str, process: &str) -> bool {
+    let mut kill = Command::new("kill");
+    let kill = kill.args([signal, "--", process]).stderr(Stdio::null());
+    kill.status().expect("processes can be signalled").success()
+}
+
+/// Whether a process runs; one that has ended and was not taken yet does not.
+pub(super) fn runs(process: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    state.is_some_and(|state| state != 'Z')
 }
 
 /// Runs a subcommand to its end; answers its standard output.
@@ -254,14 +346,23 @@ pub(super) fn refused_start(folder: &Path, uri: &str) -> (i32, String) {
 }
 
 fn serve(folder: &Path, port: u16, settings: &[(&str, &str)]) -> Child {
-    Command::new(BINARY)
+    let mut serving = serving(folder, port, settings);
+    let silent = serving.stdout(Stdio::null()).stderr(Stdio::null());
+    silent.spawn().expect("the engine starts")
+}
+
+fn serving(folder: &Path, port: u16, settings: &[(&str, &str)]) -> Command {
+    let mut serving = Command::new(BINARY);
+    serving
         .envs(settings.iter().copied())
         .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--data"])
-        .arg(folder)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the engine starts")
+        .arg(folder);
+    serving
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its number").port()
 }
 
 /// Real processes run on real time: between two questions the machine is left to them.

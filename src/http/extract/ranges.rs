@@ -1,0 +1,128 @@
+//! The range of every whole number in a request, by its field's name. A type holds more than its field, and a message
+//! that says "0 to 255" of a priority sends its reader to the next refusal. The OpenAPI document states the same ranges;
+//! a test compares the two.
+
+use domain::bounds::{
+    ATTEMPTS_MAX, BATCH_MAX, LEASE_MS_MAX, LEASE_MS_MIN, RESOURCE_AMOUNT_MAX, TIMEOUT_MS_MAX,
+    TIMEOUT_MS_MIN,
+};
+
+/// Nodes are counted with 32 bits.
+const COUNT_MAX: u64 = u32::MAX as u64;
+
+/// Field, least and greatest.
+const RANGES: &[(&str, u64, u64)] = &[
+    ("priority", 1, 10),
+    ("max", 1, BATCH_MAX as u64),
+    ("wait_ms", 0, 30_000),
+    ("lease_ms", LEASE_MS_MIN, LEASE_MS_MAX),
+    ("timeout_ms", TIMEOUT_MS_MIN, TIMEOUT_MS_MAX),
+    ("queue_ms", TIMEOUT_MS_MIN, TIMEOUT_MS_MAX),
+    ("attempt_ms", TIMEOUT_MS_MIN, TIMEOUT_MS_MAX),
+    ("total_ms", TIMEOUT_MS_MIN, TIMEOUT_MS_MAX),
+    ("estimated_duration_ms", 0, TIMEOUT_MS_MAX),
+    ("max_attempts", 1, ATTEMPTS_MAX as u64),
+    ("base_delay_ms", 0, TIMEOUT_MS_MAX),
+    ("max_delay_ms", 0, TIMEOUT_MS_MAX),
+    ("step_delay_ms", 0, TIMEOUT_MS_MAX),
+    ("delays_ms", 0, TIMEOUT_MS_MAX),
+    ("max_parallel", 1, COUNT_MAX),
+    ("at_least", 1, COUNT_MAX),
+    ("count", 0, COUNT_MAX),
+    ("percent", 0, 100),
+    // Names of the caller's own stand below them.
+    ("resources", 0, RESOURCE_AMOUNT_MAX),
+    ("capacity", 0, RESOURCE_AMOUNT_MAX),
+];
+
+/// What a whole number at this pointer may be, in words.
+pub(super) fn allowed(pointer: &str) -> Option<String> {
+    let range = |name: &str| RANGES.iter().find(|(field, ..)| *field == name);
+    let mut steps = pointer.rsplit('/');
+    let last = steps.next()?;
+    // The field's own name, or that of the list or map that it stands in.
+    let (_, least, greatest) = range(last).or_else(|| range(steps.next()?))?;
+    Some(format!("an integer from {least} to {greatest}"))
+}
+
+#[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test says what it expects")]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Whole numbers whose only bound is their least: what is above counts as the greatest.
+    const CUT: &[&str] = &["retry_after_ms"];
+
+    fn collect(
+        document: &Value,
+        at: &Value,
+        seen: &mut BTreeSet<String>,
+        found: &mut Vec<(String, Value)>,
+    ) {
+        if let Some(name) = at["$ref"].as_str().and_then(|path| path.strip_prefix("#")) {
+            if seen.insert(name.to_owned()) {
+                collect(document, document.pointer(name).expect("what is named"), seen, found);
+            }
+            return;
+        }
+        for (field, schema) in at["properties"].as_object().into_iter().flatten() {
+            let types = &schema["type"];
+            let is_whole = types == "integer"
+                || types.as_array().is_some_and(|types| types.contains(&Value::from("integer")));
+            if is_whole {
+                found.push((field.clone(), schema.clone()));
+            }
+        }
+        match at {
+            Value::Object(fields) => {
+                for (key, inner) in fields {
+                    if key != "example" && key != "examples" {
+                        collect(document, inner, seen, found);
+                    }
+                }
+            }
+            Value::Array(items) => {
+                for inner in items {
+                    collect(document, inner, seen, found);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+
+    #[test]
+    fn every_whole_number_of_a_request_has_the_range_that_the_document_states() {
+        let document: Value = serde_json::from_str(&crate::http::openapi::text()).expect("JSON");
+        let (mut seen, mut found) = (BTreeSet::new(), Vec::new());
+        for operations in document["paths"].as_object().expect("paths").values() {
+            for operation in operations.as_object().expect("operations").values() {
+                collect(&document, &operation["requestBody"], &mut seen, &mut found);
+            }
+        }
+        assert!(found.len() > 15, "the document was read: {found:?}");
+        for (field, schema) in found {
+            if CUT.contains(&field.as_str()) {
+                continue;
+            }
+            let range = RANGES.iter().find(|(name, ..)| *name == field);
+            let (_, least, greatest) = range.unwrap_or_else(|| panic!("`{field}` has no range"));
+            assert_eq!(schema["minimum"].as_u64(), Some(*least), "{field}");
+            if let Some(stated) = schema["maximum"].as_u64() {
+                assert_eq!(stated, *greatest, "{field}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_in_a_map_and_places_in_a_list_have_the_range_of_what_holds_them() {
+        assert_eq!(allowed("/nodes/3/priority").as_deref(), Some("an integer from 1 to 10"));
+        assert_eq!(allowed("/resources/cpu").as_deref(), Some("an integer from 0 to 1000000000"));
+        let delays = allowed("/retry/delays_ms/0");
+        assert_eq!(delays.as_deref(), Some("an integer from 0 to 2592000000"));
+        assert_eq!(allowed("/retry/multiplier"), None);
+    }
+}
