@@ -5,6 +5,7 @@
 
 mod cluster;
 pub mod keeping;
+mod readiness;
 mod schema;
 mod server;
 mod storage;
@@ -31,7 +32,7 @@ use crate::event_store::sqlite::FolderError;
 use crate::http::hosts::Hosts;
 use crate::http::lease_tokens::LeaseTokens;
 use crate::http::router::router;
-use crate::http::state::{self, Api, ApiSettings, ReadyCheck};
+use crate::http::state::{self, Api, ApiSettings};
 use crate::membership::contract::MembershipError;
 use crate::services::driver::Driver;
 use crate::services::housekeeping::{Housekeeping, Keep};
@@ -46,6 +47,7 @@ use crate::view::contract::ViewError;
 use self::cluster::Joined;
 pub use self::schema::{SchemaStep, schema, schema_up};
 use self::server::Server;
+use self::server::files::{FileShare, Store, TooFewFiles};
 use self::storage::Storage;
 
 /// Kept of the drain's time for the engine's own end: a last append and its fsync.
@@ -91,6 +93,9 @@ pub enum AppError {
         /// Why.
         reason: String,
     },
+    /// The system allows too few open files.
+    #[error(transparent)]
+    Files(#[from] TooFewFiles),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {cause}")]
     Listen {
@@ -129,7 +134,11 @@ pub async fn serve(
         Ok(()) | Err(LogError::Twice(_)) => {}
         Err(error) => return Err(error.into()),
     }
-    server::prepare(&settings.server);
+    let store = match settings.storage.mongodb_uri() {
+        Some(_) => Store::Database,
+        None => Store::Embedded,
+    };
+    let share = server::prepare(&settings.server, store)?;
     let outside = Surroundings::system();
     let address = settings.server.listen;
     let listen = |cause| AppError::Listen { address, cause };
@@ -146,18 +155,25 @@ pub async fn serve(
         () = leave.cancelled() => return Ok(()),
     };
     let connection = storage.connection.clone();
-    let ended = serve_on(&settings, &outside, listener, storage, joined, leave, ready).await;
+    let served = Listening { listener, share };
+    let ended = serve_on(&settings, &outside, served, storage, joined, leave, ready).await;
     if let Some(connection) = connection {
         connection.close().await;
     }
     ended
 }
 
+/// Where connections come in, and how many there may be.
+struct Listening {
+    listener: TcpListener,
+    share: FileShare,
+}
+
 /// Serves on open stores, as one of the engines.
 async fn serve_on(
     settings: &Settings,
     outside: &Surroundings,
-    listener: TcpListener,
+    Listening { listener, share }: Listening,
     storage: Storage,
     joined: Joined,
     leave: CancellationToken,
@@ -170,6 +186,7 @@ async fn serve_on(
     let (place, sweep) = (storage.place.clone(), storage.sweep.clone());
     let lease_key = storage.store.info().await?.lease_key;
     let leases = LeaseTokens::new(&lease_key, settings.cluster.secret());
+    let folder = storage.folder.clone();
     let others = (!storage.alone).then(|| Others::new(joined.me, joined.part.peers.clone()));
     let (engine, mut core) =
         start_engine(settings, outside, storage, &joined, others.clone()).await?;
@@ -184,7 +201,7 @@ async fn serve_on(
         scheduler,
         host: Arc::clone(&host),
         recorder,
-        ready: ready_checks(&engine, &driver, &leave),
+        ready: readiness::checks(&engine, &driver, folder, &leave),
         driver: Arc::clone(&driver),
         leases,
         hosts: hosts(settings, address),
@@ -197,7 +214,7 @@ async fn serve_on(
     }
     let clock = Arc::clone(&outside.clock);
     let server =
-        Server::new(listener, router(Api::new(parts)), &settings.server, Arc::clone(&clock));
+        Server::new(listener, router(Api::new(parts)), &settings.server, share, Arc::clone(&clock));
     tracing::info!(%address, engine = joined.me, data = place, "the engine serves");
     // Whoever started it may have gone; then it serves all the same.
     let _ = ready.send(address);
@@ -311,26 +328,6 @@ fn keep(settings: &Settings) -> Keep {
         jobs: (retention.finished_jobs_max > 0).then_some(retention.finished_jobs_max),
         every: retention.look_every,
     }
-}
-
-fn ready_checks(
-    engine: &Engine,
-    driver: &Arc<Driver>,
-    leave: &CancellationToken,
-) -> Box<state::ReadyChecks> {
-    let (engine, driver, leave) = (engine.clone(), Arc::clone(driver), leave.clone());
-    let check = |name: &str, ok: bool, detail: &str| ReadyCheck {
-        name: name.to_owned(),
-        ok,
-        detail: (!ok).then(|| detail.to_owned()),
-    };
-    Box::new(move || {
-        vec![
-            check("serving", !leave.is_cancelled(), "the engine is stopping"),
-            check("event_store", engine.store_answers(), "the last append was not answered"),
-            check("engine_lease", driver.holds(), "the engine's lease was not renewed in time"),
-        ]
-    })
 }
 
 /// An orderly end, within its deadline.

@@ -2,7 +2,9 @@
 //! answers; beyond the bound a connection is told so and closed. At the end, requests in flight are finished and idle
 //! connections closed. Absent: routes and what surrounds them (`http`).
 
+pub(super) mod files;
 mod guarded;
+mod spare_file;
 mod system;
 
 use std::sync::Arc;
@@ -20,9 +22,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
+use self::files::{FileShare, Store, TooFewFiles};
 use self::guarded::{Guarded, PREFACE};
+use self::spare_file::SpareFile;
 use crate::config::ServerSettings;
 use crate::environment::Clock;
+use crate::environment::open_files::is_out_of_files;
 use crate::http::parked::Served;
 use crate::http::peers::{Peer, Share, Shares};
 use crate::http::problem::{Code, PROBLEM_JSON, Problem};
@@ -44,16 +49,28 @@ const READ_BYTES_MAX: usize = 64 * 1_024;
 /// Bytes of bodies that may be on their way to us on one HTTP/2 connection, and on one of its streams.
 const WINDOW_BYTES: u32 = 1_024 * 1_024;
 const STREAM_WINDOW_BYTES: u32 = 256 * 1_024;
-/// Connections that are being told that there is no room. Further ones are closed without a word.
-const TURNED_AWAY_MAX: usize = 128;
 /// Time for telling them.
 const TURN_AWAY: Duration = Duration::from_secs(1);
 
-/// Before anything large is allocated: what the settings say of memory.
-pub(super) fn prepare(settings: &ServerSettings) {
+/// Before anything large is allocated or opened: what the settings say of memory, and the files for it all.
+///
+/// # Errors
+/// When the system allows so few that nothing could be served.
+pub(super) fn prepare(settings: &ServerSettings, store: Store) -> Result<FileShare, TooFewFiles> {
     if !settings.huge_pages {
         system::small_pages();
     }
+    let connections_max = settings.connections_max;
+    let allowed = system::allow_files(files::wanted(store, connections_max));
+    let share = files::shared(store, connections_max, allowed)?;
+    if share.connections < connections_max {
+        tracing::warn!(
+            files_max = allowed,
+            connections_max = share.connections,
+            "the system allows fewer open files than server.connections_max needs"
+        );
+    }
+    Ok(share)
 }
 
 /// A listening server.
@@ -71,6 +88,7 @@ pub(super) struct Server {
     leaving: CancellationToken,
     connections: Tasks,
     clock: Arc<dyn Clock>,
+    spare: SpareFile,
 }
 
 /// What the first bytes of a connection show.
@@ -98,6 +116,7 @@ impl Server {
         listener: TcpListener,
         routes: Served,
         settings: &ServerSettings,
+        share: FileShare,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let mut builder = Builder::new(TokioExecutor::new());
@@ -125,31 +144,43 @@ impl Server {
             write_timeout: settings.write_timeout,
             clock: Arc::clone(&clock),
         };
-        let connections_max = system::connections(settings.connections_max);
         Self {
             listener,
             door: Arc::new(door),
-            places: Arc::new(Semaphore::new(connections_max)),
-            shares: Shares::of(connections_max, settings.peer_share_pct),
-            doorsteps: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
+            places: Arc::new(Semaphore::new(share.connections)),
+            shares: Shares::of(share.connections, settings.peer_share_pct),
+            doorsteps: Arc::new(Semaphore::new(share.turned_away)),
             no_room: no_room("as many connections are open as may be").into(),
             no_share: no_room("as many connections are open from your address as may be").into(),
             graceful: GracefulShutdown::new(),
             leaving: CancellationToken::new(),
             connections: Tasks::new("connections", Arc::clone(&clock)),
             clock,
+            spare: SpareFile::open(),
         }
     }
 
     /// Takes connections for as long as it is waited for.
     pub(super) async fn accept(&self) {
+        let mut without_files = false;
         loop {
             match self.listener.accept().await {
                 Ok((stream, from)) => self.take(stream, Peer::at(from)),
                 Err(error) => {
-                    tracing::warn!(%error, "a connection could not be taken");
+                    if !without_files {
+                        tracing::warn!(%error, "connections cannot be taken");
+                    }
+                    if is_out_of_files(&error) {
+                        without_files = true;
+                        let told = self.spare.tell_who_waits(&self.listener, &self.no_room);
+                        metrics::counter!(HTTP_TURNED_AWAY).increment(told);
+                    }
                     self.clock.sleep(AGAIN).await;
+                    continue;
                 }
+            }
+            if std::mem::take(&mut without_files) {
+                tracing::info!("connections are taken again");
             }
         }
     }
@@ -293,93 +324,4 @@ fn no_room(why: &str) -> Vec<u8> {
 
 #[cfg(test)]
 #[expect(clippy::expect_used, reason = "a test says what it expects")]
-mod tests {
-    use axum::Router;
-
-    use super::*;
-    use crate::config::Settings;
-    use crate::environment::SimulatedClock;
-
-    async fn server(
-        connections_max: usize,
-        peer_share_pct: u8,
-    ) -> (Arc<Server>, std::net::SocketAddr, SimulatedClock) {
-        let mut settings = Settings::defaults().expect("settings").server;
-        settings.connections_max = connections_max;
-        settings.peer_share_pct = peer_share_pct;
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let clock = SimulatedClock::at(0);
-        let router = Router::new().route("/", axum::routing::get(async || "hello"));
-        let server = Server::new(listener, router.into(), &settings, Arc::new(clock.clone()));
-        let server = Arc::new(server);
-        let accepting = Arc::clone(&server);
-        tokio::task::spawn(async move { accepting.accept().await });
-        (server, address, clock)
-    }
-
-    async fn ask(stream: &mut TcpStream) -> String {
-        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("it is open");
-        let mut answer = vec![0; 4_096];
-        let count = stream.read(&mut answer).await.expect("an answer");
-        String::from_utf8_lossy(&answer[..count]).into_owned()
-    }
-
-    #[tokio::test]
-    async fn a_connection_too_many_is_told_so_and_the_others_are_served() {
-        let (_server, address, _clock) = server(1, 100).await;
-        let mut first = TcpStream::connect(address).await.expect("a connection");
-        assert!(ask(&mut first).await.starts_with("HTTP/1.1 200"));
-        let mut second = TcpStream::connect(address).await.expect("the system takes it");
-        let refused = ask(&mut second).await;
-        assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
-        assert!(refused.contains("retry-after: 1") && refused.contains("\"code\":\"overloaded\""));
-        assert_eq!(second.read(&mut [0; 8]).await.expect("the end"), 0, "it is closed");
-        assert!(ask(&mut first).await.starts_with("HTTP/1.1 200"));
-    }
-
-    #[tokio::test]
-    async fn one_address_gets_its_share_of_the_connections_and_another_the_rest() {
-        let (server, address, _clock) = server(400, 1).await;
-        let mut held = Vec::new();
-        for _ in 0..4 {
-            let mut stream = TcpStream::connect(address).await.expect("a connection");
-            assert!(ask(&mut stream).await.starts_with("HTTP/1.1 200"));
-            held.push(stream);
-        }
-        let mut more = TcpStream::connect(address).await.expect("the system takes it");
-        let refused = ask(&mut more).await;
-        assert!(
-            refused.starts_with("HTTP/1.1 503") && refused.contains("your address"),
-            "{refused}"
-        );
-        // All of 127/8 is this machine.
-        let elsewhere = tokio::net::TcpSocket::new_v4().expect("a socket");
-        elsewhere.bind("127.0.0.2:0".parse().expect("an address")).expect("it is ours");
-        let mut other = elsewhere.connect(address).await.expect("a connection");
-        assert!(ask(&mut other).await.starts_with("HTTP/1.1 200"));
-        held.clear();
-        while server.connections.len() > 1 {
-            tokio::task::yield_now().await;
-        }
-        let mut again = TcpStream::connect(address).await.expect("a connection");
-        assert!(ask(&mut again).await.starts_with("HTTP/1.1 200"), "its share is free again");
-    }
-
-    #[tokio::test]
-    async fn a_place_is_free_again_when_its_silent_holder_is_cut_off() {
-        let (server, address, clock) = server(1, 100).await;
-        let mut silent = TcpStream::connect(address).await.expect("a connection");
-        while server.connections.is_empty() {
-            tokio::task::yield_now().await;
-        }
-        clock.sleepers_reach(1).await;
-        clock.advance(server.door.head_timeout);
-        assert_eq!(silent.read(&mut [0; 8]).await.expect("the end"), 0, "it is closed");
-        while !server.connections.is_empty() {
-            tokio::task::yield_now().await;
-        }
-        let mut next = TcpStream::connect(address).await.expect("a connection");
-        assert!(ask(&mut next).await.starts_with("HTTP/1.1 200"));
-    }
-}
+mod tests;

@@ -31,6 +31,8 @@ pub(super) struct Storage {
     pub(super) membership: Arc<dyn Membership>,
     /// Nobody else can write to it.
     pub(super) alone: bool,
+    /// Of the embedded store.
+    pub(super) folder: Option<Arc<DataFolder>>,
     /// To be closed at the end.
     pub(super) connection: Option<MongoConnection>,
 }
@@ -62,6 +64,7 @@ fn embedded(settings: &Settings, outside: &Surroundings) -> Result<Storage, AppE
         place: settings.storage.folder().display().to_string(),
         membership: Arc::new(Alone::new(Arc::clone(&outside.clock))),
         alone: true,
+        folder: Some(folder),
         connection: None,
     })
 }
@@ -84,6 +87,7 @@ async fn on_mongodb(
         place: settings.storage.masked_uri(),
         membership: Arc::new(MongoMembership::new(connection.clone())),
         alone: false,
+        folder: None,
         connection: Some(connection),
     })
 }

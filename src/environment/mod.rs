@@ -11,6 +11,7 @@ mod discipline;
 pub mod fail_points;
 mod ids;
 pub mod mongodb;
+pub mod open_files;
 pub mod outbound;
 mod secrets;
 mod simulated;

@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-/// Files that are not connections: stores, logs, the way to other engines, connections that are turned away.
-const OTHER_FILES: u64 = 256;
 /// A peer that has been silent for so long is asked whether it lives ...
 const SILENT: Duration = Duration::from_secs(15);
 /// ... so often ...
@@ -16,30 +14,18 @@ const PROBE_EVERY: Duration = Duration::from_secs(5);
 /// Bytes that are not acknowledged for so long end a connection, milliseconds.
 const UNACKNOWLEDGED_MS: u32 = 30_000;
 
-/// How many connections can be open of `wanted`: the process may hold more files from now on, if the system lets it.
+/// How many files the process may have open from now on, of `wanted`, if the system lets it.
 #[cfg(unix)]
-pub(super) fn connections(wanted: usize) -> usize {
+pub(super) fn allow_files(wanted: u64) -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let needed = u64::try_from(wanted).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
     let limit = getrlimit(Resource::Nofile);
-    let mut allowed = limit.current.unwrap_or(u64::MAX);
-    if allowed < needed {
-        let most = limit.maximum.unwrap_or(u64::MAX).min(needed);
-        let raised = Rlimit { current: Some(most), maximum: limit.maximum };
-        if setrlimit(Resource::Nofile, raised).is_ok() {
-            allowed = most;
-        }
+    let allowed = limit.current.unwrap_or(u64::MAX);
+    if allowed >= wanted {
+        return allowed;
     }
-    let fits = usize::try_from(allowed.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX);
-    let connections = wanted.min(fits.max(1));
-    if connections < wanted {
-        tracing::warn!(
-            files_max = allowed,
-            connections_max = connections,
-            "the system allows fewer open files than server.connections_max needs"
-        );
-    }
-    connections
+    let most = limit.maximum.unwrap_or(u64::MAX).min(wanted);
+    let raised = Rlimit { current: Some(most), maximum: limit.maximum };
+    if setrlimit(Resource::Nofile, raised).is_ok() { most } else { allowed }
 }
 
 /// Connections that this listener takes learn of it when their peer is gone: they inherit its settings.

@@ -14,6 +14,7 @@ use rusqlite::{Connection, Row};
 use super::failure::{self, Failure};
 use super::mark::{Marks, Synced};
 use crate::environment::fail_points::{self, Point};
+use crate::environment::open_files::is_out_of_files;
 
 /// Commits after which the WAL's length is looked up: the look costs a tenth of a commit.
 const COMMITS_BETWEEN_LOOKS: u32 = 32;
@@ -167,8 +168,10 @@ fn checkpoint(file: &Connection, marks: &Marks) -> Result<(), String> {
     let Ok((frames, _)) = begun else { return Ok(()) };
     match marks.may_be_copied(u64::try_from(frames).unwrap_or(0)) {
         Ok(()) => {}
-        // Without the mark nothing is copied; the next time there may be room.
-        Err(error) if error.kind() == io::ErrorKind::StorageFull => return Ok(()),
+        // Without the mark nothing is copied; the next time there may be room, or a file to look into.
+        Err(error) if error.kind() == io::ErrorKind::StorageFull || is_out_of_files(&error) => {
+            return Ok(());
+        }
         Err(error) => return Err(format!("the mark of checkpoints cannot be written: {error}")),
     }
     let copied = failure::planted(Point::CheckpointBegin)

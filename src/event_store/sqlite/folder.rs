@@ -2,9 +2,10 @@
 //! Always holds: whoever has a `DataFolder` holds the lock on it until the last clone of it is dropped.
 //! Absent: any look at files that it does not know; they are left alone.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Where an engine keeps its data when it is told nothing else.
 pub const FOLDER_DEFAULT: &str = "./orrery-data";
@@ -101,8 +102,10 @@ pub enum FolderError {
 #[derive(Debug)]
 pub struct DataFolder {
     path: PathBuf,
+    /// Whether it was said that the folder is gone.
+    missed: AtomicBool,
     /// Released by the system when it is closed, also after kill -9.
-    _lock: File,
+    lock: File,
 }
 
 impl DataFolder {
@@ -138,12 +141,47 @@ impl DataFolder {
         }
         record_holder(&mut lock).map_err(refused("its lock file cannot be written"))?;
         sync_folder(path).map_err(refused("it cannot be synced"))?;
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        Ok(Self { path: path.to_owned(), missed: AtomicBool::new(false), lock })
     }
 
     /// Takes a folder that has a store in it; makes none.
     pub fn open_existing(path: &Path) -> Result<Self, FolderError> {
         Self::open(existing(path)?)
+    }
+
+    /// Whether the folder is still where it was opened. What is written to files that were deleted is lost with the
+    /// process, however often it is synced, so nothing may be acknowledged from then on.
+    ///
+    /// # Errors
+    /// What is wrong, and what to do.
+    pub fn is_in_place(&self) -> Result<(), String> {
+        let (held, named) = (self.lock.metadata(), fs::metadata(self.path.join(LOCK_FILE)));
+        let same = match (&held, &named) {
+            (Ok(held), Ok(named)) => identity(held) == identity(named),
+            // Only its absence is taken for absence: a file system may fail to answer for other reasons.
+            (Ok(_), Err(error)) => error.kind() != io::ErrorKind::NotFound,
+            (Err(_), _) => true,
+        };
+        if same == self.missed.load(Ordering::Relaxed) {
+            self.missed.store(!same, Ordering::Relaxed);
+            let folder = self.path.display();
+            if same {
+                tracing::info!(%folder, "the data folder is back in its place");
+            } else {
+                tracing::error!(
+                    %folder,
+                    "the data folder was deleted, moved or replaced while the engine runs: nothing is taken any more"
+                );
+            }
+        }
+        if same {
+            return Ok(());
+        }
+        Err(format!(
+            "the data folder {} was deleted, moved or replaced while the engine runs, so nothing can be stored; move it back, \
+             or stop the engine and restore a backup",
+            self.path.display()
+        ))
     }
 
     /// Where it is.
@@ -169,6 +207,18 @@ impl DataFolder {
             cause,
         })
     }
+}
+
+/// What tells a file from another one of the same name.
+#[cfg(unix)]
+fn identity(file: &Metadata) -> (u64, u64) {
+    use std::os::unix::fs::MetadataExt;
+    (file.dev(), file.ino())
+}
+
+#[cfg(not(unix))]
+fn identity(_file: &Metadata) -> (u64, u64) {
+    (0, 0)
 }
 
 /// The folder itself, when there is a store in it.

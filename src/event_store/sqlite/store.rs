@@ -106,6 +106,7 @@ impl SqliteEventStore {
             synced,
             room,
             reserve,
+            folder: Arc::clone(&folder),
         };
         let (writes, requests) = sync_channel(WRITES_WAITING_MAX);
         let writer = std::thread::Builder::new()

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use super::checkpoint::{self, Checkpoints};
 use super::failure::{self, Failure};
+use super::folder::DataFolder;
 use super::mark::Synced;
 use super::reserve::Reserve;
 use super::transaction::{self, Session};
@@ -28,7 +29,8 @@ const REQUESTS_MAX: usize = 256;
 /// Bytes of records and payloads after which a transaction takes no further request.
 const BYTES_MAX: usize = 8 * 1_024 * 1_024;
 
-/// While the reserve is not whole, it is looked this often whether there is room again.
+/// Without requests it is looked this often whether the folder is in its place, and, while the reserve is not whole,
+/// whether there is room again.
 const ROOM_LOOK: Duration = Duration::from_secs(1);
 
 /// What somebody wants written.
@@ -74,6 +76,7 @@ pub(super) struct Writer {
     pub(super) synced: Synced,
     pub(super) room: Option<Room>,
     pub(super) reserve: Reserve,
+    pub(super) folder: Arc<DataFolder>,
 }
 
 impl Writer {
@@ -93,6 +96,12 @@ impl Writer {
                 }
                 continue;
             }
+            if let Err(reason) = self.folder.is_in_place() {
+                for request in batch {
+                    reply(request, Err(EventStoreError::Unavailable(reason.clone())));
+                }
+                continue;
+            }
             let bytes = batch.iter().map(|request| bytes_of(&request.work)).sum();
             match self.serve(batch) {
                 Ok(()) => ended = self.checkpoints.after_commit(&self.file, bytes).err(),
@@ -107,17 +116,16 @@ impl Writer {
     /// The next request; none when all senders are gone.
     fn next(&mut self, requests: &Receiver<Request>) -> Option<Request> {
         loop {
-            if self.reserve.is_whole() {
-                return requests.recv().ok();
-            }
             let next = requests.recv_timeout(ROOM_LOOK);
-            if !matches!(next, Err(RecvTimeoutError::Disconnected)) {
+            let goes_on = !matches!(next, Err(RecvTimeoutError::Disconnected));
+            if goes_on && !self.reserve.is_whole() && self.folder.is_in_place().is_ok() {
                 self.reserve.restore();
             }
             match next {
                 Ok(request) => return Some(request),
                 Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) => {}
+                // An idle store notices as well that its folder is gone, and says so.
+                Err(RecvTimeoutError::Timeout) => drop(self.folder.is_in_place()),
             }
         }
     }
@@ -129,8 +137,11 @@ impl Writer {
         });
         match together {
             Ok(done) => {
+                // Once more: what was deleted during the commit may be what was committed to.
+                let gone = self.folder.is_in_place().err();
                 for (request, done) in batch.into_iter().zip(done) {
-                    reply(request, Ok(done));
+                    let gone = gone.clone().map(EventStoreError::Unavailable);
+                    reply(request, gone.map_or(Ok(done), Err));
                 }
                 fail_points::pass(Point::WriteAnswered);
                 Ok(())

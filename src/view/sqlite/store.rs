@@ -14,6 +14,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::flush::Session;
 use super::{lists, schema};
 use crate::environment::fail_points::{self, Fault, Point};
+use crate::environment::open_files::is_out_of_files;
 use crate::environment::{NotRun, Threads};
 use crate::view::contract::{Document, JobQuery, Page, View, ViewError, ViewResult};
 
@@ -137,6 +138,10 @@ impl Writing {
             fail_points::pass(Point::ViewSynced);
         }
         synced.map_err(|error| {
+            if is_out_of_files(&error) {
+                // Nothing was tried: what is written is whole, and is synced with the next flush.
+                return ViewError::Unavailable(format!("the view's log of writes: {error}"));
+            }
             let reason = format!("the view's log of writes cannot be synced: {error}");
             self.end(&reason);
             ViewError::Damaged(reason)

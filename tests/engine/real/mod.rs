@@ -7,6 +7,7 @@ mod house;
 mod logs;
 mod mongodb;
 mod mongodb_faults;
+mod open_files;
 mod outcomes;
 mod process;
 mod replica_set;
