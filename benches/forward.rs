@@ -53,6 +53,7 @@ const TOGETHER: usize = 64;
 const ROUNDS: usize = 500;
 
 struct Member {
+    key: String,
     engine: Engine,
     seen: PeersSeen,
     address: String,
@@ -62,6 +63,7 @@ struct Member {
 async fn member(me: u32, store: &Arc<MemoryEventStore>, outside: &Surroundings) -> Member {
     let secret = || Secret::new("a secret of the bench");
     let (seen, peers) = Peers::new(secret());
+    let key = peers.key().public().to_owned();
     let others = Others::new(me, peers);
     let forward = Forwarding::new(others.clone(), Arc::clone(&outside.clock)).expect("a client");
     let parts = executor::Parts {
@@ -80,8 +82,12 @@ async fn member(me: u32, store: &Arc<MemoryEventStore>, outside: &Surroundings) 
     let own = settings.services.of("job_scheduler");
     let operations = Operations::new("job_scheduler", own, Arc::clone(&clock));
     let bounds = SubmissionBounds { bounds: settings.bounds.to_bounds(), queue_timeout: None };
-    let introduction =
-        Introduction { name: String::new(), address: String::new(), version: "bench".to_owned() };
+    let introduction = Introduction {
+        name: String::new(),
+        address: String::new(),
+        version: "bench".to_owned(),
+        public_key: String::new(),
+    };
     let membership = Arc::new(Alone::new(Arc::clone(&clock)));
     let joined_as = membership.join(&introduction).await.expect("a number");
     let (told, nobody) = Peers::new(secret());
@@ -111,7 +117,7 @@ async fn member(me: u32, store: &Arc<MemoryEventStore>, outside: &Surroundings) 
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     let make = ServiceExt::<HttpRequest<Body>>::into_make_service(router(api));
     tokio::spawn(async move { axum::serve(listener, make).await.expect("it serves") });
-    Member { engine, seen, address }
+    Member { key, engine, seen, address }
 }
 
 fn submission(outside: &Surroundings) -> Submission {
@@ -160,8 +166,9 @@ async fn main() {
     let outside = Surroundings::system();
     let store = Arc::new(MemoryEventStore::new("bench"));
     let (one, two) = (member(1, &store, &outside).await, member(2, &store, &outside).await);
-    let living = |address: &str| Peer {
-        address: address.to_owned(),
+    let living = |member: &Member| Peer {
+        address: member.address.clone(),
+        public_key: member.key.clone(),
         version: "1".to_owned(),
         started_at: 0,
         lives: true,
@@ -169,8 +176,8 @@ async fn main() {
     };
     one.seen.began_at(0);
     two.seen.began_at(0);
-    one.seen.tell(BTreeMap::from([(2, living(&two.address))]));
-    two.seen.tell(BTreeMap::from([(1, living(&one.address))]));
+    one.seen.tell(BTreeMap::from([(2, living(&two))]));
+    two.seen.tell(BTreeMap::from([(1, living(&one))]));
     let made = submission(&outside);
     let subject = SubjectId::job(made.namespace.clone(), made.id);
     let caller = Caller { actor: Arc::from("client"), ..Caller::engine() };

@@ -75,6 +75,7 @@ const OUTSIDE_CRATES: &[(&[&str], &[&str])] = &[
     (&["clap", "clap_complete", "indicatif"], &["src/cli/", "src/main.rs"]),
     (&["rand"], &["src/environment/"]),
     (&["hmac"], &["src/engine/forwarding/", "src/http/lease_tokens.rs"]),
+    (&["x25519_dalek"], &["src/environment/agreement.rs"]),
     (&["base64"], &["src/http/lease_tokens.rs"]),
     (&["metrics_exporter_prometheus", "tracing_subscriber"], &["src/telemetry/"]),
     (&["mimalloc"], &["src/main.rs"]),

@@ -8,8 +8,7 @@ use domain::ids::GroupId;
 
 use super::AppError;
 use super::storage::Storage;
-use crate::config::Settings;
-use crate::environment::draw_secret;
+use crate::config::{Secret, Settings};
 use crate::membership::contract::{EngineId, Introduction};
 use crate::membership::peers::Peers;
 use crate::services::driver::Part;
@@ -29,14 +28,13 @@ pub(super) async fn join(
     listens: SocketAddr,
 ) -> Result<Joined, AppError> {
     let membership = Arc::clone(&storage.membership);
-    let secret = match settings.cluster.secret() {
-        Some(configured) => configured.clone(),
-        None => membership.secret(&draw_secret()).await?,
-    };
+    let secret = settings.cluster.secret().cloned().unwrap_or_else(|| Secret::new(""));
+    let (told, peers) = Peers::new(secret);
     let introduction = Introduction {
         name: settings.cluster.name.clone(),
         address: settings.cluster.address(listens),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        public_key: peers.key().public().to_owned(),
     };
     if !storage.alone && !settings.cluster.is_reachable(listens) {
         let address = &introduction.address;
@@ -44,7 +42,6 @@ pub(super) async fn join(
     }
     let me = membership.join(&introduction).await?;
     let drivers: Vec<_> = GroupId::all().map(|_| storage.alone.then_some(me)).collect();
-    let (told, peers) = Peers::new(secret);
     let part =
         Part { membership, introduction, joined_as: me, told, peers, drivers: drivers.clone() };
     Ok(Joined { me, drivers, part })

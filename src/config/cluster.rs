@@ -37,7 +37,7 @@ impl ClusterSettings {
         !self.advertise_address.is_empty() || !listens.ip().is_unspecified()
     }
 
-    /// The configured secret; none: the one in the database.
+    /// The secret, where one is configured.
     pub fn secret(&self) -> Option<&Secret> {
         (!self.secret.reveal().is_empty()).then_some(&self.secret)
     }

@@ -5,6 +5,7 @@
 //! other engines. Absent on purpose: HTTP to addresses that callers name (comes with the node runner), process
 //! environment variables (`config` owns them; the one of the tests' fail points is theirs).
 
+mod agreement;
 mod clock;
 mod dice;
 mod discipline;
@@ -19,6 +20,7 @@ mod threads;
 
 use std::sync::Arc;
 
+pub use self::agreement::OwnKey;
 pub use self::clock::{Clock, Sleep, SystemClock};
 pub use self::dice::{Dice, SeededDice, SystemDice};
 pub use self::discipline::SLEW_DIVISOR;

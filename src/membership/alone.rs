@@ -11,7 +11,6 @@ use super::contract::{
     EngineId, EngineRecord, GroupRecord, HandOver, Introduction, Membership, MembershipResult,
     Renewal, Roster, Take,
 };
-use crate::config::Secret;
 use crate::environment::Clock;
 
 /// The number of an engine that is alone.
@@ -47,6 +46,7 @@ impl Membership for Alone {
                 name: introduction.name_of(ME),
                 address: introduction.address.clone(),
                 version: introduction.version.clone(),
+                public_key: introduction.public_key.clone(),
                 started_at: now,
                 renewed_at: now,
                 lives: true,
@@ -92,9 +92,5 @@ impl Membership for Alone {
     fn leave(&self, _me: EngineId) -> BoxFuture<'_, MembershipResult<()>> {
         self.change(|me, _| *me = None);
         future::ready(Ok(())).boxed()
-    }
-
-    fn secret<'a>(&'a self, drawn: &'a Secret) -> BoxFuture<'a, MembershipResult<Secret>> {
-        future::ready(Ok(drawn.clone())).boxed()
     }
 }

@@ -12,8 +12,6 @@ use domain::ids::{GroupId, Millis};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-use crate::config::Secret;
-
 /// Names one engine of a deployment; each start of an engine is a new one.
 pub type EngineId = u32;
 
@@ -39,6 +37,8 @@ pub struct Introduction {
     pub address: String,
     /// Of the program.
     pub version: String,
+    /// The public half of the key that it drew at its start (`OwnKey`); empty: it asks no other engine.
+    pub public_key: String,
 }
 
 impl Introduction {
@@ -59,6 +59,8 @@ pub struct EngineRecord {
     pub address: String,
     /// Of the program.
     pub version: String,
+    /// The public half of its key; empty: it shows none.
+    pub public_key: String,
     /// By the store's clock.
     pub started_at: Millis,
     /// By the store's clock.
@@ -171,8 +173,4 @@ pub trait Membership: Send + Sync + Debug {
 
     /// Ends a life: buried at once.
     fn leave(&self, me: EngineId) -> BoxFuture<'_, MembershipResult<()>>;
-
-    /// What the engines of this deployment prove themselves to one another with: what is kept, or, the first time,
-    /// `drawn`.
-    fn secret<'a>(&'a self, drawn: &'a Secret) -> BoxFuture<'a, MembershipResult<Secret>>;
 }

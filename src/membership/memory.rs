@@ -15,7 +15,6 @@ use super::contract::{
     EngineId, EngineRecord, GroupRecord, HandOver, Introduction, LEASE, Membership,
     MembershipError, MembershipResult, Renewal, Roster, Take,
 };
-use crate::config::Secret;
 use crate::environment::Clock;
 
 #[derive(Debug, Default)]
@@ -24,7 +23,6 @@ struct Records {
     /// With the end of the lease; none once it is buried.
     engines: BTreeMap<EngineId, Option<(EngineRecord, Millis)>>,
     groups: BTreeMap<u8, GroupRecord>,
-    secret: Option<Secret>,
 }
 
 /// One engine's door to the records.
@@ -88,6 +86,7 @@ impl Membership for MemoryMembership {
                 name: introduction.name_of(engine),
                 address: introduction.address.clone(),
                 version: introduction.version.clone(),
+                public_key: introduction.public_key.clone(),
                 started_at: now,
                 renewed_at: now,
                 lives: true,
@@ -160,9 +159,5 @@ impl Membership for MemoryMembership {
         self.act(|records, _| {
             records.engines.insert(me, None);
         })
-    }
-
-    fn secret<'a>(&'a self, drawn: &'a Secret) -> BoxFuture<'a, MembershipResult<Secret>> {
-        self.act(|records, _| records.secret.get_or_insert_with(|| drawn.clone()).clone())
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::contract::{EngineId, Life};
 use crate::config::Secret;
+use crate::environment::OwnKey;
 
 /// Another engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct Peer {
     pub lives: bool,
     /// It is about to end.
     pub leaving: bool,
+    /// The public half of its key; empty: it shows none.
+    pub public_key: String,
 }
 
 /// The others, by number.
@@ -34,6 +37,7 @@ pub type PeerMap = Arc<BTreeMap<EngineId, Peer>>;
 pub struct Peers {
     seen: watch::Receiver<PeerMap>,
     own: Arc<Mutex<Own>>,
+    key: Arc<OwnKey>,
     secret: Secret,
 }
 
@@ -62,11 +66,14 @@ fn locked(own: &Mutex<Own>) -> MutexGuard<'_, Own> {
 }
 
 impl Peers {
-    /// A view of nobody yet.
+    /// A view of nobody yet, of an engine that draws its key now. `secret`: that of the cluster; empty: none is configured.
     pub fn new(secret: Secret) -> (PeersSeen, Self) {
         let (told, seen) = watch::channel(PeerMap::default());
         let own = Arc::<Mutex<Own>>::default();
-        (PeersSeen { told, own: Arc::clone(&own) }, Self { seen, own, secret })
+        (
+            PeersSeen { told, own: Arc::clone(&own) },
+            Self { seen, own, key: Arc::new(OwnKey::draw()), secret },
+        )
     }
 
     /// All at this moment.
@@ -118,7 +125,12 @@ impl Peers {
         self.seen.changed().await.is_ok()
     }
 
-    /// What the engines of this deployment prove themselves to one another with. Never to be logged.
+    /// What this engine agrees with others with.
+    pub fn key(&self) -> &OwnKey {
+        &self.key
+    }
+
+    /// The cluster's secret, where one is configured: it goes into all that engines prove to one another.
     pub fn secret(&self) -> &Secret {
         &self.secret
     }
@@ -167,6 +179,7 @@ mod tests {
             started_at: 5,
             lives,
             leaving: false,
+            public_key: String::new(),
         };
         seen.tell(BTreeMap::from([(1, peer(true)), (2, peer(false))]));
         assert!(peers.changed().await);
@@ -184,7 +197,9 @@ mod tests {
         peers.note_arrived(life(1, 5));
         assert!(!peers.has_arrived(life(1, 5)), "nobody knows it");
         let (address, version) = ("h:1".to_owned(), "1".to_owned());
-        let peer = Peer { address, version, started_at: 5, lives: true, leaving: false };
+        let public_key = String::new();
+        let peer =
+            Peer { address, version, started_at: 5, lives: true, leaving: false, public_key };
         seen.tell(BTreeMap::from([(1, peer)]));
         peers.note_arrived(life(1, 6));
         assert!(!peers.has_arrived(life(1, 6)), "another life");

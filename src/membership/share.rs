@@ -91,6 +91,7 @@ mod tests {
             name: String::new(),
             address: String::new(),
             version: String::new(),
+            public_key: String::new(),
             started_at: 0,
             renewed_at: 0,
             lives,

@@ -8,7 +8,7 @@ use super::client::UnderWay;
 use super::line::Waiting;
 use super::others::Others;
 use super::wire::{MEDIA_TYPE, RECORD_END, Said, decode_said, encode_batch};
-use super::{PATH, SIGNATURE};
+use super::{AnswerProof, PATH, PROOF};
 use crate::engine::core::message::{Failure, Response};
 use crate::environment::outbound::{Answer, Outbound, SendError};
 use crate::environment::{Clock, Sleep};
@@ -30,8 +30,14 @@ pub(super) enum Ended {
     Sending(#[from] SendError),
     #[error("it says nothing for {} ms", SILENCE.as_millis())]
     Silent,
-    #[error("it takes another cluster secret")]
+    #[error("it does not know this engine's key, or has another cluster secret")]
     Forbidden,
+    #[error("it has not seen this engine yet")]
+    NotSeenYet,
+    #[error("it has shown no key: an engine of another version, or one that is not seen any more")]
+    NoKey,
+    #[error("its answer is not proven: it comes from somebody else, or was changed on the way")]
+    Forged,
     #[error("another engine, or another life of it, listens at its address")]
     Misdirected,
     #[error("it answered with status {0}")]
@@ -48,6 +54,9 @@ impl Ended {
             Self::Sending(SendError::Unreachable(_) | SendError::Unusable(_)) => "unreachable",
             Self::Silent => "silent",
             Self::Forbidden => "forbidden",
+            Self::NotSeenYet => "not_seen_yet",
+            Self::NoKey => "no_key",
+            Self::Forged => "forged",
             Self::Misdirected => "misdirected",
             Self::Status(_) => "not_taken",
             Self::Unreadable => "unreadable",
@@ -60,8 +69,12 @@ impl Ended {
             Self::Sending(_)
             | Self::Silent
             | Self::Forbidden
+            | Self::NoKey
+            | Self::Forged
             | Self::Misdirected
             | Self::Unreadable => true,
+            // It looks every half second.
+            Self::NotSeenYet => false,
             // 413: this body alone is too large.
             Self::Status(status) => *status != 413,
         }
@@ -81,21 +94,23 @@ pub(super) async fn run(
         let within = item.until.saturating_sub(now).as_millis();
         (u64::try_from(within).unwrap_or(u64::MAX), item.asked.as_slice())
     });
-    let body = encode_batch(others.me(), under_way.to.life, clock.now_ms(), asked);
+    let (to, sent_at) = (under_way.to.life, clock.now_ms());
+    let body = encode_batch(others.me(), to, sent_at, asked);
+    let (proof, answers) = others.prove(to, sent_at, &body).ok_or(Ended::NoKey)?;
     metrics::histogram!(FORWARD_REQUESTS)
         .record(f64::from(u32::try_from(items.len()).unwrap_or(u32::MAX)));
     for item in items.iter_mut().flatten() {
         // It has its copy in the body.
         item.asked = Vec::new();
     }
-    let signature = others.sign(&body);
     let address = std::sync::Arc::clone(&under_way.to.address);
     let mut patience = Patience { clock, slow: Some(clock.sleep(SLOW)) };
-    let sent = http.post(&address, PATH, MEDIA_TYPE, (SIGNATURE, &signature), body);
+    let sent = http.post(&address, PATH, MEDIA_TYPE, (PROOF, &proof), body);
     let mut answer = patience.wait(under_way, sent).await??;
     match answer.status() {
         200 => under_way.answers(),
         401 => return Err(Ended::Forbidden),
+        425 => return Err(Ended::NotSeenYet),
         421 => return Err(Ended::Misdirected),
         503 => {
             under_way.answers();
@@ -108,13 +123,13 @@ pub(super) async fn run(
         }
         status => return Err(Ended::Status(status)),
     }
-    read(&mut patience, under_way, &mut answer, items).await
+    read(&mut patience, under_way, (&mut answer, answers), items).await
 }
 
 async fn read(
     patience: &mut Patience<'_>,
     under_way: &mut UnderWay<'_>,
-    answer: &mut Answer,
+    (answer, mut proof): (&mut Answer, AnswerProof),
     items: &mut [Option<Waiting>],
 ) -> Result<(), Ended> {
     let mut rest: Vec<u8> = Vec::new();
@@ -123,10 +138,10 @@ async fn read(
         while let Some(end) = piece.iter().position(|byte| *byte == RECORD_END) {
             let (record, after) = piece.split_at(end);
             if rest.is_empty() {
-                heard(under_way, record, items)?;
+                heard(under_way, proof.open(record).ok_or(Ended::Forged)?, items)?;
             } else {
                 rest.extend_from_slice(record);
-                heard(under_way, &rest, items)?;
+                heard(under_way, proof.open(&rest).ok_or(Ended::Forged)?, items)?;
                 rest.clear();
             }
             piece = &after[1..];

@@ -1,24 +1,26 @@
-//! The way to the other engines of a deployment: `others` says who they are, `client` carries requests
+//! The way to the other engines of a deployment: `others` says who they are, `proof` proves it, `client` carries requests
 //! there, `wire` is their JSON. The other end is a route of `http`.
 
 mod client;
 mod exchange;
 mod line;
 mod others;
+mod proof;
 pub mod wire;
 
 pub use self::client::Forwarding;
-pub use self::others::Others;
+pub use self::others::{Others, Proven, Unproven};
+pub use self::proof::AnswerProof;
 
 /// Where an engine takes what others ask.
 pub const PATH: &str = "/internal/v1/forward";
-/// The header with the proof that a body comes from an engine of the deployment.
-pub const SIGNATURE: &str = "orrery-signature";
+/// The header with the proof that a body comes from an engine of the deployment, and for whom it is.
+pub const PROOF: &str = "orrery-proof";
 /// An engine that has no answer yet says so this often, milliseconds.
 pub const ALIVE_EVERY_MS: u64 = 500;
 /// A body that was sent longer ago than this, or will be, is refused. Shorter than an engine's own ids of commands are kept
-/// (10 minutes) by as much as clocks may differ, so that one that was captured and is sent again finds its first answers
-/// or nobody who listens.
+/// (10 minutes) by as much as clocks may differ. A body counts once while its sender and this engine live; this bounds it
+/// beyond that.
 pub const AGE_MS_MAX: u64 = 300_000;
 /// Bytes of the largest body.
 pub const BODY_BYTES_MAX: usize = client::ASKED_BYTES_MAX + 64 * 1_024;

@@ -1,28 +1,108 @@
 //! The other engines as this one asks them: where they are, as the membership has seen it, and the proof that what is asked
-//! comes from one of them.
-//! Always holds: what is asked names the one life of an engine that it is for; the secret itself never travels and is never printed. Absent: who lives (`membership`).
+//! comes from one of them and is for this one.
+//! Always holds: what is asked names the one life of an engine that it is for; no secret travels, is printed, or lies in the
+//! database. Absent: who lives (`membership`), and how it is proven (`proof`).
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha256;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use domain::ids::Millis;
+use domain::payload::Hash;
+
+use super::AGE_MS_MAX;
+use super::proof::{AnswerProof, Claims, PairKey, Used};
 use crate::engine::core::message::EngineId;
 use crate::membership::contract::Life;
 use crate::membership::peers::{PeerMap, Peers};
 
-/// Stands before every signed body, so that what is signed here means nothing elsewhere.
-const PURPOSE: &[u8] = b"orrery forward 1\n";
+/// What this engine and another one have in common.
+struct Pair {
+    /// The other's public key.
+    theirs: String,
+    sending: PairKey,
+    receiving: PairKey,
+    /// The numbers of what came from there.
+    used: Mutex<Used>,
+}
+
+impl fmt::Debug for Pair {
+    /// Keys are never printed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pair").field("theirs", &self.theirs).finish_non_exhaustive()
+    }
+}
+
+/// A request of which it is known who asks, and that it is for this engine.
+#[derive(Debug)]
+pub struct Proven {
+    /// Who asks.
+    pub from: EngineId,
+    /// This life of this engine.
+    pub to: Life,
+    body: Hash,
+    /// Proves the answers to it.
+    pub answers: AnswerProof,
+}
+
+impl Proven {
+    /// Whether the body is the one that was proven.
+    pub fn covers(&self, body: &[u8]) -> bool {
+        Hash::of(body) == self.body
+    }
+}
+
+/// Why nothing of a request may be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unproven {
+    /// No header of this form.
+    #[error("the proof is missing, or of another form")]
+    Malformed,
+    /// Who it says it comes from was not seen yet, or shows no key.
+    #[error("the engine that asks has not been seen here, or shows no key")]
+    NotSeen,
+    /// Made by somebody else, or by an engine with another cluster secret.
+    #[error("the proof is not one of an engine of this deployment")]
+    Forged,
+    /// Sent long ago, or not yet.
+    #[error("the body is of another time")]
+    OfAnotherTime {
+        /// Who says it asks.
+        from: EngineId,
+        /// By so many milliseconds.
+        off_ms: u64,
+    },
+    /// For another engine, or another life of this one.
+    #[error("this is another engine, or another life of it")]
+    Misdirected {
+        /// Who asks.
+        from: EngineId,
+        /// Who is asked.
+        meant_for: Life,
+    },
+    /// The same was sent before.
+    #[error("the body was sent before")]
+    Repeated {
+        /// Who asked it first.
+        from: EngineId,
+    },
+}
 
 /// The other engines; cheap to clone, all clones see the same.
 #[derive(Debug, Clone)]
 pub struct Others {
     me: EngineId,
     peers: Peers,
+    /// Numbers of requests so far, to whomever.
+    numbers: Arc<AtomicU64>,
+    pairs: Arc<Mutex<BTreeMap<EngineId, Arc<Pair>>>>,
 }
 
 impl Others {
     /// Of the engine that joined as `me`.
     pub fn new(me: EngineId, peers: Peers) -> Self {
-        Self { me, peers }
+        Self { me, peers, numbers: Arc::default(), pairs: Arc::default() }
     }
 
     /// This engine, by the number that the others know it by: another one than at its start when it had to join anew.
@@ -50,7 +130,7 @@ impl Others {
     }
 
     /// Who drives each group by its record, by index; empty: nobody has looked.
-    pub(super) fn drivers(&self) -> std::sync::Arc<[Option<EngineId>]> {
+    pub(super) fn drivers(&self) -> Arc<[Option<EngineId>]> {
         self.peers.drivers()
     }
 
@@ -64,25 +144,60 @@ impl Others {
         self.peers.all()
     }
 
-    /// What proves that a body comes from an engine of this deployment, in hexadecimal digits.
-    pub fn sign(&self, body: &[u8]) -> String {
-        domain::payload::Hash(self.mac(body).finalize().into_bytes().into()).hex()
+    /// What proves to the engine that it comes from this one, for the header of a request, and what proves its answers. None:
+    /// that engine is not known, or shows no key.
+    pub fn prove(&self, to: Life, at: Millis, body: &[u8]) -> Option<(String, AnswerProof)> {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
+        let claims = Claims { from: self.me(), to, at, number, body: Hash::of(body) };
+        Some(claims.prove(&self.pair(to.engine)?.sending))
     }
 
-    /// Whether `sign` of the same secret made this. Takes as long for a wrong signature as for a right one.
-    pub fn is_signed(&self, body: &[u8], signature: &str) -> bool {
-        let Some(given) = domain::payload::Hash::parse(signature) else { return false };
-        self.mac(body).verify_slice(&given.0).is_ok()
+    /// Looks at the proof of a request that came at `now`, before its body is read; a number that was good is used up.
+    ///
+    /// # Errors
+    /// Why nothing of it may be read.
+    pub fn check(&self, proof: &str, now: Millis) -> Result<Proven, Unproven> {
+        let (claims, mac) = Claims::read(proof).ok_or(Unproven::Malformed)?;
+        let pair = self.pair(claims.from).ok_or(Unproven::NotSeen)?;
+        let answers = claims.proven(&mac, &pair.receiving).ok_or(Unproven::Forged)?;
+        let Claims { from, to, at, number, body } = claims;
+        let off_ms = now.abs_diff(at);
+        if off_ms > AGE_MS_MAX {
+            return Err(Unproven::OfAnotherTime { from, off_ms });
+        }
+        if !self.is_for_me(to) {
+            return Err(Unproven::Misdirected { from, meant_for: to });
+        }
+        let mut used = pair.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if !used.take(number) {
+            return Err(Unproven::Repeated { from });
+        }
+        Ok(Proven { from, to, body, answers })
     }
 
-    fn mac(&self, body: &[u8]) -> Hmac<Sha256> {
+    /// What this engine and another one have in common: made when it is first needed, and again when the other shows
+    /// another key. None of who shows none.
+    fn pair(&self, engine: EngineId) -> Option<Arc<Pair>> {
+        let seen = self.seen();
+        let theirs = &seen.get(&engine)?.public_key;
+        let mut pairs = self.pairs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pair) = pairs.get(&engine).filter(|pair| pair.theirs == *theirs) {
+            return Some(Arc::clone(pair));
+        }
+        let own = self.peers.key();
+        let common = own.agree(theirs)?;
         let secret = self.peers.secret().reveal().as_bytes();
-        // A key of any length does.
-        let mut mac = Hmac::<Sha256>::new_from_slice(secret)
-            .unwrap_or_else(|_| Hmac::new(&hmac::digest::Key::<Hmac<Sha256>>::default()));
-        mac.update(PURPOSE);
-        mac.update(body);
-        mac
+        let derive = |from: &str, to: &str| PairKey::derive(&common, secret, from, to);
+        let pair = Arc::new(Pair {
+            theirs: theirs.clone(),
+            sending: derive(own.public(), theirs),
+            receiving: derive(theirs, own.public()),
+            used: Mutex::default(),
+        });
+        // Nothing is kept of who is gone.
+        pairs.retain(|engine, _| seen.contains_key(engine));
+        pairs.insert(engine, Arc::clone(&pair));
+        Some(pair)
     }
 }
 
@@ -93,29 +208,79 @@ pub(super) fn place(seen: &PeerMap, engine: EngineId) -> Option<(Life, &str)> {
 }
 
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test says what it expects")]
 mod tests {
     use super::*;
     use crate::config::Secret;
+    use crate::membership::peers::{Peer, PeersSeen};
 
-    fn with(secret: &str) -> Others {
-        Others::new(1, Peers::new(Secret::new(secret)).1)
+    /// Engines 1 and 2, of which each has seen the other, with these secrets.
+    fn two(secrets: [&str; 2]) -> [(PeersSeen, Others); 2] {
+        let made = secrets.map(|secret| Peers::new(Secret::new(secret)));
+        let keys = [0, 1].map(|at: usize| made[at].1.key().public().to_owned());
+        let mut number = 0;
+        made.map(|(seen, peers)| {
+            number += 1;
+            let public_key = keys[2 - number as usize].clone();
+            let (address, version) = ("h:1".to_owned(), "1".to_owned());
+            let peer =
+                Peer { address, version, started_at: 5, lives: true, leaving: false, public_key };
+            seen.tell(BTreeMap::from([(3 - number, peer)]));
+            seen.began_at(5);
+            (seen, Others::new(number, peers))
+        })
     }
 
-    #[test]
-    fn a_body_is_known_by_the_secret_and_by_every_byte() {
-        let (one, other) = (with("secret"), with("secret"));
-        let signature = one.sign(b"body");
-        assert!(other.is_signed(b"body", &signature));
-        assert!(!other.is_signed(b"bodY", &signature));
-        assert!(!with("Secret").is_signed(b"body", &signature));
-        for wrong in ["", "00", &signature[1..], &format!("{signature}00"), &"z".repeat(64)] {
-            assert!(!other.is_signed(b"body", wrong), "{wrong}");
+    const SECOND: Life = Life { engine: 2, started_at: 5 };
+
+    fn why(checked: &Result<Proven, Unproven>) -> &'static str {
+        match checked {
+            Ok(_) => "proven",
+            Err(Unproven::Malformed) => "malformed",
+            Err(Unproven::NotSeen) => "not seen",
+            Err(Unproven::Forged) => "forged",
+            Err(Unproven::OfAnotherTime { .. }) => "of another time",
+            Err(Unproven::Misdirected { .. }) => "misdirected",
+            Err(Unproven::Repeated { .. }) => "repeated",
         }
     }
 
     #[test]
-    fn the_secret_is_never_shown() {
-        let shown = format!("{:?}", with("tell nobody"));
+    fn what_an_engine_asks_is_proven_once_to_the_one_it_is_for() {
+        let [(_, first), (seen, second)] = two(["", ""]);
+        let (proof, _) = first.prove(SECOND, 7, b"body").expect("it is known");
+        assert_eq!(why(&second.check(&proof, 7 + 300_001)), "of another time");
+        let proven = second.check(&proof, 7).expect("it is right");
+        assert_eq!((proven.from, proven.to, proven.covers(b"body")), (1, SECOND, true));
+        assert!(!proven.covers(b"bodY"));
+        assert_eq!(why(&second.check(&proof, 7)), "repeated");
+        assert_eq!(why(&first.check(&proof, 7)), "not seen", "it came back to who sent it");
+        let (next, _) = first.prove(SECOND, 7, b"body").expect("it is known");
+        assert_eq!(why(&second.check(&next.replacen('7', "8", 1), 7)), "forged");
+        let later = Life { started_at: 6, ..SECOND };
+        let (other_life, _) = first.prove(later, 7, b"").expect("it is known");
+        assert_eq!(why(&second.check(&other_life, 7)), "misdirected");
+        assert_eq!(why(&second.check("", 7)), "malformed");
+        seen.tell(BTreeMap::new());
+        assert_eq!(why(&second.check(&next, 7)), "not seen");
+    }
+
+    #[test]
+    fn who_has_another_secret_or_another_key_proves_nothing() {
+        let [(_, first), (_, second)] = two(["secret", "Secret"]);
+        let (proof, _) = first.prove(SECOND, 7, b"").expect("it is known");
+        assert_eq!(why(&second.check(&proof, 7)), "forged");
+        let [(_, stranger), _] = two(["", ""]);
+        let [_, (_, second)] = two(["", ""]);
+        let (proof, _) = stranger.prove(SECOND, 7, b"").expect("it is known");
+        assert_eq!(why(&second.check(&proof, 7)), "forged", "all that is shown is not enough");
+    }
+
+    #[test]
+    fn nothing_secret_is_shown() {
+        let [(_, others), _] = two(["tell nobody", ""]);
+        others.prove(SECOND, 7, b"").expect("it is known");
+        let shown = format!("{others:?}");
         assert!(!shown.contains("tell"), "{shown}");
     }
 }

@@ -21,7 +21,7 @@ use crate::engine::core::message::EngineId;
 use crate::engine::forwarding::wire::{
     Asked, Batch, Item, MEDIA_TYPE, RECORD_END, Said, encode_said,
 };
-use crate::engine::forwarding::{AGE_MS_MAX, ALIVE_EVERY_MS, BODY_BYTES_MAX, SIGNATURE};
+use crate::engine::forwarding::{ALIVE_EVERY_MS, AnswerProof, BODY_BYTES_MAX, PROOF, Unproven};
 use crate::engine::handle::EngineError;
 use crate::environment::Clock;
 use crate::http::admission::Admission;
@@ -45,8 +45,10 @@ pub async fn forward(State(api): State<Api>, mut request: Request) -> Response {
     if word(request.headers(), header::CONTENT_TYPE.as_str()).as_deref() != Some(MEDIA_TYPE) {
         return refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "this is for other engines");
     }
-    let Some(signature) = word(request.headers(), SIGNATURE) else {
-        return refused(StatusCode::UNAUTHORIZED, "the body is not signed");
+    let proof = word(request.headers(), PROOF).unwrap_or_default();
+    let proven = match others.check(&proof, api.engine().now()) {
+        Ok(proven) => proven,
+        Err(why) => return unproven(why),
     };
     // What it wants has been let in over there, and the core weighs it; here only the bytes count, as they come.
     let admission = match Admission::of_engine(&api) {
@@ -59,29 +61,14 @@ pub async fn forward(State(api): State<Api>, mut request: Request) -> Response {
         Ok(body) => body,
         Err(problem) => return problem.into_response(),
     };
-    if !others.is_signed(&body, &signature) {
-        tracing::debug!("a request that is not signed with the cluster's secret was refused");
-        metrics::counter!(FORWARDED, "outcome" => "forbidden").increment(1);
-        return refused(StatusCode::UNAUTHORIZED, "the body is not signed with our secret");
+    if !proven.covers(&body) {
+        return unproven(Unproven::Forged);
     }
     match Batch::decode(&body) {
-        Ok(batch) => {
-            let off_ms = api.engine().now().abs_diff(batch.at);
-            if off_ms <= AGE_MS_MAX {
-                return if others.is_for_me(batch.to) {
-                    answers(&api, batch)
-                } else {
-                    misdirected(&batch)
-                };
-            }
-            tracing::warn!(
-                from = batch.from,
-                off_ms,
-                "what another engine asks is of another time"
-            );
-            metrics::counter!(FORWARDED, "outcome" => "of_another_time").increment(1);
-            refused(StatusCode::BAD_REQUEST, "the body is of another time")
+        Ok(batch) if (batch.from, batch.to) == (proven.from, proven.to) => {
+            answers(&api, batch, proven.answers)
         }
+        Ok(_) => refused(StatusCode::BAD_REQUEST, "the body and its proof name other engines"),
         Err(error) => {
             tracing::warn!(%error, "what another engine asks cannot be read");
             refused(StatusCode::BAD_REQUEST, &error.to_string())
@@ -89,12 +76,33 @@ pub async fn forward(State(api): State<Api>, mut request: Request) -> Response {
     }
 }
 
-/// It was meant for an engine that was at this address before, or for another one that is said to be here.
-fn misdirected(batch: &Batch) -> Response {
-    let (from, meant_for) = (batch.from, batch.to.engine);
-    tracing::debug!(from, meant_for, "what came here is for another engine");
-    metrics::counter!(FORWARDED, "outcome" => "misdirected").increment(1);
-    refused(StatusCode::MISDIRECTED_REQUEST, "this is another engine, or another life of it")
+/// Nothing of it is read.
+fn unproven(why: Unproven) -> Response {
+    let (status, outcome) = match why {
+        Unproven::Malformed | Unproven::Forged => (StatusCode::UNAUTHORIZED, "forbidden"),
+        // It will be seen in a moment; the engine that asks decides by itself until then.
+        Unproven::NotSeen => (StatusCode::TOO_EARLY, "not_seen"),
+        Unproven::OfAnotherTime { from, off_ms } => {
+            tracing::warn!(from, off_ms, "what another engine asks is of another time");
+            (StatusCode::BAD_REQUEST, "of_another_time")
+        }
+        // It was meant for an engine that was at this address before, or for another one that is said to be here.
+        Unproven::Misdirected { from, meant_for } => {
+            tracing::debug!(
+                from,
+                meant_for = meant_for.engine,
+                "what came here is for another engine"
+            );
+            (StatusCode::MISDIRECTED_REQUEST, "misdirected")
+        }
+        Unproven::Repeated { from } => {
+            tracing::warn!(from, "what another engine asked was sent again by somebody");
+            (StatusCode::BAD_REQUEST, "repeated")
+        }
+    };
+    tracing::debug!(reason = %why, "a request between engines was refused");
+    metrics::counter!(FORWARDED, "outcome" => outcome).increment(1);
+    refused(status, &why.to_string())
 }
 
 fn refused(status: StatusCode, why: &str) -> Response {
@@ -103,16 +111,17 @@ fn refused(status: StatusCode, why: &str) -> Response {
 
 /// The answers, as they come.
 struct Answers {
+    proof: AnswerProof,
     pending: FuturesUnordered<BoxFuture<'static, (u32, Said)>>,
     clock: Arc<dyn Clock>,
 }
 
-fn answers(api: &Api, batch: Batch) -> Response {
+fn answers(api: &Api, batch: Batch, proof: AnswerProof) -> Response {
     tracing::debug!(from = batch.from, requests = batch.items.len(), "another engine asks");
     let clock = Arc::clone(&api.outside().clock);
     let pending =
         batch.items.into_iter().map(|item| answer(api.clone(), item, batch.from, batch.at).boxed());
-    let answers = Answers { pending: pending.collect(), clock: Arc::clone(&clock) };
+    let answers = Answers { proof, pending: pending.collect(), clock: Arc::clone(&clock) };
     let pieces = stream::unfold(answers, |answers| async {
         let (piece, answers) = next_piece(answers).await?;
         Some((Ok::<_, Infallible>(piece), answers))
@@ -127,16 +136,28 @@ async fn next_piece(mut answers: Answers) -> Option<(Bytes, Answers)> {
         biased;
         next = answers.pending.next() => {
             let (n, said) = next?;
-            encode_said(n, &said, &mut piece);
+            proven(&mut answers.proof, n, &said, &mut piece);
         }
-        () = answers.clock.sleep(alive) => piece.push(RECORD_END),
+        () = answers.clock.sleep(alive) => {
+            answers.proof.seal(&mut piece, 0);
+            piece.push(RECORD_END);
+        }
     }
     while piece.len() < TOGETHER_BYTES
         && let Some(Some((n, said))) = answers.pending.next().now_or_never()
     {
-        encode_said(n, &said, &mut piece);
+        proven(&mut answers.proof, n, &said, &mut piece);
     }
     Some((piece.into(), answers))
+}
+
+/// Appends an answer with its proof and its end.
+fn proven(proof: &mut AnswerProof, n: u32, said: &Said, piece: &mut Vec<u8>) {
+    let begins = piece.len();
+    encode_said(n, said, piece);
+    piece.pop();
+    proof.seal(piece, begins);
+    piece.push(RECORD_END);
 }
 
 async fn answer(api: Api, item: Item, from: EngineId, sent_at: Millis) -> (u32, Said) {

@@ -6,7 +6,7 @@ use bson::{Document, doc};
 use mongodb::Collection;
 use mongodb::options::ReturnDocument;
 
-use super::store::{MongoMembership, damaged, of_call};
+use super::store::{CLUSTER, MongoMembership, damaged, of_call};
 use crate::environment::mongodb::{Fields, Undecodable, millis_of, to_stored};
 use crate::membership::contract::{
     EngineId, EngineRecord, Introduction, LEASE, MembershipError, MembershipResult, Renewal,
@@ -37,6 +37,7 @@ impl MongoMembership {
             "name": literal(&introduction.name_of(engine)),
             "address": literal(&introduction.address),
             "version": literal(&introduction.version),
+            "public_key": literal(&introduction.public_key),
             "schema_version": 1,
             "started_at": "$$NOW",
             "renewed_at": "$$NOW",
@@ -49,7 +50,17 @@ impl MongoMembership {
             engines.update_one(which, born).upsert(true).await.map(drop)
         });
         joined.await.map_err(of_call)?;
+        self.forget_secret().await?;
         Ok(engine)
+    }
+
+    /// Engines of before keys were shown kept the secret between them in clear.
+    async fn forget_secret(&self) -> MembershipResult<()> {
+        let meta = self.connection.database().collection::<Document>("meta");
+        let forgotten = self.connection.calls().make("forgetting the old secret", async move {
+            meta.delete_one(doc! { "_id": CLUSTER }).await.map(drop)
+        });
+        forgotten.await.map_err(of_call)
     }
 
     pub(super) async fn renew_lease(
@@ -104,7 +115,7 @@ impl MongoMembership {
 
     pub(super) async fn read_engines(&self) -> MembershipResult<Vec<EngineRecord>> {
         let fields = doc! {
-            "name": 1, "address": 1, "version": 1, "started_at": 1, "renewed_at": 1, "leaving": 1,
+            "name": 1, "address": 1, "version": 1, "public_key": 1, "started_at": 1, "renewed_at": 1, "leaving": 1,
             "lives": { "$gte": ["$until", "$$NOW"] },
         };
         let filter = doc! { "buried_at": { "$exists": false } };
@@ -123,6 +134,8 @@ fn record_of(fields: Fields<'_>) -> Result<EngineRecord, Undecodable> {
         name: fields.text("name")?.to_owned(),
         address: fields.text("address")?.to_owned(),
         version: fields.text("version")?.to_owned(),
+        // One of before keys were shown has none.
+        public_key: fields.text("public_key").unwrap_or_default().to_owned(),
         started_at: fields.millis("started_at")?,
         renewed_at: fields.millis("renewed_at")?,
         lives: flag("lives")?,

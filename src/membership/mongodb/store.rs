@@ -6,7 +6,6 @@ use futures_util::future::BoxFuture;
 use mongodb::Collection;
 use mongodb::options::ReturnDocument;
 
-use crate::config::Secret;
 use crate::environment::mongodb::{CallError, MongoConnection, Query, Undecodable};
 use crate::membership::contract::{
     EngineId, HandOver, Introduction, Membership, MembershipError, MembershipResult, Renewal,
@@ -15,8 +14,8 @@ use crate::membership::contract::{
 
 /// The index that both collections are read through.
 const BY_ID: &str = "_id_";
-/// The document of `meta` that keeps what the engines of the database share.
-const CLUSTER: &str = "cluster";
+/// The document of `meta` in which engines of before kept the secret between them.
+pub(super) const CLUSTER: &str = "cluster";
 
 /// The engines and groups of a database.
 #[derive(Debug, Clone)]
@@ -64,16 +63,6 @@ impl MongoMembership {
                 .await
         });
         Ok(changed.await.map_err(of_call)?.unwrap_or_default())
-    }
-
-    async fn keep_secret(&self, drawn: &Secret) -> MembershipResult<Secret> {
-        let drawn = doc! { "$literal": drawn.reveal() };
-        let change = doc! { "$set": { "secret": { "$ifNull": ["$secret", drawn] } } };
-        let kept = self.meta("the engines' secret", CLUSTER, change).await?;
-        match kept.get_str("secret") {
-            Ok(kept) => Ok(Secret::new(kept)),
-            Err(_) => Err(MembershipError::Damaged("`secret` of meta is not a text".to_owned())),
-        }
     }
 }
 
@@ -126,9 +115,5 @@ impl Membership for MongoMembership {
 
     fn leave(&self, me: EngineId) -> BoxFuture<'_, MembershipResult<()>> {
         self.end_life(me).boxed()
-    }
-
-    fn secret<'a>(&'a self, drawn: &'a Secret) -> BoxFuture<'a, MembershipResult<Secret>> {
-        self.keep_secret(drawn).boxed()
     }
 }

@@ -304,6 +304,7 @@ impl Groups {
                 started_at: record.started_at,
                 lives: record.lives,
                 leaving: record.leaving,
+                public_key: record.public_key.clone(),
             };
             (record.engine, peer)
         });

@@ -112,6 +112,7 @@ async fn driver(
         name: String::new(),
         address: "127.0.0.1:8080".to_owned(),
         version: "test".to_owned(),
+        public_key: String::new(),
     };
     let joined_as = membership.join(&introduction).await.expect("a number");
     let (told, peers) = Peers::new(Secret::new("secret"));

@@ -82,6 +82,7 @@ impl Deployment {
             name: String::new(),
             address: "127.0.0.1:1".to_owned(),
             version: "test".to_owned(),
+            public_key: String::new(),
         };
         let joined_as = door.join(&introduction).await.expect("a number");
         let drivers: Vec<Option<EngineId>> = vec![None; 64];

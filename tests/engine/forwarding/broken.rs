@@ -9,8 +9,9 @@ use axum::http::Method;
 use domain::ids::{JobId, SubjectId};
 use orrery::engine::core::message::{Request, Response};
 use orrery::engine::executor::Forward as _;
-use orrery::engine::forwarding::Forwarding;
 use orrery::engine::forwarding::wire::{MEDIA_TYPE, RECORD_END, Said, encode_said};
+use orrery::engine::forwarding::{Forwarding, Others};
+use orrery::environment::{Clock as _, SimulatedClock};
 use orrery::event_store::contract::EventStore as _;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -30,8 +31,8 @@ pub(super) async fn events(pair: &Pair, subject: &SubjectId) -> Vec<String> {
     lines.map(text).collect()
 }
 
-/// Reads a request whole: its head, and as many bytes as that says.
-async fn read_request(stream: &mut TcpStream) -> Option<Vec<u8>> {
+/// Reads a request whole: its head, and as many bytes as that says. Answers its proof.
+async fn read_request(stream: &mut TcpStream) -> Option<String> {
     let mut read = Vec::new();
     loop {
         let head = read.windows(4).position(|four| four == b"\r\n\r\n");
@@ -40,7 +41,8 @@ async fn read_request(stream: &mut TcpStream) -> Option<Vec<u8>> {
             let length = text.lines().find_map(|line| line.strip_prefix("content-length:"))?;
             let length: usize = length.trim().parse().ok()?;
             if read.len() >= head + 4 + length {
-                return Some(read.split_off(head + 4));
+                let proof = text.lines().find_map(|line| line.strip_prefix("orrery-proof:"))?;
+                return Some(proof.trim().to_owned());
             }
         }
         if stream.read_buf(&mut read).await.ok()? == 0 {
@@ -72,29 +74,61 @@ struct StandIn {
 }
 
 impl StandIn {
-    /// That answers each request with these bytes after a good head.
-    async fn start(answer: Vec<u8>, then: Then) -> Self {
+    /// That answers each request with these bytes after a good head, as engine 2 of the pair, whose key it has.
+    async fn start(pair: &Pair, answer: Vec<u8>, then: Then) -> Self {
+        let (others, clock) = (pair.others[1].clone(), pair.clock.clone());
+        Self::start_as(Some((others, clock)), answer, then).await
+    }
+
+    /// With nothing but its words when it is nobody.
+    async fn start_as(
+        engine: Option<(Others, SimulatedClock)>,
+        answer: Vec<u8>,
+        then: Then,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         let (asked, poured) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
         let counters = (Arc::clone(&asked), Arc::clone(&poured));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, answer.clone(), then, counters.clone()));
+                tokio::spawn(serve(stream, engine.clone(), answer.clone(), then, counters.clone()));
             }
         });
         Self { address, asked, poured }
     }
 }
 
+/// The answer with the proof of each of its records; what has no end stays as it is.
+fn proven(engine: &(Others, SimulatedClock), proof: &str, answer: &[u8]) -> Vec<u8> {
+    let (others, clock) = engine;
+    let mut proof = others.check(proof, clock.now_ms()).expect("it is for this engine").answers;
+    let mut sealed = Vec::new();
+    let mut rest = answer;
+    while let Some(end) = rest.iter().position(|byte| *byte == RECORD_END) {
+        let begins = sealed.len();
+        sealed.extend_from_slice(&rest[..end]);
+        proof.seal(&mut sealed, begins);
+        sealed.push(RECORD_END);
+        rest = &rest[end + 1..];
+    }
+    sealed.extend_from_slice(rest);
+    sealed
+}
+
 async fn serve(
     mut stream: TcpStream,
+    engine: Option<(Others, SimulatedClock)>,
     answer: Vec<u8>,
     then: Then,
     (asked, poured): (Arc<AtomicUsize>, Arc<AtomicUsize>),
 ) -> Option<()> {
     loop {
-        read_request(&mut stream).await?;
+        let proof = read_request(&mut stream).await?;
+        let answer = match &engine {
+            Some(engine) => proven(engine, &proof, &answer),
+            None => answer.clone(),
+        };
         asked.fetch_add(1, Ordering::Relaxed);
         let more = match then {
             Then::Goes => 0,
@@ -135,7 +169,7 @@ async fn paused_beside(pair: &Pair, stands_in: &StandIn) -> (Answer, usize) {
 /// It is decided here, once, and was asked for once.
 async fn is_decided_here(answer: Vec<u8>, then: Then) {
     let (pair, shown) = (Pair::start().await, String::from_utf8_lossy(&answer).into_owned());
-    let stands_in = StandIn::start(answer, then).await;
+    let stands_in = StandIn::start(&pair, answer, then).await;
     let (paused, pauses) = paused_beside(&pair, &stands_in).await;
     assert_eq!(paused.ok(200)["status"], "paused", "{shown:?}");
     assert_eq!((pauses, stands_in.asked.load(Ordering::Relaxed)), (1, 1), "{shown:?}");
@@ -175,12 +209,27 @@ async fn an_engine_that_talks_nonsense_or_says_nothing_of_what_was_asked_is_pass
 }
 
 #[tokio::test]
+async fn what_somebody_else_says_in_an_engines_place_is_not_believed() {
+    // It is at the engine's address, and has heard what is asked; it has not the engine's key.
+    let pair = Pair::start().await;
+    let answered = record(0, &Said::Response(Box::new(Response::Queues(Vec::new()))));
+    let alive = [&[RECORD_END][..], &answered].concat();
+    for answer in [answered, alive] {
+        let stands_in = StandIn::start_as(None, answer, Then::Goes).await;
+        let (paused, pauses) = paused_beside(&pair, &stands_in).await;
+        assert_eq!(paused.ok(200)["status"], "paused");
+        assert_eq!((pauses, stands_in.asked.load(Ordering::Relaxed)), (1, 1));
+        pair.move_second_to(&pair.homes[1]);
+    }
+}
+
+#[tokio::test]
 async fn what_was_answered_before_an_engine_broke_off_counts() {
     let pair = Pair::start().await;
     let answered = record(0, &Said::Response(Box::new(Response::Queues(Vec::new()))));
     let half = record(1, &Said::Response(Box::new(Response::Queues(Vec::new()))));
     let half = [&answered[..], &half[..half.len() / 2]].concat();
-    pair.move_second_to(&StandIn::start(half, Then::Breaks).await.address);
+    pair.move_second_to(&StandIn::start(&pair, half, Then::Breaks).await.address);
     let forwarding = Forwarding::new(pair.others[0].clone(), Arc::new(pair.clock.clone()));
     let forwarding = forwarding.expect("a client");
     let read = || forwarding.forward(2, Request::Queues { namespace: namespace() }, SOON);
@@ -193,7 +242,7 @@ async fn what_was_answered_before_an_engine_broke_off_counts() {
 #[tokio::test]
 async fn an_answer_without_an_end_is_given_up_at_its_bound() {
     let pair = Pair::start().await;
-    let stands_in = StandIn::start(Vec::new(), Then::Pours).await;
+    let stands_in = StandIn::start(&pair, Vec::new(), Then::Pours).await;
     let (paused, pauses) = paused_beside(&pair, &stands_in).await;
     assert_eq!((paused.ok(200)["status"].clone(), pauses), (json!("paused"), 1));
     let poured = stands_in.poured.load(Ordering::Relaxed);
@@ -203,7 +252,7 @@ async fn an_answer_without_an_end_is_given_up_at_its_bound() {
 #[tokio::test]
 async fn a_request_larger_than_a_body_may_be_is_not_sent_and_not_lost() {
     let pair = Pair::start().await;
-    let StandIn { address, asked, .. } = StandIn::start(Vec::new(), Then::Goes).await;
+    let StandIn { address, asked, .. } = StandIn::start(&pair, Vec::new(), Then::Goes).await;
     pair.move_second_to(&address);
     let forwarding = Forwarding::new(pair.others[0].clone(), Arc::new(pair.clock.clone()));
     let forwarding = forwarding.expect("a client");
@@ -232,13 +281,13 @@ async fn a_command_kind_of_a_newer_engine_changes_nothing_here_and_says_so() {
         {"request": {"command": {"subject": format!("job/default/{job}"), "command": {"job": {"teleport": {}}},
                                  "caller": {"actor": "x"}}}}}]});
     let body = body.to_string().into_bytes();
-    let signature = pair.others[0].sign(&body);
-    let headers =
-        [("content-type", MEDIA_TYPE), (orrery::engine::forwarding::SIGNATURE, &signature)];
+    let to = super::pair::life(2);
+    let proof = pair.others[0].prove(to, 1_700_000_000_000, &body).expect("it is known").0;
+    let headers = [("content-type", MEDIA_TYPE), (orrery::engine::forwarding::PROOF, &proof)];
     let text = String::from_utf8(body).expect("text");
     let answer =
         second.call(Method::POST, orrery::engine::forwarding::PATH, &headers, Some(&text)).await;
-    let said = answer.text.trim_end_matches(char::from(RECORD_END));
+    let said = answer.text.split('\u{1f}').next().expect("a record");
     let said: Value = serde_json::from_str(said).expect("JSON");
     let why = said["said"]["not_understood"].as_str().expect("it is not understood").to_owned();
     assert!(why.contains("not of a known shape") && !why.contains("teleport"), "{why}");

@@ -1,5 +1,6 @@
 //! The route where engines ask one another: who is refused, and that no body does harm.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -10,38 +11,41 @@ use orrery::engine::core::message::{Request, Response};
 use orrery::engine::forwarding::wire::{
     Asked, ITEMS_MAX, MEDIA_TYPE, RECORD_END, Said, decode_said, encode_batch,
 };
-use orrery::engine::forwarding::{BODY_BYTES_MAX, Others, PATH, SIGNATURE};
+use orrery::engine::forwarding::{BODY_BYTES_MAX, Others, PATH, PROOF};
 use orrery::membership::contract::Life;
 use orrery::membership::peers::Peers;
 use serde_json::json;
 
-use super::pair::{Pair, SECRET, life};
+use super::pair::{Pair, SECRET, life, living};
 use super::values::{Draw, requests};
 use crate::api::service::{self, Service, one_node};
 
 /// When the pair's clock begins.
 const SENT_AT: i64 = 1_700_000_000_000;
 
-fn post(body: Vec<u8>, signature: Option<&str>) -> HttpRequest<Body> {
+fn post(body: Vec<u8>, proof: Option<&str>) -> HttpRequest<Body> {
     let mut request = HttpRequest::new(Body::from(body));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = PATH.parse().expect("a path");
     let headers = request.headers_mut();
     headers.insert(header::HOST, "127.0.0.1".parse().expect("a value"));
     headers.insert(header::CONTENT_TYPE, MEDIA_TYPE.parse().expect("a value"));
-    if let Some(signature) = signature {
-        headers.insert(SIGNATURE, signature.parse().expect("a value"));
+    if let Some(proof) = proof {
+        headers.insert(PROOF, proof.parse().expect("a value"));
     }
     request
 }
 
-fn sign(secret: &str, body: &[u8]) -> String {
-    Others::new(1, Peers::new(Secret::new(secret)).1).sign(body)
+/// What engine `from` of the pair sends to this life, at that time.
+fn proven(pair: &Pair, from: u32, (to, sent_at): (Life, i64), body: Vec<u8>) -> HttpRequest<Body> {
+    let others = &pair.others[from as usize - 1];
+    let (proof, _) = others.prove(to, sent_at, &body).expect("it is known");
+    post(body, Some(&proof))
 }
 
-fn signed(body: Vec<u8>) -> HttpRequest<Body> {
-    let signature = sign(SECRET, &body);
-    post(body, Some(&signature))
+/// What the first engine sends to the second.
+fn signed(pair: &Pair, body: Vec<u8>) -> HttpRequest<Body> {
+    proven(pair, 1, (life(2), SENT_AT), body)
 }
 
 fn batch(asked: &[Asked]) -> Vec<u8> {
@@ -49,12 +53,20 @@ fn batch(asked: &[Asked]) -> Vec<u8> {
 }
 
 fn batch_to(to: Life, asked: &[Asked]) -> Vec<u8> {
-    let encoded: Vec<_> = asked.iter().map(|asked| asked.encode().expect("a JSON")).collect();
-    encode_batch(1, to, SENT_AT, encoded.iter().map(|asked| (1_000, asked.as_slice())))
+    batch_from(1, to, asked)
 }
 
-async fn answers(service: &Service, body: Vec<u8>) -> Vec<(u32, Said)> {
-    let answer = service.send(signed(body)).await;
+fn batch_from(from: u32, to: Life, asked: &[Asked]) -> Vec<u8> {
+    let encoded: Vec<_> = asked.iter().map(|asked| asked.encode().expect("a JSON")).collect();
+    encode_batch(from, to, SENT_AT, encoded.iter().map(|asked| (1_000, asked.as_slice())))
+}
+
+/// What engine `from` is answered by the other one.
+async fn answers(pair: &Pair, from: u32, body: Vec<u8>) -> Vec<(u32, Said)> {
+    let to = 3 - from;
+    let others = &pair.others[from as usize - 1];
+    let (proof, mut answers) = others.prove(life(to), SENT_AT, &body).expect("it is known");
+    let answer = pair.engines[to as usize - 1].send(post(body, Some(&proof))).await;
     assert_eq!(
         (answer.status.as_u16(), answer.header("content-type")),
         (200, MEDIA_TYPE),
@@ -64,6 +76,8 @@ async fn answers(service: &Service, body: Vec<u8>) -> Vec<(u32, Said)> {
     let records = answer.text.as_bytes().split(|byte| *byte == RECORD_END);
     let mut said: Vec<_> = records
         .filter(|record| !record.is_empty())
+        .map(|record| answers.open(record).expect("it is proven"))
+        .filter(|record| !record.is_empty())
         .map(|record| decode_said(record).expect("an answer"))
         .collect();
     said.sort_by_key(|(n, _)| *n);
@@ -71,39 +85,74 @@ async fn answers(service: &Service, body: Vec<u8>) -> Vec<(u32, Said)> {
 }
 
 #[tokio::test]
-async fn who_does_not_know_the_secret_is_refused_and_nothing_is_done() {
+async fn who_is_no_engine_of_the_deployment_is_refused_and_nothing_is_done() {
     let pair = Pair::start().await;
     let second = &pair.engines[1];
     let before = second.store.appends();
     let body = batch(&[Asked::Request(Box::new(requests(&Draw::fixed()).remove(0)))]);
-    let other = sign("guessed", &body);
-    let of_another_body = sign(SECRET, b"{}");
-    for signature in
-        [None, Some(""), Some("no"), Some(other.as_str()), Some(of_another_body.as_str())]
+    // A stranger knows all that is shown, and has the first engine's number and key, but not its own half of it.
+    let (seen, peers) = Peers::new(Secret::new(SECRET));
+    seen.tell(BTreeMap::from([(2, living(&pair.homes[1], &pair.keys[1]))]));
+    let stranger = Others::new(1, peers);
+    let forged = stranger.prove(life(2), SENT_AT, &body).expect("it is known").0;
+    let of_another_body = pair.others[0].prove(life(2), SENT_AT, b"{}").expect("it is known").0;
+    for proof in [None, Some(""), Some("no"), Some(forged.as_str()), Some(of_another_body.as_str())]
     {
-        let answer = second.send(post(body.clone(), signature)).await;
-        assert_eq!(answer.status.as_u16(), 401, "{signature:?}: {}", answer.text);
+        let answer = second.send(post(body.clone(), proof)).await;
+        assert_eq!(answer.status.as_u16(), 401, "{proof:?}: {}", answer.text);
         assert!(!answer.text.contains("between"), "{}", answer.text);
     }
+    let unseen = Others::new(9, Peers::new(Secret::new(SECRET)).1);
+    assert!(unseen.prove(life(2), SENT_AT, &body).is_none(), "it has seen nobody");
     assert_eq!(second.store.appends(), before);
+}
+
+#[tokio::test]
+async fn a_body_is_taken_once() {
+    let pair = Pair::start().await;
+    let second = &pair.engines[1];
+    let body = batch(&[Asked::Request(Box::new(requests(&Draw::fixed()).remove(0)))]);
+    let (proof, _) = pair.others[0].prove(life(2), SENT_AT, &body).expect("it is known");
+    assert_eq!(second.send(post(body.clone(), Some(&proof))).await.status.as_u16(), 200);
+    let before = second.store.appends();
+    let again = second.send(post(body.clone(), Some(&proof))).await;
+    assert_eq!((again.status.as_u16(), again.text.as_str()), (400, "the body was sent before\n"));
+    // Nor does it mean anything at the engine that sent it.
+    let back = pair.engines[0].send(post(body, Some(&proof))).await;
+    assert_eq!(back.status.as_u16(), 425, "{}", back.text);
+    assert_eq!(second.store.appends(), before);
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_proved_takes_no_room_however_large_it_is() {
+    let pair = Pair::start().await;
+    let mut announced = post(vec![b' '; BODY_BYTES_MAX], Some("1;2;5;7;3;x;y"));
+    let length = BODY_BYTES_MAX.to_string();
+    announced.headers_mut().insert(header::CONTENT_LENGTH, length.parse().expect("a value"));
+    *announced.body_mut() = Body::from_stream(futures_util::stream::pending::<
+        Result<axum::body::Bytes, std::convert::Infallible>,
+    >());
+    // It is refused although not a byte of it comes.
+    assert_eq!(pair.engines[1].send(announced).await.status.as_u16(), 401);
 }
 
 #[tokio::test]
 async fn an_engine_that_is_alone_has_no_such_route() {
     let alone = Service::start().await;
-    alone.send(signed(batch(&[Asked::Shown(Vec::new())]))).await.problem(404, "unknown_route");
+    let body = batch(&[Asked::Shown(Vec::new())]);
+    alone.send(post(body, Some("no"))).await.problem(404, "unknown_route");
 }
 
 #[tokio::test]
 async fn bodies_that_are_too_large_or_of_another_kind_are_refused() {
     let pair = Pair::start().await;
     let second = &pair.engines[1];
-    let mut announced = signed(b"{}".to_vec());
+    let mut announced = signed(&pair, b"{}".to_vec());
     let length = (BODY_BYTES_MAX + 1).to_string();
     announced.headers_mut().insert(header::CONTENT_LENGTH, length.parse().expect("a value"));
     second.send(announced).await.problem(413, "body_too_large");
-    second.send(signed(vec![b' '; BODY_BYTES_MAX + 1])).await.problem(413, "body_too_large");
-    let mut json = signed(batch(&[Asked::Shown(Vec::new())]));
+    second.send(signed(&pair, vec![b' '; BODY_BYTES_MAX + 1])).await.problem(413, "body_too_large");
+    let mut json = signed(&pair, batch(&[Asked::Shown(Vec::new())]));
     json.headers_mut().insert(header::CONTENT_TYPE, "application/json".parse().expect("a value"));
     assert_eq!(second.send(json).await.status.as_u16(), 415);
 }
@@ -128,7 +177,7 @@ async fn garbage_gets_a_clear_error_and_one_bad_item_touches_no_other() {
         many,
     ];
     for body in garbage {
-        let answer = second.send(signed(body)).await;
+        let answer = second.send(signed(&pair, body)).await;
         assert_eq!(answer.status.as_u16(), 400, "{}", answer.text);
         assert!(answer.text.len() > 10, "it says why: {}", answer.text);
     }
@@ -136,7 +185,7 @@ async fn garbage_gets_a_clear_error_and_one_bad_item_touches_no_other() {
         br#"{"v":1,"from":1,"to":{"engine":2,"started_at":1699999999000},"at":1700000000000,"items":[{"n":4,"within_ms":9,"asked":{"request":{"sing":{}}}},
         {"n":7,"within_ms":1000,"asked":{"request":{"queues":{"namespace":"default"}}}},
         {"n":8,"within_ms":9,"asked":[[[]]]}]}"#;
-    let said = answers(second, mixed.to_vec()).await;
+    let said = answers(&pair, 1, mixed.to_vec()).await;
     let kinds: Vec<_> = said
         .iter()
         .map(|(n, said)| match said {
@@ -176,13 +225,14 @@ async fn the_same_command_again_gets_its_first_answer() {
         },
         other => panic!("{other:?}"),
     };
-    let Answer::Done { seq } = answer(answers(&pair.engines[1], batch(&asked)).await) else {
+    let Answer::Done { seq } = answer(answers(&pair, 1, batch(&asked)).await) else {
         panic!("it was not done")
     };
     for engine in [1, 0, 1] {
         // Also at the other engine, which then decides by itself.
-        let to = life(if engine == 1 { 2 } else { 1 });
-        let again = answer(answers(&pair.engines[engine], batch_to(to, &asked)).await);
+        let (from, to) = if engine == 1 { (1, 2) } else { (2, 1) };
+        let body = batch_from(from, life(to), &asked);
+        let again = answer(answers(&pair, from, body).await);
         assert!(matches!(again, Answer::Replayed { seq: first } if first == seq), "{again:?}");
     }
 }
@@ -194,14 +244,15 @@ async fn a_body_that_was_captured_cannot_be_sent_again_when_its_ids_are_forgotte
     let body = batch(&[Asked::Shown(Vec::new())]);
     let minutes = |minutes: u64| std::time::Duration::from_mins(minutes);
     second.pass(minutes(4)).await;
-    assert_eq!(second.send(signed(body.clone())).await.status.as_u16(), 200);
+    assert_eq!(second.send(signed(&pair, body.clone())).await.status.as_u16(), 200);
     second.pass(minutes(1)).await;
     let before = second.store.appends();
-    let late = second.send(signed(body)).await;
+    let late = second.send(signed(&pair, body)).await;
     assert_eq!((late.status.as_u16(), late.text.as_str()), (400, "the body is of another time\n"));
     // Nor one of a time that is still to come.
     let early = encode_batch(1, life(2), SENT_AT + 900_000, [(9, &b"{}"[..])]);
-    assert_eq!(second.send(signed(early)).await.status.as_u16(), 400);
+    let early = proven(&pair, 1, (life(2), SENT_AT + 900_000), early);
+    assert_eq!(second.send(early).await.status.as_u16(), 400);
     assert_eq!(second.store.appends(), before);
 }
 
@@ -213,13 +264,24 @@ async fn what_is_meant_for_another_engine_or_another_life_is_refused_and_nothing
     let asked = [Asked::Request(Box::new(requests(&Draw::fixed()).remove(0)))];
     let later = Life { started_at: life(2).started_at + 1, ..life(2) };
     for to in [life(1), life(3), later] {
-        let answer = second.send(signed(batch_to(to, &asked))).await;
+        let body = batch_to(to, &asked);
+        let Some((proof, _)) = pair.others[0].prove(to, SENT_AT, &body) else {
+            assert_ne!(to.engine, 2, "there is a way to it");
+            continue;
+        };
+        let answer = second.send(post(body, Some(&proof))).await;
         assert_eq!(answer.status.as_u16(), 421, "{to:?}: {}", answer.text);
     }
     // The receiver is part of what is signed.
-    let signature = sign(SECRET, &batch_to(life(1), &asked));
-    let turned = second.send(post(batch_to(life(2), &asked), Some(&signature))).await;
+    let body = batch_to(life(2), &asked);
+    let (proof, _) = pair.others[0].prove(later, SENT_AT, &body).expect("it is known");
+    let turned = proof.replacen(&later.started_at.to_string(), &life(2).started_at.to_string(), 1);
+    assert_ne!(turned, proof);
+    let turned = second.send(post(body, Some(&turned))).await;
     assert_eq!(turned.status.as_u16(), 401, "{}", turned.text);
+    // A body for another one under a proof for this one.
+    let other = second.send(signed(&pair, batch_to(life(1), &asked))).await;
+    assert_eq!(other.status.as_u16(), 400, "{}", other.text);
     assert_eq!(second.store.appends(), before);
 }
 

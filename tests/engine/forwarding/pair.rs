@@ -41,6 +41,8 @@ pub(super) struct Pair {
     pub(super) engines: [Service; 2],
     pub(super) others: [Others; 2],
     pub(super) homes: [String; 2],
+    /// What each shows the other.
+    pub(super) keys: [String; 2],
     pub(super) seen: [PeersSeen; 2],
     pub(super) clock: SimulatedClock,
     pub(super) view: Arc<MemoryView>,
@@ -53,6 +55,7 @@ pub(super) fn drivers() -> Vec<Option<u32>> {
         name: String::new(),
         address: String::new(),
         version: String::new(),
+        public_key: String::new(),
         started_at: 0,
         renewed_at: 0,
         lives: true,
@@ -68,9 +71,15 @@ pub(super) async fn nobody() -> String {
     listener.local_addr().expect("an address").to_string()
 }
 
-pub(super) fn living(address: &str) -> Peer {
-    let (address, version) = (address.to_owned(), "1".to_owned());
-    Peer { address, version, started_at: STARTED_AT, lives: true, leaving: false }
+pub(super) fn living(address: &str, public_key: &str) -> Peer {
+    Peer {
+        address: address.to_owned(),
+        version: "1".to_owned(),
+        started_at: STARTED_AT,
+        lives: true,
+        leaving: false,
+        public_key: public_key.to_owned(),
+    }
 }
 
 impl Pair {
@@ -87,6 +96,7 @@ impl Pair {
         let store = Arc::new(MemoryEventStore::new("test"));
         let view = Arc::new(MemoryView::default());
         let [first, second] = secrets.map(|secret| Peers::new(Secret::new(secret)));
+        let keys = [&first.1, &second.1].map(|peers| peers.key().public().to_owned());
         let others = [Others::new(1, first.1), Others::new(2, second.1)];
         let seen = [first.0, second.0];
         let membership = MemoryMembership::new(Arc::clone(&outside.clock));
@@ -116,11 +126,12 @@ impl Pair {
             let served = axum::serve(listener, make(&service.router));
             tokio::spawn(async move { served.await.expect("it serves") });
         }
-        for (seen, (other, home)) in seen.iter().zip([(2, &homes[1]), (1, &homes[0])]) {
+        for (seen, other) in seen.iter().zip([2, 1]) {
+            let at = other as usize - 1;
             seen.began_at(STARTED_AT);
-            seen.tell(BTreeMap::from([(other, living(home))]));
+            seen.tell(BTreeMap::from([(other, living(&homes[at], &keys[at]))]));
         }
-        Self { engines, others, homes, seen, clock, view }
+        Self { engines, others, homes, keys, seen, clock, view }
     }
 
     /// The first engine knows that there is no other any more.
@@ -130,7 +141,7 @@ impl Pair {
 
     /// The first engine finds the second one at this address from now on.
     pub(super) fn move_second_to(&self, address: &str) {
-        self.seen[0].tell(BTreeMap::from([(2, living(address))]));
+        self.seen[0].tell(BTreeMap::from([(2, living(address, &self.keys[1]))]));
     }
 
     /// A job that engine `driver` (1 or 2) drives, asked for at that engine: its id.

@@ -10,7 +10,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use orrery::engine::core::message::{LeaseRequest, Request, Response};
 use orrery::engine::executor::Forward as _;
 use orrery::engine::forwarding::wire::{Asked, MEDIA_TYPE, encode_batch};
-use orrery::engine::forwarding::{Forwarding, PATH, SIGNATURE};
+use orrery::engine::forwarding::{Forwarding, PATH, PROOF};
 use orrery::environment::Clock as _;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -173,9 +173,10 @@ async fn work_granted_to_an_engine_that_is_gone_is_given_back_uncounted() {
         let mut request = axum::http::Request::new(axum::body::Body::from(body.clone()));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = PATH.parse().expect("a path");
-        let signature = pair.others[0].sign(&body);
+        let sent_at = pair.clock.now_ms();
+        let (proof, _) = pair.others[0].prove(life(2), sent_at, &body).expect("it is known");
         let host = ("host", "127.0.0.1");
-        for (name, value) in [host, ("content-type", MEDIA_TYPE), (SIGNATURE, &signature)] {
+        for (name, value) in [host, ("content-type", MEDIA_TYPE), (PROOF, &proof)] {
             request.headers_mut().insert(name, value.parse().expect("a value"));
         }
         let Ok(response) = second.router.clone().oneshot(request).await;

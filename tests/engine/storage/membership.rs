@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bson::doc;
 use domain::ids::GroupId;
-use orrery::config::Secret;
 use orrery::environment::SimulatedClock;
 use orrery::membership::alone::Alone;
 use orrery::membership::contract::{
@@ -130,11 +129,16 @@ each_membership! {
     a_late_renewal_is_in_time_when_it_is_before_the_burial,
     an_engine_that_nobody_knows_is_buried_when_asked_for,
     an_engine_that_leaves_is_gone_at_once,
-    the_first_secret_is_everybodys,
+    everybody_sees_the_key_that_an_engine_shows,
 }
 
 fn introduction() -> Introduction {
-    Introduction { name: String::new(), address: "$host:1".to_owned(), version: "0.1.0".to_owned() }
+    Introduction {
+        name: String::new(),
+        address: "$host:1".to_owned(),
+        version: "0.1.0".to_owned(),
+        public_key: "$key".to_owned(),
+    }
 }
 
 fn group(number: usize) -> GroupId {
@@ -293,11 +297,12 @@ async fn an_engine_that_leaves_is_gone_at_once(stage: &Stage<'_>) {
     assert_eq!(a.renew(one, false).await, Ok(Renewal::Buried));
 }
 
-async fn the_first_secret_is_everybodys(stage: &Stage<'_>) {
+async fn everybody_sees_the_key_that_an_engine_shows(stage: &Stage<'_>) {
     let (a, b) = (stage.membership(), stage.membership());
-    let (drawn, other) = (Secret::new("$drawn first"), Secret::new("drawn second"));
-    assert_eq!(a.secret(&drawn).await, Ok(drawn.clone()));
-    assert_eq!(b.secret(&other).await, Ok(drawn));
+    let one = join(&a).await;
+    let seen = look(&b).await.engines;
+    let shown = seen.iter().find(|record| record.engine == one).expect("it is there");
+    assert_eq!(shown.public_key, "$key");
 }
 
 #[tokio::test]
