@@ -57,6 +57,7 @@ const DOMAIN_FEATURES_REFUSED: &[&str] = &["clock", "now", "v1", "v4", "v6", "v7
 const OUTSIDE_CRATES: &[(&[&str], &[&str])] = &[
     (&["rusqlite"], &["src/event_store/sqlite", "src/view/sqlite"]),
     (&["crc32fast"], &["src/event_store/sqlite"]),
+    (&["lz4_flex"], &["src/environment/packing.rs"]),
     (
         &["mongodb", "bson"],
         // The way there is the outside's (its calls, settings, schema); what is stored is the stores'.

@@ -14,9 +14,11 @@ mod ids;
 pub mod mongodb;
 pub mod open_files;
 pub mod outbound;
+pub mod packing;
 mod secrets;
 mod simulated;
 mod threads;
+mod unfiled;
 
 use std::sync::Arc;
 
@@ -28,6 +30,7 @@ pub use self::ids::Ids;
 pub use self::secrets::draw_secret;
 pub use self::simulated::SimulatedClock;
 pub use self::threads::{NotRun, Threads};
+pub use self::unfiled::{Entry, Filing, Unfiled};
 
 /// Clock, dice and ids that belong together; cheap to clone, handed to whatever needs the outside.
 #[derive(Clone, Debug)]

@@ -93,7 +93,8 @@ pub struct Document {
     pub nodes: Vec<NodePage>,
 }
 
-/// What jobs are sorted by; ties are broken by id.
+/// What jobs are sorted by. Ties are broken by id; jobs of one priority may come by age first, where a view's index has
+/// them so. Pages leave none out and show none twice either way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobSort {
     /// When it was submitted.
@@ -111,7 +112,7 @@ pub enum PageStart {
     Page(u32),
     /// What an earlier answer gave as `next_cursor`: the sort value and the id of its last item.
     After {
-        /// The sort field's value.
+        /// The sort field's value, or what else this view calls the place in the order.
         value: i64,
         /// The subject's id.
         id: Uuid,

@@ -17,6 +17,7 @@ use super::ledger::Ledger;
 use super::link::{Link, Target};
 use super::shapes::Variant;
 use super::wire::{BatchAnswer, JobAnswer, Wants};
+use crate::cli::chance;
 use crate::cli::failure::Failure;
 use crate::environment::{Dice as _, SystemDice};
 
@@ -40,6 +41,8 @@ pub(super) struct Run {
     /// Where workers ask.
     pub(super) workers_at: Target,
     queue: String,
+    /// Of the keys of this run.
+    keys: String,
     fail: f64,
     /// One permit a job that may be opened.
     room: Semaphore,
@@ -79,6 +82,7 @@ impl Run {
             target,
             workers_at,
             queue,
+            keys: chance::fresh_id(),
             fail,
             closing: Cell::new(false),
             leave: CancellationToken::new(),
@@ -194,7 +198,8 @@ impl Run {
                 many => self.variant.job.write_batch(many, body),
             }
             let began = Instant::now();
-            let (put_off, wait) = match self.send(link, body).await? {
+            let key = self.key(&jobs);
+            let (put_off, wait) = match self.send(link, body, key.as_deref()).await? {
                 Sent::Taken => return Ok(()),
                 Sent::PutOff(wait) => (jobs, wait),
                 Sent::PutOffItems(places) => {
@@ -222,10 +227,16 @@ impl Run {
         forgets
     }
 
-    async fn send(&self, link: &mut Link, body: &[u8]) -> Result<Sent, Failure> {
+    /// What these jobs are submitted under, when the shape has keys: nobody else's, and the same when they are sent again.
+    fn key(&self, jobs: &[u64]) -> Option<String> {
+        let first = self.variant.keyed.then(|| jobs.first())??;
+        Some(format!("{}-{first}-{}", self.keys, jobs.len()))
+    }
+
+    async fn send(&self, link: &mut Link, body: &[u8], key: Option<&str>) -> Result<Sent, Failure> {
         let many = self.variant.batch > 1;
         let path = if many { "/api/v1/jobs/batch" } else { "/api/v1/jobs" };
-        let answer = link.send("POST", path, body).await?;
+        let answer = link.send_under("POST", path, body, key).await?;
         if answer.is_busy() {
             return Ok(Sent::PutOff(wait_of(answer.retry_after)));
         }

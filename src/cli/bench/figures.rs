@@ -10,7 +10,7 @@ use super::server::{Reading, Sample};
 use super::spread::Spread;
 
 /// The table's heading.
-pub(super) const HEADING: [&str; 13] = [
+pub(super) const HEADING: [&str; 14] = [
     "SHAPE",
     "VARIANT",
     "STEPS",
@@ -24,6 +24,7 @@ pub(super) const HEADING: [&str; 13] = [
     "RSS MB",
     "LAG MS",
     "BYTES/STEP",
+    "WRITTEN/STEP",
 ];
 
 /// What a measured run found.
@@ -55,6 +56,8 @@ pub(super) struct Figures {
     server_rss_mb: Option<f64>,
     view_lag_ms: Option<f64>,
     bytes_per_step: Option<f64>,
+    /// What the engine's process had the system write to disks.
+    written_per_step: Option<f64>,
     late: u64,
     put_off: u64,
     /// Of answers that put a submission off; absent when none did.
@@ -109,6 +112,9 @@ impl Figures {
             bytes_per_step: grown(after.bytes, before.bytes)
                 .and_then(a_step)
                 .map(|bytes| rounded(bytes, 1)),
+            written_per_step: grown(after.written, before.written)
+                .and_then(a_step)
+                .map(|bytes| rounded(bytes, 1)),
             late: measured.counted.late,
             put_off: measured.counted.put_off,
             put_off_p99_ms: quantile(&measured.counted.put_offs, 990),
@@ -140,6 +146,7 @@ impl Figures {
             shown(self.server_rss_mb, 1),
             shown(self.view_lag_ms, 0),
             shown(self.bytes_per_step, 0),
+            shown(self.written_per_step, 0),
         ]
     }
 
@@ -206,12 +213,14 @@ mod tests {
                 appends: Some(100.0),
                 events: Some(500.0),
                 bytes: None,
+                written: None,
             },
             after: Reading {
                 cpu_s: Some(1.5),
                 appends: Some(300.0),
                 events: Some(4_500.0),
                 bytes: Some(7.0),
+                written: Some(5.0),
             },
             highest: Sample { rss_mb: Some(64.25), view_lag_ms: None },
             left: 0,
@@ -227,7 +236,7 @@ mod tests {
             "shape": "dag", "variant": "200 jobs", "steps": 2_000, "seconds": 10.0, "steps_per_s": 200.0,
             "p50_ms": 0.04, "p99_ms": 0.04, "appends": 200, "events_per_append": 20.0,
             "server_cpu_s_per_1000": 0.25, "server_rss_mb": 64.3, "view_lag_ms": null,
-            "bytes_per_step": null, "late": 0, "put_off": 0, "work_put_off": 0, "failed_attempts": 0, "refused": 0, "left": 0,
+            "bytes_per_step": null, "written_per_step": null, "late": 0, "put_off": 0, "work_put_off": 0, "failed_attempts": 0, "refused": 0, "left": 0,
         });
         assert_eq!(line, expected);
         assert_eq!(figures.row().len(), HEADING.len());

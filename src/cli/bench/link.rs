@@ -134,10 +134,32 @@ impl Link {
         path: &str,
         body: &[u8],
     ) -> Result<Answer<'_>, Failure> {
+        self.send_under(method, path, body, None).await
+    }
+
+    /// As `send`, under an Idempotency-Key where there is one.
+    ///
+    /// # Errors
+    /// As `send`.
+    pub(super) async fn send_under(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: &[u8],
+        key: Option<&str>,
+    ) -> Result<Answer<'_>, Failure> {
         self.out.clear();
-        for part in [method, " ", &self.target.prefix, path, &self.target.headers] {
+        for part in [method, " ", &self.target.prefix, path] {
             self.out.extend_from_slice(part.as_bytes());
         }
+        // The headers end with the one whose value is the length.
+        let (first, rest) = self.target.headers.split_once("\r\n").unwrap_or_default();
+        self.out.extend_from_slice(first.as_bytes());
+        self.out.extend_from_slice(b"\r\n");
+        if let Some(key) = key {
+            self.out.extend_from_slice(format!("Idempotency-Key: {key}\r\n").as_bytes());
+        }
+        self.out.extend_from_slice(rest.as_bytes());
         self.out.extend_from_slice(body.len().to_string().as_bytes());
         self.out.extend_from_slice(b"\r\n\r\n");
         self.out.extend_from_slice(body);

@@ -78,6 +78,49 @@ impl Bench {
         Ok(measured)
     }
 
+    /// Stores so many jobs that end at once, and at most one request more for each connection.
+    ///
+    /// # Errors
+    /// As `variant`, and when they do not end.
+    pub(super) async fn store_jobs(
+        &self,
+        filling: Option<Variant>,
+        jobs: u64,
+        progress: &Progress,
+    ) -> Result<(), Failure> {
+        let Some(variant) = filling else { return Ok(()) };
+        let run = Run::new(variant, self.targets(), self.queue.clone(), 0.0, false);
+        let mut tasks = JoinSet::new();
+        run.start(&mut tasks);
+        progress.begin(&run.variant, Duration::from_secs(jobs));
+        let storing = async {
+            let mut shown = 0;
+            let mut moved = Instant::now();
+            while shown < jobs || run.ledger.borrow().jobs_open() > 0 {
+                tokio::time::sleep(LOOK).await;
+                let steps = run.ledger.borrow_mut().counted().steps;
+                if steps > shown {
+                    progress.tick(Duration::from_secs(steps - shown), steps - shown);
+                    (shown, moved) = (steps, Instant::now());
+                }
+                if shown >= jobs {
+                    run.close();
+                }
+                if moved.elapsed() > END_MAX {
+                    return Err(Failure::TimedOut(
+                        "jobs that were to be stored do not end".to_owned(),
+                    ));
+                }
+            }
+            Ok(())
+        };
+        beside(&mut tasks, storing).await?;
+        progress.end();
+        run.leave();
+        while tasks.join_next().await.is_some() {}
+        Ok(())
+    }
+
     async fn measure(
         &self,
         run: &Run,

@@ -91,6 +91,12 @@ enum Shape {
     Idle,
     /// single, chain, fan, dag and idle
     All,
+    /// Jobs of one node under idempotency keys, before and after many more were stored. The jobs stay
+    Aged {
+        /// Jobs that are stored in between
+        #[arg(long, default_value_t = 20_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+        jobs: u64,
+    },
     /// Many ready nodes, and how long a request for work takes then
     Backlog {
         /// Ready nodes, in jobs of 20,000
@@ -153,6 +159,10 @@ async fn bench(args: BenchArgs, console: &Console) -> Result<(), Failure> {
         shown_line(&args, &all, console)?;
     } else {
         for variant in variants(&args, &common)? {
+            if let Some(jobs) = variant.stored_before {
+                let filling = shapes::filling(&common, jobs);
+                bench.store_jobs(filling, jobs, &progress).await?;
+            }
             let (shape, name, shows_start) =
                 (variant.shape, variant.name.clone(), variant.shows_start);
             let measured = bench.variant(variant, &progress).await?;
@@ -223,6 +233,7 @@ fn variants(args: &BenchArgs, common: &Common) -> Result<Vec<Variant>, Failure> 
         Shape::Fan => shapes::fan(common),
         Shape::Dag => shapes::dag(common),
         Shape::Idle => shapes::idle(common),
+        Shape::Aged { jobs } => shapes::aged(common, *jobs),
         Shape::All => [
             shapes::single(common),
             shapes::chain(common),

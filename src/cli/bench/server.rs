@@ -31,6 +31,8 @@ pub(super) struct Reading {
     pub(super) events: Option<f64>,
     /// Bytes of the data folder.
     pub(super) bytes: Option<f64>,
+    /// Bytes that the process had the system write to disks.
+    pub(super) written: Option<f64>,
 }
 
 /// Its gauges at one moment.
@@ -75,6 +77,7 @@ impl Server {
             appends: sum(&text, APPENDS),
             events: sum(&text, EVENTS),
             bytes: self.data.as_deref().map(folder_bytes),
+            written: self.pid.and_then(written),
         })
     }
 
@@ -148,6 +151,16 @@ fn cpu_of(stat: &str) -> Option<f64> {
     Some((user + system) / TICKS_PER_S)
 }
 
+/// What `/proc/<pid>/io` says was written to disks, pages of the cache among it: each time one becomes dirty.
+fn written(pid: u32) -> Option<f64> {
+    written_of(&fs::read_to_string(format!("/proc/{pid}/io")).ok()?)
+}
+
+fn written_of(io: &str) -> Option<f64> {
+    let bytes = io.lines().find_map(|line| line.strip_prefix("write_bytes:"))?;
+    bytes.trim().parse().ok()
+}
+
 fn rss_mb(pid: u32) -> Option<f64> {
     rss_of(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
 }
@@ -203,6 +216,8 @@ mod tests {
         let stat = "42 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 150 50 0 0 20 0";
         assert_eq!(cpu_of(stat), Some(2.0));
         assert_eq!(rss_of("Name:\tx\nVmRSS:\t    1000 kB\n"), Some(1.024));
+        let io = "wchar: 7\nwrite_bytes: 4096\ncancelled_write_bytes: 1\n";
+        assert_eq!(written_of(io), Some(4_096.0));
         assert!(cpu_s(std::process::id()).is_some() && rss_mb(std::process::id()).is_some());
     }
 

@@ -2,14 +2,15 @@
 //! nothing. Only for proving a stored folder; an engine never needs it.
 //! Always holds: nothing is written. Absent: events and their meaning.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::ids::SubjectId;
 use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
 
 use super::folder::{DataFolder, FolderError};
-use super::{reads, rows, schema, soundness, transaction};
+use super::{reads, rows, schema, soundness, streams};
+use crate::environment::Unfiled;
 use crate::event_store::contract::KeptPayload;
 
 /// What SQLite names of a damaged file at most.
@@ -19,6 +20,8 @@ const PAGE_FAULTS_MAX: u32 = 100;
 #[derive(Debug)]
 pub struct Inspection {
     file: Connection,
+    /// What the index in the file does not say yet.
+    unfiled: Unfiled,
     named: String,
 }
 
@@ -39,7 +42,11 @@ impl Inspection {
     pub fn open(folder: &DataFolder) -> Result<Self, FolderError> {
         let path = folder.events_file();
         soundness::before(&path)?;
-        Ok(Self { file: schema::open_beside(&path)?, named: path.display().to_string() })
+        let (file, named) = (schema::open_beside(&path)?, path.display().to_string());
+        match streams::load(&file, i64::MAX) {
+            Ok(unfiled) => Ok(Self { file, unfiled, named }),
+            Err(error) => Err(FolderError::Unreadable { file: named, reason: error.to_string() }),
+        }
     }
 
     /// How many streams there are.
@@ -88,6 +95,10 @@ impl Inspection {
     fn rows(&self) -> rusqlite::Result<Vec<FileFault>> {
         let mut faults = rows::small(&self.file)?;
         let streams = rows::streams(&self.file)?;
+        if streams.faults.is_empty() && !rows::is_indexed(&self.file, &streams)? {
+            let what = "the index of streams is not what the streams say".to_owned();
+            faults.push(FileFault { place: "events.db".to_owned(), what });
+        }
         faults.extend(streams.faults);
         faults.extend(streams.marks);
         faults.extend(rows::large(&self.file, |stream| self.named(stream))?);
@@ -96,33 +107,27 @@ impl Inspection {
 
     /// Whose stream has this number.
     fn named(&self, stream: i64) -> String {
-        let sql = "SELECT kind, namespace, id FROM streams WHERE stream = ?1";
-        let found = self.file.query_row(sql, [stream], |row| reads::subject_at(row, 0));
-        found.map_or_else(|_| format!("stream number {stream}"), |subject| subject.to_string())
+        match streams::named(&self.file, stream) {
+            Ok(Some(subject)) => subject.to_string(),
+            Ok(None) | Err(_) => format!("stream number {stream}"),
+        }
     }
 
     fn strays(&self) -> rusqlite::Result<Vec<FileFault>> {
         let mut faults = Vec::new();
         let mut streams: BTreeMap<i64, SubjectId> = BTreeMap::new();
-        let mut all =
-            self.file.prepare("SELECT kind, namespace, id, stream, grp, due, mark FROM streams")?;
+        let mut all = self.file.prepare("SELECT kind, namespace, id, stream FROM streams")?;
         let mut rows = all.query([])?;
+        let mut names = BTreeSet::new();
         while let Some(row) = rows.next()? {
             let Ok(subject) = reads::subject_at(row, 0) else { continue };
-            let mut fault = |what: &str| {
-                faults.push(FileFault { place: subject.to_string(), what: what.to_owned() });
-            };
-            if row.get::<_, u8>(4)? != subject.group().index() {
-                fault("it lies in another group than its own");
+            if !names.insert(subject.clone()) {
+                let what = "there is another stream of it".to_owned();
+                faults.push(FileFault { place: subject.to_string(), what });
             }
-            if row.get::<_, Option<i64>>(5)?.is_some() != row.get::<_, Option<i64>>(6)?.is_some() {
-                fault("its wake mark has a time without a number, or a number without a time");
-            }
-            if streams.insert(row.get(3)?, subject.clone()).is_some() {
-                fault("another stream has the same number in the file");
-            }
+            streams.insert(row.get(3)?, subject);
         }
-        for table in ["records", "payloads", "snapshots"] {
+        for table in ["records", "payloads", "snapshots", "wakes"] {
             let mut used = self.file.prepare(&format!("SELECT DISTINCT stream FROM {table}"))?;
             let mut used: Vec<i64> =
                 used.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
@@ -147,8 +152,7 @@ impl Inspection {
 
     fn tombstones_of_living(&self, faults: &mut Vec<FileFault>) -> rusqlite::Result<()> {
         let mut both = self.file.prepare(
-            "SELECT kind, namespace, id FROM streams WHERE (grp, kind, namespace, id) IN
-             (SELECT grp, kind, namespace, id FROM tombstones)",
+            "SELECT kind, namespace, id FROM tombstones INTERSECT SELECT kind, namespace, id FROM streams",
         )?;
         let mut rows = both.query([])?;
         while let Some(row) = rows.next()? {
@@ -161,7 +165,7 @@ impl Inspection {
     }
 
     fn kept(&self, subject: &SubjectId) -> rusqlite::Result<Vec<KeptPayload>> {
-        let Some(stream) = transaction::stream_number(&self.file, subject)? else {
+        let Some(stream) = streams::find(&self.file, &self.unfiled, subject)? else {
             return Ok(Vec::new());
         };
         self.file

@@ -1,6 +1,6 @@
 //! What each read does on a reader's connection.
 //! Always holds: one read sees one committed state; what cannot be decoded, or does not fit its sum, is `Damaged` and
-//! names its subject, but for what nothing rests on: a snapshot is passed over, a wake mark is due now.
+//! names its subject, but for a snapshot, on which nothing rests and which is passed over.
 //! Absent: caches. What is read again and again is in the engine's memory.
 
 use std::sync::Arc;
@@ -10,16 +10,18 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::rows::DUE_NOW;
 use super::sums::{self, Place, RecordRow};
-use super::transaction::{kind_number, stored, stream_head, stream_number, with_subject};
+use super::transaction::{stored, with_subject};
+use super::{packed, streams};
+use crate::environment::Unfiled;
 use crate::event_store::contract::{
-    Nudge, PayloadHash, Payloads, Record, Snapshot, StreamPart, Tombstone, WakeMark,
+    Nudge, PayloadHash, Payloads, Record, Snapshot, StreamPart, Tombstone,
 };
 
 /// The part of a stream from the record that contains `from`.
 pub(super) fn read(
     file: &mut Connection,
+    unfiled: &Unfiled,
     subject: &SubjectId,
     from: u64,
     bytes_max: usize,
@@ -28,15 +30,15 @@ pub(super) fn read(
     // Several statements that must see one state.
     let file = file.transaction()?;
     let whole = StreamPart { complete: true, ..StreamPart::default() };
-    let Some(stream) = stream_number(&file, subject)? else {
+    let Some(stream) = streams::find(&file, unfiled, subject)? else {
         let tombstone = tombstone(&file, subject, newest_at)?;
         return Ok(StreamPart { tombstone, ..whole });
     };
-    if from > stream_head(&file, stream)? {
+    if from > streams::head_of(&file, stream)? {
         return Ok(whole);
     }
     let mut statement = file.prepare_cached(
-        "SELECT first, count, at, newest, nonce, hash, sum, body FROM records
+        "SELECT first, count, at, newest, nonce, hash, sum, body, packed FROM records
          WHERE stream = ?1 AND first >=
              coalesce((SELECT max(first) FROM records WHERE stream = ?1 AND first <= ?2), 1)
          ORDER BY first",
@@ -52,76 +54,6 @@ pub(super) fn read(
         records.push(record);
     }
     Ok(StreamPart { records, ..whole })
-}
-
-/// Wake marks of a group due at or before `until`, in subject order.
-pub(super) fn live(
-    file: &Connection,
-    group: GroupId,
-    until: Millis,
-    after: Option<&SubjectId>,
-    max: usize,
-) -> rusqlite::Result<Vec<WakeMark>> {
-    let (kind, namespace, id) = position(after);
-    // The index by due time keeps an idle engine's look cheap however many streams are parked; what is due is
-    // then put in order.
-    file.prepare_cached(
-        "SELECT grp, kind, namespace, id, due, mark, wake_sum FROM streams INDEXED BY streams_due
-         WHERE grp = ?1 AND due IS NOT NULL AND due <= ?2 AND (kind, namespace, id) > (?3, ?4, ?5)
-         ORDER BY kind, namespace, id LIMIT ?6",
-    )?
-    .query_and_then(params![group.index(), until, kind, namespace, id, limit(max)], |row| {
-        let subject = subject_at(row, 1)?;
-        let (due, mark) = (row.get(4)?, row.get::<_, Option<i64>>(5)?);
-        // One that cannot be trusted is taken as it was found: due.
-        let trusted = row.get::<_, i64>(6)? == sums::of_wake(Place::read(row)?, Some(due), mark);
-        if !trusted {
-            tracing::warn!(%subject, "a wake mark is not what was written: the subject is looked at now");
-        }
-        Ok(WakeMark { subject, due, number: numbered(mark) })
-    })?
-    .collect()
-}
-
-/// Subjects of a group, in order.
-pub(super) fn subjects(
-    file: &Connection,
-    group: GroupId,
-    after: Option<&SubjectId>,
-    max: usize,
-) -> rusqlite::Result<Vec<SubjectId>> {
-    let (kind, namespace, id) = position(after);
-    file.prepare_cached(
-        "SELECT kind, namespace, id FROM streams
-         WHERE grp = ?1 AND (kind, namespace, id) > (?2, ?3, ?4)
-         ORDER BY kind, namespace, id LIMIT ?5",
-    )?
-    .query_and_then(params![group.index(), kind, namespace, id, limit(max)], |row| {
-        subject_at(row, 0)
-    })?
-    .collect()
-}
-
-/// The mark of one subject.
-pub(super) fn mark(file: &Connection, of: &SubjectId) -> rusqlite::Result<Option<WakeMark>> {
-    let found = file
-        .prepare_cached(
-            "SELECT due, mark, wake_sum FROM streams
-             WHERE grp = ?1 AND kind = ?2 AND namespace = ?3 AND id = ?4",
-        )?
-        .query_row(with_subject!(of), |row| {
-            let (due, mark) = (row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?);
-            let trusted = row.get::<_, i64>(2)? == sums::of_wake(Place::of(of), due, mark);
-            let due = if trusted { due } else { Some(DUE_NOW) };
-            Ok(due.map(|due| WakeMark { subject: of.clone(), due, number: numbered(mark) }))
-        })
-        .optional()?;
-    Ok(found.flatten())
-}
-
-/// The number of a mark, 0 where there is none.
-fn numbered(mark: Option<i64>) -> u64 {
-    mark.and_then(|mark| u64::try_from(mark).ok()).unwrap_or(0)
 }
 
 /// The nudges of a group, in subject order.
@@ -141,11 +73,14 @@ pub(super) fn nudges(file: &Connection, group: GroupId) -> rusqlite::Result<Vec<
 /// Payloads of a subject, in the asked order.
 pub(super) fn payloads(
     file: &mut Connection,
+    unfiled: &Unfiled,
     subject: &SubjectId,
     hashes: &[PayloadHash],
 ) -> rusqlite::Result<Payloads> {
     let file = file.transaction()?;
-    let Some(stream) = stream_number(&file, subject)? else { return Ok(vec![None; hashes.len()]) };
+    let Some(stream) = streams::find(&file, unfiled, subject)? else {
+        return Ok(vec![None; hashes.len()]);
+    };
     let mut statement =
         file.prepare_cached("SELECT body FROM payloads WHERE stream = ?1 AND hash = ?2")?;
     let mut found = Vec::with_capacity(hashes.len());
@@ -163,14 +98,13 @@ pub(super) fn payloads(
 /// The newest snapshot of a subject. One that is not what was written is none: the stream has all of it.
 pub(super) fn snapshot(
     file: &Connection,
+    unfiled: &Unfiled,
     subject: &SubjectId,
 ) -> rusqlite::Result<Option<Snapshot>> {
+    let Some(stream) = streams::find(file, unfiled, subject)? else { return Ok(None) };
     let found = file
-        .prepare_cached(
-            "SELECT seq, hash, body, sum, stream FROM snapshots WHERE stream =
-             (SELECT stream FROM streams WHERE grp = ?1 AND kind = ?2 AND namespace = ?3 AND id = ?4)",
-        )?
-        .query_row(with_subject!(subject), |row| snapshot_of(row, row.get(4)?))
+        .prepare_cached("SELECT seq, hash, body, sum FROM snapshots WHERE stream = ?1")?
+        .query_row([stream], |row| snapshot_of(row, stream))
         .optional();
     match found {
         Err(error) if error.sqlite_error_code().is_none() => {
@@ -227,7 +161,7 @@ fn tombstone(
     Ok(kept.map(|(tombstone, _)| tombstone))
 }
 
-/// From the columns of a `RecordRow` and the body.
+/// From the columns of a `RecordRow`, the body, and what it is packed with.
 fn record(row: &Row<'_>, stream: i64) -> rusqlite::Result<Record> {
     let found = RecordRow::read(row, stream)?;
     let wrong = |_| sums::not_as_written("the row of a record");
@@ -238,7 +172,7 @@ fn record(row: &Row<'_>, stream: i64) -> rusqlite::Result<Record> {
         at: found.at,
         nonce: u128::from_be_bytes(nonce),
         hash: found.hash.try_into().map_err(wrong)?,
-        body: bytes(row, 7)?,
+        body: packed::body(row, 7, 8)?,
     })
 }
 
@@ -265,13 +199,7 @@ pub(super) fn subject_at(row: &Row<'_>, first: usize) -> rusqlite::Result<Subjec
     Ok(SubjectId { kind, namespace, id })
 }
 
-/// Where a page starts: behind `after`, or before every subject.
-fn position(after: Option<&SubjectId>) -> (i64, &str, &[u8]) {
-    after.map_or((-1, "", &[][..]), |after| {
-        (kind_number(after.kind), after.namespace.as_str(), &after.id.as_bytes()[..])
-    })
-}
-
-fn limit(max: usize) -> i64 {
+/// As SQLite takes it.
+pub(super) fn limit(max: usize) -> i64 {
     i64::try_from(max).unwrap_or(i64::MAX)
 }

@@ -1,14 +1,18 @@
 //! A walk through the rows and their sums: at each opening through those that say what there is and when it must be
 //! looked at, for `orrery check` through all of them.
 //! Always holds: a row that is not what was written is named; a wake mark that cannot be trusted becomes due at once,
-//! and the index of what is due is made anew where it says something else than the rows, so that nothing is woken too
-//! late. Absent: any other repair.
+//! and the index of streams is made anew where it says something else than they do, so that none is woken too late or not
+//! found. Absent: any other repair.
+
+use std::collections::BTreeSet;
 
 use rusqlite::{Connection, Row, params};
 
 use super::inspect::FileFault;
+use super::streams::FILED_TO;
 use super::sums::{self, Place, RecordRow};
-use super::{reads, schema};
+use super::{reads, schema, streams, wakes};
+use crate::environment::Entry;
 
 /// Rows of one table that are named at most: more of them say nothing new.
 const NAMED_MAX: usize = 1_000;
@@ -47,101 +51,151 @@ fn named(row: &Row<'_>, table: &str) -> String {
     }
 }
 
-/// What a walk through `streams` found.
+/// What a walk through `streams` and `wakes` found.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
     /// Rows that name another subject, or another stream, than was written.
     pub(super) faults: Vec<FileFault>,
-    /// Rows whose wake mark is not what was written.
+    /// Wake marks that are not what was written.
     pub(super) marks: Vec<FileFault>,
-    /// The places of the latter.
-    untrusted: Vec<(i64, i64, String, Vec<u8>)>,
-    /// Of all marks: how many, and sums that the index must have too.
-    due: [i64; 4],
+    /// The buckets of the latter.
+    untrusted: BTreeSet<i64>,
+    /// Of all streams whose entries are filed: how many, and sums that the index must have too.
+    filed: [i64; 5],
 }
 
-/// Looks at every row of `streams`.
+/// Looks at every row of `streams` and `wakes`.
 pub(super) fn streams(file: &Connection) -> rusqlite::Result<Streams> {
+    let filed_to: i64 = schema::said(file, FILED_TO)?;
     let mut walked = Streams::default();
-    let (mut faults, mut marks) = (Faults { found: Vec::new() }, Faults { found: Vec::new() });
-    let mut all = file.prepare(
-        "SELECT grp, kind, namespace, id, stream, due, mark, sum, wake_sum FROM streams NOT INDEXED",
-    )?;
-    let mut rows = all.query([])?;
-    while let Some(row) = rows.next()? {
-        let is_its = |row: &Row<'_>| {
-            sums::compare("", row.get(7)?, sums::of_stream(Place::read(row)?, row.get(4)?))
+    let mut faults = Faults { found: Vec::new() };
+    walk(file, "SELECT stream, kind, namespace, id, sum FROM streams", |row| {
+        let stream = row.get(0)?;
+        let entry = || {
+            let subject = reads::subject_at(row, 1)?;
+            sums::compare("", row.get(4)?, sums::of_stream(Place::of(&subject), stream))?;
+            Ok(streams::entry(&subject, stream))
         };
-        if !holds(is_its(row))? {
-            let what = "the row that says where its stream is is not what was written";
-            faults.name(|| named(row, "streams"), what);
-            continue;
+        match entry() {
+            Ok(entry) if stream <= filed_to => add(&mut walked.filed, entry),
+            Ok(_) => {}
+            Err(error) => {
+                holds(Err(error))?;
+                let what = "the row that says where its stream is is not what was written";
+                faults.name(|| named(row, "streams"), what);
+            }
         }
-        let mark_is_its = |row: &Row<'_>| {
-            let sum = sums::of_wake(Place::read(row)?, row.get(5)?, row.get(6)?);
-            sums::compare("", row.get(8)?, sum)
-        };
-        if !holds(mark_is_its(row))? {
-            marks.name(|| named(row, "streams"), "its wake mark is not what was written");
-            walked.untrusted.push((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
-            continue;
-        }
-        if let (Some(due), Some(mark)) = (row.get::<_, Option<i64>>(5)?, row.get(6)?) {
-            add(&mut walked.due, due, mark);
-        }
-    }
-    (walked.faults, walked.marks) = (faults.found, marks.found);
+        Ok(())
+    })?;
+    walked.faults = faults.found;
+    marks(file, &mut walked)?;
     Ok(walked)
 }
 
-/// Counts a mark in: none is lost or changed without the sums being others.
-fn add(sums: &mut [i64; 4], due: i64, mark: i64) {
-    let parts = [1, due & 0xFFFF_FFFF, due >> 32, mark];
+/// Looks at every wake mark.
+fn marks(file: &Connection, walked: &mut Streams) -> rusqlite::Result<()> {
+    let mut faults = Faults { found: Vec::new() };
+    let sql = "SELECT w.stream, s.kind, s.namespace, s.id, w.bucket, w.grp, w.due, w.mark, w.sum
+               FROM wakes AS w LEFT JOIN streams AS s ON s.stream = w.stream";
+    walk(file, sql, |row| {
+        let (stream, bucket): (i64, i64) = (row.get(0)?, row.get(4)?);
+        let fits = || -> rusqlite::Result<bool> {
+            let subject = reads::subject_at(row, 1)?;
+            let sum = sums::of_wake(Place::of(&subject), stream, row.get(6)?, row.get(7)?);
+            Ok(row.get::<_, i64>(8)? == sum
+                && row.get::<_, i64>(5)? == i64::from(subject.group().index())
+                && bucket == wakes::bucket_of(stream))
+        };
+        let fits = match fits() {
+            Ok(fits) => fits,
+            Err(error) => holds(Err(error))?,
+        };
+        if !fits {
+            // Whose it was is one of those that began together with whom it names.
+            walked.untrusted.extend([bucket, wakes::bucket_of(stream)]);
+            faults.name(|| named(row, "wakes"), "its wake mark is not what was written");
+        }
+        Ok(())
+    })?;
+    walked.marks = faults.found;
+    Ok(())
+}
+
+/// Counts an entry in: none is lost or changed without the sums being others.
+fn add(sums: &mut [i64; 5], entry: Entry) {
+    let Entry { shelf, key, row } = entry;
+    let parts = [1, i64::from(shelf), key & 0xFFFF_FFFF, key >> 32, row];
     for (sum, part) in sums.iter_mut().zip(parts) {
         *sum = sum.wrapping_add(part);
     }
+    // Two entries that have changed places.
+    sums[1] = sums[1].wrapping_add(key.wrapping_mul(row));
 }
 
-/// Whether the index of what is due leads to the very marks that were walked through.
-fn is_indexed(file: &Connection, walked: &Streams) -> rusqlite::Result<bool> {
-    let mut found = [0; 4];
-    let mut all = file.prepare(
-        "SELECT due, mark FROM streams INDEXED BY streams_due WHERE due IS NOT NULL AND mark IS NOT NULL",
-    )?;
-    let mut rows = all.query([])?;
-    while let Some(row) = rows.next()? {
-        let mut read = || {
-            add(&mut found, row.get(0)?, row.get(1)?);
+/// Whether the index of names leads to the very streams that were walked through.
+pub(super) fn is_indexed(file: &Connection, walked: &Streams) -> rusqlite::Result<bool> {
+    let mut found = [0; 5];
+    let mut whole = true;
+    walk(
+        file,
+        "SELECT grp, key, stream FROM ids
+         WHERE stream <= (SELECT value FROM meta WHERE key = 'filed_to')",
+        |row| {
+            let mut read = || {
+                add(&mut found, Entry { shelf: row.get(0)?, key: row.get(1)?, row: row.get(2)? });
+                Ok(())
+            };
+            whole &= holds(read())?;
             Ok(())
-        };
-        if !holds(read())? {
-            return Ok(false);
+        },
+    )?;
+    Ok(whole && found == walked.filed)
+}
+
+/// Makes the index of names what the rows say, and what cannot be trusted of wake marks due at once: it may have been
+/// the mark of any stream of its bucket. Answers for how many buckets.
+pub(super) fn make_right(file: &Connection, walked: &Streams) -> rusqlite::Result<usize> {
+    if !is_indexed(file, walked)? {
+        tracing::warn!("the index of streams is not what the streams say: it is made anew");
+        file.execute_batch("DELETE FROM ids")?;
+        schema::say(file, FILED_TO, 0)?;
+    }
+    for bucket in &walked.untrusted {
+        drop_untrusted(file, *bucket)?;
+        for stream in wakes::streams_of(*bucket) {
+            if let Some(subject) = streams::named(file, stream)? {
+                wakes::set(file, &subject, stream, DUE_NOW, 1)?;
+            }
         }
     }
-    Ok(found == walked.due)
+    Ok(walked.untrusted.len())
 }
 
-/// Makes the marks that cannot be trusted due at once, and the index what the rows say. Answers how many marks.
-pub(super) fn wake_untrusted(file: &Connection, walked: &Streams) -> rusqlite::Result<usize> {
-    if !walked.untrusted.is_empty() || !is_indexed(file, walked)? {
-        file.execute_batch("REINDEX streams_due")?;
+/// Deletes the marks of a bucket that are not what was written.
+fn drop_untrusted(file: &Connection, bucket: i64) -> rusqlite::Result<()> {
+    let mut all =
+        file.prepare("SELECT grp, stream, due, mark, sum FROM wakes WHERE bucket = ?1")?;
+    let mut rows = all.query([bucket])?;
+    let mut gone = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (grp, stream): (i64, i64) = (row.get(0)?, row.get(1)?);
+        let subject = streams::named(file, stream)?;
+        let fits = subject.is_some_and(|subject| {
+            let place = Place::of(&subject);
+            let sum = row.get(2).and_then(|due| Ok(sums::of_wake(place, stream, due, row.get(3)?)));
+            let is_there =
+                i64::from(subject.group().index()) == grp && wakes::bucket_of(stream) == bucket;
+            is_there && sum.is_ok_and(|sum| row.get::<_, i64>(4).is_ok_and(|stored| stored == sum))
+        });
+        if !fits {
+            gone.push((grp, stream));
+        }
     }
-    for (grp, kind, namespace, id) in &walked.untrusted {
-        let place = Place::new(*grp, *kind, namespace.as_bytes(), id);
-        file.execute(
-            "UPDATE streams SET due = ?5, mark = 1, wake_sum = ?6
-             WHERE grp = ?1 AND kind = ?2 AND namespace = ?3 AND id = ?4",
-            params![
-                grp,
-                kind,
-                namespace,
-                id,
-                DUE_NOW,
-                sums::of_wake(place, Some(DUE_NOW), Some(1))
-            ],
-        )?;
+    for (grp, stream) in gone {
+        let sql = "DELETE FROM wakes WHERE bucket = ?1 AND grp = ?2 AND stream = ?3";
+        file.execute(sql, params![bucket, grp, stream])?;
     }
-    Ok(walked.untrusted.len())
+    Ok(())
 }
 
 /// Looks at what the file says of itself, and at the rows of nudges and tombstones.

@@ -13,8 +13,9 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::backup::COPIED_AT;
 use super::folder::FolderError;
-use super::soundness;
+use super::streams::FILED_TO;
 use super::sums::{self, RecordRow};
+use super::{format_3, soundness};
 use crate::config::Secret;
 use crate::environment::draw_secret;
 
@@ -25,7 +26,7 @@ const APPLICATION_ID: i32 = 0x4F52_5259;
 const FORMATS_REFUSED: u32 = 1;
 
 /// The first step makes a new file, each further one brings a file to the next format. Steps are only ever added.
-const MIGRATIONS: [&str; 1] = [
+const MIGRATIONS: [&str; 2] = [
     // `records` is in the order of commits, so that a batch fills few pages whatever its subjects are; streams are
     // found through the index. `newest` is set only where it differs from `at`, so that the newest time of all is
     // known from the last row alone. A stream's number is internal and never leaves the file. The sums: `sums`.
@@ -54,6 +55,19 @@ const MIGRATIONS: [&str; 1] = [
      CREATE TABLE nudges (
          grp INTEGER NOT NULL, kind INTEGER NOT NULL, namespace TEXT NOT NULL, id BLOB NOT NULL,
          seq INTEGER NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY (grp, kind, namespace, id)) STRICT, WITHOUT ROWID;",
+    // What grows with every job is in the order of arrival, so that a commit writes few pages however much is stored:
+    // `streams` by number, `ids` (subject to stream) filed in bulk, wake marks in a table of the living. Decision 0031.
+    "ALTER TABLE streams RENAME TO streams_of_format_2;
+     CREATE TABLE streams (
+         stream INTEGER PRIMARY KEY, kind INTEGER NOT NULL, namespace TEXT NOT NULL, id BLOB NOT NULL,
+         sum INTEGER NOT NULL) STRICT;
+     CREATE TABLE ids (
+         grp INTEGER NOT NULL, key INTEGER NOT NULL, stream INTEGER NOT NULL,
+         PRIMARY KEY (grp, key, stream)) STRICT, WITHOUT ROWID;
+     CREATE TABLE wakes (
+         bucket INTEGER NOT NULL, grp INTEGER NOT NULL, stream INTEGER NOT NULL, due INTEGER NOT NULL,
+         mark INTEGER NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY (bucket, grp, stream)) STRICT, WITHOUT ROWID;
+     ALTER TABLE records ADD COLUMN packed INTEGER;",
 ];
 
 /// The format that is written here.
@@ -104,7 +118,13 @@ pub(super) fn open_writer(
     let format = format_of(&connection, &named)?;
     configure(&connection).map_err(unreadable)?;
     soundness::after(&mut connection, file, format == known())?;
-    migrate(&mut connection, format, new_store_id).map_err(unreadable)?;
+    if (1..known()).contains(&format) {
+        tracing::info!(format, to = known(), "the event store is brought to a new format");
+    }
+    migrate(&mut connection, format, new_store_id).map_err(|error| not_migrated(file, &error))?;
+    if (1..known()).contains(&format) {
+        soundness::after(&mut connection, file, true)?;
+    }
     raise_incarnation_of_copy(&mut connection, now).map_err(unreadable)?;
     draw_lease_key(&connection).map_err(unreadable)?;
     let identity = identity(&connection).map_err(unreadable)?;
@@ -130,6 +150,15 @@ pub(super) fn open_beside(file: &Path) -> Result<Connection, FolderError> {
         return Err(FolderError::Unreadable { file: named, reason });
     }
     Ok(connection)
+}
+
+/// A row that is not what was written is not carried over: nothing is changed then.
+fn not_migrated(file: &Path, error: &rusqlite::Error) -> FolderError {
+    let (file, reason) = (file.display().to_string(), error.to_string());
+    match error.sqlite_error_code() {
+        None => FolderError::Damaged { file, reason },
+        Some(_) => FolderError::Unreadable { file, reason },
+    }
 }
 
 /// A copy has no log of writes; one that lies beside it belongs to another store and would be mixed into it.
@@ -227,7 +256,7 @@ fn format_of(connection: &Connection, named: &str) -> Result<u32, FolderError> {
 /// Whether the tables and indexes are those that are made here.
 pub(super) fn is_as_made(connection: &Connection) -> rusqlite::Result<bool> {
     let made = Connection::open_in_memory()?;
-    MIGRATIONS.iter().try_for_each(|step| made.execute_batch(step))?;
+    MIGRATIONS.iter().enumerate().try_for_each(|(step, sql)| take_step(&made, step, sql))?;
     let all = |connection: &Connection| {
         // SQLite's own are those of statistics and of unique columns.
         let sql = "SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_schema
@@ -257,7 +286,7 @@ pub(super) fn say(
 }
 
 /// What the file says of itself under a key.
-fn said<T: FromSql>(connection: &Connection, key: &str) -> rusqlite::Result<T> {
+pub(super) fn said<T: FromSql>(connection: &Connection, key: &str) -> rusqlite::Result<T> {
     connection.query_row("SELECT value, sum FROM meta WHERE key = ?1", [key], |row| {
         sums::compare("what it says of itself", row.get(1)?, sums::of_meta(key, row.get_ref(0)?))?;
         row.get(0)
@@ -277,12 +306,20 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     )
 }
 
+/// Makes tables, and fills them from those of the format before.
+fn take_step(file: &Connection, step: usize, sql: &str) -> rusqlite::Result<()> {
+    file.execute_batch(sql)?;
+    if step == 1 { format_3::carry_over(file) } else { Ok(()) }
+}
+
 fn migrate(connection: &mut Connection, format: u32, new_store_id: &str) -> rusqlite::Result<()> {
     let done = format.saturating_sub(FORMATS_REFUSED);
     let from = usize::try_from(done).unwrap_or(usize::MAX);
     for (step, sql) in MIGRATIONS.iter().enumerate().skip(from) {
+        // What is sorted for it may be more than memory should hold.
+        connection.execute_batch("PRAGMA temp_store = FILE")?;
         let transaction = connection.transaction()?;
-        transaction.execute_batch(sql)?;
+        take_step(&transaction, step, sql)?;
         if step == 0 {
             transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
             say(&transaction, "store_id", new_store_id.to_owned())?;
@@ -293,7 +330,7 @@ fn migrate(connection: &mut Connection, format: u32, new_store_id: &str) -> rusq
         transaction.pragma_update(None, "user_version", format)?;
         transaction.commit()?;
     }
-    Ok(())
+    connection.execute_batch("PRAGMA temp_store = MEMORY")
 }
 
 pub(super) fn identity(connection: &Connection) -> rusqlite::Result<Identity> {
@@ -314,10 +351,14 @@ pub(super) fn identity(connection: &Connection) -> rusqlite::Result<Identity> {
         store_id: said(connection, "store_id")?,
         incarnation: said(connection, "incarnation")?,
         newest_at: last.unwrap_or(0).max(at_deletion),
-        streams: connection.query_row(
-            "SELECT coalesce(max(stream), 0) FROM records",
-            [],
-            |row| row.get(0),
-        )?,
+        // A number is never given again, also when the newest streams are deleted.
+        streams: connection
+            .query_row(
+                "SELECT max(coalesce((SELECT max(stream) FROM records), 0),
+                            coalesce((SELECT max(stream) FROM streams), 0))",
+                [],
+                |row| row.get::<_, i64>(0),
+            )?
+            .max(said(connection, FILED_TO)?),
     })
 }

@@ -72,13 +72,14 @@ pub(super) fn after(
     if woken > 0 {
         tracing::warn!(
             woken,
-            "wake marks were not what was written: their subjects are looked at now"
+            "wake marks were not what was written: all that began beside their subjects is looked at now"
         );
     }
     Ok(())
 }
 
-/// Every row that says what there is must be what was written. Answers how many wake marks were not.
+/// Every row that says what there is must be what was written. Answers in how many buckets wake marks
+/// were not.
 fn rows_hold(file: &Connection, path: &Path) -> Result<usize, FolderError> {
     let unreadable = |error: rusqlite::Error| damaged(path, &error);
     let small = rows::small(file).map_err(unreadable)?;
@@ -89,7 +90,7 @@ fn rows_hold(file: &Connection, path: &Path) -> Result<usize, FolderError> {
     if let Some(FileFault { place, what }) = streams.faults.first() {
         return Err(damaged(path, &format!("{place}: {what}")));
     }
-    rows::wake_untrusted(file, &streams).map_err(unreadable)
+    rows::make_right(file, &streams).map_err(unreadable)
 }
 
 fn damaged(file: &Path, reason: &impl ToString) -> FolderError {

@@ -20,10 +20,10 @@ use super::mark::Synced;
 use super::reserve::Reserve;
 use super::transaction::Session;
 use super::writer::{Done, Request, Room, Work, Writer};
-use super::{failure, reads, schema, soundness};
+use super::{failure, reads, schema, soundness, streams, wakes};
 use crate::config::Secret;
 use crate::environment::fail_points::{self, Point};
-use crate::environment::{NotRun, Threads};
+use crate::environment::{NotRun, Threads, Unfiled};
 use crate::event_store::contract::{
     AppendItem, Appended, EventStore, EventStoreError, MarkMove, Nudge, PayloadHash, Payloads,
     Snapshot, StoreInfo, StoreResult, StreamPart, Tombstone, WakeMark,
@@ -58,6 +58,7 @@ pub struct SqliteEventStore {
     incarnation: u32,
     lease_key: Secret,
     newest_at: Arc<AtomicI64>,
+    unfiled: Arc<Unfiled>,
     readers: Option<Threads<Connection>>,
     writes: Option<SyncSender<Request>>,
     writer: Option<JoinHandle<()>>,
@@ -90,6 +91,9 @@ impl SqliteEventStore {
         folder.sync()?;
         fail_points::pass(Point::StoreOpened);
         let newest_at = Arc::new(AtomicI64::new(identity.newest_at));
+        let index = streams::load(&connection, identity.streams)
+            .and_then(|unfiled| Ok((Arc::new(unfiled), streams::filing(&connection)?)));
+        let (unfiled, filing) = index.map_err(|error| unreadable(error.to_string()))?;
         let readers = (0..READERS)
             .map(|_| schema::open_reader(&file))
             .collect::<rusqlite::Result<Vec<_>>>()
@@ -100,7 +104,12 @@ impl SqliteEventStore {
         let synced = Synced::open(&file, &mut connection).map_err(unreadable)?;
         let writer = Writer {
             file: connection,
-            session: Session::new(identity.streams, identity.newest_at),
+            session: Session::new(
+                Arc::clone(&unfiled),
+                filing,
+                identity.streams,
+                identity.newest_at,
+            ),
             newest_at: Arc::clone(&newest_at),
             checkpoints,
             synced,
@@ -118,6 +127,7 @@ impl SqliteEventStore {
             incarnation: identity.incarnation,
             lease_key: identity.lease_key,
             newest_at,
+            unfiled,
             readers: Some(readers),
             writes: Some(writes),
             writer: Some(writer),
@@ -133,9 +143,10 @@ impl SqliteEventStore {
         soundness::before(&file)?;
         let readers =
             (0..READERS).map(|_| schema::open_beside(&file)).collect::<Result<Vec<_>, _>>()?;
-        let identity = readers.first().map(schema::identity).transpose();
-        let identity = identity.map_err(|error| unreadable(error.to_string()))?;
-        let identity = identity.ok_or_else(|| unreadable("nobody reads it".to_owned()))?;
+        let first = readers.first().ok_or_else(|| unreadable("nobody reads it".to_owned()))?;
+        let opened = schema::identity(first)
+            .and_then(|identity| Ok((streams::load(first, identity.streams)?, identity)));
+        let (unfiled, identity) = opened.map_err(|error| unreadable(error.to_string()))?;
         let readers = Threads::start("event-reader", readers, READS_WAITING_MAX)
             .map_err(|error| unreadable(error.to_string()))?;
         Ok(Self {
@@ -143,6 +154,7 @@ impl SqliteEventStore {
             incarnation: identity.incarnation,
             lease_key: identity.lease_key,
             newest_at: Arc::new(AtomicI64::new(identity.newest_at)),
+            unfiled: Arc::new(unfiled),
             readers: Some(readers),
             writes: None,
             writer: None,
@@ -166,11 +178,12 @@ impl SqliteEventStore {
     async fn read_with<T: Send + 'static>(
         &self,
         of: String,
-        act: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+        act: impl FnOnce(&mut Connection, &Unfiled) -> rusqlite::Result<T> + Send + 'static,
     ) -> StoreResult<T> {
+        let unfiled = Arc::clone(&self.unfiled);
         let ended = || EventStoreError::Fatal("the readers have ended".to_owned());
         let readers = self.readers.as_ref().ok_or_else(ended)?;
-        match readers.run(act).await {
+        match readers.run(move |file| act(file, &unfiled)).await {
             Ok(read) => read.map_err(|error| failure::of_read(&error, &of)),
             Err(NotRun::QueueFull) => {
                 Err(EventStoreError::Unavailable("too many reads are waiting".to_owned()))
@@ -238,8 +251,8 @@ impl EventStore for SqliteEventStore {
         bytes_max: usize,
     ) -> BoxFuture<'a, StoreResult<StreamPart>> {
         let (of, newest_at) = (subject.clone(), self.newest_at.load(Ordering::Acquire));
-        Box::pin(self.read_with(subject.to_string(), move |file| {
-            reads::read(file, &of, from, bytes_max, newest_at)
+        Box::pin(self.read_with(subject.to_string(), move |file, unfiled| {
+            reads::read(file, unfiled, &of, from, bytes_max, newest_at)
         }))
     }
 
@@ -250,8 +263,8 @@ impl EventStore for SqliteEventStore {
         after: Option<SubjectId>,
         max: usize,
     ) -> BoxFuture<'_, StoreResult<Vec<WakeMark>>> {
-        Box::pin(self.read_with(group_name(group), move |file| {
-            reads::live(file, group, until, after.as_ref(), max)
+        Box::pin(self.read_with(group_name(group), move |file, _| {
+            wakes::live(file, group, until, after.as_ref(), max)
         }))
     }
 
@@ -261,8 +274,8 @@ impl EventStore for SqliteEventStore {
         after: Option<SubjectId>,
         max: usize,
     ) -> BoxFuture<'_, StoreResult<Vec<SubjectId>>> {
-        Box::pin(self.read_with(group_name(group), move |file| {
-            reads::subjects(file, group, after.as_ref(), max)
+        Box::pin(self.read_with(group_name(group), move |file, unfiled| {
+            streams::of_group(file, unfiled, group, after.as_ref(), max)
         }))
     }
 
@@ -277,7 +290,9 @@ impl EventStore for SqliteEventStore {
 
     fn mark<'a>(&'a self, subject: &'a SubjectId) -> BoxFuture<'a, StoreResult<Option<WakeMark>>> {
         let of = subject.clone();
-        Box::pin(self.read_with(subject.to_string(), move |file| reads::mark(file, &of)))
+        Box::pin(self.read_with(subject.to_string(), move |file, unfiled| {
+            wakes::of_subject(file, unfiled, &of)
+        }))
     }
 
     fn nudge(&self, nudges: Vec<Nudge>) -> BoxFuture<'_, StoreResult<()>> {
@@ -285,7 +300,7 @@ impl EventStore for SqliteEventStore {
     }
 
     fn nudges(&self, group: GroupId) -> BoxFuture<'_, StoreResult<Vec<Nudge>>> {
-        Box::pin(self.read_with(group_name(group), move |file| reads::nudges(file, group)))
+        Box::pin(self.read_with(group_name(group), move |file, _| reads::nudges(file, group)))
     }
 
     fn clear_nudges(&self, nudges: Vec<Nudge>) -> BoxFuture<'_, StoreResult<()>> {
@@ -298,9 +313,9 @@ impl EventStore for SqliteEventStore {
         hashes: &'a [PayloadHash],
     ) -> BoxFuture<'a, StoreResult<Payloads>> {
         let (of, hashes) = (subject.clone(), hashes.to_vec());
-        Box::pin(
-            self.read_with(subject.to_string(), move |file| reads::payloads(file, &of, &hashes)),
-        )
+        Box::pin(self.read_with(subject.to_string(), move |file, unfiled| {
+            reads::payloads(file, unfiled, &of, &hashes)
+        }))
     }
 
     fn save_snapshot<'a>(
@@ -317,7 +332,9 @@ impl EventStore for SqliteEventStore {
         subject: &'a SubjectId,
     ) -> BoxFuture<'a, StoreResult<Option<Snapshot>>> {
         let of = subject.clone();
-        Box::pin(self.read_with(subject.to_string(), move |file| reads::snapshot(file, &of)))
+        Box::pin(self.read_with(subject.to_string(), move |file, unfiled| {
+            reads::snapshot(file, unfiled, &of)
+        }))
     }
 
     fn delete<'a>(

@@ -44,10 +44,6 @@ pub(super) struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    pub(super) fn new(grp: i64, kind: i64, namespace: &'a [u8], id: &'a [u8]) -> Self {
-        Self { grp, kind, namespace, id }
-    }
-
     pub(super) fn of(subject: &'a SubjectId) -> Self {
         Self {
             grp: i64::from(subject.group().index()),
@@ -149,8 +145,13 @@ pub(super) fn of_stream(place: Place<'_>, stream: i64) -> i64 {
     place.sum().number(stream).done()
 }
 
-/// A wake mark, or that there is none.
-pub(super) fn of_wake(place: Place<'_>, due: Option<i64>, mark: Option<i64>) -> i64 {
+/// A wake mark of a stream.
+pub(super) fn of_wake(place: Place<'_>, stream: i64, due: i64, mark: i64) -> i64 {
+    place.sum().number(stream).number(due).number(mark).done()
+}
+
+/// A wake mark, or that there is none, as format 2 had it.
+pub(super) fn of_wake_in_format_2(place: Place<'_>, due: Option<i64>, mark: Option<i64>) -> i64 {
     place.sum().optional(due).optional(mark).done()
 }
 

@@ -2,14 +2,16 @@
 //! Always holds: an item is checked before anything of it is written, so a conflict leaves nothing to undo.
 //! Absent: begin, commit and rollback (`writer`), and the meaning of errors (`failure`).
 
+use std::sync::Arc;
+
 use domain::ids::{Millis, SubjectId, SubjectKind};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::heads::{Head, Heads};
-use super::reads;
-use super::schema;
 use super::sums::{self, Place, RecordRow};
+use super::{packed, reads, schema, streams, wakes};
 use crate::environment::fail_points::{self, Point};
+use crate::environment::{Entry, Filing, Unfiled};
 use crate::event_store::contract::{AppendItem, Appended, MarkMove, Nudge, Snapshot, Tombstone};
 
 /// Tombstones whose time is over that one deletion clears away, so that none costs much.
@@ -46,6 +48,12 @@ pub(super) use with_subject;
 #[derive(Debug)]
 pub(super) struct Session {
     heads: Heads,
+    /// Which stream is whose, as far as the file does not say it.
+    unfiled: Arc<Unfiled>,
+    filing: Filing,
+    /// Entries of the streams that the open transaction begins, and of those that it deletes.
+    begun: Vec<Entry>,
+    deleted: Vec<Entry>,
     last_stream: i64,
     newest_at: Millis,
     committed_newest_at: Millis,
@@ -54,9 +62,18 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(last_stream: i64, newest_at: Millis) -> Self {
+    pub(super) fn new(
+        unfiled: Arc<Unfiled>,
+        filing: Filing,
+        last_stream: i64,
+        newest_at: Millis,
+    ) -> Self {
         Self {
             heads: Heads::default(),
+            unfiled,
+            filing,
+            begun: Vec::new(),
+            deleted: Vec::new(),
             last_stream,
             newest_at,
             committed_newest_at: newest_at,
@@ -66,14 +83,45 @@ impl Session {
 
     /// The newest time of all committed records.
     pub(super) fn committed(&mut self) -> Millis {
+        self.begun.clear();
+        self.deleted.clear();
+        self.filing.committed(&self.unfiled);
+        self.unfiled.committed(self.last_stream);
         self.committed_newest_at = self.newest_at;
         self.newest_at
     }
 
     pub(super) fn rolled_back(&mut self) {
         self.heads.clear();
+        self.unfiled.take(&self.begun);
+        self.begun.clear();
+        self.deleted.drain(..).for_each(|entry| self.unfiled.put(entry));
+        self.filing.rolled_back();
         self.newest_at = self.committed_newest_at;
         self.tombstones = None;
+    }
+
+    /// The last of a transaction: files some of what is to be filed.
+    pub(super) fn file_some(&mut self, file: &Connection) -> rusqlite::Result<()> {
+        let (entries, filed_to) = self.filing.next(&self.unfiled, self.last_stream);
+        if entries.is_empty() && filed_to.is_none() {
+            return Ok(());
+        }
+        streams::file_entries(file, entries, filed_to)
+    }
+
+    /// Moves a mark when its number is the expected one.
+    pub(super) fn move_mark(
+        &mut self,
+        file: &Connection,
+        wanted: &MarkMove,
+    ) -> rusqlite::Result<bool> {
+        let known = self.heads.get(&wanted.subject).map(|head| head.stream);
+        let stream = match known {
+            Some(stream) => Some(stream),
+            None => streams::find(file, &self.unfiled, &wanted.subject)?,
+        };
+        stream.map_or(Ok(false), |stream| wakes::move_mark(file, stream, wanted))
     }
 
     pub(super) fn append(
@@ -150,10 +198,12 @@ impl Session {
             file.prepare_cached(&format!("DELETE FROM {table} WHERE stream = ?1"))?
                 .execute([head.stream])?;
         }
-        file.prepare_cached(
-            "DELETE FROM streams WHERE grp = ?1 AND kind = ?2 AND namespace = ?3 AND id = ?4",
-        )?
-        .execute(with_subject!(subject))?;
+        let entry = streams::entry(subject, head.stream);
+        streams::remove(file, entry)?;
+        wakes::remove(file, subject, head.stream)?;
+        if self.unfiled.take(&[entry]) {
+            self.deleted.push(entry);
+        }
         let count = stored(tombstone.count);
         let place = Place::of(subject);
         file.prepare_cached(
@@ -180,8 +230,8 @@ impl Session {
         if let Some(head) = self.heads.get(subject) {
             return Ok(Some(head));
         }
-        let Some(stream) = stream_number(file, subject)? else { return Ok(None) };
-        let seq = stream_head(file, stream)?;
+        let Some(stream) = streams::find(file, &self.unfiled, subject)? else { return Ok(None) };
+        let seq = streams::head_of(file, stream)?;
         let head = Head { stream, seq };
         self.heads.set(subject, head);
         Ok(Some(head))
@@ -210,28 +260,20 @@ impl Session {
         Ok(true)
     }
 
-    /// A new stream; none where there is one already. One statement finds that out and makes it.
+    /// A new stream; none where there is one already.
     fn begin(&mut self, file: &Connection, item: &AppendItem) -> rusqlite::Result<Option<Head>> {
         let subject = &item.subject;
-        let stream = self.last_stream + 1;
-        let (place, mark) = (Place::of(subject), item.wake.map(|_| 1));
-        let made = file
-            .prepare_cached(
-                "INSERT INTO streams (grp, kind, namespace, id, stream, due, mark, sum, wake_sum)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-                 ON CONFLICT (grp, kind, namespace, id) DO NOTHING",
-            )?
-            .execute(with_subject!(
-                subject,
-                stream,
-                item.wake,
-                mark,
-                sums::of_stream(place, stream),
-                sums::of_wake(place, item.wake, mark),
-            ))?;
-        if made == 0 {
+        if streams::find(file, &self.unfiled, subject)?.is_some() {
             return Ok(None);
         }
+        let stream = self.last_stream + 1;
+        streams::begin(file, subject, stream)?;
+        if let Some(due) = item.wake {
+            wakes::set(file, subject, stream, due, 1)?;
+        }
+        let entry = streams::entry(subject, stream);
+        self.unfiled.put(entry);
+        self.begun.push(entry);
         self.last_stream = stream;
         Ok(Some(Head { stream, seq: 0 }))
     }
@@ -248,6 +290,8 @@ impl Session {
         let newest = (self.newest_at > record.at).then_some(self.newest_at);
         self.newest_at = self.newest_at.max(record.at);
         let nonce = record.nonce.to_be_bytes();
+        let packed = packed::pack(&record.body);
+        let body = packed.as_ref().map_or(&record.body[..], |(body, _)| body);
         let row = RecordRow {
             stream,
             first: stored(record.first),
@@ -258,8 +302,8 @@ impl Session {
             hash: &record.hash,
         };
         file.prepare_cached(
-            "INSERT INTO records (stream, first, count, at, newest, nonce, hash, sum, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO records (stream, first, count, at, newest, nonce, hash, sum, body, packed)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?
         .execute(params![
             row.stream,
@@ -270,7 +314,8 @@ impl Session {
             row.nonce,
             row.hash,
             row.sum(),
-            &record.body[..],
+            body,
+            packed.as_ref().map(|(_, dictionary)| dictionary),
         ])?;
         fail_points::pass(Point::RecordWritten);
         Ok(())
@@ -295,26 +340,6 @@ fn clear_tombstones(file: &Connection, newest_at: Millis) -> rusqlite::Result<()
         delete.execute(params![grp, kind, namespace, id])?;
     }
     Ok(())
-}
-
-/// Moves a mark when its number is the expected one.
-pub(super) fn move_mark(file: &Connection, wanted: &MarkMove) -> rusqlite::Result<bool> {
-    let number = wanted.due.map(|_| stored(wanted.expected + 1));
-    // IS compares a missing mark like a value.
-    let expected = (wanted.expected > 0).then(|| stored(wanted.expected));
-    let moved = file
-        .prepare_cached(
-            "UPDATE streams SET due = ?5, mark = ?6, wake_sum = ?7
-             WHERE grp = ?1 AND kind = ?2 AND namespace = ?3 AND id = ?4 AND mark IS ?8",
-        )?
-        .execute(with_subject!(
-            wanted.subject,
-            wanted.due,
-            number,
-            sums::of_wake(Place::of(&wanted.subject), wanted.due, number),
-            expected
-        ))?;
-    Ok(moved == 1)
 }
 
 /// Keeps the higher seq.
@@ -342,39 +367,6 @@ pub(super) fn clear_nudge(file: &Connection, nudge: &Nudge) -> rusqlite::Result<
     )?
     .execute(with_subject!(subject, stored(nudge.seq)))?;
     Ok(())
-}
-
-/// A stream's internal number, if there is such a stream.
-pub(super) fn stream_number(
-    file: &Connection,
-    subject: &SubjectId,
-) -> rusqlite::Result<Option<i64>> {
-    file.prepare_cached(
-        "SELECT stream, sum FROM streams
-         WHERE grp = ?1 AND kind = ?2 AND namespace = ?3 AND id = ?4",
-    )?
-    .query_row(with_subject!(subject), |row| {
-        let stream = row.get(0)?;
-        let sum = sums::of_stream(Place::of(subject), stream);
-        sums::compare("the row that says where the stream is", row.get(1)?, sum)?;
-        Ok(stream)
-    })
-    .optional()
-}
-
-/// The seq of a stream's last event.
-pub(super) fn stream_head(file: &Connection, stream: i64) -> rusqlite::Result<u64> {
-    let head: Option<i64> = file
-        .prepare_cached(
-            "SELECT first, count, at, newest, nonce, hash, sum FROM records
-             WHERE stream = ?1 ORDER BY first DESC LIMIT 1",
-        )?
-        .query_row([stream], |row| {
-            let last = RecordRow::read(row, stream)?;
-            Ok(last.first.saturating_add(last.count).saturating_sub(1))
-        })
-        .optional()?;
-    Ok(head.and_then(|head| u64::try_from(head).ok()).unwrap_or(0))
 }
 
 fn same_record(file: &Connection, stream: i64, item: &AppendItem) -> rusqlite::Result<Appended> {

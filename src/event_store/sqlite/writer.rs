@@ -221,6 +221,7 @@ impl Writer {
         fail_points::pass(Point::WriteBegin);
         let done =
             self.file.execute_batch("BEGIN IMMEDIATE").and_then(|()| act(self)).and_then(|done| {
+                self.session.file_some(&self.file)?;
                 failure::planted(Point::WriteCommit)?;
                 self.file.execute_batch("COMMIT")?;
                 Ok(done)
@@ -253,7 +254,7 @@ impl Writer {
                 Done::Appended(appended.collect::<rusqlite::Result<_>>()?)
             }
             Work::MoveMarks(moves) => {
-                let moved = moves.iter().map(|wanted| transaction::move_mark(&self.file, wanted));
+                let moved = moves.iter().map(|wanted| self.session.move_mark(&self.file, wanted));
                 let moved = moved.collect::<rusqlite::Result<_>>()?;
                 fail_points::pass(Point::MarksWritten);
                 Done::Moved(moved)

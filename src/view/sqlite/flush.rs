@@ -3,18 +3,33 @@
 //! index is touched only when one of its columns changed.
 //! Absent: begin and commit (`store`).
 
-use domain::ids::{Millis, Namespace, SubjectId, SubjectKind};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use domain::ids::{Millis, Namespace, SubjectKind};
+use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use super::ids;
+use super::rows::{
+    Body, as_stored, insert_job, insert_tags, remove_tags, replace_job, stored, stored_job,
+    tags_text,
+};
+use crate::environment::{Entry, Filing, Unfiled};
 use crate::view::contract::{Columns, Document, JobColumns};
 
 /// Deletions whose time is over that one deletion clears away, so that none costs much.
 const DELETED_CLEARED_MAX: u32 = 16;
 
 /// What goes with the writer's connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Session {
+    unfiled: Arc<Unfiled>,
+    filing: Filing,
+    /// Entries of the rows that the open transaction makes, and of those that it deletes.
+    made: Vec<Entry>,
+    deleted: Vec<Entry>,
+    last_row: i64,
+    /// The open transaction has emptied the file.
+    emptied: bool,
     namespaces: BTreeMap<Namespace, i64>,
     /// The newest `updated_at` written, by which remembered deletions grow old.
     newest_at: Millis,
@@ -30,29 +45,6 @@ pub(super) fn kind_number(kind: SubjectKind) -> i64 {
     }
 }
 
-/// Tags as they are stored: a JSON list, nothing when there are none.
-pub(super) fn tags_text(tags: &[String]) -> Option<String> {
-    // A list of texts always has a JSON form.
-    if tags.is_empty() { None } else { serde_json::to_string(tags).ok() }
-}
-
-/// The tags that `tags_text` wrote.
-pub(super) fn tags_of(text: Option<&str>) -> Vec<String> {
-    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
-}
-
-/// What of a stored job decides which of its columns must be written.
-struct Stored {
-    row: i64,
-    seq: u64,
-    status: String,
-    error_class: Option<String>,
-    tags: Option<String>,
-    created_at: Millis,
-    /// Whether all other indexed columns are as in the new document.
-    same: bool,
-}
-
 impl Session {
     pub(super) fn load(file: &Connection) -> rusqlite::Result<Self> {
         let newest: Option<Millis> = file.query_row(
@@ -60,10 +52,58 @@ impl Session {
             [],
             |row| row.get(0),
         )?;
-        Ok(Self { namespaces: BTreeMap::new(), newest_at: newest.unwrap_or(0), deletions: None })
+        let (unfiled, last_row) = ids::load(file)?;
+        Ok(Self {
+            unfiled: Arc::new(unfiled),
+            filing: ids::filing(file)?,
+            made: Vec::new(),
+            deleted: Vec::new(),
+            last_row,
+            emptied: false,
+            namespaces: BTreeMap::new(),
+            newest_at: newest.unwrap_or(0),
+            deletions: None,
+        })
+    }
+
+    /// What the file's index does not say, for readers too.
+    pub(super) fn unfiled(&self) -> Arc<Unfiled> {
+        Arc::clone(&self.unfiled)
+    }
+
+    /// The last of a transaction: files some of what is to be filed.
+    pub(super) fn file_some(&mut self, file: &Connection) -> rusqlite::Result<()> {
+        if self.emptied {
+            return Ok(());
+        }
+        let (entries, filed_to) = self.filing.next(&self.unfiled, self.last_row);
+        if entries.is_empty() && filed_to.is_none() {
+            return Ok(());
+        }
+        ids::file_entries(file, entries, filed_to)
+    }
+
+    pub(super) fn committed(&mut self) {
+        self.made.clear();
+        self.deleted.clear();
+        self.filing.committed(&self.unfiled);
+        if std::mem::take(&mut self.emptied) {
+            self.unfiled.clear();
+            self.filing = ids::filing_of(0);
+        }
+    }
+
+    /// Nothing is in the file any more, once the open transaction is committed. It makes no rows itself.
+    pub(super) fn emptied(&mut self) {
+        self.emptied = true;
     }
 
     pub(super) fn rolled_back(&mut self) {
+        self.unfiled.take(&self.made);
+        self.made.clear();
+        self.deleted.drain(..).for_each(|entry| self.unfiled.put(entry));
+        self.filing.rolled_back();
+        self.emptied = false;
         self.namespaces.clear();
         self.deletions = None;
     }
@@ -87,12 +127,19 @@ impl Session {
         document: &Document,
         job: &JobColumns,
     ) -> rusqlite::Result<()> {
-        let Some(there) = stored_job(file, ns, &document.subject, job)? else {
+        let id = document.subject.id;
+        let Some(row) = ids::find(file, &self.unfiled, ns, id)? else {
             if self.is_deleted(file, ns, document)? {
                 return Ok(());
             }
-            return insert_job(file, ns, document, job);
+            self.last_row += 1;
+            insert_job(file, ns, self.last_row, document, job)?;
+            let entry = ids::entry(id, self.last_row);
+            self.unfiled.put(entry);
+            self.made.push(entry);
+            return Ok(());
         };
+        let there = stored_job(file, row, job)?;
         if there.seq > document.seq {
             return Ok(());
         }
@@ -107,7 +154,7 @@ impl Session {
             file.prepare_cached(
                 "UPDATE jobs SET seq = ?2, updated_at = ?3, body = ?4 WHERE row = ?1",
             )?
-            .execute(params![there.row, seq, job.updated_at, &*document.body])?;
+            .execute(params![there.row, seq, job.updated_at, Body::of(document)])?;
         } else if there.error_class == job.error_class {
             file.prepare_cached(
                 "UPDATE jobs SET seq = ?2, updated_at = ?3, body = ?4, status = ?5 WHERE row = ?1",
@@ -116,7 +163,7 @@ impl Session {
                 there.row,
                 seq,
                 job.updated_at,
-                &*document.body,
+                Body::of(document),
                 job.status
             ])?;
         } else {
@@ -128,7 +175,7 @@ impl Session {
                 there.row,
                 seq,
                 job.updated_at,
-                &*document.body,
+                Body::of(document),
                 job.status,
                 job.error_class
             ])?;
@@ -158,7 +205,7 @@ impl Session {
             &id.as_bytes()[..],
             as_stored(document.seq),
             name,
-            &*document.body
+            Body::of(document)
         ])?;
         Ok(())
     }
@@ -174,18 +221,26 @@ impl Session {
         let (kind, id) = (kind_number(subject.kind), &subject.id.as_bytes()[..]);
         let seq = as_stored(document.seq);
         self.deletions = Some(true);
-        let there: Option<Stored> = file
-            .prepare_cached(
-                "SELECT row, seq, status, error_class, tags, created_at FROM jobs WHERE ns = ?1 AND id = ?2",
-            )?
-            .query_row(params![ns, id], |row| stored(row, false))
-            .optional()?;
-        if let Some(there) = there.filter(|_| subject.kind == SubjectKind::Job) {
+        let there = match subject.kind {
+            SubjectKind::Job => ids::find(file, &self.unfiled, ns, subject.id)?,
+            SubjectKind::Environment => None,
+        };
+        if let Some(row) = there {
+            let there = file
+                .prepare_cached(
+                    "SELECT row, seq, status, error_class, tags, created_at FROM jobs WHERE row = ?1",
+                )?
+                .query_row([row], |row| stored(row, false))?;
             if there.seq > document.seq {
                 return Ok(());
             }
             remove_tags(file, ns, &there, subject)?;
-            file.prepare_cached("DELETE FROM jobs WHERE row = ?1")?.execute([there.row])?;
+            file.prepare_cached("DELETE FROM jobs WHERE row = ?1")?.execute([row])?;
+            let entry = ids::entry(subject.id, row);
+            ids::remove(file, entry)?;
+            if self.unfiled.take(&[entry]) {
+                self.deleted.push(entry);
+            }
         }
         file.prepare_cached(
             "DELETE FROM named WHERE ns = ?1 AND kind = ?2 AND id = ?3 AND seq <= ?4",
@@ -252,143 +307,4 @@ impl Session {
         self.namespaces.insert(namespace.clone(), ns);
         Ok(ns)
     }
-}
-
-/// A seq as SQLite stores it. Seqs stay far below 2^63.
-pub(super) fn as_stored(seq: u64) -> i64 {
-    i64::try_from(seq).unwrap_or(i64::MAX)
-}
-
-fn stored(row: &Row<'_>, same: bool) -> rusqlite::Result<Stored> {
-    Ok(Stored {
-        row: row.get(0)?,
-        seq: row.get::<_, i64>(1)?.try_into().unwrap_or(0),
-        status: row.get(2)?,
-        error_class: row.get(3)?,
-        tags: row.get(4)?,
-        created_at: row.get(5)?,
-        same,
-    })
-}
-
-fn stored_job(
-    file: &Connection,
-    ns: i64,
-    subject: &SubjectId,
-    job: &JobColumns,
-) -> rusqlite::Result<Option<Stored>> {
-    file.prepare_cached(
-        "SELECT row, seq, status, error_class, tags, created_at,
-             created_at = ?3 AND priority = ?4 AND name = ?5 AND job_type IS ?6 AND environment = ?7
-             AND parent IS ?8 AND triggered_by IS ?9
-         FROM jobs WHERE ns = ?1 AND id = ?2",
-    )?
-    .query_row(
-        params![
-            ns,
-            &subject.id.as_bytes()[..],
-            job.created_at,
-            job.priority,
-            job.name,
-            job.job_type,
-            job.environment,
-            job.parent_job_id.as_ref().map(|id| &id.as_bytes()[..]),
-            job.triggered_by,
-        ],
-        |row| stored(row, row.get(6)?),
-    )
-    .optional()
-}
-
-fn insert_job(
-    file: &Connection,
-    ns: i64,
-    document: &Document,
-    job: &JobColumns,
-) -> rusqlite::Result<()> {
-    file.prepare_cached(
-        "INSERT INTO jobs (ns, id, seq, status, priority, name, job_type, environment, parent, triggered_by,
-                           error_class, tags, created_at, updated_at, body)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
-    )?
-    .execute(params![
-        ns,
-        &document.subject.id.as_bytes()[..],
-        as_stored(document.seq),
-        job.status,
-        job.priority,
-        job.name,
-        job.job_type,
-        job.environment,
-        job.parent_job_id.as_ref().map(|id| &id.as_bytes()[..]),
-        job.triggered_by,
-        job.error_class,
-        tags_text(&job.tags),
-        job.created_at,
-        job.updated_at,
-        &*document.body,
-    ])?;
-    insert_tags(file, ns, file.last_insert_rowid(), &document.subject, job)
-}
-
-fn replace_job(
-    file: &Connection,
-    there: &Stored,
-    document: &Document,
-    job: &JobColumns,
-) -> rusqlite::Result<()> {
-    file.prepare_cached(
-        "UPDATE jobs SET seq = ?2, status = ?3, priority = ?4, name = ?5, job_type = ?6, environment = ?7,
-             parent = ?8, triggered_by = ?9, error_class = ?10, tags = ?11, created_at = ?12, updated_at = ?13,
-             body = ?14
-         WHERE row = ?1",
-    )?
-    .execute(params![
-        there.row,
-        as_stored(document.seq),
-        job.status,
-        job.priority,
-        job.name,
-        job.job_type,
-        job.environment,
-        job.parent_job_id.as_ref().map(|id| &id.as_bytes()[..]),
-        job.triggered_by,
-        job.error_class,
-        tags_text(&job.tags),
-        job.created_at,
-        job.updated_at,
-        &*document.body,
-    ])?;
-    Ok(())
-}
-
-fn insert_tags(
-    file: &Connection,
-    ns: i64,
-    row: i64,
-    subject: &SubjectId,
-    job: &JobColumns,
-) -> rusqlite::Result<()> {
-    for tag in &job.tags {
-        file.prepare_cached(
-            "INSERT OR REPLACE INTO tags (ns, tag, created_at, id, row) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?
-        .execute(params![ns, tag, job.created_at, &subject.id.as_bytes()[..], row])?;
-    }
-    Ok(())
-}
-
-fn remove_tags(
-    file: &Connection,
-    ns: i64,
-    there: &Stored,
-    subject: &SubjectId,
-) -> rusqlite::Result<()> {
-    for tag in tags_of(there.tags.as_deref()) {
-        file.prepare_cached(
-            "DELETE FROM tags WHERE ns = ?1 AND tag = ?2 AND created_at = ?3 AND id = ?4",
-        )?
-        .execute(params![ns, tag, there.created_at, &subject.id.as_bytes()[..]])?;
-    }
-    Ok(())
 }

@@ -8,7 +8,8 @@ use domain::ids::{Namespace, SubjectId, SubjectKind};
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
-use super::{lists, schema};
+use super::{ids, lists, schema};
+use crate::environment::Unfiled;
 use crate::view::contract::{Document, ViewError, ViewResult};
 
 /// What SQLite names of a damaged file at most.
@@ -20,6 +21,8 @@ const SUBJECTS_PAGE: u32 = 2_000;
 #[derive(Debug)]
 pub struct ShownDocuments {
     file: Connection,
+    /// What the index in the file does not say yet.
+    unfiled: Unfiled,
 }
 
 impl ShownDocuments {
@@ -32,7 +35,9 @@ impl ShownDocuments {
             return Ok(None);
         }
         let file = schema::open_beside(path).map_err(|error| schema::view_error(&error))?;
-        Ok(file.map(|file| Self { file }))
+        let Some(file) = file else { return Ok(None) };
+        let (unfiled, _) = ids::load(&file).map_err(wrong)?;
+        Ok(Some(Self { file, unfiled }))
     }
 
     /// Whether it is the whole view of this store. Where it is not, the next engine makes it anew.
@@ -68,7 +73,7 @@ impl ShownDocuments {
     /// # Errors
     /// It cannot be read.
     pub fn get(&self, subject: &SubjectId) -> ViewResult<Option<Document>> {
-        lists::get(&self.file, subject).map_err(wrong)
+        lists::get(&self.file, &self.unfiled, subject).map_err(wrong)
     }
 
     /// Calls `each` with every subject that has a document.

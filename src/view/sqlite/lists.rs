@@ -6,19 +6,25 @@ use std::sync::Arc;
 
 use domain::ids::{Namespace, SubjectId, SubjectKind};
 use domain::job::status::JobStatus;
-use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use uuid::Uuid;
 
-use super::flush::{kind_number, tags_of};
-use super::query;
+use super::flush::kind_number;
+use super::rows::tags_of;
+use super::{ids, query, rows};
+use crate::environment::Unfiled;
 use crate::view::contract::{
     Columns, Document, JobColumns, JobQuery, Page, TOTAL_COUNTED_MAX, Total,
 };
 
 /// One document, when it is there and not deleted.
-pub(super) fn get(file: &Connection, subject: &SubjectId) -> rusqlite::Result<Option<Document>> {
+pub(super) fn get(
+    file: &Connection,
+    unfiled: &Unfiled,
+    subject: &SubjectId,
+) -> rusqlite::Result<Option<Document>> {
     match subject.kind {
-        SubjectKind::Job => job(file, subject),
+        SubjectKind::Job => job(file, unfiled, subject),
         SubjectKind::Environment => named_one(file, subject),
     }
 }
@@ -28,26 +34,26 @@ pub(super) fn jobs(file: &mut Connection, query: &JobQuery) -> rusqlite::Result<
     let file = file.transaction()?;
     let Some(ns) = number_of(&file, &query.namespace)? else { return Ok(empty()) };
     let counted = query::count(query, ns);
-    let found: i64 = file
+    let count: i64 = file
         .prepare_cached(&counted.sql)?
         .query_row(params_from_iter(counted.values), |row| row.get(0))?;
-    let total = total(found);
+    let total = total(count);
     let wanted = query::page(query, ns, total);
-    let mut rows: Vec<(i64, i64, Uuid)> = file
+    let mut found: Vec<(i64, i64, Uuid)> = file
         .prepare_cached(&wanted.sql)?
         .query_and_then(params_from_iter(wanted.values), |row| {
-            Ok::<_, rusqlite::Error>((row.get(0)?, row.get(1)?, uuid(row, 2)?))
+            Ok::<_, rusqlite::Error>((row.get(0)?, row.get(1)?, ids::uuid_at(row, 2)?))
         })?
         .collect::<Result<_, _>>()?;
     let size = usize::try_from(query.page_size).unwrap_or(usize::MAX);
-    let more = rows.len() > size;
-    rows.truncate(size);
+    let more = found.len() > size;
+    found.truncate(size);
     let mut body = file.prepare_cached("SELECT body FROM jobs WHERE row = ?1")?;
-    let items = rows
+    let items = found
         .iter()
-        .map(|(row, _, _)| body.query_row([row], |row| text(row, 0)))
+        .map(|(row, _, _)| body.query_row([row], |row| rows::body(row, 0)))
         .collect::<Result<_, _>>()?;
-    let next = rows.last().filter(|_| more).map(|(_, value, id)| (*value, *id));
+    let next = found.last().filter(|_| more).map(|(_, value, id)| (*value, *id));
     Ok(Page { items, total, next })
 }
 
@@ -74,18 +80,24 @@ pub(super) fn named(
             "SELECT body FROM named INDEXED BY named_name WHERE ns = ?1 AND kind = ?2
              ORDER BY name LIMIT ?3 OFFSET ?4",
         )?
-        .query_and_then(params![ns, kind, page_size, offset], |row| text(row, 0))?
+        .query_and_then(params![ns, kind, page_size, offset], |row| rows::body(row, 0))?
         .collect::<Result<_, _>>()?;
     Ok(Page { items, total: total(found), next: None })
 }
 
-fn job(file: &Connection, subject: &SubjectId) -> rusqlite::Result<Option<Document>> {
+fn job(
+    file: &Connection,
+    unfiled: &Unfiled,
+    subject: &SubjectId,
+) -> rusqlite::Result<Option<Document>> {
+    let Some(ns) = number_of(file, &subject.namespace)? else { return Ok(None) };
+    let Some(row) = ids::find(file, unfiled, ns, subject.id)? else { return Ok(None) };
     file.prepare_cached(
         "SELECT seq, status, priority, name, job_type, environment, parent, triggered_by, error_class, tags,
                 created_at, updated_at, body
-         FROM jobs WHERE ns = (SELECT ns FROM namespaces WHERE name = ?1) AND id = ?2",
+         FROM jobs WHERE row = ?1",
     )?
-    .query_row(params![subject.namespace.as_str(), &subject.id.as_bytes()[..]], |row| {
+    .query_row([row], |row| {
         let status: String = row.get(1)?;
         let status = JobStatus::parse(&status).ok_or(rusqlite::Error::InvalidQuery)?;
         let parent = row.get_ref(6)?.as_blob_or_null()?.map(Uuid::from_slice).transpose();
@@ -102,7 +114,7 @@ fn job(file: &Connection, subject: &SubjectId) -> rusqlite::Result<Option<Docume
             created_at: row.get(10)?,
             updated_at: row.get(11)?,
         };
-        document(subject, row.get(0)?, Columns::Job(Box::new(columns)), text(row, 12)?)
+        document(subject, row.get(0)?, Columns::Job(Box::new(columns)), rows::body(row, 12)?)
     })
     .optional()
 }
@@ -114,7 +126,14 @@ fn named_one(file: &Connection, subject: &SubjectId) -> rusqlite::Result<Option<
     )?
     .query_row(
         params![subject.namespace.as_str(), kind_number(subject.kind), &subject.id.as_bytes()[..]],
-        |row| document(subject, row.get(0)?, Columns::Named { name: row.get(1)? }, text(row, 2)?),
+        |row| {
+            document(
+                subject,
+                row.get(0)?,
+                Columns::Named { name: row.get(1)? },
+                rows::body(row, 2)?,
+            )
+        },
     )
     .optional()
 }
@@ -142,12 +161,4 @@ fn empty() -> Page {
 fn total(found: i64) -> Total {
     let found = u64::try_from(found).unwrap_or(0);
     if found > TOTAL_COUNTED_MAX { Total::AtLeast(TOTAL_COUNTED_MAX) } else { Total::Exact(found) }
-}
-
-fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<Arc<str>> {
-    Ok(Arc::from(row.get_ref(column)?.as_str()?))
-}
-
-fn uuid(row: &Row<'_>, column: usize) -> rusqlite::Result<Uuid> {
-    Uuid::from_slice(row.get_ref(column)?.as_blob()?).map_err(|_| rusqlite::Error::InvalidQuery)
 }

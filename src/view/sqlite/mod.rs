@@ -3,9 +3,11 @@
 //! Absent: anything that cannot be had back from the streams. A file that cannot be read is set aside.
 
 mod flush;
+mod ids;
 mod inspect;
 mod lists;
 mod query;
+mod rows;
 mod schema;
 mod store;
 

@@ -9,6 +9,10 @@ use rusqlite::types::Value;
 
 use crate::view::contract::{JobQuery, JobSort, PageStart, TOTAL_COUNTED_MAX, Total};
 
+/// In the value of a cursor by priority the time of creation lies below the priority, in milliseconds: enough until the
+/// year 10889.
+const CREATED_BITS: u32 = 48;
+
 /// A statement and what is bound to it, in order.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Statement {
@@ -46,13 +50,7 @@ pub(super) fn page(query: &JobQuery, ns: i64, total: Total) -> Statement {
         (None, _) | (Some(_), Total::AtLeast(_)) => walker(query.sort),
     };
     let (from, mut wheres, mut values) = from_where(query, ns, through);
-    let column = match (query.sort, through) {
-        (JobSort::CreatedAt, Through::Tags) => "t.created_at",
-        (JobSort::CreatedAt, Through::Index { .. }) => "j.created_at",
-        (JobSort::UpdatedAt, _) => "j.updated_at",
-        (JobSort::Priority, _) => "j.priority",
-    };
-    let id = if through == Through::Tags { "t.id" } else { "j.id" };
+    let order = order(query.sort, through);
     let (direction, beyond) = if query.descending { ("DESC", "<") } else { ("ASC", ">") };
     let mut offset = 0;
     match &query.start {
@@ -60,18 +58,42 @@ pub(super) fn page(query: &JobQuery, ns: i64, total: Total) -> Statement {
             offset = i64::from(number.saturating_sub(1)) * i64::from(query.page_size);
         }
         PageStart::After { value, id: last } => {
-            wheres = format!("{wheres} AND ({column}, {id}) {beyond} (?, ?)");
-            values.push(Value::Integer(*value));
+            let marks = vec!["?"; order.len()].join(", ");
+            wheres = format!("{wheres} AND ({}) {beyond} ({marks})", order.join(", "));
+            if query.sort == JobSort::Priority {
+                values.push(Value::Integer(value >> CREATED_BITS));
+                values.push(Value::Integer(value & ((1 << CREATED_BITS) - 1)));
+            } else {
+                values.push(Value::Integer(*value));
+            }
             values.push(Value::Blob(last.as_bytes().to_vec()));
         }
     }
     values.push(Value::Integer(i64::from(query.page_size) + 1));
     values.push(Value::Integer(offset));
+    let value = match query.sort {
+        JobSort::CreatedAt | JobSort::UpdatedAt => order[0].to_owned(),
+        JobSort::Priority => format!("(j.priority << {CREATED_BITS}) | j.created_at"),
+    };
+    let (id, order) = (order[order.len() - 1], order.join(&format!(" {direction}, ")));
     let sql = format!(
-        "SELECT j.row, {column}, {id} FROM {from} WHERE {wheres} \
-         ORDER BY {column} {direction}, {id} {direction} LIMIT ? OFFSET ?"
+        "SELECT j.row, {value}, {id} FROM {from} WHERE {wheres} \
+         ORDER BY {order} {direction} LIMIT ? OFFSET ?"
     );
     Statement { sql, values }
+}
+
+/// By what a page is ordered: the sort's field, and what breaks ties. Jobs of one priority come by age: by id alone the
+/// index would have a page of its own for each new job whose id follows from a key.
+fn order(sort: JobSort, through: Through) -> &'static [&'static str] {
+    match (sort, through) {
+        (JobSort::CreatedAt, Through::Tags) => &["t.created_at", "t.id"],
+        (JobSort::CreatedAt, Through::Index { .. }) => &["j.created_at", "j.id"],
+        (JobSort::UpdatedAt, Through::Tags) => &["j.updated_at", "t.id"],
+        (JobSort::UpdatedAt, Through::Index { .. }) => &["j.updated_at", "j.id"],
+        (JobSort::Priority, Through::Tags) => &["j.priority", "j.created_at", "t.id"],
+        (JobSort::Priority, Through::Index { .. }) => &["j.priority", "j.created_at", "j.id"],
+    }
 }
 
 /// The index of the filter that leaves the fewest jobs, by what such filters usually leave.

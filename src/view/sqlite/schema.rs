@@ -1,5 +1,6 @@
 //! The tables of `view.db`, and how it is opened. Every index costs each flush, so each says which list needs it;
-//! those over columns that most jobs lack are partial.
+//! those over columns that most jobs lack are partial, and none is in an order that says nothing about when a job came:
+//! in a large index that would be a page a job.
 //! Always holds: a file of another format is made anew, one that is not a database is renamed, another program's
 //! file is refused. Absent: migrations. The streams are the truth, so a new format is a rebuild.
 
@@ -13,7 +14,7 @@ use crate::view::contract::{ViewError, ViewResult};
 /// Written into the file's header, so that another program's file is not taken for ours: "ORRV".
 const APPLICATION_ID: i32 = 0x4F52_5256;
 /// Raised with every change of the tables.
-const FORMAT: i32 = 1;
+const FORMAT: i32 = 2;
 /// The statements a connection keeps prepared: those of a flush, and the lists that are asked for again and again.
 const STATEMENTS_MAX: usize = 64;
 
@@ -24,13 +25,13 @@ pub(super) const TABLES: &str = "
         row INTEGER PRIMARY KEY, ns INTEGER NOT NULL, id BLOB NOT NULL, seq INTEGER NOT NULL,
         status TEXT NOT NULL, priority INTEGER NOT NULL, name TEXT NOT NULL, job_type TEXT,
         environment TEXT NOT NULL, parent BLOB, triggered_by TEXT, error_class TEXT, tags TEXT,
-        created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
-    -- One document, and the seq guard.
-    CREATE UNIQUE INDEX jobs_id ON jobs (ns, id);
+        created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, body ANY NOT NULL) STRICT;
+    -- The row of a job, by the beginning of its id; filed in bulk (`ids`).
+    CREATE TABLE ids (key INTEGER NOT NULL, row INTEGER NOT NULL, PRIMARY KEY (key, row)) STRICT, WITHOUT ROWID;
     -- The three sorts; also created_after and created_before.
     CREATE INDEX jobs_created ON jobs (ns, created_at, id);
     CREATE INDEX jobs_updated ON jobs (ns, updated_at, id);
-    CREATE INDEX jobs_priority ON jobs (ns, priority, id);
+    CREATE INDEX jobs_priority ON jobs (ns, priority, created_at, id);
     -- The filters, each in the order of the default sort.
     CREATE INDEX jobs_status ON jobs (ns, status, created_at, id);
     CREATE INDEX jobs_name ON jobs (ns, name);
@@ -44,7 +45,7 @@ pub(super) const TABLES: &str = "
         PRIMARY KEY (ns, tag, created_at, id)) STRICT, WITHOUT ROWID;
     CREATE TABLE named (
         row INTEGER PRIMARY KEY, ns INTEGER NOT NULL, kind INTEGER NOT NULL, id BLOB NOT NULL, seq INTEGER NOT NULL,
-        name TEXT NOT NULL, body TEXT NOT NULL) STRICT;
+        name TEXT NOT NULL, body ANY NOT NULL) STRICT;
     CREATE UNIQUE INDEX named_id ON named (ns, kind, id);
     CREATE INDEX named_name ON named (ns, kind, name);
     CREATE TABLE deleted (
@@ -53,7 +54,7 @@ pub(super) const TABLES: &str = "
     CREATE INDEX deleted_over ON deleted (keep_until);";
 
 /// The tables that hold what came from the streams.
-pub(super) const CONTENTS: [&str; 4] = ["jobs", "tags", "named", "deleted"];
+pub(super) const CONTENTS: [&str; 5] = ["jobs", "ids", "tags", "named", "deleted"];
 
 /// What SQLite's errors mean to the engine.
 pub(super) fn view_error(error: &rusqlite::Error) -> ViewError {

@@ -6,16 +6,17 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use domain::ids::{Namespace, SubjectId, SubjectKind};
 use futures_util::future::BoxFuture;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::flush::Session;
-use super::{lists, schema};
+use super::{ids, lists, schema};
 use crate::environment::fail_points::{self, Fault, Point};
 use crate::environment::open_files::is_out_of_files;
-use crate::environment::{NotRun, Threads};
+use crate::environment::{NotRun, Threads, Unfiled};
 use crate::view::contract::{Document, JobQuery, Page, View, ViewError, ViewResult};
 
 /// Flushes that wait: the view writer has a few in flight at most.
@@ -35,6 +36,7 @@ struct Writing {
 
 /// The view in a file.
 pub struct SqliteView {
+    unfiled: Arc<Unfiled>,
     readers: Threads<Connection>,
     writer: Threads<Writing>,
     path: PathBuf,
@@ -60,10 +62,11 @@ impl SqliteView {
             .map_err(|error| wrong(&error))?;
         let readers =
             Threads::start("view-reader", readers, READS_WAITING_MAX).map_err(not_started)?;
+        let unfiled = session.unfiled();
         let writing = Writing { file, session, path: path.to_owned(), ended: None };
         let writer = Threads::start("view-writer", vec![writing], WRITES_WAITING_MAX)
             .map_err(not_started)?;
-        Ok(Self { readers, writer, path: path.to_owned() })
+        Ok(Self { unfiled, readers, writer, path: path.to_owned() })
     }
 
     /// Throws the view in this file away and opens an empty one. Blocks.
@@ -85,9 +88,10 @@ impl SqliteView {
 
     async fn read<T: Send + 'static>(
         &self,
-        act: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+        act: impl FnOnce(&mut Connection, &Unfiled) -> rusqlite::Result<T> + Send + 'static,
     ) -> ViewResult<T> {
-        let read = self.readers.run(act).await.map_err(not_run)?;
+        let unfiled = Arc::clone(&self.unfiled);
+        let read = self.readers.run(move |file| act(file, &unfiled)).await.map_err(not_run)?;
         read.map_err(|error| schema::view_error(&error))
     }
 }
@@ -104,8 +108,10 @@ impl Writing {
         fail_points::pass(Point::ViewBegin);
         let done = self.file.transaction().and_then(|transaction| {
             let done = act(&transaction, &mut self.session)?;
+            self.session.file_some(&transaction)?;
             fail_points::pass(Point::ViewCommit);
             transaction.commit()?;
+            self.session.committed();
             fail_points::pass(Point::ViewCommitted);
             Ok(done)
         });
@@ -158,7 +164,12 @@ fn planted(point: Point) -> io::Result<()> {
     }
 }
 
-fn adopt(file: &Connection, store_id: &str, complete: bool) -> rusqlite::Result<bool> {
+fn adopt(
+    file: &Connection,
+    session: &mut Session,
+    store_id: &str,
+    complete: bool,
+) -> rusqlite::Result<bool> {
     let meta = |key: &str| {
         file.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| {
             row.get::<_, String>(0)
@@ -173,6 +184,8 @@ fn adopt(file: &Connection, store_id: &str, complete: bool) -> rusqlite::Result<
         for table in schema::CONTENTS {
             file.execute_batch(&format!("DELETE FROM {table}"))?;
         }
+        ids::say_filed(file, 0)?;
+        session.emptied();
     }
     let state = if stays { "yes" } else { "no" };
     for (key, value) in [("store_id", store_id), ("complete", state)] {
@@ -202,15 +215,13 @@ impl View for SqliteView {
         subjects: &'a [SubjectId],
     ) -> BoxFuture<'a, ViewResult<Vec<Option<Document>>>> {
         let subjects = subjects.to_vec();
-        Box::pin(
-            self.read(move |file| {
-                subjects.iter().map(|subject| lists::get(file, subject)).collect()
-            }),
-        )
+        Box::pin(self.read(move |file, unfiled| {
+            subjects.iter().map(|subject| lists::get(file, unfiled, subject)).collect()
+        }))
     }
 
     fn jobs(&self, query: JobQuery) -> BoxFuture<'_, ViewResult<Page>> {
-        Box::pin(self.read(move |file| lists::jobs(file, &query)))
+        Box::pin(self.read(move |file, _| lists::jobs(file, &query)))
     }
 
     fn named(
@@ -220,13 +231,14 @@ impl View for SqliteView {
         page: u32,
         page_size: u32,
     ) -> BoxFuture<'_, ViewResult<Page>> {
-        Box::pin(self.read(move |file| lists::named(file, &namespace, kind, page, page_size)))
+        Box::pin(self.read(move |file, _| lists::named(file, &namespace, kind, page, page_size)))
     }
 
     fn adopt<'a>(&'a self, store_id: &'a str, complete: bool) -> BoxFuture<'a, ViewResult<bool>> {
         let store_id = store_id.to_owned();
         Box::pin(self.write(move |writing| {
-            let was = writing.transact(|file, _| adopt(file, &store_id, complete))?;
+            let was =
+                writing.transact(|file, session| adopt(file, session, &store_id, complete))?;
             writing.sync()?;
             fail_points::pass(Point::ViewAdopted);
             Ok(was)

@@ -140,6 +140,7 @@ impl Stored {
         }
         let open = |name: &str| Connection::open(copy.path().join(name)).expect("a file");
         let events = open("events.db");
+        make_plain(&events);
         damage(&events, &open("view.db"));
         // What the sums would find is another test's: here is what nothing but replay finds.
         make_sums_fit(&events);
@@ -173,6 +174,22 @@ impl Stored {
         };
         let named = |finding: &Value| finding["what"] == what && finding["subject"] == about;
         assert!(findings.iter().any(named), "{damage}: no {what} of {about} in {findings:?}");
+    }
+}
+
+/// Writes every body as it is, so that statements can change it.
+fn make_plain(file: &Connection) {
+    let sql = "SELECT position, body, packed FROM records WHERE packed IS NOT NULL";
+    let mut packed = file.prepare(sql).expect("a statement");
+    let packed = packed.query_map([], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, i64>(2)?))
+    });
+    let packed: Vec<_> = packed.expect("rows").map(|row| row.expect("a row")).collect();
+    assert!(!packed.is_empty(), "usual records are packed");
+    for (position, body, number) in packed {
+        let body = orrery::event_store::sqlite::unpacked(&body, number).expect("a body");
+        let sql = "UPDATE records SET body = ?2, packed = NULL WHERE position = ?1";
+        file.execute(sql, params![position, body]).expect("written");
     }
 }
 
@@ -257,13 +274,21 @@ fn damages_beside_records(over: &str) -> Vec<Damage> {
 }
 
 fn damages_of_streams(over: &str, running: &str, waiting: &str) -> Vec<Damage> {
-    let set = |stream: &str, set: &str| format!("UPDATE streams SET {set} WHERE stream = {stream}");
+    let set = |stream: &str, set: &str| format!("UPDATE wakes SET {set} WHERE stream = {stream}");
+    let none = |stream: &str| format!("DELETE FROM wakes WHERE stream = {stream}");
     vec![
-        ("file", "over", set(over, "grp = (grp + 1) % 64")),
+        (
+            "file",
+            "over",
+            format!(
+                "INSERT INTO streams SELECT stream + 900, kind, namespace, id, 0 FROM streams WHERE stream = {over}"
+            ),
+        ),
         ("wake_mark", "running", set(running, "due = due + 600000")),
-        ("wake_mark", "running", set(running, "due = NULL, mark = NULL")),
-        ("wake_mark", "waiting", set(waiting, "due = NULL, mark = NULL")),
-        ("file", "waiting", set(waiting, "mark = NULL")),
+        ("wake_mark", "running", none(running)),
+        ("wake_mark", "waiting", none(waiting)),
+        ("file", "waiting", set(waiting, "bucket = bucket + 1")),
+        ("file", "stream number 999", set(waiting, "stream = 999")),
     ]
 }
 
@@ -363,9 +388,10 @@ async fn a_page_that_is_no_page_is_named_and_nothing_is_changed_by_looking() {
 async fn a_view_made_anew_shows_what_the_old_one_showed() {
     let stored = Stored::new().await;
     let path = stored.folder.path();
-    let shown = |path: &Path| -> Vec<(Vec<u8>, i64, String)> {
+    let shown = |path: &Path| -> Vec<(Vec<u8>, i64, Vec<u8>)> {
         let file = Connection::open(path.join("view.db")).expect("a file");
-        let mut rows = file.prepare("SELECT id, seq, body FROM jobs ORDER BY id").expect("sql");
+        let mut rows =
+            file.prepare("SELECT id, seq, CAST(body AS BLOB) FROM jobs ORDER BY id").expect("sql");
         let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
         rows.expect("rows").collect::<Result<_, _>>().expect("rows")
     };

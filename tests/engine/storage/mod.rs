@@ -6,6 +6,7 @@ mod backup;
 mod embedded;
 mod event_store;
 mod faults;
+mod format_2;
 mod lost_answers;
 mod membership;
 pub(crate) mod mongodb;

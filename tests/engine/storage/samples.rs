@@ -32,7 +32,15 @@ pub(crate) fn jobs_of_one_group(count: usize) -> Vec<SubjectId> {
 /// A record of `count` events from `first` on, its body `bytes` long.
 pub(crate) fn record(first: u64, count: u32, nonce: u128, bytes: usize) -> Record {
     let mut body = format!("{first}+{count}#{nonce}").into_bytes();
-    body.resize(bytes.max(body.len()), b'.');
+    // Filled with what cannot be stored in less room.
+    let mut noise = 0x9E37_79B9_7F4A_7C15_u64 ^ first;
+    while body.len() < bytes {
+        noise ^= noise << 13;
+        noise ^= noise >> 7;
+        noise ^= noise << 17;
+        let taken = (bytes - body.len()).min(8);
+        body.extend_from_slice(&noise.to_le_bytes()[..taken]);
+    }
     let hash = Sha256::digest(&body).into();
     Record { first, count, nonce, at: NOW, body: Arc::from(body), hash }
 }

@@ -347,7 +347,12 @@ impl Script {
         }
         for sort in [JobSort::CreatedAt, JobSort::UpdatedAt, JobSort::Priority] {
             for statuses in [vec![], vec!["completed"], vec!["failed", "running"]] {
-                seen.push(format!("{:?}", self.stores.view.jobs(list(sort, statuses)).await));
+                let mut page = self.stores.view.jobs(list(sort, statuses)).await;
+                if let (JobSort::Priority, Ok(page)) = (sort, &mut page) {
+                    // Views differ in what comes first of one priority.
+                    page.items.sort();
+                }
+                seen.push(format!("{page:?}"));
             }
         }
         seen

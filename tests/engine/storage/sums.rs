@@ -5,16 +5,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use domain::ids::{Millis, SubjectId};
+use domain::ids::{GroupId, JobId, Millis, SubjectId};
 use orrery::event_store::contract::{
     Appended, EventStore, EventStoreError, MarkMove, Nudge, Snapshot, Tombstone,
 };
 use orrery::event_store::sqlite::{DataFolder, FolderError, Inspection};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
+use uuid::Uuid;
 
 use super::embedded::store_in;
-use super::samples::{NOW, append, fill, item, item_of, job, record};
+use super::samples::{NOW, append, fill, item, item_of, job, namespace, record};
 
 /// Far after everything else.
 const LATER: Millis = NOW + 3_600_000;
@@ -75,13 +76,24 @@ pub(crate) fn make_sums_fit(file: &Connection) {
         "UPDATE snapshots SET sum = ?2 WHERE CAST(stream AS BLOB) = ?1 AND ?3 IS NULL",
         &|row| vec![Summed::default().columns(row, 1..5).sum()],
     );
+    let group = |row: &Row<'_>| {
+        let id = Uuid::from_slice(row.get_ref(3)?.as_blob()?).expect("an id");
+        Ok::<_, rusqlite::Error>(SubjectId::job(namespace("default"), JobId(id)).group().index())
+    };
+    let place = move |row: &Row<'_>| {
+        let mut summed = Summed::default();
+        summed.0.extend(i64::from(group(row).expect("a group")).to_le_bytes());
+        summed.columns(row, 1..4)
+    };
     each(
-        "SELECT id, grp, kind, namespace, id, stream, due, mark FROM streams",
-        "UPDATE streams SET sum = ?2, wake_sum = ?3 WHERE id = ?1",
-        &|row| {
-            let wake = Summed::default().columns(row, 1..5).optional(row, 6).optional(row, 7);
-            vec![Summed::default().columns(row, 1..6).sum(), wake.sum()]
-        },
+        "SELECT CAST(stream AS BLOB), kind, namespace, id, stream FROM streams",
+        "UPDATE streams SET sum = ?2 WHERE CAST(stream AS BLOB) = ?1 AND ?3 IS NULL",
+        &|row| vec![place(row).columns(row, 4..5).sum()],
+    );
+    each(
+        "SELECT CAST(stream AS BLOB), kind, namespace, id, stream, due, mark FROM wakes JOIN streams USING (stream)",
+        "UPDATE wakes SET sum = ?2 WHERE CAST(stream AS BLOB) = ?1 AND ?3 IS NULL",
+        &|row| vec![place(row).columns(row, 4..7).sum()],
     );
 }
 
@@ -90,6 +102,11 @@ fn flip(folder: &Path, sql: &str) {
     let file = Connection::open(folder.join("events.db")).expect("a file");
     let changed = file.execute(sql, []).unwrap_or_else(|error| panic!("{sql}: {error}"));
     assert_eq!(changed, 1, "{sql}");
+}
+
+/// The wake mark of a job.
+fn mark_of(subject: &SubjectId) -> String {
+    format!("stream = (SELECT stream FROM streams WHERE {})", id_of(subject))
 }
 
 fn id_of(subject: &SubjectId) -> String {
@@ -128,12 +145,12 @@ async fn the_sums_of_the_tests_are_those_of_the_store() {
     let folder = stored().await;
     let file = Connection::open(folder.path().join("events.db")).expect("a file");
     let all = || {
-        let sql = "SELECT group_concat(sum), group_concat(wake_sum) FROM streams
-                   UNION ALL SELECT group_concat(sum), '' FROM records
-                   UNION ALL SELECT group_concat(sum), '' FROM snapshots";
+        let sql =
+            "SELECT group_concat(sum) FROM streams UNION ALL SELECT group_concat(sum) FROM wakes
+                   UNION ALL SELECT group_concat(sum) FROM records
+                   UNION ALL SELECT group_concat(sum) FROM snapshots";
         let mut rows = file.prepare(sql).expect("a statement");
-        let rows =
-            rows.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)));
+        let rows = rows.query_map([], |row| row.get::<_, String>(0));
         rows.expect("rows").map(|row| row.expect("a row")).collect::<Vec<_>>()
     };
     let before = all();
@@ -145,53 +162,116 @@ async fn the_sums_of_the_tests_are_those_of_the_store() {
 
 #[tokio::test]
 async fn a_wake_mark_that_is_not_what_was_written_is_due_at_once() {
-    let mut flips = vec![
-        (1, "due = due + 4096"),
-        (1, "due = due + 4096000000000"),
-        (1, "due = NULL"),
-        (1, "mark = 3"),
-        (1, "mark = NULL"),
-        (1, "wake_sum = wake_sum + 1"),
-        // Of one that needs no looking at; it is looked at once.
-        (4, "due = 5"),
-        (4, "mark = 2"),
+    let flips = [
+        "due = due + 4096",
+        "due = due + 4096000000000",
+        "mark = 3",
+        "sum = sum + 1",
+        "grp = (grp + 1) % 64",
+        // It names another stream, and is in another bucket.
+        "stream = 4",
+        "stream = 900",
+        "bucket = 7",
     ];
-    flips.push((1, "due = NULL, mark = NULL"));
-    for (number, set) in flips {
+    for set in flips {
         let folder = stored().await;
-        flip(folder.path(), &format!("UPDATE streams SET {set} WHERE {}", id_of(&job(number))));
-        let named = format!("{}: its wake mark is not what was written", job(number));
-        assert_eq!(faults(folder.path())[0], named, "{set}");
+        flip(folder.path(), &format!("UPDATE wakes SET {set} WHERE {}", mark_of(&job(1))));
+        let named = faults(folder.path());
+        let named =
+            named.iter().any(|fault| fault.ends_with("its wake mark is not what was written"));
+        assert!(named, "{set}");
         let store = store_in(folder.path());
-        let due = store.live(job(number).group(), NOW, None, 10).await.expect("marks");
-        let due: Vec<_> = due.into_iter().filter(|mark| mark.subject == job(number)).collect();
+        let due = store.live(job(1).group(), NOW, None, 10).await.expect("marks");
+        let due: Vec<_> = due.into_iter().filter(|mark| mark.subject == job(1)).collect();
         assert_eq!(due.len(), 1, "{set}");
-        assert_eq!(store.mark(&job(number)).await, Ok(due.first().cloned()), "{set}");
+        assert_eq!(store.mark(&job(1)).await, Ok(due.first().cloned()), "{set}");
         let others = store.mark(&job(2)).await.expect("a mark").expect("a mark");
         assert_eq!((others.due, others.number), (LATER, 1), "{set}");
-        // Whoever looks moves it on from there.
-        let moved = MarkMove { subject: job(number), expected: due[0].number, due: Some(LATER) };
+        // Whoever looks moves it on from there; one that needs no looking at was looked at once.
+        let moved = MarkMove { subject: job(1), expected: due[0].number, due: Some(LATER) };
         assert_eq!(store.move_marks(vec![moved]).await, Ok(vec![true]), "{set}");
+        let needless = MarkMove { subject: job(4), expected: 1, due: None };
+        assert_eq!(store.move_marks(vec![needless]).await, Ok(vec![true]), "{set}");
         drop(store);
         assert_eq!(faults(folder.path()), Vec::<String>::new(), "{set}");
     }
 }
 
-#[tokio::test]
-async fn an_index_that_hides_what_is_due_is_made_anew() {
-    let folder = stored().await;
-    let path = folder.path().join("events.db");
-    // In the entries of the index the time stands behind a group and before the kind, and in no row so.
-    let mut bytes = std::fs::read(&path).expect("a file");
-    let group = job(1).group().index();
-    let mut entry = vec![group];
-    entry.extend(&LATER.to_be_bytes()[2..]);
-    let at = bytes.windows(entry.len()).position(|part| part == entry).expect("an entry");
-    bytes[at + 1] ^= 0x10;
-    std::fs::write(&path, &bytes).expect("written");
+/// Streams enough that their index is filed.
+async fn filed() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
     let store = store_in(folder.path());
-    let due = store.live(job(1).group(), LATER, None, 10).await.expect("marks");
-    assert!(due.iter().any(|mark| mark.subject == job(1) && mark.due == LATER), "{due:?}");
+    let scattered =
+        |number: u128| job(number.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835));
+    for part in 0..34 {
+        let items = (1..=500).map(|number| item(&scattered(part * 500 + number), 1)).collect();
+        let answers = store.append(items).await.expect("answers");
+        assert!(answers.iter().all(|answer| *answer == Appended::Committed));
+    }
+    // Each further commit files some.
+    for seq in 2..=100 {
+        assert_eq!(append(&store, item(&scattered(1), seq)).await, Appended::Committed);
+    }
+    for group in GroupId::all() {
+        let mut listed = Vec::new();
+        loop {
+            let after = listed.last().cloned();
+            let found = store.subjects(group, after, 100).await.expect("a page");
+            if found.is_empty() {
+                break;
+            }
+            listed.extend(found);
+        }
+        let mut expected: Vec<_> =
+            (1..=17_000).map(scattered).filter(|of| of.group() == group).collect();
+        expected.sort();
+        assert_eq!(listed, expected);
+    }
+    for number in [1, 2, 8_500, 17_000] {
+        let again = item_of(&scattered(number), record(1, 1, 77, 0));
+        assert_eq!(
+            append(&store, again).await,
+            Appended::Conflict,
+            "it is found where it was filed"
+        );
+    }
+    folder
+}
+
+#[tokio::test]
+async fn an_index_that_hides_a_stream_is_made_anew() {
+    let folder = filed().await;
+    let events = folder.path().join("events.db");
+    let file = Connection::open(&events).expect("a file");
+    let sql = "SELECT count(*), (SELECT value FROM meta WHERE key = 'filed_to') FROM ids";
+    let (filed, to): (i64, i64) =
+        file.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).expect("a row");
+    assert!(filed >= 16_384 && (9_000..=17_000).contains(&to), "{filed} {to}");
+    let named = file.query_row("SELECT id FROM streams WHERE stream = 9000", [], |row| row.get(0));
+    let hidden =
+        SubjectId::job(namespace("default"), JobId(Uuid::from_bytes(named.expect("an id"))));
+    drop(file);
+    for sql in [
+        "DELETE FROM ids WHERE stream = 9000",
+        "UPDATE ids SET key = key + 1 WHERE stream = 9000",
+        "UPDATE ids SET stream = 16999 WHERE stream = 9000",
+        "UPDATE ids SET grp = (grp + 1) % 64 WHERE stream = 9000",
+    ] {
+        let copy = tempfile::tempdir().expect("a folder");
+        std::fs::copy(&events, copy.path().join("events.db")).expect("copied");
+        flip(copy.path(), sql);
+        let found = faults(copy.path());
+        assert_eq!(
+            found[0], "events.db: the index of streams is not what the streams say",
+            "{sql}"
+        );
+        let store = store_in(copy.path());
+        let part = store.read(&hidden, 1, usize::MAX).await.expect("a part");
+        assert_eq!(part.records.len(), 1, "{sql}");
+        assert_eq!(append(&store, item(&hidden, 2)).await, Appended::Committed, "{sql}");
+        drop(store);
+        assert_eq!(faults(copy.path()), Vec::<String>::new(), "{sql}");
+    }
 }
 
 #[tokio::test]
@@ -209,7 +289,6 @@ async fn a_row_that_says_what_there_is_is_refused_by_name_at_the_start() {
         streams("namespace = 'defaulu'"),
         streams("kind = 1"),
         streams(other),
-        streams("grp = (grp + 1) % 64"),
         tombstones("count = 2"),
         tombstones("hash = zeroblob(32)"),
         tombstones("first_answer = x'7b7c'"),
@@ -279,7 +358,7 @@ async fn what_changes_while_the_store_is_open_is_named_where_it_is_read() {
     let folder = stored().await;
     let store = store_in(folder.path());
     flip(folder.path(), &format!("UPDATE streams SET stream = 77 WHERE {}", id_of(&job(1))));
-    flip(folder.path(), &format!("UPDATE streams SET mark = 5 WHERE {}", id_of(&job(2))));
+    flip(folder.path(), &format!("UPDATE wakes SET mark = 5 WHERE {}", mark_of(&job(2))));
     flip(folder.path(), &format!("UPDATE tombstones SET count = 9 WHERE {}", id_of(&job(9))));
     flip(folder.path(), &format!("UPDATE nudges SET seq = 1 WHERE {}", id_of(&job(1))));
     for number in [1, 9] {
@@ -305,7 +384,7 @@ fn a_format_from_before_the_release_is_refused_untouched() {
     std::fs::write(&path, &bytes).expect("written");
     let held = Arc::new(DataFolder::open(folder.path()).expect("the folder"));
     let refused = Inspection::open(&held).expect_err("refused");
-    assert!(matches!(refused, FolderError::OlderFormat { found: 1, known: 2, .. }), "{refused}");
+    assert!(matches!(refused, FolderError::OlderFormat { found: 1, known: 3, .. }), "{refused}");
     assert!(refused.to_string().contains("events.db has format 1"), "{refused}");
     assert_eq!(std::fs::read(&path).expect("a file"), bytes);
 }

@@ -181,6 +181,25 @@ fn naive(
     found.into_iter().map(|document| Arc::clone(&document.body)).collect()
 }
 
+/// What a view may answer: jobs of one priority come by id, or by age and then by id.
+fn orders(
+    all: &[Document],
+    query: &JobQuery,
+    matches: impl Fn(&JobColumns) -> bool,
+) -> Vec<Vec<Arc<str>>> {
+    let by_id = naive(all, query, &matches);
+    let mut found: Vec<_> = all.iter().filter(|document| matches(of(document))).collect();
+    found.sort_by_key(|document| {
+        let (value, id) = sort_value(query.sort, document);
+        (value, of(document).created_at, id)
+    });
+    if query.descending {
+        found.reverse();
+    }
+    let by_age = found.into_iter().map(|document| Arc::clone(&document.body)).collect();
+    if query.sort == JobSort::Priority { vec![by_id, by_age] } else { vec![by_id] }
+}
+
 async fn list(view: &dyn View, query: &JobQuery) -> Page {
     view.jobs(query.clone()).await.expect("a page")
 }
@@ -304,10 +323,10 @@ async fn each_filter_shows_exactly_what_matches(view: &dyn View) {
         for sort in [JobSort::CreatedAt, JobSort::UpdatedAt, JobSort::Priority] {
             for descending in [false, true] {
                 let query = JobQuery { sort, descending, ..query.clone() };
-                let expected = naive(&all, &query, &matches);
+                let expected = orders(&all, &query, &matches);
                 let page = list(view, &query).await;
-                assert_eq!(page.total, Total::Exact(expected.len() as u64), "{query:?}");
-                assert_eq!(page.items, expected, "{query:?}");
+                assert_eq!(page.total, Total::Exact(expected[0].len() as u64), "{query:?}");
+                assert!(expected.contains(&page.items), "{query:?}: {page:?}");
                 assert_eq!(page.next, None);
             }
         }
@@ -327,7 +346,7 @@ async fn every_sort_pages_through_each_job_once(view: &dyn View) {
                     let Some((value, id)) = page.next else { break };
                     query.start = PageStart::After { value, id };
                 }
-                assert_eq!(seen, naive(&all, &query, &matches), "{query:?}");
+                assert!(orders(&all, &query, &matches).contains(&seen), "{query:?}: {seen:?}");
             }
         }
     }
@@ -375,7 +394,8 @@ async fn totals_are_counted_only_so_far(view: &dyn View) {
         let tagged = JobQuery { tag: Some("all".to_owned()), sort, page_size: 5, ..query() };
         let page = list(view, &tagged).await;
         assert_eq!(page.total, Total::AtLeast(TOTAL_COUNTED_MAX));
-        assert_eq!(page.items[..], naive(&documents, &tagged, |_| true)[..5]);
+        let orders = orders(&documents, &tagged, |_| true);
+        assert!(orders.iter().any(|order| order[..5] == page.items[..]), "{page:?}");
         let prefixed = JobQuery { name_prefix: Some("job-".to_owned()), tag: None, ..tagged };
         assert_eq!(list(view, &prefixed).await.items, page.items);
     }

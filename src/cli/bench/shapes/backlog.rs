@@ -29,6 +29,8 @@ pub(in crate::cli::bench) fn backlog(common: &Common, nodes: usize) -> Variant {
         sleep_scale: None,
         lease_ms: None,
         shows_start: false,
+        keyed: false,
+        stored_before: None,
     }
 }
 

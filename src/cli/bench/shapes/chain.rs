@@ -25,6 +25,8 @@ pub(in crate::cli::bench) fn chain(common: &Common) -> Vec<Variant> {
         sleep_scale: None,
         lease_ms: None,
         shows_start: false,
+        keyed: false,
+        stored_before: None,
     };
     let fifty = Variant {
         name: "50 jobs of 100".to_owned(),

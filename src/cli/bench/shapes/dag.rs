@@ -35,6 +35,8 @@ pub(in crate::cli::bench) fn dag(common: &Common) -> Vec<Variant> {
         sleep_scale: None,
         lease_ms: None,
         shows_start: false,
+        keyed: false,
+        stored_before: None,
     }]
 }
 

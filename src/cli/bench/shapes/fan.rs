@@ -25,6 +25,8 @@ pub(in crate::cli::bench) fn fan(common: &Common) -> Vec<Variant> {
         sleep_scale: None,
         lease_ms: None,
         shows_start: false,
+        keyed: false,
+        stored_before: None,
     };
     let four = Variant {
         name: "4 jobs of 1-1000-1".to_owned(),

@@ -23,5 +23,7 @@ pub(in crate::cli::bench) fn idle(common: &Common) -> Vec<Variant> {
         sleep_scale: None,
         lease_ms: None,
         shows_start: true,
+        keyed: false,
+        stored_before: None,
     }]
 }

@@ -1,6 +1,7 @@
 //! What is driven: each shape is one or more variants, the hardest first, and a variant is data. One file a family.
 //! Absent: driving and measuring; a shape only says which jobs there are, how they come, and who takes them.
 
+mod aged;
 mod backlog;
 mod chain;
 mod dag;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+pub(super) use aged::{aged, filling};
 pub(super) use backlog::backlog;
 pub(super) use chain::chain;
 pub(super) use dag::dag;
@@ -47,6 +49,10 @@ pub(super) struct Variant {
     pub(super) lease_ms: Option<u64>,
     /// Also shows the time to the job's start.
     pub(super) shows_start: bool,
+    /// Submissions carry an Idempotency-Key, from which the job's id follows.
+    pub(super) keyed: bool,
+    /// So many jobs are stored before it begins.
+    pub(super) stored_before: Option<u64>,
 }
 
 /// What all variants of a run have in common.

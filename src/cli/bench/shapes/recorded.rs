@@ -57,6 +57,8 @@ pub(in crate::cli::bench) fn recorded(
         sleep_scale: Some(scale),
         lease_ms: Some(lease_ms),
         shows_start: false,
+        keyed: false,
+        stored_before: None,
     })
 }
 

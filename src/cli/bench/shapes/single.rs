@@ -17,6 +17,8 @@ pub(in crate::cli::bench) fn single(common: &Common) -> Vec<Variant> {
         sleep_scale: None,
         lease_ms: None,
         shows_start: false,
+        keyed: false,
+        stored_before: None,
     };
     let batches = Variant {
         name: "batches of 100".to_owned(),
