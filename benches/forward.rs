@@ -93,7 +93,7 @@ async fn member(me: u32, store: &Arc<MemoryEventStore>, outside: &Surroundings) 
     let (told, nobody) = Peers::new(secret());
     let drivers = vec![Some(joined_as); 64];
     let part = Part { membership, introduction, joined_as, told, peers: nobody, drivers };
-    let driver = Driver::new(engine.clone(), Arc::clone(&clock), part);
+    let driver = Driver::new(engine.clone(), Arc::clone(&clock), false, part);
     engine.drives_until(domain::ids::Millis::MAX).await;
     engine.routes(vec![Some(2); 64], vec![1, 2]).await;
     let host = Host::builder().build(settings.services.clone(), outside.clone());

@@ -4,6 +4,7 @@
 //! on, or a core that ended, ends the process with an error. Absent: signals and exit codes (`cli`).
 
 mod cluster;
+mod dates;
 pub mod keeping;
 mod readiness;
 mod schema;
@@ -45,6 +46,7 @@ use crate::telemetry::metrics::{self, MetricsError};
 use crate::view::contract::ViewError;
 
 use self::cluster::Joined;
+pub use self::dates::ClockRefused;
 pub use self::schema::{SchemaStep, schema, schema_up};
 use self::server::Server;
 use self::server::files::{FileShare, Store, TooFewFiles};
@@ -67,6 +69,9 @@ pub enum AppError {
     /// The engine cannot join the others.
     #[error(transparent)]
     Membership(#[from] MembershipError),
+    /// The clock and what is stored do not fit.
+    #[error(transparent)]
+    Clock(#[from] ClockRefused),
     /// There is no way to other engines.
     #[error("other engines cannot be asked: {0}")]
     Forwarding(#[from] SendError),
@@ -146,6 +151,8 @@ pub async fn serve(
     let address = listener.local_addr().map_err(listen)?;
     let opened = async {
         let storage = storage::open(&settings, &outside).await?;
+        let newest_at = storage.store.info().await?.newest_at;
+        dates::check(&settings, newest_at, outside.clock.now_ms())?;
         let joined = cluster::join(&settings, &storage, address).await?;
         Ok::<_, AppError>((storage, joined))
     };
@@ -186,11 +193,11 @@ async fn serve_on(
     let (place, sweep) = (storage.place.clone(), storage.sweep.clone());
     let lease_key = storage.store.info().await?.lease_key;
     let leases = LeaseTokens::new(&lease_key, settings.cluster.secret());
-    let folder = storage.folder.clone();
-    let others = (!storage.alone).then(|| Others::new(joined.me, joined.part.peers.clone()));
+    let (alone, folder) = (storage.alone, storage.folder.clone());
+    let others = (!alone).then(|| Others::new(joined.me, joined.part.peers.clone()));
     let (engine, mut core) =
         start_engine(settings, outside, storage, &joined, others.clone()).await?;
-    let driver = Driver::new(engine.clone(), Arc::clone(&outside.clock), joined.part);
+    let driver = Driver::new(engine.clone(), Arc::clone(&outside.clock), alone, joined.part);
     let scheduler = scheduler(settings, &engine, outside);
     let host = Arc::new(host(settings, &engine, &driver, (&scheduler, sweep), outside)?);
     let parts = state::Parts {
@@ -327,6 +334,7 @@ fn keep(settings: &Settings) -> Keep {
         age: retention.finished_keep,
         jobs: (retention.finished_jobs_max > 0).then_some(retention.finished_jobs_max),
         every: retention.look_every,
+        any_clock: settings.storage.accept_clock,
     }
 }
 

@@ -32,6 +32,9 @@ pub(crate) struct ServeArgs {
     /// Serve on a public address although there is no authentication
     #[arg(long)]
     insecure_public: bool,
+    /// Start although the clock and the newest stored event are far apart; the refusal says when that is right
+    #[arg(long)]
+    accept_clock: bool,
 }
 
 impl ServeArgs {
@@ -46,12 +49,15 @@ impl ServeArgs {
 
     /// The file, and the flags as the configuration takes them.
     fn into_flags(self) -> (Option<PathBuf>, Vec<(&'static str, String, String)>) {
-        let insecure_public = self.insecure_public.then(|| "true".to_owned());
+        let given = |flag: bool| flag.then(|| "true".to_owned());
+        let (insecure_public, accept_clock) =
+            (given(self.insecure_public), given(self.accept_clock));
         let flags = [
             ("--listen", "server.listen", self.listen),
             ("--data", "storage.data", self.data),
             ("--storage-uri", "storage.uri", self.storage_uri),
             ("--insecure-public", "server.insecure_public", insecure_public),
+            ("--accept-clock", "storage.accept_clock", accept_clock),
         ];
         let given =
             |(flag, key, value): (_, &str, Option<String>)| Some((flag, key.to_owned(), value?));
@@ -110,6 +116,7 @@ mod tests {
             data: Some("folder".to_owned()),
             storage_uri: Some("sqlite:other".to_owned()),
             insecure_public: true,
+            accept_clock: true,
         };
         let (file, flags) = args.into_flags();
         let loaded = Sources { file, environment: Vec::new(), flags }.load();

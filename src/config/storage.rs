@@ -17,6 +17,8 @@ pub struct StorageSettings {
     pub free_space_min_bytes: u64,
     /// Bytes of the file that is given up when the disk is full, so that work can be finished; 0: none.
     pub reserve_bytes: u64,
+    /// Start although the clock and the newest stored event are far apart.
+    pub accept_clock: bool,
 }
 
 impl StorageSettings {

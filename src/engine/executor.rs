@@ -79,6 +79,11 @@ pub enum Message {
         /// On the engine's clock.
         at: Millis,
     },
+    /// What the clock's source says.
+    Sampled {
+        /// Milliseconds since 1970.
+        source_ms: Millis,
+    },
     /// Nobody waits any more for the answer to a request for work.
     Gone {
         /// Which.
@@ -174,6 +179,7 @@ pub async fn start(mut parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(
         outages: Arc::default(),
         look_every_ms,
         under_way: 0,
+        stepped_to: Millis::MIN,
         fatal: None,
     };
     executor.drive(driven(&parts.drivers, parts.me));
@@ -208,6 +214,8 @@ struct Executor {
     look_every_ms: Millis,
     /// Writes whose outcome is not back yet.
     under_way: usize,
+    /// Where the clock stepped to last.
+    stepped_to: Millis,
     fatal: Option<EventStoreError>,
 }
 

@@ -15,6 +15,8 @@ use crate::engine::core::message::EngineId;
 pub struct Gauges {
     pub(super) counts: Mutex<CoreCounts>,
     pub(super) turned_at: AtomicU64,
+    /// Milliseconds that the clock stepped forward in all.
+    pub(super) clock_stepped: AtomicU64,
     /// A bit for each urgency that the core refuses.
     pub(super) refused: AtomicU8,
     pub(super) view_whole: AtomicBool,

@@ -3,6 +3,8 @@
 //! Always holds: what another engine asked for is not passed on again, and leases whose answer it does not take are
 //! given back uncounted.
 
+use std::sync::atomic::Ordering;
+
 use domain::ids::Millis;
 use tokio::sync::oneshot;
 
@@ -34,6 +36,16 @@ impl Engine {
     /// Another engine has work that nobody there takes.
     pub async fn announced(&self, from: EngineId, queues: Vec<Announced>) {
         self.tell(Input::Announced { from, queues }).await;
+    }
+
+    /// What the clock's source says, milliseconds since 1970.
+    pub async fn clock_sampled(&self, source_ms: Millis) {
+        let _ = self.inputs.send(Message::Sampled { source_ms }).await;
+    }
+
+    /// Milliseconds that the clock stepped forward since the start.
+    pub fn clock_stepped(&self) -> Millis {
+        Millis::try_from(self.gauges.clock_stepped.load(Ordering::Relaxed)).unwrap_or(Millis::MAX)
     }
 
     async fn tell(&self, input: Input) {

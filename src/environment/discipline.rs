@@ -1,13 +1,18 @@
 //! How the engine's time follows its source: the pure arithmetic behind the clock.
-//! Always holds: once the engine serves, time never goes back and never steps: it works off a difference by running at
-//! most a tenth fast or slow, and stands at the source's time as soon as the difference is gone. Before that a source
-//! that has a clock of its own sets it, so that the machine's wall clock counts for nothing, but never before an event.
+//! Always holds: once the engine serves, time never goes back: it works off a difference by running at most a tenth fast
+//! or slow, and stands at the source's time as soon as the difference is gone. Only a source that is far ahead (a
+//! machine that was suspended, a wall clock that was set late) is stepped to, forward. Before serving the source sets
+//! the clock, so that what it was started with counts for nothing, but never before an event.
 //! Absent: any reading of a real clock (`clock.rs` does that), so that every case can be tested.
 
 use std::time::Duration;
 
 /// A difference is worked off by one part in this many: 10 % fast or slow, the rate error that liveness tolerates.
 pub const SLEW_DIVISOR: i128 = 10;
+
+/// A source that is further ahead, in milliseconds, is stepped to: working off 5 s takes 50 s, and what waits for its
+/// time would be late by as much all the while.
+pub const STEP_AHEAD_MS: i64 = 5_000;
 
 const NANOS_PER_MS: i128 = 1_000_000;
 
@@ -63,19 +68,26 @@ impl Discipline {
         next
     }
 
-    /// From `at` on the clock never steps.
+    /// From `at` on the clock never goes back, and steps only to a source that is far ahead.
     pub(super) fn serving(&self, at: Duration) -> Self {
         Self { serving: true, ..self.cut(nanos(at)) }
     }
 
-    /// A new sample of the source. Before serving the clock steps to it, also back: the start was a guess.
-    pub(super) fn sampled(&self, at: Duration, source_ms: i64) -> Self {
+    /// A new sample of the source. Before serving the clock steps to it, also back: the start was a guess. Answers also
+    /// by how much it stepped forward while serving, in milliseconds, 0 when it did not.
+    pub(super) fn sampled(&self, at: Duration, source_ms: i64) -> (Self, i64) {
         let mut next = self.cut(nanos(at));
         next.source_at_from = i128::from(source_ms) * NANOS_PER_MS;
         if !next.serving {
             next.engine_at_from = next.source_at_from.max(next.floor);
+            return (next, 0);
         }
-        next
+        let behind = next.source_at_from - next.engine_at_from;
+        if behind <= i128::from(STEP_AHEAD_MS) * NANOS_PER_MS {
+            return (next, 0);
+        }
+        next.engine_at_from = next.source_at_from;
+        (next, saturating_ms(behind))
     }
 
     fn cut(&self, at: i128) -> Self {
@@ -133,19 +145,33 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_while_serving_never_steps() {
-        let clock = Discipline::start(ms(0), 1_000).serving(ms(0)).sampled(ms(100), 10_000);
-        assert_eq!(clock.now_ms(ms(100)), 1_100);
+    fn a_small_difference_while_serving_is_worked_off() {
+        let serving = Discipline::start(ms(0), 1_000).serving(ms(0));
+        let (clock, stepped) = serving.sampled(ms(100), 1_100 + STEP_AHEAD_MS);
+        assert_eq!((clock.now_ms(ms(100)), stepped), (1_100, 0));
         assert_eq!(clock.now_ms(ms(1_100)), 2_200, "a tenth fast while behind");
+        assert_eq!(clock.ahead_ms(ms(100)), -STEP_AHEAD_MS);
+    }
+
+    #[test]
+    fn a_source_far_ahead_is_stepped_to_and_one_far_behind_is_waited_for() {
+        let serving = Discipline::start(ms(0), 1_000).serving(ms(0));
+        let (clock, stepped) = serving.sampled(ms(100), 1_101 + STEP_AHEAD_MS);
+        assert_eq!((clock.now_ms(ms(100)), stepped), (1_101 + STEP_AHEAD_MS, STEP_AHEAD_MS + 1));
+        assert_eq!(clock.ahead_ms(ms(100)), 0);
+        let (clock, stepped) = serving.sampled(ms(100), -1_000_000);
+        assert_eq!((clock.now_ms(ms(100)), stepped), (1_100, 0), "it never goes back");
+        assert_eq!(clock.now_ms(ms(1_100)), 2_000, "a tenth slow while ahead");
+        assert_eq!(clock.ahead_ms(ms(100)), 1_001_100);
     }
 
     #[test]
     fn before_serving_the_source_sets_a_wall_clock_that_is_wrong_but_not_behind_an_event() {
         for wrong in [-300_000, 300_000] {
-            let clock = Discipline::start(ms(0), 1_000_000 + wrong).sampled(ms(10), 1_000_000);
+            let (clock, _) = Discipline::start(ms(0), 1_000_000 + wrong).sampled(ms(10), 1_000_000);
             assert_eq!((clock.now_ms(ms(10)), clock.ahead_ms(ms(10))), (1_000_000, 0));
         }
-        let clock = Discipline::start(ms(0), 0).with_floor(ms(0), 5_000).sampled(ms(0), 1_000);
+        let (clock, _) = Discipline::start(ms(0), 0).with_floor(ms(0), 5_000).sampled(ms(0), 1_000);
         assert_eq!(clock.now_ms(ms(0)), 5_000);
     }
 
@@ -174,14 +200,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn only_a_sample_before_serving_sets_time_back_and_serving_time_keeps_its_rate(steps in proptest::collection::vec(step(), 1..60)) {
+        fn only_a_sample_before_serving_sets_time_back_and_serving_time_keeps_its_rate_or_says_how_far_it_stepped(steps in proptest::collection::vec(step(), 1..60)) {
             let (mut clock, mut at, mut serving) = (Discipline::start(ms(0), 500_000), 0_u64, false);
             for step in steps {
                 let (before, was_at) = (clock.now_ms(ms(at)), at);
                 let sets = !serving && matches!(step, Step::Sample(_));
+                let mut stepped = 0;
                 match step {
                     Step::Floor(floor) => clock = clock.with_floor(ms(at), floor),
-                    Step::Sample(source) => clock = clock.sampled(ms(at), source),
+                    Step::Sample(source) => (clock, stepped) = clock.sampled(ms(at), source),
                     Step::Serve => { clock = clock.serving(ms(at)); serving = true; }
                     Step::Pass(passed) => at += passed,
                 }
@@ -189,7 +216,8 @@ mod tests {
                 prop_assert!(after >= before || sets);
                 if serving {
                     let passed = i64::try_from(at - was_at).unwrap_or(i64::MAX);
-                    prop_assert!(((after - before) - passed).abs() <= passed / 10 + 1);
+                    prop_assert!(((after - before) - stepped - passed).abs() <= passed / 10 + 1);
+                    prop_assert!(stepped == 0 || stepped > STEP_AHEAD_MS);
                 }
             }
         }

@@ -155,6 +155,16 @@ pub fn note_synced(synced: impl FnOnce() -> Option<(PathBuf, i64)>) {
     let _ = synced;
 }
 
+/// How far a test has set the wall clock forward (negative: back), in milliseconds: what is written in the file that
+/// `ORRERY_WALL_CLOCK_OFF_BY` names, each time the clock is read.
+#[inline]
+pub(super) fn wall_clock_off_by() -> i64 {
+    #[cfg(feature = "proof")]
+    return armed::wall_clock_off_by();
+    #[cfg(not(feature = "proof"))]
+    0
+}
+
 #[cfg(feature = "proof")]
 mod armed {
     //! What a build for the tests does at a point.
@@ -168,8 +178,9 @@ mod armed {
 
     use super::{Fault, Point};
 
-    /// The only variable that is read here.
+    /// The only variables that are read here.
     const VARIABLE: &str = "ORRERY_FAIL_POINT";
+    const WALL_CLOCK: &str = "ORRERY_WALL_CLOCK_OFF_BY";
 
     struct Armed {
         point: Point,
@@ -215,6 +226,13 @@ mod armed {
             std::process::abort();
         }
         armed.fault
+    }
+
+    pub(super) fn wall_clock_off_by() -> i64 {
+        static FILE: OnceLock<Option<PathBuf>> = OnceLock::new();
+        let file = FILE.get_or_init(|| std::env::var_os(WALL_CLOCK).map(PathBuf::from));
+        let text = file.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
+        text.and_then(|text| text.trim().parse().ok()).unwrap_or(0)
     }
 
     pub(super) fn note_synced(synced: impl FnOnce() -> Option<(PathBuf, i64)>) {

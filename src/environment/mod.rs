@@ -25,7 +25,7 @@ use std::sync::Arc;
 pub use self::agreement::OwnKey;
 pub use self::clock::{Clock, Sleep, SystemClock};
 pub use self::dice::{Dice, SeededDice, SystemDice};
-pub use self::discipline::SLEW_DIVISOR;
+pub use self::discipline::{SLEW_DIVISOR, STEP_AHEAD_MS};
 pub use self::ids::Ids;
 pub use self::secrets::draw_secret;
 pub use self::simulated::SimulatedClock;

@@ -27,6 +27,8 @@ struct Inner {
 #[derive(Debug)]
 struct State {
     passed: Duration,
+    /// What the wall clock would have said at the beginning, as it is set now.
+    wall_at_start: i64,
     discipline: Discipline,
     next_sleeper: u64,
     /// By due time, then by the order in which they lay down.
@@ -38,6 +40,7 @@ impl SimulatedClock {
     pub fn at(start_ms: i64) -> Self {
         let state = State {
             passed: Duration::ZERO,
+            wall_at_start: start_ms,
             discipline: Discipline::start(Duration::ZERO, start_ms),
             next_sleeper: 0,
             sleepers: BTreeMap::new(),
@@ -60,6 +63,12 @@ impl SimulatedClock {
             let _ = entry.remove().send(());
         }
         self.tell_sleepers(&mut state);
+    }
+
+    /// Somebody sets the wall clock forward, or back; the machine slept, or its clock was wrong.
+    pub fn set_wall_by(&self, by_ms: i64) {
+        let mut state = self.state();
+        state.wall_at_start = state.wall_at_start.saturating_add(by_ms);
     }
 
     /// Advances to the earliest sleeper's time; false when nobody sleeps.
@@ -139,8 +148,20 @@ impl Clock for SimulatedClock {
         self.replace(|discipline, at| discipline.serving(at));
     }
 
-    fn sampled(&self, source_ms: i64) {
-        self.replace(|discipline, at| discipline.sampled(at, source_ms));
+    fn sampled(&self, source_ms: i64) -> i64 {
+        let mut stepped = 0;
+        self.replace(|discipline, at| {
+            let (next, by) = discipline.sampled(at, source_ms);
+            stepped = by;
+            next
+        });
+        stepped
+    }
+
+    fn wall_ms(&self) -> i64 {
+        let state = self.state();
+        let passed = i64::try_from(state.passed.as_millis()).unwrap_or(i64::MAX);
+        state.wall_at_start.saturating_add(passed)
     }
 
     fn ahead_ms(&self) -> i64 {

@@ -103,7 +103,7 @@ pub struct ReadyCheck {
     pub name: String,
     /// Whether it holds.
     pub ok: bool,
-    /// Why not.
+    /// Why not; or what somebody should look at, although it holds.
     pub detail: Option<String>,
 }
 

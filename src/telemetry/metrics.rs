@@ -46,6 +46,7 @@ metric_names! {
     LOG_LINES_LOST = "orrery_log_lines_lost_total", Counter, [],
         "Lines of the log, and messages, that were lost because nobody read them or their stream failed.";
     CLOCK_AHEAD = "orrery_clock_ahead_seconds", Gauge, [], "How far the engine's clock is ahead of its source.";
+    CLOCK_STEPS = "orrery_clock_steps_total", Counter, [], "How often the clock stepped forward to its source.";
 
     HTTP_REQUEST_DURATION = "http_server_request_duration_seconds", Histogram,
         ["http_request_method", "http_route", "http_response_status_code"], "Time from a request's head to its answer.";

@@ -134,6 +134,11 @@ pub enum Input {
         /// On this engine's clock.
         until: Millis,
     },
+    /// The clock stepped forward to its source: the machine was suspended, or its clock was set late.
+    Stepped {
+        /// By so many milliseconds.
+        by: Millis,
+    },
     /// Another engine has work that nobody there takes. A hint, which may be lost, late, repeated or wrong.
     Announced {
         /// Who.

@@ -249,6 +249,7 @@ impl Core {
             Input::Peers { engines } => self.peers_are(engines),
             Input::KnownAs { engine } => self.known_as = engine,
             Input::Drives { until } => self.drives_until(until),
+            Input::Stepped { by } => self.stepped(by),
             Input::Announced { from, queues } => self.announced(from, &queues),
         }
         self.give_back_undelivered();

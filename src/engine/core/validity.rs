@@ -24,6 +24,17 @@ impl Core {
         if held || !self.holds() {
             return;
         }
+        self.prolong_all();
+    }
+
+    /// The clock stepped: no time passed for workers as it did for the clock, so every running attempt is good for one
+    /// full period more, as after a load; and this engine's groups are its own as long as before.
+    pub(super) fn stepped(&mut self, by: Millis) {
+        self.drives_until = self.drives_until.saturating_add(by);
+        self.prolong_all();
+    }
+
+    fn prolong_all(&mut self) {
         for ix in self.slots.numbers().collect::<Vec<_>>() {
             let Some(mut slot) = self.slots.take(ix) else { continue };
             self.prolong_leases(&mut slot);

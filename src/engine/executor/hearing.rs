@@ -1,6 +1,8 @@
 //! What the executor hears: requests and their tickets, how late they are heard, which is told to the core; and what the
 //! core refuses for it, told to everybody without asking. Absent: any judgement of lateness (`core/pace`).
 
+use std::sync::atomic::Ordering;
+
 use domain::ids::Millis;
 use tokio::sync::oneshot;
 
@@ -9,12 +11,13 @@ use super::{Executor, Message};
 use crate::engine::core::Core;
 use crate::engine::core::message::{Failure, Input, LeaseRequest, Request, Response, Ticket};
 use crate::engine::core::urgency::Urgency;
+use crate::telemetry::metrics::CLOCK_STEPS;
 
 impl Message {
     fn asked_at(&self) -> Option<Millis> {
         match self {
             Self::Ask { at, .. } | Self::AskAll { at, .. } => Some(*at),
-            Self::Gone { .. } | Self::Came(_) | Self::Stop => None,
+            Self::Gone { .. } | Self::Came(_) | Self::Sampled { .. } | Self::Stop => None,
         }
     }
 }
@@ -44,9 +47,9 @@ impl Executor {
     pub(super) fn look_how_late(&mut self, next: Millis, heard: &[Message]) {
         let now = self.clock.now_ms();
         self.core.was_away(now, now.saturating_sub(next));
-        // They come in their order: the first is the oldest.
+        // They come in their order: the first is the oldest. Time that the clock stepped over is no wait.
         if let Some(at) = heard.iter().find_map(Message::asked_at) {
-            self.core.heard_late(now, now.saturating_sub(at));
+            self.core.heard_late(now, now.saturating_sub(at.max(self.stepped_to)));
         }
     }
 
@@ -72,8 +75,27 @@ impl Executor {
                 }
                 self.core.handle(self.clock.now_ms(), input);
             }
+            Message::Sampled { source_ms } => self.sampled(source_ms),
             Message::Stop => self.stopping = true,
         }
+    }
+
+    /// A sample of the clock's source. A step is made here, so that the core hears of it before it looks at any time.
+    fn sampled(&mut self, source_ms: Millis) {
+        let by = self.clock.sampled(source_ms);
+        if by == 0 {
+            return;
+        }
+        let now = self.clock.now_ms();
+        self.stepped_to = now;
+        self.gauges.clock_stepped.fetch_add(u64::try_from(by).unwrap_or(0), Ordering::Relaxed);
+        metrics::counter!(CLOCK_STEPS).increment(1);
+        tracing::warn!(
+            by_ms = by,
+            "the clock stepped forward to its source: the machine was suspended, or its clock was set; running attempts \
+             are good for one full period more"
+        );
+        self.core.handle(now, Input::Stepped { by });
     }
 
     fn ask_all(

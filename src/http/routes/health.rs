@@ -15,7 +15,7 @@ use crate::http::state::{Api, ReadyCheck};
 /// How the engine is.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct HealthAnswer {
-    /// `ok`, or `unavailable` with status 503.
+    /// `ok`; `degraded` when it works and somebody should look (`?verbose` says at what); `unavailable` with status 503.
     #[schema(examples("ok"))]
     status: &'static str,
     /// With `?verbose`: what was looked at.
@@ -31,7 +31,7 @@ pub struct CheckAnswer {
     name: String,
     /// Whether it is as it should be.
     ok: bool,
-    /// Why not.
+    /// Why not; or what somebody should look at, although it works.
     detail: Option<String>,
 }
 
@@ -62,10 +62,11 @@ pub async fn readyz(State(api): State<Api>, mut query: Query) -> Result<Response
     query.finish()?;
     let checks = api.ready_checks();
     let ready = checks.iter().all(|check| check.ok);
-    let (status, word) = if ready {
-        (StatusCode::OK, "ok")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+    let degraded = checks.iter().any(|check| check.detail.is_some());
+    let (status, word) = match (ready, degraded) {
+        (true, false) => (StatusCode::OK, "ok"),
+        (true, true) => (StatusCode::OK, "degraded"),
+        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
     };
     let shown = |ReadyCheck { name, ok, detail }: ReadyCheck| CheckAnswer { name, ok, detail };
     let checks = verbose.then(|| checks.into_iter().map(shown).collect());

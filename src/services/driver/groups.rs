@@ -212,7 +212,7 @@ impl Groups {
                 self.held(state, sent, sent_at).await;
                 let took = self.clock.monotonic().saturating_sub(sent);
                 if let Some(at) = at.filter(|_| took <= SAMPLE_TOOK_MAX) {
-                    self.clock.sampled(at.saturating_add(millis(took / 2)));
+                    self.engine.clock_sampled(at.saturating_add(millis(took / 2))).await;
                 }
                 Ok(())
             }

@@ -2,12 +2,14 @@
 //! store answers (`turning`). The core drives by itself; this says what, and when it does not.
 
 mod groups;
+mod time;
 mod turning;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use self::groups::{Groups, GroupsTick};
+use self::time::{ClockTick, Time};
 use self::turning::Turning;
 use super::lifecycle::{Service, ServiceError, Ticks};
 use crate::engine::handle::Engine;
@@ -21,14 +23,26 @@ pub use self::groups::{Part, Seen};
 #[derive(Debug)]
 pub struct Driver {
     engine: Engine,
+    time: Arc<Time>,
     groups: Arc<Groups>,
 }
 
 impl Driver {
-    /// Of this engine, with its part among the engines.
-    pub fn new(engine: Engine, clock: Arc<dyn Clock>, part: Part) -> Arc<Self> {
-        let groups = Arc::new(Groups::new(engine.clone(), clock, part));
-        Arc::new(Self { engine, groups })
+    /// Of this engine, with its part among the engines. `wall`: the clock's source is this machine's wall clock.
+    pub fn new(engine: Engine, clock: Arc<dyn Clock>, wall: bool, part: Part) -> Arc<Self> {
+        let groups = Arc::new(Groups::new(engine.clone(), Arc::clone(&clock), part));
+        let time = Arc::new(Time::new(engine.clone(), clock, wall));
+        Arc::new(Self { engine, time, groups })
+    }
+
+    /// Samples the clock's source, where that is this machine's wall clock, and says whether the two are far apart.
+    pub async fn look_at_clock(&self) {
+        self.time.look().await;
+    }
+
+    /// What is wrong with the clock, for operators; none when it is near its source.
+    pub fn clock_difference(&self) -> Option<String> {
+        self.time.difference()
     }
 
     /// The engines and groups at the last look.
@@ -87,6 +101,7 @@ impl Service for Driver {
     fn ticks(self: &Arc<Self>) -> Ticks {
         Ticks::none()
             .with(GroupsTick(Arc::clone(&self.groups)))
+            .with(ClockTick(Arc::clone(&self.time)))
             .with(Turning::new(self.engine.clone()))
     }
 

@@ -28,6 +28,9 @@ const ASKED_MAX: usize = 100;
 const OLDEST_MAX: usize = 10_000;
 /// Between two steps of a pass, milliseconds.
 const STEP_MS: Millis = 100;
+/// A machine may have been suspended for so long, milliseconds; a clock that stepped further is not believed by what
+/// deletes: whoever set it wrong would lose what is not old.
+const STEPPED_MAX_MS: Millis = 24 * 3_600_000;
 /// After a pass that had no group to walk through: this engine may get its share any moment.
 const NO_GROUP_MS: Millis = 60_000;
 
@@ -40,6 +43,8 @@ pub struct Keep {
     pub jobs: Option<u64>,
     /// Between two passes.
     pub every: Duration,
+    /// The clock is believed however far it steps.
+    pub any_clock: bool,
 }
 
 /// The tick `retention`.
@@ -77,6 +82,7 @@ impl Retention {
     /// # Errors
     /// What keeps store or engine from answering; the pass begins again then.
     pub async fn step(&self, now: Millis) -> Result<(u64, bool), EngineError> {
+        let now = now.saturating_sub(self.not_believed());
         let mut pass =
             std::mem::take(&mut *self.pass.lock().unwrap_or_else(PoisonError::into_inner));
         let (gone, over) = if pass.too_many.is_empty() {
@@ -91,6 +97,12 @@ impl Retention {
         }
         *self.pass.lock().unwrap_or_else(PoisonError::into_inner) = pass;
         Ok((gone, over))
+    }
+
+    /// Of the time that the clock stepped over while this engine served.
+    fn not_believed(&self) -> Millis {
+        let stepped = self.engine.clock_stepped();
+        if self.keep.any_clock || stepped <= STEPPED_MAX_MS { 0 } else { stepped }
     }
 
     async fn walk(&self, pass: &mut Pass, now: Millis) -> Result<(u64, bool), EngineError> {

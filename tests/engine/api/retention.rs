@@ -56,7 +56,7 @@ async fn passed(service: &Service, keep: Keep) -> u64 {
 #[tokio::test]
 async fn a_job_that_was_over_for_long_is_gone_and_its_submission_still_answered() {
     let service = Service::start().await;
-    let keep = Keep { age: Some(HOUR), jobs: None, every: HOUR };
+    let keep = Keep { age: Some(HOUR), jobs: None, every: HOUR, any_clock: false };
     let old = finished(&service, "old").await;
     let first = keyed(&service, "old", &one_node()).await;
     let running = service.job(&elsewhere()).await;
@@ -104,7 +104,7 @@ async fn of_too_many_jobs_the_longest_unchanged_go() {
         service.pass(Duration::from_mins(1)).await;
     }
     let running = service.job(&elsewhere()).await;
-    let keep = Keep { age: None, jobs: Some(10), every: HOUR };
+    let keep = Keep { age: None, jobs: Some(10), every: HOUR, any_clock: false };
     assert_eq!(passed(&service, keep).await, 20);
     for (number, job) in jobs.iter().enumerate() {
         let answer = service.get(&format!("/api/v1/jobs/{job}")).await;

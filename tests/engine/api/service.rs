@@ -118,7 +118,7 @@ async fn driver(
     let (told, peers) = Peers::new(Secret::new("secret"));
     let drivers = vec![Some(joined_as); GROUPS];
     let part = Part { membership, introduction, joined_as, told, peers, drivers };
-    let driver = Driver::new(engine.clone(), Arc::clone(clock), part);
+    let driver = Driver::new(engine.clone(), Arc::clone(clock), true, part);
     driver.step().await.expect("a look");
     driver
 }

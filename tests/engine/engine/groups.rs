@@ -100,7 +100,7 @@ impl Deployment {
         let (told, peers) = Peers::new(Secret::new("secret"));
         let membership: Arc<dyn Membership> = Arc::new(door.clone());
         let part = Part { membership, introduction, joined_as, told, peers, drivers };
-        let driver = Driver::new(engine.clone(), Arc::new(clock.clone()), part);
+        let driver = Driver::new(engine.clone(), Arc::new(clock.clone()), false, part);
         driver.step().await.expect("a first look");
         self.members.push(Member { engine, driver, clock, door, joined_as, stopped: false });
         self.members.len() - 1
@@ -332,7 +332,7 @@ async fn each_engine_lets_go_of_old_jobs_of_the_groups_that_it_drives() {
     assert!(!first.is_empty() && !second.is_empty());
     let every = Duration::from_hours(1);
     // Of those that all engines keep together each keeps what falls to its groups.
-    let some = Keep { age: None, jobs: Some(16), every };
+    let some = Keep { age: None, jobs: Some(16), every, any_clock: false };
     let kept = |at: usize, two: &Deployment| (two.driven(at).len() * 16).div_ceil(64);
     for (at, own) in [(0, &first), (1, &second)] {
         retains(&mut two, at, some).await;
@@ -340,7 +340,7 @@ async fn each_engine_lets_go_of_old_jobs_of_the_groups_that_it_drives() {
         let left = own.difference(&gone).count();
         assert_eq!(left, kept(at, &two).min(own.len()), "of engine {at}");
     }
-    let old = Keep { age: Some(Duration::ZERO), jobs: None, every };
+    let old = Keep { age: Some(Duration::ZERO), jobs: None, every, any_clock: false };
     retains(&mut two, 1, old).await;
     let gone = deleted(&two);
     assert!(second.is_subset(&gone) && !first.is_subset(&gone), "its own, and only these");

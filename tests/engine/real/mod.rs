@@ -2,6 +2,7 @@
 //! it. What is checked is only what a client can see: answers, and the exported history.
 
 mod bodies;
+mod clock;
 mod disk_full;
 mod house;
 mod logs;

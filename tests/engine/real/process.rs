@@ -216,6 +216,19 @@ impl EngineProcess {
         panic!("the groups did not get there: {last}");
     }
 
+    /// Asks at a path until what is shown there is `enough`.
+    pub(super) async fn until_shown(&self, path: &str, enough: impl Fn(&Value) -> bool) {
+        let mut last = None;
+        for _ in 0..ASKED_MAX {
+            last = self.get(path).await;
+            if last.as_ref().is_some_and(&enough) {
+                return;
+            }
+            pause().await;
+        }
+        panic!("{path} did not get there: {last:?}");
+    }
+
     /// Asks for a job until `enough`, and answers it.
     pub(super) async fn until(&self, job: &str, enough: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;
@@ -337,6 +350,18 @@ pub(super) fn refused_start(folder: &Path, uri: &str) -> (i32, String) {
     let output = Command::new(BINARY)
         .env("ORRERY__STORAGE__URI", uri)
         .env("ORRERY__LOG__LEVEL", "trace")
+        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .arg(folder)
+        .output()
+        .expect("it ends");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&said).into_owned())
+}
+
+/// Runs an engine on a folder that it refuses, with such an environment; answers exit code and all that it said.
+pub(super) fn refused_start_with(folder: &Path, settings: &[(&str, &str)]) -> (i32, String) {
+    let output = Command::new(BINARY)
+        .envs(settings.iter().copied())
         .args(["serve", "--listen", "127.0.0.1:0", "--data"])
         .arg(folder)
         .output()

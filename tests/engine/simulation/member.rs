@@ -306,6 +306,7 @@ fn subjects_of(input: &Input) -> Vec<domain::ids::SubjectId> {
         | Input::Peers { .. }
         | Input::KnownAs { .. }
         | Input::Drives { .. }
+        | Input::Stepped { .. }
         | Input::Announced { .. }
         | Input::Forwarded { .. }
         | Input::NotForwarded { .. } => Vec::new(),
