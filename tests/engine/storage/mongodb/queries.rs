@@ -467,13 +467,13 @@ async fn every_query_goes_through_an_index_that_finds_and_orders() {
     let listening =
         tracing::subscriber::set_default(tracing_subscriber::registry().with(heard.clone()));
     profile_all(&database).await;
-    // Another test, which listens to nothing, may be the first to make a call: what it found is looked up anew. A store of
-    // before leases were authenticated gets its key.
+    // Another test, which listens to nothing, may be the first to make a call: what it found is looked up anew.
+    database.event_store().await;
+    tracing::callsite::rebuild_interest_cache();
+    // A store of before leases were authenticated, which gets its key when it is opened next.
     let unset = doc! { "$unset": { "lease_key": "" } };
     let meta = mongo.collection::<Document>("meta");
     meta.update_one(doc! { "_id": "store" }, unset).await.expect("a store without a key");
-    database.event_store().await;
-    tracing::callsite::rebuild_interest_cache();
     ask_the_event_store(&database).await;
     ask_the_view(&database).await;
     let jobs = mongo.collection::<Document>("jobs");
