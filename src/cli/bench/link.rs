@@ -10,7 +10,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::wire::is_busy;
-use crate::cli::client::EngineArgs;
+use crate::cli::client::{EngineArgs, without_secrets};
+use crate::cli::console::plain;
 use crate::cli::failure::Failure;
 
 /// Longest wait for one answer, a long poll included.
@@ -44,7 +45,8 @@ impl Target {
     /// # Errors
     /// As `of`.
     pub(super) fn at(option: &str, args: &EngineArgs, address: &str) -> Result<Self, Failure> {
-        let usage = |why: &str| Failure::Usage(format!("{option} {address}: {why}"));
+        let shown = without_secrets(address);
+        let usage = |why: &str| Failure::Usage(format!("{option} {shown}: {why}"));
         let url = Url::parse(address).map_err(|_| usage("write it as http://host:port"))?;
         if url.scheme() != "http" {
             return Err(usage("the bench speaks plain HTTP only"));
@@ -53,7 +55,8 @@ impl Target {
             return Err(usage("write it as http://host:port"));
         };
         if !args.namespace.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Failure::Usage(format!("--namespace {}: is no name", args.namespace)));
+            let name = plain(&args.namespace);
+            return Err(Failure::Usage(format!("--namespace {name}: is no name")));
         }
         Ok(Self {
             headers: format!(
@@ -63,7 +66,7 @@ impl Target {
             host: host.trim_matches(['[', ']']).to_owned(),
             port,
             prefix: url.path().trim_end_matches('/').to_owned(),
-            shown: address.to_owned(),
+            shown,
         })
     }
 
@@ -97,6 +100,7 @@ impl Answer<'_> {
     /// The failure that this answer is.
     pub(super) fn failure(&self, what: &str) -> Failure {
         let text: String = String::from_utf8_lossy(self.body).chars().take(400).collect();
+        let text = plain(&text);
         Failure::Failed(format!("{what} was answered with {}: {text}", self.status))
     }
 }

@@ -8,6 +8,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::cli::console::plain;
+
 /// Stands in a document where the job's number goes; with its quotes it becomes the bare number.
 const NUMBER: &str = "@number@";
 
@@ -185,7 +187,7 @@ impl ErrorText<'_> {
 
     /// The whole of it.
     pub(super) fn shown(&self) -> String {
-        self.0.to_string()
+        plain(&self.0.to_string()).into_owned()
     }
 }
 
