@@ -83,3 +83,31 @@ impl Default for Bounds {
         }
     }
 }
+
+/// What one tenant may take up, and what all may together: each bound holds at one engine, for what it drives. An operator
+/// may change them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quotas {
+    /// Jobs of a namespace that are not over and in memory.
+    pub live_jobs_max: usize,
+    /// Queues of a namespace with ready nodes, running attempts or waiting requests.
+    pub queues_max: usize,
+    /// Environments of a namespace.
+    pub environments_max: usize,
+    /// Namespaces that have any of these.
+    pub namespaces_max: usize,
+    /// Commands of one subject with an Idempotency-Key that are remembered.
+    pub keyed_commands_max: usize,
+}
+
+impl Default for Quotas {
+    fn default() -> Self {
+        Self {
+            live_jobs_max: 500_000,
+            queues_max: 100_000,
+            environments_max: 10_000,
+            namespaces_max: 10_000,
+            keyed_commands_max: 1_000,
+        }
+    }
+}

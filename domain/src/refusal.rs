@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{IdError, JobId};
+use crate::ids::{IdError, JobId, Namespace};
 use crate::job::status::JobStatus;
 use crate::node::status::NodeStatus;
 
@@ -121,6 +121,17 @@ pub enum Refusal {
     /// The request breaks rules.
     #[error("the request is not valid")]
     Invalid(Vec<FieldError>),
+    /// A tenant takes up as much as it may.
+    #[error("{}", quota_said(*.quota, *.max, .namespace.as_ref()))]
+    QuotaExceeded {
+        /// Of what.
+        quota: Quota,
+        /// How much is allowed.
+        max: u64,
+        /// Whose it is; none where all share it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        namespace: Option<Namespace>,
+    },
     /// A patch touches what cannot change any more.
     #[error("{field} can only be changed before the job has started")]
     AlreadyStarted {
@@ -129,7 +140,59 @@ pub enum Refusal {
     },
 }
 
+/// What is bounded for a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quota {
+    /// Jobs that are not over.
+    LiveJobs,
+    /// Queues in use.
+    Queues,
+    /// Environments.
+    Environments,
+    /// Namespaces.
+    Namespaces,
+    /// Commands with an Idempotency-Key that one subject remembers.
+    KeyedCommands,
+}
+
+impl Quota {
+    /// The setting that bounds it.
+    pub fn setting(self) -> &'static str {
+        match self {
+            Self::LiveJobs => "quotas.live_jobs_max",
+            Self::Queues => "quotas.queues_max",
+            Self::Environments => "quotas.environments_max",
+            Self::Namespaces => "quotas.namespaces_max",
+            Self::KeyedCommands => "quotas.keyed_commands_max",
+        }
+    }
+}
+
+fn quota_said(quota: Quota, max: u64, namespace: Option<&Namespace>) -> String {
+    let setting = quota.setting();
+    let whose = namespace.map_or_else(String::new, |of| format!("namespace {of} "));
+    match quota {
+        Quota::LiveJobs => {
+            format!("{whose}has {max} jobs that are not over, as many as may be ({setting})")
+        }
+        Quota::Queues => format!("{whose}would have more than {max} queues in use ({setting})"),
+        Quota::Environments => {
+            format!("{whose}has {max} environments, as many as may be ({setting})")
+        }
+        Quota::Namespaces => format!("{max} namespaces are in use, as many as may be ({setting})"),
+        Quota::KeyedCommands => format!(
+            "{max} commands with an Idempotency-Key are remembered here, as many as may be for 24 hours ({setting})"
+        ),
+    }
+}
+
 impl Refusal {
+    /// As much is taken up as may be.
+    pub fn quota(quota: Quota, max: usize, namespace: Option<&Namespace>) -> Self {
+        Self::QuotaExceeded { quota, max: max as u64, namespace: namespace.cloned() }
+    }
+
     /// The group, from which HTTP takes the status.
     pub fn group(&self) -> RefusalGroup {
         match self {
@@ -147,6 +210,7 @@ impl Refusal {
             | Self::NodeState { .. }
             | Self::AlreadyStarted { .. }
             | Self::EnvironmentFixed => RefusalGroup::InvalidState,
+            Self::QuotaExceeded { .. } => RefusalGroup::Limit,
             Self::Invalid(_) => RefusalGroup::Invalid,
         }
     }
@@ -167,6 +231,7 @@ impl Refusal {
             Self::VersionMismatch { .. } => "version_mismatch",
             Self::JobState { .. } => "invalid_job_state",
             Self::NodeState { .. } => "invalid_node_state",
+            Self::QuotaExceeded { .. } => "quota_exceeded",
             Self::Invalid(_) => "validation_failed",
             Self::AlreadyStarted { .. } => "already_started",
         }

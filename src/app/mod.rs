@@ -289,6 +289,7 @@ fn core_settings(settings: &Settings) -> CoreSettings {
         view_flush_ms: ms(engine.view_flush),
         view_lag_max_ms: ms(engine.view_lag_max),
         node_pages: engine.view_node_pages && settings.storage.mongodb_uri().is_some(),
+        quotas: settings.quotas.to_quotas(),
         ..CoreSettings::default()
     }
 }

@@ -52,6 +52,7 @@ pub(super) fn rules(settings: &Settings, values: &Values) -> Vec<Problem> {
     let mut rules = Rules { values, problems: Vec::new() };
     rules.server(settings);
     rules.engine(settings);
+    rules.quotas(settings);
     rules.retention(settings);
     for (name, service) in settings.services.iter() {
         rules.service(name, service);
@@ -164,6 +165,14 @@ impl Rules<'_> {
             engine.batch_bytes_max <= APPEND_BYTES_MAX,
             "engine.batch_bytes_max",
             &format!("must be at most {APPEND_BYTES_MAX}, the largest append"),
+        );
+    }
+
+    fn quotas(&mut self, settings: &Settings) {
+        self.need(
+            settings.quotas.queues_max >= settings.bounds.nodes_max,
+            "quotas.queues_max",
+            "must be at least bounds.nodes_max: a job may have a queue for each of its nodes",
         );
     }
 

@@ -19,7 +19,7 @@ pub use self::error::{ConfigError, Problem};
 pub use self::layers::{Loaded, Origin, ShownValue, Sources};
 pub use self::secret::Secret;
 pub use self::settings::{
-    BoundsSettings, BreakerSettings, EngineSettings, LogFormat, LogSettings, ServerSettings,
-    ServiceSettings, ServicesSettings, Settings,
+    BoundsSettings, BreakerSettings, EngineSettings, LogFormat, LogSettings, QuotaSettings,
+    ServerSettings, ServiceSettings, ServicesSettings, Settings,
 };
 pub use self::storage::StorageSettings;

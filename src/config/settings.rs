@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use ::config::{Value, ValueKind};
-use domain::bounds::Bounds;
+use domain::bounds::{Bounds, Quotas};
 use serde::{Deserialize, Deserializer};
 
 use super::key::Raw;
@@ -31,6 +31,8 @@ pub struct Settings {
     pub retention: RetentionSettings,
     /// Limits of what is submitted.
     pub bounds: BoundsSettings,
+    /// What one tenant may take up.
+    pub quotas: QuotaSettings,
     /// Each service's own.
     pub services: ServicesSettings,
     /// Logging.
@@ -167,6 +169,35 @@ impl BoundsSettings {
             edges_max: self.edges_max,
             fan_max: self.fan_max,
             payload_bytes_max: self.payload_max_bytes,
+        }
+    }
+}
+
+/// The `[quotas]` section.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct QuotaSettings {
+    /// Jobs of a namespace that are not over and in memory.
+    pub live_jobs_max: usize,
+    /// Queues of a namespace in use.
+    pub queues_max: usize,
+    /// Environments of a namespace.
+    pub environments_max: usize,
+    /// Namespaces with live jobs or environments.
+    pub namespaces_max: usize,
+    /// Commands with an Idempotency-Key that one job or environment remembers.
+    pub keyed_commands_max: usize,
+}
+
+impl QuotaSettings {
+    /// As the core and the rules take them.
+    pub fn to_quotas(&self) -> Quotas {
+        Quotas {
+            live_jobs_max: self.live_jobs_max,
+            queues_max: self.queues_max,
+            environments_max: self.environments_max,
+            namespaces_max: self.namespaces_max,
+            keyed_commands_max: self.keyed_commands_max,
         }
     }
 }

@@ -43,6 +43,7 @@ fn the_defaults_are_what_the_design_says() -> Result<(), ConfigError> {
     );
     assert_eq!(settings.engine.default_queue_timeout, Some(Duration::from_hours(168)));
     assert_eq!(settings.bounds.to_bounds(), domain::bounds::Bounds::default());
+    assert_eq!(settings.quotas.to_quotas(), domain::bounds::Quotas::default());
     assert_eq!(settings.log.format, LogFormat::Auto);
     assert_eq!(settings.services.of("job_scheduler"), settings.services.of("default"));
     Ok(())

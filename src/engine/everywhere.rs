@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use domain::ids::{Namespace, QueueName, WorkerName};
+use domain::ids::Namespace;
 use futures_util::future::join_all;
 
-use crate::engine::core::message::{EngineId, QueueFacts, Request, Response, WorkerFacts};
+use crate::engine::core::message::{EngineId, Names, QueueFacts, Request, Response, WorkerFacts};
 use crate::engine::handle::{Engine, EngineError};
 
 /// Other engines have so long to say what they know: a page that is a little short is worth more than a late one.
@@ -20,65 +20,69 @@ const TOLD_WITHIN: Duration = Duration::from_secs(1);
 pub struct Everywhere<T> {
     /// By name.
     pub facts: Vec<T>,
+    /// How many there are in all, at least.
+    pub known: u64,
+    /// Whether there are no more than that.
+    pub is_exact: bool,
     /// Living engines that did not answer: what they know is missing.
     pub silent: Vec<EngineId>,
 }
 
 impl Engine {
-    /// The queues of a namespace, summed over the living engines.
+    /// A part of the queues of a namespace, by name, summed over the living engines.
     ///
     /// # Errors
     /// What keeps this engine from answering.
     pub async fn queues_everywhere(
         &self,
         namespace: &Namespace,
+        part: &Names,
     ) -> Result<Everywhere<QueueFacts>, EngineError> {
-        let request = Request::Queues { namespace: namespace.clone() };
-        let (here, others) = tokio::join!(self.queues(namespace), self.ask_others(request));
-        let mut sums: BTreeMap<QueueName, QueueFacts> = BTreeMap::new();
-        let mut silent = Vec::new();
-        let told = others.into_iter().filter_map(|(engine, response)| {
-            if let Some(Response::Queues(facts)) = response {
-                return Some(facts);
-            }
-            silent.push(engine);
-            None
+        let request = Request::Queues { namespace: namespace.clone(), part: part.clone() };
+        let (answers, silent) = self.ask_all_engines(request).await?;
+        let told = answers.into_iter().map(|answer| match answer {
+            Response::Queues { facts, known } => Some((facts, known)),
+            _ => None,
         });
-        for facts in std::iter::once(here?).chain(told).flatten() {
-            match sums.get_mut(&facts.queue) {
-                Some(sum) => add_queue(sum, &facts),
-                None => _ = sums.insert(facts.queue.clone(), facts),
-            }
-        }
-        Ok(Everywhere { facts: sums.into_values().collect(), silent })
+        let name = |facts: &QueueFacts| facts.queue.clone();
+        summed(told, silent, part, name, |sum, facts| add_queue(sum, &facts))
     }
 
-    /// The workers of a namespace, summed over the living engines.
+    /// A part of the workers of a namespace, by name, summed over the living engines.
     ///
     /// # Errors
     /// What keeps this engine from answering.
     pub async fn workers_everywhere(
         &self,
         namespace: &Namespace,
+        part: &Names,
     ) -> Result<Everywhere<WorkerFacts>, EngineError> {
-        let request = Request::Workers { namespace: namespace.clone() };
-        let (here, others) = tokio::join!(self.workers(namespace), self.ask_others(request));
-        let mut sums: BTreeMap<WorkerName, WorkerFacts> = BTreeMap::new();
-        let mut silent = Vec::new();
-        let told = others.into_iter().filter_map(|(engine, response)| {
-            if let Some(Response::Workers(facts)) = response {
-                return Some(facts);
-            }
-            silent.push(engine);
-            None
+        let request = Request::Workers { namespace: namespace.clone(), part: part.clone() };
+        let (answers, silent) = self.ask_all_engines(request).await?;
+        let told = answers.into_iter().map(|answer| match answer {
+            Response::Workers { facts, known } => Some((facts, known)),
+            _ => None,
         });
-        for facts in std::iter::once(here?).chain(told).flatten() {
-            match sums.get_mut(&facts.worker) {
-                Some(sum) => add_worker(sum, facts),
-                None => _ = sums.insert(facts.worker.clone(), facts),
+        summed(told, silent, part, |facts: &WorkerFacts| facts.worker.clone(), add_worker)
+    }
+
+    /// This engine's answer first, then those of the others; and who did not answer.
+    async fn ask_all_engines(
+        &self,
+        request: Request,
+    ) -> Result<(Vec<Response>, Vec<EngineId>), EngineError> {
+        let (here, others) = tokio::join!(self.ask(request.clone()), self.ask_others(request));
+        let mut silent = Vec::new();
+        let mut answers = vec![here?];
+        for (engine, answer) in others {
+            match answer {
+                Some(answer @ (Response::Queues { .. } | Response::Workers { .. })) => {
+                    answers.push(answer);
+                }
+                Some(_) | None => silent.push(engine),
             }
         }
-        Ok(Everywhere { facts: sums.into_values().collect(), silent })
+        Ok((answers, silent))
     }
 
     /// Waits until the view shows what every other living engine had acknowledged by now. False: one could not say so, or
@@ -109,6 +113,34 @@ impl Engine {
     }
 }
 
+/// Sums what engines told of the same part: each told of the first of its own, so the first of all are among them.
+fn summed<N: Ord, T>(
+    told: impl Iterator<Item = Option<(Vec<T>, u64)>>,
+    silent: Vec<EngineId>,
+    part: &Names,
+    name: impl Fn(&T) -> N,
+    add: impl Fn(&mut T, T),
+) -> Result<Everywhere<T>, EngineError> {
+    let mut sums: BTreeMap<N, T> = BTreeMap::new();
+    let (mut most, mut engines) = (0, 0);
+    for told in told {
+        let (facts, known) = told.ok_or(EngineError::Unavailable)?;
+        engines += usize::from(known > 0);
+        most = most.max(known);
+        for facts in facts {
+            let name = name(&facts);
+            match sums.get_mut(&name) {
+                Some(sum) => add(sum, facts),
+                None => _ = sums.insert(name, facts),
+            }
+        }
+    }
+    let whole = part.after.is_none() && sums.len() < part.max;
+    let known = if whole { sums.len() as u64 } else { most.max(sums.len() as u64) };
+    let facts = sums.into_values().take(part.max).collect();
+    Ok(Everywhere { facts, known, is_exact: whole || engines <= 1, silent })
+}
+
 fn add_queue(sum: &mut QueueFacts, facts: &QueueFacts) {
     sum.ready += facts.ready;
     sum.running += facts.running;
@@ -128,6 +160,8 @@ fn add_worker(sum: &mut WorkerFacts, facts: WorkerFacts) {
 
 #[cfg(test)]
 mod tests {
+    use domain::ids::QueueName;
+
     use super::*;
 
     #[test]

@@ -178,6 +178,7 @@ pub async fn start(mut parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(
         look_again: Arc::default(),
         outages: Arc::default(),
         look_every_ms,
+        queues_told_at: Millis::MIN,
         under_way: 0,
         stepped_to: Millis::MIN,
         fatal: None,
@@ -212,6 +213,8 @@ struct Executor {
     look_again: Arc<AtomicBool>,
     outages: Arc<Outages>,
     look_every_ms: Millis,
+    /// When queues in use were told of last.
+    queues_told_at: Millis,
     /// Writes whose outcome is not back yet.
     under_way: usize,
     /// Where the clock stepped to last.
@@ -292,6 +295,7 @@ impl Executor {
         }
         let counts = self.core.counts();
         self.tell_of_groups(&counts);
+        self.tell_of_queues(now);
         *self.gauges.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = counts;
         self.gauges.refused.store(hearing::refused(&self.core), Ordering::Relaxed);
         self.gauges.turned_at.store(u64::try_from(now).unwrap_or(0), Ordering::Relaxed);

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use domain::ids::{GroupId, Millis};
+use domain::ids::{GroupId, Millis, Namespace};
 
 use crate::engine::core::CoreCounts;
-use crate::engine::core::message::EngineId;
+use crate::engine::core::message::{EngineId, QueueFacts};
 
 /// Numbers that the executor publishes after each turn, for metrics and health.
 #[derive(Debug, Default)]
@@ -30,6 +30,8 @@ pub struct Gauges {
     /// Why the view takes no more documents.
     pub(super) view_ended: OnceLock<String>,
     pub(super) by_group: Mutex<ByGroup>,
+    /// Some of the queues in use, as they were when they were looked at last.
+    pub(super) queues_in_use: Mutex<Vec<(Namespace, QueueFacts)>>,
     /// What groups that were taken hold and the view may lack begins then; none: all of them are read and shown.
     pub(super) unshown_of_taken: Mutex<Option<Millis>>,
     /// Until when other engines said that the view shows all of theirs, and when they were asked.
@@ -56,6 +58,10 @@ impl Gauges {
 
     pub(super) fn by_group(&self) -> MutexGuard<'_, ByGroup> {
         self.by_group.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn queues_in_use(&self) -> MutexGuard<'_, Vec<(Namespace, QueueFacts)>> {
+        self.queues_in_use.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn unshown_of_taken(&self) -> MutexGuard<'_, Option<Millis>> {

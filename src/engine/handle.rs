@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::engine::core::CoreCounts;
 use crate::engine::core::entity::Entity;
 use crate::engine::core::message::{
-    Caller, Command, Failure, Input, QueueFacts, Request, Response, Shown, Ticket, WorkerFacts,
+    Caller, Command, Failure, Input, Names, QueueFacts, Request, Response, Shown, Ticket,
 };
 use crate::engine::core::urgency::Urgency;
 use crate::engine::executor::{Forward, Message, refusal};
@@ -259,8 +259,8 @@ impl Engine {
             | Response::Leases(_)
             | Response::Heartbeat { .. }
             | Response::Read(_)
-            | Response::Queues(_)
-            | Response::Workers(_)
+            | Response::Queues { .. }
+            | Response::Workers { .. }
             | Response::Tended(_) => Err(Refusal::JobNotFound.into()),
         }
     }
@@ -302,26 +302,19 @@ impl Engine {
             .collect()
     }
 
-    /// The queues of a namespace that this engine knows.
+    /// Ends when the core has heard everything that was asked or told before.
     ///
     /// # Errors
     /// What keeps the engine from answering.
-    pub async fn queues(&self, namespace: &Namespace) -> Result<Vec<QueueFacts>, EngineError> {
-        match self.ask(Request::Queues { namespace: namespace.clone() }).await? {
-            Response::Queues(facts) => Ok(facts),
-            _ => Err(EngineError::Unavailable),
-        }
+    pub async fn has_heard(&self) -> Result<(), EngineError> {
+        let namespace = Namespace::default_namespace();
+        self.ask(Request::Queues { namespace, part: Names::NONE }).await.map(drop)
     }
 
-    /// The workers of a namespace that this engine knows.
-    ///
-    /// # Errors
-    /// What keeps the engine from answering.
-    pub async fn workers(&self, namespace: &Namespace) -> Result<Vec<WorkerFacts>, EngineError> {
-        match self.ask(Request::Workers { namespace: namespace.clone() }).await? {
-            Response::Workers(facts) => Ok(facts),
-            _ => Err(EngineError::Unavailable),
-        }
+    /// The queues in use at this engine with how much waits there and since when, the first so many by name, as they were
+    /// at most 5 s ago.
+    pub fn queues_in_use(&self) -> Vec<(Namespace, QueueFacts)> {
+        self.gauges.queues_in_use().clone()
     }
 
     /// Answers everybody who waits for work, now and from now on at once: the engine is about to end.

@@ -44,6 +44,7 @@ impl Wish {
         match answer {
             Ok(Response::Leases(granted)) => Ok(granted),
             Ok(Response::Failed(failure)) => Err(failure.into()),
+            Ok(Response::Refused(refusal)) => Err(refusal.into()),
             Ok(_) => Ok(Vec::new()),
             Err(_) => Err(EngineError::Stopping),
         }

@@ -60,6 +60,95 @@ pub struct Cursor {
     pub id: Uuid,
 }
 
+/// Which part of a list in the order of names is asked for: a cursor is the name it goes on behind, so that a page costs
+/// the same however deep it lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedRequest {
+    page: u32,
+    page_size: u32,
+    kind: char,
+    after: Option<String>,
+}
+
+impl NamedRequest {
+    /// Items to pass over before the page.
+    pub fn skipped(&self) -> usize {
+        if self.after.is_some() { 0 } else { (self.page as usize - 1) * self.page_size as usize }
+    }
+
+    /// The name behind which the list goes on.
+    pub fn after(&self) -> Option<&str> {
+        self.after.as_deref()
+    }
+
+    /// Items to be found: those that are passed over, the page, and one that says whether there is more.
+    pub fn wanted(&self) -> usize {
+        self.skipped().saturating_add(self.page_size as usize).saturating_add(1)
+    }
+
+    /// The page of what was found, and what the list says about itself.
+    pub fn cut<T, N: std::fmt::Display>(
+        &self,
+        found: Vec<T>,
+        name: impl Fn(&T) -> N,
+        total: TotalCount,
+        as_of: Millis,
+    ) -> (Vec<T>, PageInfo) {
+        let has_next = found.len() >= self.wanted();
+        let page = found.into_iter().skip(self.skipped()).take(self.page_size as usize);
+        let page: Vec<T> = page.collect();
+        let next = page
+            .last()
+            .filter(|_| has_next)
+            .map(|last| named_text(self.kind, &name(last).to_string()));
+        let of_page = PageRequest { page: self.page, page_size: self.page_size, after: None };
+        let mut info = of_page.info(total, None, as_of);
+        info.has_next = next.is_some();
+        info.next_cursor = next;
+        info.cursor = self.after.as_deref().map(|name| named_text(self.kind, name));
+        (page, info)
+    }
+}
+
+/// A cursor behind a name.
+fn named_text(kind: char, name: &str) -> String {
+    let hex: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let body = format!("{kind}n{hex}");
+    format!("{body}.{:08x}", checksum(&body))
+}
+
+/// Reads what `named_text` wrote of this kind.
+fn named_of(kind: char, text: &str) -> Option<String> {
+    let (body, _) = text.rsplit_once('.')?;
+    let hex = body.strip_prefix(kind)?.strip_prefix('n')?;
+    let bytes: Option<Vec<u8>> = hex
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+        .collect();
+    String::from_utf8(bytes?).ok().filter(|name| named_text(kind, name) == text)
+}
+
+/// Reads and finishes the query of a list in the order of names that takes nothing but its page.
+pub fn only_named(mut query: Query, kind: char) -> Result<NamedRequest, Problem> {
+    let cursor = "a next_cursor of the same list and order";
+    let page = query.number("page", &(1..=u32::MAX)).unwrap_or(1);
+    let page_size = query.number("page_size", &(1..=PAGE_SIZE_MAX)).unwrap_or(PAGE_SIZE_USUAL);
+    let after = query.one("cursor", cursor, |text| named_of(kind, text));
+    if after.is_none() {
+        refuse_deep(&mut query, page, page_size);
+    }
+    query.finish().map(|()| NamedRequest { page, page_size, kind, after })
+}
+
+fn refuse_deep(query: &mut Query, page: u32, page_size: u32) {
+    if u64::from(page) * u64::from(page_size) > u64::from(PAGED_ITEMS_MAX) {
+        let message =
+            format!("page * page_size must be at most {PAGED_ITEMS_MAX}; go on with cursor");
+        query.refuse("page", "out_of_range", message);
+    }
+}
+
 /// What every list says about itself.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct PageInfo {
@@ -122,10 +211,8 @@ impl PageRequest {
         let after = query.one("cursor", "a next_cursor of the same list and order", |text| {
             Cursor::parse(text).filter(|cursor| cursor.kind == kind)
         });
-        if after.is_none() && u64::from(page) * u64::from(page_size) > u64::from(PAGED_ITEMS_MAX) {
-            let message =
-                format!("page * page_size must be at most {PAGED_ITEMS_MAX}; go on with cursor");
-            query.refuse("page", "out_of_range", message);
+        if after.is_none() {
+            refuse_deep(query, page, page_size);
         }
         Self { page, page_size, after }
     }
@@ -248,6 +335,26 @@ mod tests {
         assert!(asked("cursor=x").is_err());
         let other = Cursor::position('q', 3).text();
         assert!(asked(&format!("cursor={other}")).is_err());
+    }
+
+    #[test]
+    fn walking_by_name_meets_every_item_once_and_takes_no_other_cursor() -> Result<(), Problem> {
+        let all: Vec<String> = (0..10).map(|number| format!("queue-{number}")).collect();
+        let (mut text, mut met) = ("page_size=3".to_owned(), Vec::new());
+        loop {
+            let request = only_named(Query::read(&text)?, 'q')?;
+            let behind = all.iter().filter(|name| Some(name.as_str()) > request.after());
+            let found = behind.take(request.wanted()).cloned().collect();
+            let (page, info) = request.cut(found, String::clone, TotalCount::of(10), 0);
+            met.extend(page);
+            let Some(next) = info.next_cursor else { break };
+            assert!(only_named(Query::read(&format!("cursor={next}"))?, 'w').is_err());
+            assert!(only_named(Query::read(&format!("cursor={next}0"))?, 'q').is_err());
+            text = format!("page_size=3&cursor={next}");
+        }
+        assert_eq!(met, all);
+        assert!(only_named(Query::read("page=101&page_size=100")?, 'q').is_err());
+        Ok(())
     }
 
     #[test]

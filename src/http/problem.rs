@@ -279,6 +279,7 @@ impl From<Refusal> for Problem {
             | Refusal::LeaseLost
             | Refusal::ReportedDifferently
             | Refusal::IdempotencyKeyReused
+            | Refusal::QuotaExceeded { .. }
             | Refusal::VersionMismatch { .. } => {}
         }
         problem
@@ -346,6 +347,7 @@ fn code_of_refusal(refusal: &Refusal) -> Code {
         Refusal::VersionMismatch { .. } => Code::VersionMismatch,
         Refusal::JobState { .. } => Code::InvalidJobState,
         Refusal::NodeState { .. } => Code::InvalidNodeState,
+        Refusal::QuotaExceeded { .. } => Code::QuotaExceeded,
         Refusal::Invalid(_) => Code::ValidationFailed,
         Refusal::AlreadyStarted { .. } => Code::AlreadyStarted,
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::environment::event::{EnvironmentEvent, EnvironmentFact};
 use crate::environment::state::{EnvironmentState, Grant};
 use crate::ids::Millis;
-use crate::job::apply::MINTED_KEPT_MS;
+use crate::job::remembered::remember;
 use crate::job::state::Answered;
 
 impl EnvironmentState {
@@ -73,10 +73,8 @@ impl EnvironmentState {
 
     fn remember_command(&mut self, event: &EnvironmentEvent) {
         let Some(mark) = &event.by.command else { return };
-        let oldest = event.by.at.saturating_sub(MINTED_KEPT_MS);
-        self.commands.retain(|_, answered| answered.keyed || answered.at >= oldest);
         let answered =
             Answered { body: mark.body, seq: self.seq, at: event.by.at, keyed: mark.keyed };
-        self.commands.insert(mark.id.clone(), answered);
+        remember(&mut self.commands, mark.id.clone(), answered);
     }
 }

@@ -11,6 +11,7 @@ use crate::environment::state::EnvironmentState;
 use crate::ids::{EnvironmentName, JobId};
 use crate::job::command::{Answer, Context};
 use crate::job::event::{EVENT_VERSION, Envelope};
+use crate::job::remembered::may_remember;
 use crate::refusal::Refusal;
 
 /// Decides a command on an environment; `state` is none when the stream does not exist.
@@ -54,6 +55,7 @@ pub fn decide(
         }
         _ => {}
     }
+    may_remember(&state.commands, context, &state.namespace)?;
     match command {
         EnvironmentCommand::Define { .. } => Err(Refusal::EnvironmentExists),
         EnvironmentCommand::Update(definition) => Ok(update(state, definition, context)),

@@ -24,6 +24,7 @@ fn context() -> Context {
         command: None,
         correlation: None,
         expected_version: None,
+        keyed_commands_max: 1_000,
     }
 }
 

@@ -12,6 +12,7 @@ use crate::ids::Millis;
 use crate::job::event::{
     AttemptFailure, AttemptRef, JobError, JobEvent, JobFact, Patch, PauseCause, ReportKind,
 };
+use crate::job::remembered::remember;
 use crate::job::state::{
     Answered, ClaimMark, JobHead, JobState, NodeState, ReportMark, counts_as_completed,
 };
@@ -20,8 +21,6 @@ use crate::node::status::NodeStatus;
 use crate::payload::{Hash, Payload};
 use crate::planted::{self, Planted};
 
-/// How long a minted command id is remembered, in milliseconds: longer than any forward or retry of one.
-pub(crate) const MINTED_KEPT_MS: Millis = 10 * 60 * 1_000;
 /// Bytes of sink outputs kept for the job's own output; beyond it the job's output is absent.
 pub const SINK_BYTES_MAX: u64 = 256 * 1_024;
 
@@ -126,11 +125,9 @@ impl JobState {
         if !undo.forgets {
             undo.commands.get_or_insert_with(|| self.commands.clone());
         }
-        let oldest = event.by.at - MINTED_KEPT_MS;
-        self.commands.retain(|_, answered| answered.keyed || answered.at >= oldest);
         let answered =
             Answered { body: mark.body, seq: self.head.seq, at: event.by.at, keyed: mark.keyed };
-        self.commands.insert(mark.id.clone(), answered);
+        remember(&mut self.commands, mark.id.clone(), answered);
     }
 
     fn apply_fact(&mut self, fact: &JobFact, at: Millis, undo: &mut Undo) {

@@ -171,6 +171,8 @@ pub struct Context {
     pub correlation: Option<CorrelationId>,
     /// If-Match.
     pub expected_version: Option<u64>,
+    /// Commands from callers' keys that the subject may remember.
+    pub keyed_commands_max: usize,
 }
 
 /// What a deleted job still answers: late repeats of its submission.

@@ -11,6 +11,7 @@ pub mod event;
 pub mod explain;
 pub mod plan;
 pub mod progress;
+pub(crate) mod remembered;
 pub mod rows;
 pub mod spec;
 pub mod state;

@@ -36,6 +36,11 @@ impl CheckedSpec {
         &self.plan.resources
     }
 
+    /// The queue of each node, in their order.
+    pub fn queues(&self) -> impl ExactSizeIterator<Item = &QueueName> {
+        self.plan.nodes.iter().map(|node| &node.queue)
+    }
+
     /// How many nodes it has.
     pub fn node_count(&self) -> usize {
         self.plan.nodes.len()

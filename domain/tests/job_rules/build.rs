@@ -70,6 +70,7 @@ pub(crate) fn context(now: Millis) -> Context {
         command: None,
         correlation: None,
         expected_version: None,
+        keyed_commands_max: 1_000,
     }
 }
 

@@ -9,15 +9,12 @@ use domain::job::command::{Answer, JobCommand};
 use domain::refusal::Refusal;
 
 use crate::engine::core::Core;
-use crate::engine::core::dispatch::score;
 use crate::engine::core::entity::Entity;
 use crate::engine::core::message::{Caller, Command, GrantRequest, Request, Response};
 use crate::engine::core::slot::{Origin, Phase, RECONCILE_TIMER, Slot, Waiting};
 
 /// How often an environment asks the jobs that hold its grants whether they still do.
 const RECONCILE_MS: Millis = 10_000;
-/// Asks kept at one environment; the jobs ask again every few seconds.
-const ASKS_MAX: usize = 100_000;
 
 impl Core {
     /// A queued job asks its environment.
@@ -45,10 +42,7 @@ impl Core {
     pub(super) fn ask_grant(&mut self, environment: &SubjectId, grant: GrantRequest) {
         let ix = self.slots.find(environment).unwrap_or_else(|| self.open(environment, false));
         let Some(mut slot) = self.slots.take(ix) else { return };
-        slot.asks.retain(|ask| (ask.job, ask.run) != (grant.job, grant.run));
-        if slot.asks.len() < ASKS_MAX {
-            slot.asks.push(grant);
-        }
+        slot.asks.put(grant);
         self.grant_next(ix, &mut slot);
         self.resume(ix, slot);
     }
@@ -66,16 +60,13 @@ impl Core {
             self.arm_once(ix, slot, at, RECONCILE_TIMER);
             return;
         }
-        let Some(position) = (0..slot.asks.len()).min_by_key(|at| order(&slot.asks[*at])) else {
-            return;
-        };
-        let ask = &slot.asks[position];
+        let Some(ask) = slot.asks.first() else { return };
         if environment.shortage(&ask.resources).is_some()
             && !environment.grants.contains_key(&(ask.job, ask.run))
         {
             return;
         }
-        let ask = slot.asks.swap_remove(position);
+        let Some(ask) = slot.asks.take_first() else { return };
         self.counts.grants_tried += 1;
         let command = EnvironmentCommand::Grant {
             job: ask.job,
@@ -105,7 +96,7 @@ impl Core {
                 let number = grant.number;
                 self.offer_grant(slot, ask.job, ask.run, number);
             }
-            None if matches!(response, Response::Command { .. }) => slot.asks.push(ask),
+            None if matches!(response, Response::Command { .. }) => slot.asks.put(ask),
             None => {}
         }
     }
@@ -174,15 +165,4 @@ impl Core {
         let at = self.now.saturating_add(RECONCILE_MS);
         self.arm_once(ix, slot, at, RECONCILE_TIMER);
     }
-}
-
-/// In this order asks are granted.
-fn order(ask: &GrantRequest) -> (Millis, JobId) {
-    (score(ask.since, ask.priority), ask.job)
-}
-
-/// How many asks are granted before that of a job; none: it does not ask.
-pub(super) fn first_asks(asks: &[GrantRequest], job: JobId) -> Option<usize> {
-    let own = asks.iter().find(|ask| ask.job == job).map(order)?;
-    Some(asks.iter().filter(|ask| order(ask) < own).count())
 }

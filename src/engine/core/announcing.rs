@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use domain::ids::{ActionType, Millis};
 
 use crate::engine::core::Core;
-use crate::engine::core::dispatch::{Dispatch, Queue, QueueKey};
+use crate::engine::core::dispatch::{Dispatch, Place, QueueKey};
 use crate::engine::core::message::{Announced, EngineId, Output};
 
 /// Work that stays is told again after so long: words get lost, and engines join.
@@ -63,34 +63,40 @@ impl Dispatch {
     /// Another engine took what it could, and found too little: of the kinds that are not there any more whatever comes
     /// now is news. What is left, of other kinds than those that were asked for, is told again in its time.
     pub(super) fn emptied(&mut self, key: &QueueKey) {
-        let Some(queue) = self.queues.get_mut(key) else { return };
-        if queue.heaps.is_empty() {
-            self.announcing.forget(key, &mut queue.told);
-        } else if let Some(told) = queue.told.as_mut() {
-            told.kinds.retain(|kind| queue.heaps.contains_key(kind));
-        }
+        let announcing = &mut self.announcing;
+        self.spaces.change(key, false, |place| {
+            if place.queue.kinds().len() == 0 {
+                announcing.forget(key, &mut place.told);
+            } else if let Some(told) = place.told.as_mut() {
+                told.kinds.retain(|kind| place.queue.has(kind));
+            }
+        });
     }
 
     /// What is to be told now.
     fn tells(&mut self, now: Millis) -> Vec<Announced> {
         let mut told = Vec::new();
         while told.len() < QUEUES_MAX {
-            let due = self.announcing.again.first().filter(|(at, _)| *at <= now);
-            let due = due.map(|(_, key)| key.clone());
-            let Some(key) = due.or_else(|| self.announcing.news.first().cloned()) else { break };
-            self.announcing.news.remove(&key);
-            let Some(queue) = self.queues.get_mut(&key) else {
-                self.announcing.again.retain(|(_, of)| *of != key);
-                continue;
-            };
-            self.announcing.forget(&key, &mut queue.told);
-            if queue.heaps.is_empty() {
-                continue;
-            }
+            let announcing = &mut self.announcing;
+            // A queue that is not there any more is told of no more.
+            let due = announcing.again.first().is_some_and(|(at, _)| *at <= now);
+            let due = if due { announcing.again.pop_first().map(|(_, key)| key) } else { None };
+            let Some(key) = due.or_else(|| announcing.news.first().cloned()) else { break };
+            announcing.news.remove(&key);
             let again_at = now.saturating_add(AGAIN_MS);
-            queue.told = Some(ToldOf { again_at, kinds: queue.heaps.keys().cloned().collect() });
-            told.push(announced(&key, queue));
-            self.announcing.again.insert((again_at, key));
+            let tells = self.spaces.change(&key, false, |place| {
+                announcing.forget(&key, &mut place.told);
+                let kinds: BTreeSet<_> = place.queue.kinds().cloned().collect();
+                if kinds.is_empty() {
+                    return None;
+                }
+                place.told = Some(ToldOf { again_at, kinds });
+                Some(announced(&key, place))
+            });
+            if let Some(tells) = tells.flatten() {
+                told.push(tells);
+                self.announcing.again.insert((again_at, key));
+            }
         }
         told
     }
@@ -105,22 +111,24 @@ impl Dispatch {
     /// Whether others are told from now on. Those who listen hear of everything that is there.
     fn listens(&mut self, on: bool) {
         self.announcing = Announcing { on, ..Announcing::default() };
-        for (key, queue) in &mut self.queues {
-            queue.told = None;
-            if on && !queue.heaps.is_empty() {
-                self.announcing.news.insert(key.clone());
+        let announcing = &mut self.announcing;
+        self.spaces.each(|key, place| {
+            place.told = None;
+            if on && place.queue.kinds().len() > 0 {
+                announcing.news.insert(key);
             }
-        }
+        });
     }
 }
 
-fn announced((namespace, queue): &QueueKey, of: &Queue) -> Announced {
-    let few = of.heaps.len() <= KINDS_MAX;
+fn announced((namespace, queue): &QueueKey, place: &Place) -> Announced {
+    let of = &place.queue;
+    let few = of.kinds().len() <= KINDS_MAX;
     Announced {
         namespace: namespace.clone(),
         queue: queue.clone(),
-        kinds: if few { of.heaps.keys().cloned().collect() } else { Vec::new() },
-        ready: of.heaps.values().map(|heap| heap.len() as u64).sum(),
+        kinds: if few { of.kinds().cloned().collect() } else { Vec::new() },
+        ready: of.ready(),
     }
 }
 

@@ -18,8 +18,9 @@ use crate::engine::core::message::{
     EngineId, Failure, Granted, LeaseRequest, Request, Response, Ticket,
 };
 use crate::engine::core::routing::Sent;
+use crate::engine::core::slot::Slot;
 
-/// Ended attempts keep their claim in the index for so long at most; an index entry alone grants nothing.
+/// Old hints are looked for so often.
 const SWEPT_EVERY_MS: Millis = 10_000;
 /// Other engines have so long to say that they know a claim.
 const WITHIN_MS: Millis = 50;
@@ -308,43 +309,60 @@ impl Core {
             .map(|mark| (job.namespace.clone(), mark.worker.clone(), mark.claim.clone()))
             .collect();
         for key in keys {
+            // Whoever waits under a claim is the one that has it in hand; all others wait for the same answer.
+            let Some(ticket) = self.claims_in_hand.get(&key).map(|in_hand| in_hand.ticket) else {
+                continue;
+            };
             let known = self.claimed_here(&key);
-            for ticket in self.dispatch.parked_under(&key) {
-                if !known.is_empty() && self.dispatch.unpark(ticket).is_some() {
-                    self.answer(ticket, Response::Leases(known.clone()));
-                }
+            if !known.is_empty() && self.dispatch.unpark(ticket).is_some() {
+                self.answer(ticket, Response::Leases(known));
             }
         }
     }
 
+    /// The claim of a node's running attempt, if it has one: the index is changed where that changes.
     pub(super) fn refresh_claim(
         &mut self,
         ix: u32,
+        slot: &mut Slot,
         node: u32,
-        running: bool,
         claim: Option<ClaimKey>,
     ) {
-        let Some(key) = claim else { return };
-        if running {
+        if slot.claimed.get(&node) == claim.as_ref() {
+            return;
+        }
+        if let Some(key) = slot.claimed.remove(&node) {
+            self.unclaim(&key, (ix, node));
+        }
+        if let Some(key) = claim {
+            slot.claimed.insert(node, key.clone());
             self.claims.entry(key).or_default().insert((ix, node));
         }
     }
 
-    /// Forgets claims whose attempts ended, queues that nobody uses, and old hints, now and then.
+    /// The subject leaves memory, or is not driven here any more.
+    pub(super) fn forget_claims(&mut self, ix: u32, slot: &mut Slot) {
+        for (node, key) in std::mem::take(&mut slot.claimed) {
+            self.unclaim(&key, (ix, node));
+        }
+    }
+
+    fn unclaim(&mut self, key: &ClaimKey, place: (u32, u32)) {
+        let Some(places) = self.claims.get_mut(key) else { return };
+        places.remove(&place);
+        if places.is_empty() {
+            self.claims.remove(key);
+        }
+    }
+
+    /// Forgets queues that nobody uses, and old hints, now and then.
     pub(super) fn sweep(&mut self) {
+        self.dispatch.forget_unused(self.now);
         if self.now < self.swept_at.saturating_add(SWEPT_EVERY_MS) {
             return;
         }
         self.swept_at = self.now;
-        self.dispatch.forget_unused(self.now);
         self.hints.forget(self.now, |_| true);
-        let slots = &self.slots;
-        self.claims.retain(|_, places| {
-            places.retain(|(ix, node)| {
-                slots.get(*ix).is_some_and(|slot| slot.leases.contains_key(node))
-            });
-            !places.is_empty()
-        });
     }
 }
 

@@ -173,6 +173,7 @@ impl Core {
         }
         self.batch_events += round.events.len() - events;
         self.batch_bytes += round.body.len() - bytes;
+        self.count_tenant(slot);
         self.offer_early(ix, slot, &round.events[events..]);
         slot.round = Some(round);
         has_room
@@ -224,6 +225,11 @@ impl Core {
                     Err(refusal) => Response::Refused(refusal),
                 }
             }
+            Waiting::Command { command, .. }
+                if let Some(refusal) = self.over_quota(slot, command) =>
+            {
+                Response::Refused(refusal)
+            }
             Waiting::Command { command, caller, origin, .. } => {
                 let context = Context {
                     now: self.now,
@@ -234,6 +240,7 @@ impl Core {
                     command: caller.mark.clone(),
                     correlation: caller.correlation.clone(),
                     expected_version: caller.expected_version,
+                    keyed_commands_max: self.settings.quotas.keyed_commands_max,
                 };
                 let decided =
                     entity::decide(slot.subject.kind, slot.entity.as_ref(), command, &context);

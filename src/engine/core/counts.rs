@@ -1,7 +1,8 @@
 //! What the core counts, for metrics, health and tests. Absent: any decision that rests on a count.
 
-use domain::ids::{Millis, SubjectId};
+use domain::ids::{Millis, Namespace, SubjectId};
 
+use crate::engine::core::message::QueueFacts;
 use crate::engine::core::{Core, entity};
 
 /// Attempts by how they ended.
@@ -84,6 +85,11 @@ impl Core {
             stalled_queues: self.dispatch.stalled_queues(),
             ..self.counts
         }
+    }
+
+    /// Queues in use, at most `max`, in the order of their names: what a few counters say of each.
+    pub fn queues_in_use(&self, max: usize) -> Vec<(Namespace, QueueFacts)> {
+        self.dispatch.queues_in_use(max)
     }
 
     /// Subjects in memory of each group, by its index.

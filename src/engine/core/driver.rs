@@ -109,6 +109,7 @@ impl Core {
         slot.chain = stream.chain;
         slot.mark = stream.mark.map_or((0, None), |mark| (mark.number, Some(mark.due)));
         (slot.proven_at, slot.look_after) = (self.now, LOOK_FIRST_MS);
+        self.count_tenant(slot);
         if slot.guest || slot.entity.is_none() {
             return self.clear_nudge(slot);
         }

@@ -11,7 +11,7 @@ use domain::job::status::JobStatus;
 use domain::node::status::NodeStatus;
 
 use crate::engine::core::Core;
-use crate::engine::core::dispatch::{Entry, QueueKey, score};
+use crate::engine::core::dispatch::{Entry, QueueKey};
 use crate::engine::core::driver::is_over;
 use crate::engine::core::entity::{Entity, EntityEvent};
 use crate::engine::core::slot::{ASK_TIMER, JOB_TIMER, LeaseTime, Slot};
@@ -23,6 +23,7 @@ impl Core {
     /// After a commit.
     pub(super) fn effects(&mut self, ix: u32, slot: &mut Slot, events: &[EntityEvent]) {
         slot.dirty_since.get_or_insert(self.now);
+        self.count_tenant(slot);
         if slot.guest {
             return;
         }
@@ -86,14 +87,12 @@ impl Core {
         let running = (state.status == NodeStatus::Running)
             .then_some((state.epoch, u64::from(state.lease_ms)));
         let dues = due::node_dues(job, node);
-        let claim = job
-            .claims
-            .get(&node)
-            .map(|claim| (key.0.clone(), claim.worker.clone(), claim.claim.clone()));
+        let claim = job.claims.get(&node).filter(|_| running.is_some());
+        let claim = claim.map(|claim| (key.0.clone(), claim.worker.clone(), claim.claim.clone()));
 
         self.refresh_offer(ix, slot, node);
         self.refresh_lease(ix, slot, node, running, &key);
-        self.refresh_claim(ix, node, running.is_some(), claim);
+        self.refresh_claim(ix, slot, node, claim);
         for (_, at) in dues.into_iter().flatten() {
             self.arm(ix, slot, at, node);
         }
@@ -109,15 +108,15 @@ impl Core {
         let ready = state.status == NodeStatus::Ready
             && job.offers_work()
             && !slot.reserved.contains(&node);
-        let wanted = ready.then(|| score(state.since, job.priority_of(node)));
+        let wanted = ready.then(|| Entry::new(state.since, job.priority_of(node), ix, node));
         if slot.offered.get(&node).copied() == wanted {
             return;
         }
-        self.withdraw(ix, slot, node);
-        if let (Some(score), Some(job)) = (wanted, slot.entity.as_ref().and_then(Entity::job)) {
+        self.withdraw(slot, node);
+        if let (Some(entry), Some(job)) = (wanted, slot.entity.as_ref().and_then(Entity::job)) {
             let (key, action) = queue_of(job, node);
-            slot.offered.insert(node, score);
-            self.dispatch.offer(&key, action.as_ref(), Entry { score, slot: ix, node });
+            slot.offered.insert(node, entry);
+            self.dispatch.offer(&key, action.as_ref(), entry);
         }
     }
 
@@ -133,17 +132,17 @@ impl Core {
     pub(super) fn withdraw_all(&mut self, ix: u32, nodes: &[u32]) {
         let Some(mut slot) = self.slots.take(ix) else { return };
         for node in nodes {
-            self.withdraw(ix, &mut slot, *node);
+            self.withdraw(&mut slot, *node);
         }
         self.slots.put(ix, slot);
     }
 
     /// Takes an offer back.
-    pub(super) fn withdraw(&mut self, ix: u32, slot: &mut Slot, node: u32) {
+    pub(super) fn withdraw(&mut self, slot: &mut Slot, node: u32) {
         let Some(job) = slot.entity.as_ref().and_then(Entity::job) else { return };
-        if let Some(score) = slot.offered.remove(&node) {
+        if let Some(entry) = slot.offered.remove(&node) {
             let (key, action) = queue_of(job, node);
-            self.dispatch.withdraw(&key, action.as_ref(), Entry { score, slot: ix, node });
+            self.dispatch.withdraw(&key, action.as_ref(), entry);
         }
     }
 
@@ -179,21 +178,17 @@ impl Core {
     /// Lets go of everything volatile: the subject leaves memory, or is not driven here any more.
     pub(super) fn forget(&mut self, ix: u32, slot: &mut Slot) {
         if let Some(job) = slot.entity.as_ref().and_then(Entity::job) {
-            for (node, score) in std::mem::take(&mut slot.offered) {
+            for (node, entry) in std::mem::take(&mut slot.offered) {
                 let (key, action) = queue_of(job, node);
-                self.dispatch.withdraw(&key, action.as_ref(), Entry { score, slot: ix, node });
+                self.dispatch.withdraw(&key, action.as_ref(), entry);
             }
             for node in std::mem::take(&mut slot.leases).into_keys() {
                 let (key, _) = queue_of(job, node);
                 self.dispatch.count_running(&key, false);
             }
-            for (node, claim) in &job.claims {
-                let key = (job.namespace.clone(), claim.worker.clone(), claim.claim.clone());
-                if let Some(places) = self.claims.get_mut(&key) {
-                    places.remove(&(ix, *node));
-                }
-            }
         }
+        self.forget_claims(ix, slot);
+        self.uncount_tenant(slot);
         if let Some(at) = slot.armed.take() {
             self.armed.remove(&(at, ix));
         }

@@ -18,7 +18,7 @@ use crate::engine::core::message::{Command, Shown};
 use crate::engine::json_text;
 
 /// Raised whenever a state's stored form changes: older snapshots are then passed over.
-const SNAPSHOT_VERSION: u8 = 2;
+const SNAPSHOT_VERSION: u8 = 3;
 
 /// A subject's state.
 #[derive(Debug, Clone)]

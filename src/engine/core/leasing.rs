@@ -10,9 +10,10 @@ use domain::ids::{LeaseId, Millis};
 use domain::job::command::{Answer, JobCommand, LeaseOrder, Outcome as Reported, Report};
 use domain::job::event::AttemptRef;
 use domain::payload::{Hash, Payload};
+use domain::refusal::{Quota, Refusal};
 
 use crate::engine::core::Core;
-use crate::engine::core::dispatch::Entry;
+use crate::engine::core::dispatch::{Entry, NotParked};
 use crate::engine::core::entity::Entity;
 use crate::engine::core::message::{
     Caller, Command, EngineId, Failure, Granted, LeaseRequest, Response, Ticket, Work,
@@ -118,8 +119,18 @@ impl Core {
             && !self.leaving
             && !self.local_only.contains(&ticket)
             && !self.is_asked_about(ticket);
-        if !waits || !self.dispatch.park(ticket, request, until) {
-            self.answer(ticket, Response::Leases(Vec::new()));
+        if !waits {
+            return self.answer(ticket, Response::Leases(Vec::new()));
+        }
+        let max = self.settings.quotas.queues_max;
+        let namespace = request.namespace.clone();
+        match self.dispatch.park(ticket, request, until, max) {
+            Ok(()) => {}
+            Err(NotParked::Full) => self.answer(ticket, Response::Leases(Vec::new())),
+            Err(NotParked::TooManyQueues) => {
+                let refusal = Refusal::quota(Quota::Queues, max, Some(&namespace));
+                self.answer(ticket, Response::Refused(refusal));
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use domain::ids::{Millis, SubjectId};
 
 use crate::engine::core::entity::{Entity, EntityEvent};
 pub use crate::engine::core::request::{
-    Announced, Caller, Command, GrantRequest, LeaseRequest, Request,
+    Announced, Caller, Command, GrantRequest, LeaseRequest, Names, Request,
 };
 pub use crate::engine::core::response::{
     Asks, Failure, Granted, Held, QueueFacts, Response, Shown, Tended, Work, WorkerFacts,

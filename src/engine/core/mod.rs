@@ -6,6 +6,7 @@
 mod admission;
 mod announcing;
 mod asking;
+mod asks;
 mod claims;
 mod committer;
 mod counts;
@@ -27,6 +28,7 @@ mod routing;
 mod silence;
 mod slot;
 mod slots;
+mod tenants;
 mod tended;
 mod timers;
 pub mod urgency;
@@ -34,6 +36,7 @@ mod validity;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use domain::bounds::Quotas;
 use domain::ids::Millis;
 
 use self::claims::{ClaimKey, InHand};
@@ -50,6 +53,7 @@ use self::projection::Projection;
 use self::routing::Sent;
 use self::silence::Silence;
 use self::slots::Slots;
+use self::tenants::Tenants;
 use self::urgency::{Runnable, Urgency};
 use crate::event_store::contract::{AppendItem, MarkMove, Nudge};
 
@@ -83,6 +87,8 @@ pub struct CoreSettings {
     pub alone: bool,
     /// The view's documents carry pages of their jobs' nodes: where people look into a database.
     pub node_pages: bool,
+    /// What one tenant may take up, at this engine.
+    pub quotas: Quotas,
 }
 
 impl Default for CoreSettings {
@@ -100,6 +106,7 @@ impl Default for CoreSettings {
             view_lag_max_ms: 5_000,
             alone: true,
             node_pages: false,
+            quotas: Quotas::default(),
         }
     }
 }
@@ -134,6 +141,7 @@ pub struct Core {
     reports: BTreeMap<Ticket, leasing::Reports>,
     /// Those requests.
     follows: BTreeSet<Ticket>,
+    tenants: Tenants,
     claims: BTreeMap<ClaimKey, BTreeSet<(u32, u32)>>,
     /// Requests for work under a claim that are not answered yet.
     claims_in_hand: BTreeMap<ClaimKey, InHand>,
@@ -198,6 +206,7 @@ impl Core {
             wishes: VecDeque::new(),
             reports: BTreeMap::new(),
             follows: BTreeSet::new(),
+            tenants: Tenants::default(),
             claims: BTreeMap::new(),
             claims_in_hand: BTreeMap::new(),
             claim_of: BTreeMap::new(),
@@ -313,13 +322,13 @@ impl Core {
                 self.claimed(ticket, &(namespace, worker, claim), by);
             }
             Request::NextWork { request, reports } => self.next_work(ticket, request, reports),
-            Request::Queues { namespace } => {
-                let facts = self.dispatch.queue_facts(&namespace);
-                self.answer(ticket, Response::Queues(facts));
+            Request::Queues { namespace, part } => {
+                let (facts, known) = self.dispatch.queue_facts(&namespace, &part);
+                self.answer(ticket, Response::Queues { facts, known });
             }
-            Request::Workers { namespace } => {
-                let facts = self.dispatch.worker_facts(&namespace);
-                self.answer(ticket, Response::Workers(facts));
+            Request::Workers { namespace, part } => {
+                let (facts, known) = self.dispatch.worker_facts(&namespace, &part);
+                self.answer(ticket, Response::Workers { facts, known });
             }
             Request::Command { .. }
             | Request::Heartbeat { .. }

@@ -288,9 +288,10 @@ impl Core {
     ) {
         let nodes = touched(events);
         for node in &nodes {
-            self.withdraw(ix, slot, *node);
+            self.withdraw(slot, *node);
         }
         entity::undo(&mut slot.entity, undo);
+        self.count_tenant(slot);
         for node in &nodes {
             self.refresh_offer(ix, slot, *node);
         }

@@ -3,6 +3,7 @@
 //! field.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use domain::environment::command::EnvironmentCommand;
@@ -148,11 +149,17 @@ pub enum Request {
     Queues {
         /// Whose.
         namespace: Namespace,
+        /// Which of them.
+        #[serde(default)]
+        part: Names,
     },
     /// See the workers.
     Workers {
         /// Whose.
         namespace: Namespace,
+        /// Which of them.
+        #[serde(default)]
+        part: Names,
     },
     /// See what a subject's driver keeps of it beside its state. Nothing is loaded for it.
     Tended {
@@ -165,6 +172,54 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ask: Option<JobId>,
     },
+}
+
+/// A part of what has names, in their order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Names {
+    /// Only these, when there are any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<Arc<str>>,
+    /// Behind this one; none: from the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Arc<str>>,
+    /// At most so many.
+    pub max: usize,
+}
+
+impl Names {
+    /// Nothing of it: who asks for it wants to know only that everything before was heard.
+    pub const NONE: Self = Self { only: Vec::new(), after: None, max: 0 };
+}
+
+impl Default for Names {
+    /// As many as a list counts.
+    fn default() -> Self {
+        Self { only: Vec::new(), after: None, max: 10_000 }
+    }
+}
+
+impl Names {
+    /// A part of all, in the order of their names.
+    pub fn part(after: Option<&str>, max: usize) -> Self {
+        Self { after: after.map(Arc::from), max, ..Self::NONE }
+    }
+
+    /// These.
+    pub fn only(names: Vec<Arc<str>>) -> Self {
+        Self { max: names.len(), only: names, ..Self::NONE }
+    }
+
+    /// The part of a map that is meant.
+    pub(super) fn of<'a, N: Ord + std::borrow::Borrow<str>, T>(
+        &'a self,
+        all: &'a BTreeMap<N, T>,
+    ) -> impl Iterator<Item = (&'a N, &'a T)> {
+        let after = self.after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let range = self.only.is_empty().then(|| all.range::<str, _>((after, Bound::Unbounded)));
+        let named = self.only.iter().filter_map(|name| all.get_key_value(&**name));
+        range.into_iter().flatten().chain(named).take(self.max)
+    }
 }
 
 /// Work that an engine offers and that no request there takes.

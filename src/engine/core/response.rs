@@ -240,10 +240,20 @@ pub enum Response {
     },
     /// The subject, if there is one.
     Read(Option<Shown>),
-    /// Queues.
-    Queues(Vec<QueueFacts>),
-    /// Workers.
-    Workers(Vec<WorkerFacts>),
+    /// A part of the queues of a namespace, by name.
+    Queues {
+        /// That part.
+        facts: Vec<QueueFacts>,
+        /// How many there are at this engine.
+        known: u64,
+    },
+    /// A part of the workers of a namespace, by name.
+    Workers {
+        /// That part.
+        facts: Vec<WorkerFacts>,
+        /// How many there are at this engine.
+        known: u64,
+    },
     /// What is kept of a subject.
     Tended(Tended),
     /// No answer.

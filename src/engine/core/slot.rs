@@ -10,10 +10,14 @@ use std::sync::Arc;
 use domain::ids::{Epoch, LeaseId, Millis, SubjectId};
 use domain::job::command::{FirstAnswer, JobCommand};
 
+use crate::engine::core::asks::Asks;
+use crate::engine::core::claims::ClaimKey;
 use crate::engine::core::committer::Round;
+use crate::engine::core::dispatch::Entry;
 use crate::engine::core::entity::{Entity, EntityEvent, EntityUndo};
 use crate::engine::core::message::{Caller, Command, GrantRequest, Response, Ticket};
 use crate::engine::core::pages::Pages;
+use crate::engine::core::tenants::Counted;
 use crate::event_store::contract::{AppendItem, ChainHash};
 
 /// What a subject's timer is about: a node's position, or one of these.
@@ -131,8 +135,10 @@ pub(super) struct Slot {
     pub(super) timers: BinaryHeap<Reverse<(Millis, u32)>>,
     pub(super) armed: Option<Millis>,
     pub(super) leases: BTreeMap<u32, LeaseTime>,
-    /// Score of each node that lies in a heap.
-    pub(super) offered: BTreeMap<u32, Millis>,
+    /// The place of each node that lies in a queue.
+    pub(super) offered: BTreeMap<u32, Entry>,
+    /// Under which claim each running attempt was leased, as the index of claims has it.
+    pub(super) claimed: BTreeMap<u32, ClaimKey>,
     /// Nodes handed to a lease request whose outcome is open.
     pub(super) reserved: BTreeSet<u32>,
     /// Since when the view shows less than the stream.
@@ -144,7 +150,9 @@ pub(super) struct Slot {
     /// Pages of its nodes that the view does not show as they are.
     pub(super) pages: Pages,
     /// Jobs that ask this environment.
-    pub(super) asks: Vec<GrantRequest>,
+    pub(super) asks: Asks,
+    /// As what it counts among what its namespace takes up.
+    pub(super) counted: Option<Counted>,
     /// An environment that was loaded grants nothing before this: those who hold grants are heard first.
     pub(super) grants_from: Millis,
     /// What is stored cannot be read.
@@ -184,12 +192,14 @@ impl Slot {
             armed: None,
             leases: BTreeMap::new(),
             offered: BTreeMap::new(),
+            claimed: BTreeMap::new(),
             reserved: BTreeSet::new(),
             dirty_since: None,
             shown: 0,
             flushing: None,
             pages: Pages::default(),
-            asks: Vec::new(),
+            asks: Asks::default(),
+            counted: None,
             grants_from: now,
             damaged: None,
             deleted: None,

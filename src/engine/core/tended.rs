@@ -5,8 +5,6 @@
 use domain::ids::{JobId, SubjectId};
 
 use crate::engine::core::Core;
-use crate::engine::core::admission::first_asks;
-use crate::engine::core::dispatch::Entry;
 use crate::engine::core::entity::Entity;
 use crate::engine::core::message::{Asks, Held, Tended};
 use crate::engine::core::slot::{Phase, Slot};
@@ -19,7 +17,7 @@ const BEFORE_MAX: usize = 10_000;
 impl Core {
     /// What is kept of a subject, of these nodes of it, and of the ask of a job at it.
     pub(super) fn tended(&self, subject: &SubjectId, nodes: &[u32], ask: Option<JobId>) -> Tended {
-        let found = self.slots.find(subject).and_then(|ix| Some((ix, self.slots.get(ix)?)));
+        let found = self.slots.find(subject).and_then(|ix| self.slots.get(ix));
         let mut tended = Tended {
             by: self.me,
             drives: self.drives(subject),
@@ -28,7 +26,7 @@ impl Core {
             before: Vec::new(),
             asks: None,
         };
-        let Some((ix, slot)) = found else { return tended };
+        let Some(slot) = found else { return tended };
         tended.held = match (&slot.damaged, slot.phase, slot.guest) {
             (Some(_), ..) => Held::Damaged,
             (None, Phase::Loading, _) => Held::Loading,
@@ -39,25 +37,21 @@ impl Core {
             if let Some(lease) = slot.leases.get(node) {
                 tended.leases.push((*node, lease.expires_at));
             }
-            if let Some(before) = self.before(ix, slot, *node) {
+            if let Some(before) = self.before(slot, *node) {
                 tended.before.push((*node, before));
             }
         }
-        tended.asks = ask.map(|job| {
-            let order = first_asks(&slot.asks, job);
-            Asks { waiting: slot.asks.len() as u64, before: order.map(|before| before as u64) }
-        });
+        tended.asks =
+            ask.map(|job| Asks { waiting: slot.asks.len() as u64, before: slot.asks.before(job) });
         tended
     }
 
     /// How many offered nodes of the same queue and kind are served before this one.
-    fn before(&self, ix: u32, slot: &Slot, node: u32) -> Option<u64> {
-        let score = *slot.offered.get(&node)?;
+    fn before(&self, slot: &Slot, node: u32) -> Option<u64> {
+        let here = *slot.offered.get(&node)?;
         let job = slot.entity.as_ref().and_then(Entity::job)?;
         let spec = job.plan.nodes.get(node as usize)?;
-        let queue = self.dispatch.queues.get(&(job.namespace.clone(), spec.queue.clone()))?;
-        let heap = queue.heaps.get(&spec.action_type)?;
-        let here = Entry { score, slot: ix, node };
-        Some(heap.range(..here).take(BEFORE_MAX).count() as u64)
+        let place = self.dispatch.spaces.get(&(job.namespace.clone(), spec.queue.clone()))?;
+        Some(place.queue.before(&spec.action_type, here, BEFORE_MAX))
     }
 }

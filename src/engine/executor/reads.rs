@@ -13,6 +13,10 @@ use super::Executor;
 use crate::engine::core::CoreCounts;
 use crate::telemetry::metrics::GROUP_LOAD_DURATION;
 
+/// Queues in use that are told of beside the core's own answers: more names help nobody who looks at metrics.
+const QUEUES_TOLD_MAX: usize = 200;
+/// How often.
+const QUEUES_TOLD_MS: Millis = 5_000;
 /// A view lags behind by no more than this, or new jobs are refused (`view_lag_max_ms`).
 pub(in crate::engine) const BEHIND_MS: Millis = 5_000;
 /// An engine whose groups are taken has last acknowledged something before that, milliseconds: its lease, and the look that
@@ -113,6 +117,14 @@ impl Executor {
     pub(super) fn note_unlooked(&mut self) {
         if !self.reads.came.is_empty() {
             self.reads.unlooked.clone_from(&self.gauges.unlooked());
+        }
+    }
+
+    /// Now and then: which queues are in use, so far as anybody is told.
+    pub(super) fn tell_of_queues(&mut self, now: Millis) {
+        if now >= self.queues_told_at.saturating_add(QUEUES_TOLD_MS) {
+            self.queues_told_at = now;
+            *self.gauges.queues_in_use() = self.core.queues_in_use(QUEUES_TOLD_MAX);
         }
     }
 

@@ -96,6 +96,8 @@ codes! {
     IdempotencyKeyReused "idempotency_key_reused" UNPROCESSABLE_ENTITY "The Idempotency-Key was used with another body";
     /// More requests wait for work than may.
     TooManyWaiting "too_many_waiting" TOO_MANY_REQUESTS "Too many requests wait for work";
+    /// A tenant takes up as much as it may.
+    QuotaExceeded "quota_exceeded" TOO_MANY_REQUESTS "As much is taken up as may be";
     /// A bug of ours.
     InternalError "internal_error" INTERNAL_SERVER_ERROR "The engine made a mistake";
     /// A stream that cannot be read.
@@ -136,7 +138,8 @@ impl Code {
             // A restart, or another engine behind the same address.
             Self::Stopping => Some(5),
             // Somebody has to make room.
-            Self::StorageFull => Some(30),
+            // Jobs have to end, keys to grow old.
+            Self::StorageFull | Self::QuotaExceeded => Some(30),
             Self::MalformedJson
             | Self::InvalidHost
             | Self::HostNotServed

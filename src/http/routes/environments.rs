@@ -17,13 +17,14 @@ use crate::http::extract::json::ValidJson;
 use crate::http::extract::path::EnvironmentPath;
 use crate::http::extract::query::Query;
 use crate::http::idempotency;
-use crate::http::page::{self, PAGE_SIZE_MAX, PAGED_ITEMS_MAX};
+use crate::http::page;
 use crate::http::problem::Problem;
 use crate::http::routes::{json, raw_items};
 use crate::http::schemas::environment::{
     DefinitionBody, EnvironmentAnswer, EnvironmentBody, EnvironmentListAnswer,
 };
 use crate::http::state::Api;
+use crate::view::contract::Total;
 
 /// List the environments
 #[utoipa::path(
@@ -39,27 +40,47 @@ pub async fn list(
 ) -> Result<Response, Problem> {
     let asked = page::only_page(query, 'e')?;
     let as_of = api.queries().as_of().await;
-    let (items, page) = asked.cut('e', all(&api, &caller).await?, as_of);
+    let (items, total) = part(&api, &caller, asked.skipped(), asked.page_size).await?;
+    let page = asked.positioned('e', total, as_of);
     let answer = EnvironmentListAnswer { environments: raw_items(&items)?, page };
     Ok(page::listed(&uri, &answer, &answer.page))
 }
 
-/// All of a namespace, as far as lists go. There are few, and `default`, which comes first, is in no view.
-async fn all(api: &Api, caller: &Caller) -> Result<Vec<Arc<str>>, Problem> {
-    let namespace = &caller.namespace;
-    let default = serde_json::to_string(&EnvironmentSummary::of_default(namespace));
-    let mut items: Vec<Arc<str>> = vec![Arc::from(default.unwrap_or_default())];
-    for page in 1..=PAGED_ITEMS_MAX / PAGE_SIZE_MAX {
-        let kind = SubjectKind::Environment;
+/// A part of a namespace's environments, and how many there are. `default`, which comes first, is in no view: what the view
+/// shows stands one place further on, so that a part may lie on two of its pages.
+async fn part(
+    api: &Api,
+    caller: &Caller,
+    skipped: usize,
+    page_size: u32,
+) -> Result<(Vec<Arc<str>>, u64), Problem> {
+    let (namespace, size) = (&caller.namespace, page_size as usize);
+    let mut items: Vec<Arc<str>> = Vec::with_capacity(size);
+    if skipped == 0 {
+        let default = serde_json::to_string(&EnvironmentSummary::of_default(namespace));
+        items.push(Arc::from(default.unwrap_or_default()));
+    }
+    let first = skipped.saturating_sub(1);
+    let (mut number, mut passed) = (first / size, first % size);
+    let mut stored = None;
+    // The total comes with the first page, also where nothing of it is shown.
+    while stored.is_none() || items.len() < size {
+        let page = u32::try_from(number + 1).unwrap_or(u32::MAX);
         let view = api.engine().view();
-        let found = view.named(namespace.clone(), kind, page, PAGE_SIZE_MAX).await?.items;
-        let is_last = found.len() < PAGE_SIZE_MAX as usize;
-        items.extend(found);
+        let kind = SubjectKind::Environment;
+        let found = view.named(namespace.clone(), kind, page, page_size).await?;
+        stored.get_or_insert(match found.total {
+            Total::Exact(count) | Total::AtLeast(count) => count,
+        });
+        let is_last = found.items.len() < size;
+        let missing = size.saturating_sub(items.len());
+        items.extend(found.items.into_iter().skip(passed).take(missing));
         if is_last {
             break;
         }
+        (number, passed) = (number + 1, 0);
     }
-    Ok(items)
+    Ok((items, stored.unwrap_or(0).saturating_add(1)))
 }
 
 /// Create an environment

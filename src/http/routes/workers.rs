@@ -3,9 +3,10 @@
 use axum::extract::{OriginalUri, State};
 use axum::response::Response;
 
+use crate::engine::core::message::{Names, WorkerFacts};
 use crate::http::extract::headers::Caller;
 use crate::http::extract::query::Query;
-use crate::http::page;
+use crate::http::page::{self, TotalCount};
 use crate::http::problem::Problem;
 use crate::http::schemas::queue::{WorkerAnswer, WorkerListAnswer};
 use crate::http::schemas::time;
@@ -25,9 +26,16 @@ pub async fn list(
     OriginalUri(uri): OriginalUri,
     query: Query,
 ) -> Result<Response, Problem> {
-    let asked = page::only_page(query, 'w')?;
-    let found = api.engine().workers_everywhere(&caller.namespace).await?;
-    let (facts, page) = asked.cut('w', found.facts, api.engine().now());
+    let asked = page::only_named(query, 'w')?;
+    let part = Names::part(asked.after(), asked.wanted());
+    let found = api.engine().workers_everywhere(&caller.namespace, &part).await?;
+    let total = if found.is_exact {
+        TotalCount::of(found.known)
+    } else {
+        TotalCount::AtLeast(found.known.min(u64::from(page::PAGED_ITEMS_MAX)))
+    };
+    let name = |facts: &WorkerFacts| facts.worker.clone();
+    let (facts, page) = asked.cut(found.facts, name, total, api.engine().now());
     let workers = facts.into_iter().map(|facts| WorkerAnswer {
         worker: facts.worker.to_string(),
         queues: facts.queues.iter().map(ToString::to_string).collect(),

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use domain::ids::{GroupId, Millis, Namespace};
+use domain::ids::{GroupId, Millis};
 
 use crate::engine::handle::Engine;
 use crate::environment::Clock;
@@ -339,7 +339,7 @@ impl Groups {
         }
         self.engine.routes(drivers.clone(), living.clone()).await;
         // What is asked after it is answered after it: then the core has let go of what is not its own.
-        let _ = self.engine.queues(&Namespace::default_namespace()).await;
+        let _ = self.engine.has_heard().await;
         (state.drivers, state.living) = (drivers, living);
     }
 

@@ -93,8 +93,7 @@ impl Service for Driver {
 
     /// The core must answer once, and the engines' records too.
     async fn start(&self) -> Result<(), ServiceError> {
-        let namespace = domain::ids::Namespace::default_namespace();
-        self.engine.queues(&namespace).await.map_err(ServiceError::new)?;
+        self.engine.has_heard().await.map_err(ServiceError::new)?;
         self.groups.step().await.map(drop).map_err(ServiceError::new)
     }
 

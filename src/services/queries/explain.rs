@@ -5,7 +5,8 @@
 
 mod shapes;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use domain::ids::{EnvironmentName, JobId, Millis, Namespace, SubjectId};
 use domain::job::explain::WaitCode;
@@ -14,7 +15,7 @@ use domain::refusal::Refusal;
 
 use self::shapes::{explained, unreadable};
 use super::Queries;
-use crate::engine::core::message::{Held, QueueFacts, Tended};
+use crate::engine::core::message::{Held, Names, QueueFacts, Tended};
 use crate::engine::handle::EngineError;
 use crate::engine::reads::WakesAt;
 
@@ -51,8 +52,14 @@ impl Queries {
         if let Some(tended) = tended.filter(|tended| tended.drives) {
             explained.waits.iter_mut().for_each(|wait| wait.tended(&tended));
         }
-        if explained.waits.iter().any(|wait| wait.workers.is_some())
-            && let Ok(found) = self.engine.queues_everywhere(namespace).await
+        let queues: BTreeSet<&str> = explained
+            .waits
+            .iter()
+            .filter_map(|wait| Some(wait.workers.as_ref()?.queue.as_str()))
+            .collect();
+        let queues = Names::only(queues.into_iter().map(Arc::from).collect());
+        if queues.max > 0
+            && let Ok(found) = self.engine.queues_everywhere(namespace, &queues).await
         {
             explained.waits.iter_mut().for_each(|wait| wait.polled(&found.facts, &found.silent));
         }
@@ -160,7 +167,7 @@ impl WaitAnswer {
             workers.running = facts.running;
         }
         let asked = match (workers.waiting_polls, &workers.last_poll_at) {
-            (0, None) => "no worker has asked there".to_owned(),
+            (0, None) => "no worker has asked there in the last minute".to_owned(),
             (0, Some(at)) => format!("no worker waits there now, the last one asked at {at}"),
             (1, _) => "1 request waits there now".to_owned(),
             (many, _) => format!("{many} requests wait there now"),

@@ -143,7 +143,7 @@ impl Queries {
     pub async fn here_is_shown(&self) -> Result<(), EngineError> {
         let end = self.clock.monotonic().saturating_add(CONSISTENT_WAIT);
         self.until(end, || self.engine.has_looked()).await?;
-        self.engine.queues(&Namespace::default_namespace()).await?;
+        self.engine.has_heard().await?;
         let asked = self.clock.now_ms();
         self.until(end, || {
             let counts = self.engine.counts();

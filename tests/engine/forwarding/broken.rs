@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::http::Method;
 use domain::ids::{JobId, SubjectId};
-use orrery::engine::core::message::{Request, Response};
+use orrery::engine::core::message::{Names, Request, Response};
 use orrery::engine::executor::Forward as _;
 use orrery::engine::forwarding::wire::{MEDIA_TYPE, RECORD_END, Said, encode_said};
 use orrery::engine::forwarding::{Forwarding, Others};
@@ -226,16 +226,24 @@ async fn what_somebody_else_says_in_an_engines_place_is_not_believed() {
 #[tokio::test]
 async fn what_was_answered_before_an_engine_broke_off_counts() {
     let pair = Pair::start().await;
-    let answered = record(0, &Said::Response(Box::new(Response::Queues(Vec::new()))));
-    let half = record(1, &Said::Response(Box::new(Response::Queues(Vec::new()))));
+    let answered =
+        record(0, &Said::Response(Box::new(Response::Queues { facts: Vec::new(), known: 0 })));
+    let half =
+        record(1, &Said::Response(Box::new(Response::Queues { facts: Vec::new(), known: 0 })));
     let half = [&answered[..], &half[..half.len() / 2]].concat();
     pair.move_second_to(&StandIn::start(&pair, half, Then::Breaks).await.address);
     let forwarding = Forwarding::new(pair.others[0].clone(), Arc::new(pair.clock.clone()));
     let forwarding = forwarding.expect("a client");
-    let read = || forwarding.forward(2, Request::Queues { namespace: namespace() }, SOON);
+    let read = || {
+        forwarding.forward(
+            2,
+            Request::Queues { namespace: namespace(), part: Names::default() },
+            SOON,
+        )
+    };
     // Asked in one breath, they travel together.
     let (first, second) = tokio::join!(read(), read());
-    assert!(matches!(first, Some(Response::Queues(_))), "{first:?}");
+    assert!(matches!(first, Some(Response::Queues { .. })), "{first:?}");
     assert!(second.is_none(), "{second:?}");
 }
 
@@ -267,7 +275,9 @@ async fn a_request_larger_than_a_body_may_be_is_not_sent_and_not_lost() {
     let answer = forwarding.forward(2, large.expect("a command"), SOON).await;
     assert!(answer.is_none());
     assert_eq!(asked.load(Ordering::Relaxed), 0, "nothing was sent");
-    let small = forwarding.forward(2, Request::Queues { namespace: namespace() }, SOON).await;
+    let small = forwarding
+        .forward(2, Request::Queues { namespace: namespace(), part: Names::default() }, SOON)
+        .await;
     assert!(small.is_none() && asked.load(Ordering::Relaxed) == 1, "the line goes on");
 }
 

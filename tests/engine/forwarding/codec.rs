@@ -1,7 +1,7 @@
 //! The JSON of requests and answers between engines: nothing is lost on the way, what a later version adds is passed
 //! over, what it asks anew is not understood, and bytes that are no request never do harm.
 
-use orrery::engine::core::message::{Request, Response};
+use orrery::engine::core::message::{Names, Request, Response};
 use orrery::engine::forwarding::wire::{
     Asked, Batch, ITEMS_MAX, RECORD_END, Said, WireError, decode_said, encode_batch, encode_said,
 };
@@ -191,7 +191,10 @@ fn a_body_of_another_version_or_size_is_refused_with_the_reason() {
     assert_eq!(other, WireError::Version(2));
     let also = Batch::decode(br#"{"v":2,"from":1,"at":5,"items":[]}"#).expect_err("another one");
     assert_eq!(also, WireError::Version(2));
-    let read = encoded(&Request::Queues { namespace: crate::harness::jobs::namespace() });
+    let read = encoded(&Request::Queues {
+        namespace: crate::harness::jobs::namespace(),
+        part: Names::default(),
+    });
     let many = std::iter::repeat_n((1, read.as_slice()), ITEMS_MAX + 1);
     let many = Batch::decode(&encode_batch(1, life(2), 0, many)).expect_err("too many");
     assert_eq!(many, WireError::TooMany(ITEMS_MAX + 1));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::Method;
-use orrery::engine::core::message::{Request, Response};
+use orrery::engine::core::message::{Names, Request, Response};
 use orrery::engine::executor::Forward as _;
 use orrery::engine::forwarding::Forwarding;
 use orrery::environment::Clock as _;
@@ -88,11 +88,15 @@ async fn a_slow_answer_holds_up_no_other() {
     pair.job_of(2, &body("slow")).await;
     let mut slow = forwarding.shown(2);
     for _ in 0..20 {
-        let read = forwarding.forward(2, Request::Queues { namespace: namespace() }, SOON);
+        let read = forwarding.forward(
+            2,
+            Request::Queues { namespace: namespace(), part: Names::default() },
+            SOON,
+        );
         tokio::select! {
             biased;
             early = &mut slow => panic!("no time has passed: {early}"),
-            read = read => assert!(matches!(read, Some(Response::Queues(_))), "{read:?}"),
+            read = read => assert!(matches!(read, Some(Response::Queues { .. })), "{read:?}"),
         }
     }
     assert!(pair.pass_until(slow).await, "it comes in its own time");
@@ -102,7 +106,13 @@ async fn a_slow_answer_holds_up_no_other() {
 async fn an_engine_that_comes_back_is_asked_again() {
     let pair = Pair::start().await;
     let forwarding = forwarding(&pair);
-    let read = || forwarding.forward(2, Request::Queues { namespace: namespace() }, SOON);
+    let read = || {
+        forwarding.forward(
+            2,
+            Request::Queues { namespace: namespace(), part: Names::default() },
+            SOON,
+        )
+    };
     pair.move_second_to(&nobody().await);
     assert!(read().await.is_none());
     pair.move_second_to(&pair.homes[1]);

@@ -22,8 +22,8 @@ use domain::node::status::NodeStatus;
 use domain::payload::{Hash, Payload, StoredPayload};
 use domain::refusal::{FieldError, Refusal};
 use orrery::engine::core::message::{
-    Asks, Caller, Command, Failure, GrantRequest, Granted, Held, LeaseRequest, QueueFacts, Request,
-    Response, Shown, Tended, Work, WorkerFacts,
+    Asks, Caller, Command, Failure, GrantRequest, Granted, Held, LeaseRequest, Names, QueueFacts,
+    Request, Response, Shown, Tended, Work, WorkerFacts,
 };
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -216,8 +216,8 @@ pub(super) fn requests(draw: &Draw) -> Vec<Request> {
             by: draw.small(),
         },
         Request::AskGrant { environment, grant },
-        Request::Queues { namespace: namespace() },
-        Request::Workers { namespace: namespace() },
+        Request::Queues { namespace: namespace(), part: Names::default() },
+        Request::Workers { namespace: namespace(), part: Names::default() },
         Request::Tended {
             subject: SubjectId::job(namespace(), draw.job()),
             nodes: vec![0, draw.small()],
@@ -391,8 +391,8 @@ pub(super) fn responses(draw: &Draw, job: &JobSnapshot) -> Vec<Response> {
         Response::Read(None),
         Response::Read(Some(shown_job())),
         Response::Read(Some(shown_environment())),
-        Response::Queues(vec![facts]),
-        Response::Workers(vec![worker]),
+        Response::Queues { facts: vec![facts], known: 1 },
+        Response::Workers { facts: vec![worker], known: 1 },
         Response::Tended(tended(draw)),
     ]);
     let failures = [

@@ -283,7 +283,7 @@ fn kind(response: &Response) -> u64 {
         Response::Leases(granted) => 8 + granted.len() as u64,
         Response::Heartbeat { .. } => 3,
         Response::Read(_) => 4,
-        Response::Queues(_) | Response::Workers(_) | Response::Tended(_) => 5,
+        Response::Queues { .. } | Response::Workers { .. } | Response::Tended(_) => 5,
         Response::Failed(_) => 6,
     }
 }

@@ -15,6 +15,7 @@ mod wake;
 
 use crate::job::command::{Answer, Context, JobCommand};
 use crate::job::event::JobEvent;
+use crate::job::remembered::may_remember;
 use crate::job::state::JobState;
 use crate::payload::PayloadBytes;
 use crate::refusal::Refusal;
@@ -90,6 +91,10 @@ pub fn decide(
             return Err(Refusal::VersionMismatch { expected, current: state.head.seq });
         }
         _ => {}
+    }
+    // A cancel is always taken: it is the last thing that a job is told.
+    if !matches!(command, JobCommand::Submit(_) | JobCommand::Cancel { .. }) {
+        may_remember(&state.commands, context, &state.namespace)?;
     }
     match command {
         JobCommand::Submit(_) => submit::repeated(state, context),

@@ -111,8 +111,8 @@ impl Checker {
                 Ok(())
             }
             Response::Read(shown) => self.read_answer(call, shown.as_ref()),
-            Response::Queues(_)
-            | Response::Workers(_)
+            Response::Queues { .. }
+            | Response::Workers { .. }
             | Response::Tended(_)
             | Response::Failed(_) => Ok(()),
         }

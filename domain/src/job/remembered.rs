@@ -1,0 +1,75 @@
+//! Which commands a subject remembers, so that one that comes again gets its first answer, and for how long: those with a
+//! caller's key as long as is promised, those with a minted id while they may still be on their way.
+//! Always holds: what made the subject is remembered for all its life; of commands with keys no more are remembered than
+//! may be, since one more is refused before it is decided.
+
+use std::collections::BTreeMap;
+
+use crate::ids::{CommandId, Millis, Namespace};
+use crate::job::command::Context;
+use crate::job::state::Answered;
+use crate::refusal::{Quota, Refusal};
+
+/// How long a minted command id is remembered, in milliseconds: longer than any forward or retry of one.
+const MINTED_KEPT_MS: Millis = 10 * 60 * 1_000;
+/// How long a caller's key is remembered, in milliseconds: as promised.
+const KEYED_KEPT_MS: Millis = 24 * 3_600 * 1_000;
+
+fn is_kept(answered: &Answered, now: Millis) -> bool {
+    let kept = if answered.keyed { KEYED_KEPT_MS } else { MINTED_KEPT_MS };
+    answered.seq == 1 || answered.at >= now.saturating_sub(kept)
+}
+
+/// Remembers a command, and forgets those whose time is over.
+pub(crate) fn remember(
+    commands: &mut BTreeMap<CommandId, Answered>,
+    id: CommandId,
+    answered: Answered,
+) {
+    commands.retain(|_, known| is_kept(known, answered.at));
+    commands.insert(id, answered);
+}
+
+/// Whether one more command with a caller's key may be remembered; one that carries none always may.
+pub(crate) fn may_remember(
+    commands: &BTreeMap<CommandId, Answered>,
+    context: &Context,
+    namespace: &Namespace,
+) -> Result<(), Refusal> {
+    let max = context.keyed_commands_max;
+    let keyed = context.command.as_ref().is_some_and(|mark| mark.keyed);
+    if !keyed || commands.len() < max {
+        return Ok(());
+    }
+    let known = commands.values().filter(|known| known.keyed && is_kept(known, context.now));
+    if known.count() < max {
+        return Ok(());
+    }
+    Err(Refusal::quota(Quota::KeyedCommands, max, Some(namespace)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::payload::Hash;
+
+    fn id(number: u64) -> CommandId {
+        CommandId::parse(&format!("key-{number}")).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn answered(seq: u64, at: Millis, keyed: bool) -> Answered {
+        Answered { body: Hash::of(b""), seq, at, keyed }
+    }
+
+    #[test]
+    fn a_key_is_forgotten_after_a_day_and_what_made_the_subject_never() {
+        let mut commands = BTreeMap::new();
+        remember(&mut commands, id(1), answered(1, 0, true));
+        remember(&mut commands, id(2), answered(2, 0, true));
+        remember(&mut commands, id(3), answered(3, 0, false));
+        remember(&mut commands, id(4), answered(4, KEYED_KEPT_MS, true));
+        assert_eq!(commands.keys().cloned().collect::<Vec<_>>(), [id(1), id(2), id(4)]);
+        remember(&mut commands, id(5), answered(5, KEYED_KEPT_MS + 1, true));
+        assert_eq!(commands.keys().cloned().collect::<Vec<_>>(), [id(1), id(4), id(5)]);
+    }
+}

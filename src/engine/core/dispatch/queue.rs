@@ -1,0 +1,268 @@
+//! One queue: the ready nodes, by what is served first and by what waits longest; and who wants them.
+//! Nodes lie in lanes, one a kind and priority, so that within a lane the order of serving is the order of waiting; only
+//! the heads of the lanes are compared. Every question is answered from counts and heads, whatever lies behind them.
+//! Invariants: `heads` and `ages` hold the first of each lane and nothing else, `kinds` counts the entries of each kind,
+//! `wanting` mirrors `parked`, `both` counts the kinds that are there and asked for by name
+//! (`a_queue_agrees_with_a_naive_one`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+
+use domain::ids::{ActionType, Millis};
+
+use crate::engine::core::message::{LeaseRequest, Ticket};
+
+/// A node one priority step lower is served as if it had become ready so much later: ageing without re-sorting, and
+/// the bound on starvation is 9 steps.
+const PRIORITY_STEP_MS: Millis = 30_000;
+
+/// The place of what waits since then, with this priority.
+pub(in crate::engine::core) fn score(since: Millis, priority: u8) -> Millis {
+    since.saturating_add(Millis::from(priority) * PRIORITY_STEP_MS)
+}
+
+/// What kind of work a node is; none: it has none.
+pub(in crate::engine::core) type Kind = Option<ActionType>;
+
+/// Nodes of one kind and priority.
+type Lane = (Kind, u8);
+
+/// A ready node's place in its queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::engine::core) struct Entry {
+    /// Smaller is served first.
+    score: Millis,
+    /// Whose.
+    pub(in crate::engine::core) slot: u32,
+    /// Which node.
+    pub(in crate::engine::core) node: u32,
+    /// 1 (highest) to 10.
+    priority: u8,
+}
+
+impl Entry {
+    /// A node that became ready then.
+    pub(in crate::engine::core) fn new(
+        ready_at: Millis,
+        priority: u8,
+        slot: u32,
+        node: u32,
+    ) -> Self {
+        Self { score: score(ready_at, priority), slot, node, priority }
+    }
+
+    /// Since when it waits.
+    fn ready_at(&self) -> Millis {
+        self.score.saturating_sub(Millis::from(self.priority) * PRIORITY_STEP_MS)
+    }
+}
+
+/// A queue.
+#[derive(Debug, Default)]
+pub(in crate::engine::core) struct Queue {
+    lanes: BTreeMap<Lane, BTreeSet<Entry>>,
+    heads: BTreeSet<(Entry, Kind)>,
+    ages: BTreeSet<(Millis, Entry, Kind)>,
+    kinds: BTreeMap<Kind, u64>,
+    ready: u64,
+    /// Requests in the order in which they came.
+    parked: BTreeMap<u64, (Ticket, LeaseRequest)>,
+    /// The same by the kinds that they want; none: any.
+    wanting: BTreeMap<Kind, BTreeSet<u64>>,
+    both: usize,
+    arrivals: u64,
+}
+
+impl Queue {
+    /// Nodes that are ready.
+    pub(in crate::engine::core) fn ready(&self) -> u64 {
+        self.ready
+    }
+
+    /// Requests that wait.
+    pub(super) fn parked(&self) -> usize {
+        self.parked.len()
+    }
+
+    /// Since when the node that waits longest does.
+    pub(super) fn oldest(&self) -> Option<Millis> {
+        self.ages.first().map(|(ready_at, ..)| *ready_at)
+    }
+
+    /// The kinds of work that are there.
+    pub(in crate::engine::core) fn kinds(&self) -> impl ExactSizeIterator<Item = &Kind> {
+        self.kinds.keys()
+    }
+
+    /// Whether there is work of this kind.
+    pub(in crate::engine::core) fn has(&self, kind: &Kind) -> bool {
+        self.kinds.contains_key(kind)
+    }
+
+    /// Whether somebody waits for work of this kind.
+    pub(super) fn is_wanted(&self, kind: &Kind) -> bool {
+        self.wanting.contains_key(&None) || self.wanting.contains_key(kind)
+    }
+
+    /// Whether work and somebody who wants it are both here.
+    pub(super) fn is_stalled(&self) -> bool {
+        if self.wanting.contains_key(&None) { self.ready > 0 } else { self.both > 0 }
+    }
+
+    pub(super) fn insert(&mut self, kind: &Kind, entry: Entry) {
+        let lane = self.lanes.entry((kind.clone(), entry.priority)).or_default();
+        let before = lane.first().copied();
+        if !lane.insert(entry) {
+            return;
+        }
+        self.ready += 1;
+        let of_kind = self.kinds.entry(kind.clone()).or_default();
+        *of_kind += 1;
+        if *of_kind == 1 && self.wanting.contains_key(kind) {
+            self.both += usize::from(kind.is_some());
+        }
+        if before.is_none_or(|before| entry < before) {
+            self.head_was(before, kind);
+            self.head_is(Some(entry), kind);
+        }
+    }
+
+    /// Answers whether it was there.
+    pub(super) fn remove(&mut self, kind: &Kind, entry: Entry) -> bool {
+        let key = (kind.clone(), entry.priority);
+        let Some(lane) = self.lanes.get_mut(&key) else { return false };
+        let was_head = lane.first() == Some(&entry);
+        if !lane.remove(&entry) {
+            return false;
+        }
+        let next = lane.first().copied();
+        if next.is_none() {
+            self.lanes.remove(&key);
+        }
+        self.ready -= 1;
+        if let Some(of_kind) = self.kinds.get_mut(kind) {
+            *of_kind -= 1;
+            if *of_kind == 0 {
+                self.kinds.remove(kind);
+                if self.wanting.contains_key(kind) {
+                    self.both -= usize::from(kind.is_some());
+                }
+            }
+        }
+        if was_head {
+            self.head_was(Some(entry), kind);
+            self.head_is(next, kind);
+        }
+        true
+    }
+
+    fn head_was(&mut self, entry: Option<Entry>, kind: &Kind) {
+        if let Some(entry) = entry {
+            self.heads.remove(&(entry, kind.clone()));
+            self.ages.remove(&(entry.ready_at(), entry, kind.clone()));
+        }
+    }
+
+    fn head_is(&mut self, entry: Option<Entry>, kind: &Kind) {
+        if let Some(entry) = entry {
+            self.heads.insert((entry, kind.clone()));
+            self.ages.insert((entry.ready_at(), entry, kind.clone()));
+        }
+    }
+
+    /// Takes out what is served first, of these kinds; of any when there are none.
+    pub(super) fn take(&mut self, kinds: &[ActionType], max: usize) -> Vec<Entry> {
+        let mut taken = Vec::new();
+        while taken.len() < max {
+            let next = if kinds.is_empty() {
+                self.heads.first().cloned()
+            } else {
+                let wanted = kinds.iter().map(|kind| Some(kind.clone()));
+                wanted.filter_map(|kind| Some((self.first_of(&kind)?, kind))).min()
+            };
+            let Some((entry, kind)) = next else { break };
+            self.remove(&kind, entry);
+            taken.push(entry);
+        }
+        taken
+    }
+
+    fn first_of(&self, kind: &Kind) -> Option<Entry> {
+        // Without a look at the lanes where there is nothing of the kind.
+        self.kinds.get(kind)?;
+        let lanes = self.lanes.range(lanes_of(kind));
+        lanes.filter_map(|(_, lane)| lane.first().copied()).min()
+    }
+
+    /// How many of the same kind are served before an entry; at most `max` are counted.
+    pub(in crate::engine::core) fn before(&self, kind: &Kind, entry: Entry, max: usize) -> u64 {
+        let lanes = self.lanes.range(lanes_of(kind));
+        let before = lanes.flat_map(|(_, lane)| lane.range(..entry).take(max));
+        before.take(max).count() as u64
+    }
+
+    /// Parks a request; the number under which it waits.
+    pub(super) fn park(&mut self, ticket: Ticket, request: LeaseRequest) -> u64 {
+        self.arrivals += 1;
+        let number = self.arrivals;
+        for kind in wanted(&request) {
+            let wanting = self.wanting.entry(kind.clone()).or_default();
+            if wanting.is_empty() && kind.is_some() {
+                self.both += usize::from(self.kinds.contains_key(&kind));
+            }
+            wanting.insert(number);
+        }
+        self.parked.insert(number, (ticket, request));
+        number
+    }
+
+    /// Takes a parked request away.
+    pub(super) fn unpark(&mut self, number: u64) -> Option<LeaseRequest> {
+        let (_, request) = self.parked.remove(&number)?;
+        for kind in wanted(&request) {
+            let Some(wanting) = self.wanting.get_mut(&kind) else { continue };
+            wanting.remove(&number);
+            if wanting.is_empty() {
+                self.wanting.remove(&kind);
+                if kind.is_some() {
+                    self.both -= usize::from(self.kinds.contains_key(&kind));
+                }
+            }
+        }
+        Some(request)
+    }
+
+    /// A parked request.
+    pub(super) fn parked_as(&self, number: u64) -> Option<&LeaseRequest> {
+        self.parked.get(&number).map(|(_, request)| request)
+    }
+
+    /// The requests that wait longest.
+    pub(super) fn parked_first(&self, max: usize) -> Vec<(Ticket, LeaseRequest)> {
+        self.parked.values().take(max).cloned().collect()
+    }
+
+    /// Whoever waits longest for work of this kind, when there is some.
+    pub(super) fn next_for(&self, kind: &Kind) -> Option<Ticket> {
+        self.kinds.get(kind)?;
+        let of = |kind: &Kind| self.wanting.get(kind).and_then(|numbers| numbers.first().copied());
+        let number = [of(&None), of(kind)].into_iter().flatten().min()?;
+        self.parked.get(&number).map(|(ticket, _)| *ticket)
+    }
+}
+
+fn lanes_of(kind: &Kind) -> RangeInclusive<Lane> {
+    (kind.clone(), u8::MIN)..=(kind.clone(), u8::MAX)
+}
+
+/// The kinds that a request wants, each once; none: any.
+fn wanted(request: &LeaseRequest) -> BTreeSet<Kind> {
+    if request.action_types.is_empty() {
+        return BTreeSet::from([None]);
+    }
+    request.action_types.iter().cloned().map(Some).collect()
+}
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;
