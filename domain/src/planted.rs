@@ -35,6 +35,8 @@ pub enum Planted {
     GrantFreedBySilence,
     /// A nudge is cleared before what it tells of was read.
     NudgeClearedEarly,
+    /// A request for work under a claim is served before everything is read that may hold its leases.
+    ClaimBeforeRead,
     /// A parked job's wake mark is later than what it waits for.
     WakeMarkLate,
 }

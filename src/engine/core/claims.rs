@@ -4,6 +4,8 @@
 //! two engines that ask each other the lower number goes first and the other waits for its word: it asks once more, since
 //! the first no may be from before the request came there. Requests under one claim at one engine are one request with
 //! several askers.
+//! Nothing is leased under a claim before everything is read that may hold its leases, here (`unread`) and at whoever is
+//! asked: an engine that still reads says so, and is asked again.
 //! Absent: durability; the claim is in the lease's event, and this index is made anew from the jobs that are loaded.
 
 use std::collections::BTreeSet;
@@ -19,6 +21,7 @@ use crate::engine::core::message::{
 };
 use crate::engine::core::routing::Sent;
 use crate::engine::core::slot::Slot;
+use crate::engine::core::unread::WAITS_MS;
 
 /// Old hints are looked for so often.
 const SWEPT_EVERY_MS: Millis = 10_000;
@@ -26,6 +29,9 @@ const SWEPT_EVERY_MS: Millis = 10_000;
 const WITHIN_MS: Millis = 50;
 /// Askers of one claim at one instant, and engines that wait for its outcome.
 const ASKERS_MAX: usize = 16;
+
+/// An engine that has not read everything is asked again after so long.
+const READ_AGAIN_MS: Millis = 100;
 
 /// An engine that gave way asks again so often; each time needs another request under its claim elsewhere.
 const AGAIN_MAX: u8 = 3;
@@ -59,6 +65,10 @@ struct Asking {
     first: BTreeSet<EngineId>,
     /// How often it was asked again.
     again: u8,
+    /// Engines that have not read everything that may hold the claim's leases, or this one.
+    unread: BTreeSet<EngineId>,
+    /// They are asked until then.
+    until: Millis,
 }
 
 impl Core {
@@ -66,6 +76,9 @@ impl Core {
     /// that nothing runs under it.
     pub(super) fn wish(&mut self, ticket: Ticket, request: LeaseRequest, forwarded: bool) {
         self.dispatch.polled(&request, self.now);
+        if request.claim.is_some() && !forwarded && !self.leaving && self.has_unread() {
+            return self.waits_to_be_read(ticket, request);
+        }
         if forwarded {
             self.local_only.insert(ticket);
         }
@@ -87,7 +100,10 @@ impl Core {
             InHand { ticket, twins: Vec::new(), gone: false, questions: Vec::new(), asking: None };
         let asks = !forwarded && !self.peers.is_empty();
         if asks {
+            let until = request.wait_until.max(self.now.saturating_add(WAITS_MS));
             in_hand.asking = Some(Asking {
+                unread: BTreeSet::new(),
+                until,
                 request,
                 left: BTreeSet::new(),
                 since: self.next_sent,
@@ -146,6 +162,9 @@ impl Core {
 
     /// Another engine asks what runs under a claim.
     pub(super) fn claimed(&mut self, ticket: Ticket, key: &ClaimKey, by: EngineId) {
+        if self.has_unread() {
+            return self.fail(ticket, Failure::Unavailable);
+        }
         let known = self.claimed_here(key);
         let first = self.known_as < by;
         let tells = !known.is_empty() && !self.is_being_leased(key);
@@ -199,8 +218,10 @@ impl Core {
         self.silence.heard(from, response.is_some());
         let asking = self.claims_in_hand.get_mut(key).and_then(|in_hand| in_hand.asking.as_mut());
         let Some(asking) = asking.filter(|asking| ticket > asking.since) else { return };
-        if let Some(Response::Leases(granted)) = response {
-            asking.found.extend(granted);
+        match response {
+            Some(Response::Leases(granted)) => asking.found.extend(granted),
+            Some(Response::Failed(Failure::Unavailable)) => _ = asking.unread.insert(from),
+            Some(_) | None => {}
         }
         asking.left.remove(&from);
         self.go_on_with_claim(key);
@@ -208,6 +229,7 @@ impl Core {
 
     /// Lets a request under a claim go on when nobody is waited for any more.
     fn go_on_with_claim(&mut self, key: &ClaimKey) {
+        let unread = self.has_unread();
         let Some(in_hand) = self.claims_in_hand.get_mut(key) else { return };
         let Some(asking) = in_hand.asking.as_mut().filter(|asking| asking.left.is_empty()) else {
             return;
@@ -216,6 +238,16 @@ impl Core {
             asking.again += 1;
             let first = std::mem::take(&mut asking.first).into_iter().collect();
             return self.ask_about(first, key);
+        }
+        if unread || !asking.unread.is_empty() {
+            if self.now < asking.until {
+                let at = self.now.saturating_add(READ_AGAIN_MS).min(asking.until);
+                self.claims_again.insert((at, key.clone()));
+                return;
+            }
+            let ticket = in_hand.ticket;
+            in_hand.asking = None;
+            return self.fail(ticket, Failure::Unavailable);
         }
         let (ticket, Some(asking)) = (in_hand.ticket, in_hand.asking.take()) else { return };
         let mut known = self.claimed_before(&asking.request);
@@ -226,6 +258,29 @@ impl Core {
         } else {
             self.answer(ticket, Response::Leases(known));
         }
+    }
+
+    /// Engines that had not read everything are asked once more, each with what it knows by now.
+    pub(super) fn ask_claims_again(&mut self) {
+        while self.asks_claims_at().is_some_and(|at| at <= self.now)
+            && let Some((_, key)) = self.claims_again.pop_first()
+        {
+            let in_hand = self.claims_in_hand.get_mut(&key);
+            let Some(asking) = in_hand.and_then(|in_hand| in_hand.asking.as_mut()) else {
+                continue;
+            };
+            let engines: Vec<EngineId> = std::mem::take(&mut asking.unread).into_iter().collect();
+            if engines.is_empty() {
+                self.go_on_with_claim(&key);
+            } else {
+                self.ask_about(engines, &key);
+            }
+        }
+    }
+
+    /// When they are asked next.
+    pub(super) fn asks_claims_at(&self) -> Option<Millis> {
+        self.claims_again.first().map(|(at, _)| *at)
     }
 
     /// The answer to a request under a claim is known: whoever asked the same gets the same. Answers whether the one who
@@ -251,6 +306,9 @@ impl Core {
 
     /// The asker of a request for work is gone.
     pub(super) fn gone(&mut self, ticket: Ticket) {
+        if self.gone_unread(ticket) {
+            return;
+        }
         if let Some(key) = self.claim_of.get(&ticket).cloned()
             && let Some(in_hand) = self.claims_in_hand.get_mut(&key)
         {

@@ -34,7 +34,12 @@ impl Core {
                 continue;
             }
             match self.slots.find(&mark.subject) {
-                Some(ix) => self.drive_guest(ix),
+                Some(ix) => {
+                    self.drive_guest(ix);
+                    if self.slots.get(ix).is_some_and(|slot| slot.phase == Phase::Loading) {
+                        self.unread.reads(ix);
+                    }
+                }
                 None => _ = self.open_due(&mark.subject, mark.due),
             }
         }
@@ -67,6 +72,7 @@ impl Core {
     ) {
         let Some(ix) = self.slots.find(subject) else { return };
         let Some(mut slot) = self.slots.take(ix) else { return };
+        self.unread.has_read(ix);
         match result {
             Ok(stream) => self.take_in(ix, &mut slot, *stream),
             Err(EventStoreError::Damaged { reason, .. }) => {
@@ -89,6 +95,9 @@ impl Core {
     /// What is stored of it is not known now: who waits is told, and it is read again when it is asked or looked for.
     fn let_go(&mut self, ix: u32, mut slot: Box<Slot>) {
         self.forget(ix, &mut slot);
+        if self.drives(&slot.subject) {
+            self.unread.is_unread(slot.subject.group());
+        }
         slot.guest = true;
         self.refuse_all(ix, &mut slot, &Failure::Unavailable);
         self.slots.put(ix, slot);

@@ -197,6 +197,7 @@ impl Core {
         slot.dirty_since = None;
         self.projection.forget(ix);
         self.leave_checks.remove(&ix);
+        self.unread.has_read(ix);
     }
 }
 

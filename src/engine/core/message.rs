@@ -1,7 +1,7 @@
 //! What goes into the core and what comes out of it, as data. The core never waits and never calls anybody: the
 //! executor of the product and the one of the simulation carry these messages.
 
-use domain::ids::{Millis, SubjectId};
+use domain::ids::{GroupId, Millis, SubjectId};
 
 use crate::engine::core::entity::{Entity, EntityEvent};
 pub use crate::engine::core::request::{
@@ -97,6 +97,8 @@ pub enum Input {
     Due {
         /// Whose, and when.
         marks: Vec<WakeMark>,
+        /// Groups of which everything that is due, and what other engines wrote, has been told with this.
+        whole: Vec<GroupId>,
     },
     /// Somebody else appended to these.
     Nudged {

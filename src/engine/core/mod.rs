@@ -31,6 +31,7 @@ mod slots;
 mod tenants;
 mod tended;
 mod timers;
+mod unread;
 pub mod urgency;
 mod validity;
 
@@ -54,6 +55,7 @@ use self::routing::Sent;
 use self::silence::Silence;
 use self::slots::Slots;
 use self::tenants::Tenants;
+use self::unread::Unread;
 use self::urgency::{Runnable, Urgency};
 use crate::event_store::contract::{AppendItem, MarkMove, Nudge};
 
@@ -142,9 +144,12 @@ pub struct Core {
     /// Those requests.
     follows: BTreeSet<Ticket>,
     tenants: Tenants,
+    unread: Unread,
     claims: BTreeMap<ClaimKey, BTreeSet<(u32, u32)>>,
     /// Requests for work under a claim that are not answered yet.
     claims_in_hand: BTreeMap<ClaimKey, InHand>,
+    /// Which of them ask other engines once more, and when.
+    claims_again: BTreeSet<(Millis, ClaimKey)>,
     /// Theirs, by ticket.
     claim_of: BTreeMap<Ticket, ClaimKey>,
     /// Requests for work that another engine passed on: nobody else is asked for them, and they never wait.
@@ -207,8 +212,10 @@ impl Core {
             reports: BTreeMap::new(),
             follows: BTreeSet::new(),
             tenants: Tenants::default(),
+            unread: Unread::default(),
             claims: BTreeMap::new(),
             claims_in_hand: BTreeMap::new(),
+            claims_again: BTreeSet::new(),
             claim_of: BTreeMap::new(),
             local_only: BTreeSet::new(),
             peers: Vec::new(),
@@ -251,7 +258,10 @@ impl Core {
             Input::Tail { subject, after, result } => self.tail(&subject, after, result),
             Input::MarksMoved { moves, result } => self.marks_moved(&moves, result),
             Input::Removed { subject, result } => self.removed(&subject, result),
-            Input::Due { marks } => self.due(marks),
+            Input::Due { marks, whole } => {
+                self.due(marks);
+                self.unread.looked(&whole);
+            }
             Input::Nudged { nudges } => self.nudged(nudges),
             Input::Flushed { shown, durable } => self.flushed(&shown, durable),
             Input::Routes { drivers } => self.routes(drivers),
@@ -270,6 +280,8 @@ impl Core {
         self.fire_timers();
         self.write_again();
         self.end_waits();
+        self.serve_read();
+        self.ask_claims_again();
         self.decide_runnable();
         self.give_back_undelivered();
         self.announce();
@@ -294,7 +306,9 @@ impl Core {
         let now = turns.then_some(self.now);
         let looks = self.looks_again();
         let tells = self.announces_next();
-        [timer, again, wait, flush, now, looks, tells].into_iter().flatten().min()
+        let read = self.serves_read_at();
+        let asks = self.asks_claims_at();
+        [timer, again, wait, flush, now, looks, tells, read, asks].into_iter().flatten().min()
     }
 
     fn answer(&mut self, ticket: Ticket, response: Response) {

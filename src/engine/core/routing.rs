@@ -46,7 +46,8 @@ impl Core {
 
     /// Groups changed hands: what is not driven any more leaves memory with everything volatile.
     pub(super) fn routes(&mut self, drivers: Vec<Option<EngineId>>) {
-        self.drivers = drivers;
+        let before = std::mem::replace(&mut self.drivers, drivers);
+        self.groups_change(&before);
         let lost: Vec<u32> = self
             .slots
             .numbers()
@@ -285,12 +286,16 @@ impl Core {
         let phase = if due.is_none() { Phase::Ready } else { Phase::Loading };
         let mut slot = Slot::new(subject.clone(), phase, genesis(subject), self.now);
         slot.guest = !self.drives(subject);
+        let guest = slot.guest;
         if let Some(due) = due {
             self.outputs.push_back(Output::Load { subject: subject.clone(), due });
         }
         let ix = self.slots.add(slot);
         if due.is_some() {
             self.projection.unread(ix, self.now);
+            if !guest {
+                self.unread.reads(ix);
+            }
         }
         ix
     }

@@ -158,31 +158,33 @@ impl Executor {
                             if !marks.is_empty() {
                                 // Loaded in this order: what waits for longest first.
                                 marks.sort_by_key(|mark| mark.due);
-                                let _ = returns.send(Input::Due { marks });
+                                let _ = returns.send(Input::Due { marks, whole: Vec::new() });
                             }
                             after = last;
                             if whole {
                                 // After the word of it: who waits for the look hears of what it found.
-                                if gauges.unlooked().remove(&group) {
-                                    // Also where it found nothing: a turn takes note of it.
-                                    let _ = returns.send(Input::Due { marks: Vec::new() });
-                                }
+                                gauges.unlooked().remove(&group);
                                 break;
                             }
                         }
                         Err(error) => {
                             look.failed(group, "subjects that are due", &error);
-                            break;
+                            return None;
                         }
                     }
                 }
+                // Behind all that it found, also where that is nothing: a turn takes note of it.
+                let whole = Input::Due { marks: Vec::new(), whole: vec![group] };
                 if !nudges {
-                    return None;
+                    return Some(whole);
                 }
                 match store.nudges(group).await {
                     Ok(nudges) => {
                         metrics::counter!(NUDGES, "way" => "read").increment(nudges.len() as u64);
-                        (!nudges.is_empty()).then_some(Input::Nudged { nudges })
+                        if !nudges.is_empty() {
+                            let _ = returns.send(Input::Nudged { nudges });
+                        }
+                        Some(whole)
                     }
                     Err(error) => {
                         look.failed(group, "nudges", &error);

@@ -212,6 +212,7 @@ async fn reported(
     let next = next.map(|wanted| WorkWanted { worker: wanted.worker.or(first), ..wanted });
     let next = next.and_then(|wanted| lease_request(&api, &caller, wanted).ok());
     let holder = next.as_ref().map(Holder::of);
+    let claims = next.as_ref().is_some_and(|next| next.claim.is_some());
     let (answers, wish) = api.engine().report(&caller.namespace, reports, next).await;
     let mut answers = answers.into_iter();
     let outcomes = refused.into_iter().map(|refusal| match refusal {
@@ -233,6 +234,9 @@ async fn reported(
         // What was reported is reported: trouble with the next work must not hide it.
         let (leases, undelivered) = match leased {
             Ok(granted) => Box::pin(delivery(&api, &holder, granted)).await.unwrap_or_default(),
+            // What runs under the claim is not known yet: without leases the answer would say that nothing does. Asked
+            // again, what was reported is replayed.
+            Err(error @ handle::EngineError::Unavailable) if claims => return Err(error.into()),
             Err(_) => (Vec::new(), Undelivered::default()),
         };
         Ok(reported.answer(leases, undelivered))

@@ -38,7 +38,7 @@ fn what_is_asked_for_while_it_waits_to_be_read_is_hastened_once() {
     let [late, early, other] = [1, 2, 3].map(subject);
     let mark = |subject: &SubjectId, due| WakeMark { subject: subject.clone(), due, number: 1 };
     let marks = vec![mark(&late, START - 5), mark(&early, START - 9)];
-    core.handle(START, Input::Due { marks });
+    core.handle(START, Input::Due { marks, whole: Vec::new() });
     assert_eq!(said(&mut core), [(late.clone(), Some(START - 5)), (early, Some(START - 9))]);
     read(&mut core, 1, &late);
     read(&mut core, 2, &late);

@@ -306,10 +306,12 @@ impl Lab {
                 continue;
             }
             if let Ok(marks) = wait(self.store.live(group, until, None, 10_000)) {
-                self.members[at].core.handle(self.now, Input::Due { marks });
-            }
-            if let Ok(nudges) = wait(self.store.nudges(group)) {
-                self.members[at].core.handle(self.now, Input::Nudged { nudges });
+                self.members[at].core.handle(self.now, Input::Due { marks, whole: Vec::new() });
+                if let Ok(nudges) = wait(self.store.nudges(group)) {
+                    self.members[at].core.handle(self.now, Input::Nudged { nudges });
+                    let whole = vec![group];
+                    self.members[at].core.handle(self.now, Input::Due { marks: Vec::new(), whole });
+                }
             }
         }
     }

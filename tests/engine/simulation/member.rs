@@ -254,22 +254,31 @@ impl World {
             return self.after(frozen, Happening::Look { of, again });
         }
         let until = self.members[of.at].clock(self.now) + LOOK_EVERY_MS + 1_000;
-        for group in self.checker.groups() {
+        let groups: Vec<GroupId> = self.checker.groups().into_iter().collect();
+        // Nothing was ever written there.
+        let whole = GroupId::all().filter(|group| !groups.contains(group)).collect();
+        self.comes_back(of, Input::Due { marks: Vec::new(), whole });
+        for group in groups {
             if !self.members[of.at].drives(of.at, group) {
                 continue;
             }
             let fails = self.mix.storage.calls;
-            if !self.dice.chance(fails)
-                && let Ok(marks) = wait(self.store.live(group, until, None, 10_000))
-                && !marks.is_empty()
-            {
-                self.comes_back(of, Input::Due { marks });
+            let (marks, nudges) = (!self.dice.chance(fails), !self.dice.chance(fails));
+            let marks =
+                marks.then(|| wait(self.store.live(group, until, None, 10_000)).ok()).flatten();
+            let nudges = nudges.then(|| wait(self.store.nudges(group)).ok()).flatten();
+            let is_whole = marks.is_some() && nudges.is_some();
+            // They come in this order, one right after the other.
+            let later = self.storage_wait();
+            let mut comes = |input| self.after(later, Happening::Back { of, input });
+            if let Some(marks) = marks.filter(|marks| !marks.is_empty()) {
+                comes(Input::Due { marks, whole: Vec::new() });
             }
-            if !self.dice.chance(fails)
-                && let Ok(nudges) = wait(self.store.nudges(group))
-                && !nudges.is_empty()
-            {
-                self.comes_back(of, Input::Nudged { nudges });
+            if let Some(nudges) = nudges.filter(|nudges| !nudges.is_empty()) {
+                comes(Input::Nudged { nudges });
+            }
+            if is_whole {
+                comes(Input::Due { marks: Vec::new(), whole: vec![group] });
             }
         }
         if again {

@@ -298,7 +298,8 @@ impl Script {
         let groups: BTreeSet<GroupId> = self.subjects.iter().map(SubjectId::group).collect();
         for group in groups {
             if let Ok(marks) = self.stores.store.live(group, until, None, 1_000).await {
-                self.engines[0].handle(self.now, Input::Due { marks });
+                self.engines[0]
+                    .handle(self.now, Input::Due { marks, whole: GroupId::all().collect() });
             }
             if let Ok(nudges) = self.stores.store.nudges(group).await {
                 self.engines[0].handle(self.now, Input::Nudged { nudges });
