@@ -4,6 +4,7 @@
 //! given back uncounted.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use domain::ids::Millis;
 use tokio::sync::oneshot;
@@ -13,6 +14,9 @@ use crate::engine::core::message::{
 };
 use crate::engine::executor::Message;
 use crate::engine::handle::{Engine, EngineError};
+
+/// A look at the records waits no longer for an engine that is called on.
+const CALL_WITHIN: Duration = Duration::from_millis(250);
 
 impl Engine {
     /// Who drives which group (by index), and who lives. What is due in groups that are new here is looked for at once.
@@ -31,6 +35,22 @@ impl Engine {
     /// renewal was sent. The engine itself keeps time in hand.
     pub async fn drives_until(&self, until: Millis) {
         self.tell(Input::Drives { until }).await;
+    }
+
+    /// Until when engines from which groups are taken may believe that these are theirs, on this engine's clock. Tell it
+    /// before the groups are told.
+    pub async fn former_drivers_until(&self, until: Millis) {
+        self.tell(Input::FormerDrivers { until }).await;
+    }
+
+    /// Asks another engine something, so that whoever listens at its address hears of it. What it says does not matter, and
+    /// it is not waited for longer than 250 ms.
+    pub async fn calls_on(&self, engine: EngineId) {
+        let Some(forward) = &self.forward else { return };
+        tokio::select! {
+            _ = forward.shown_until(engine) => {}
+            () = self.clock.sleep(CALL_WITHIN) => {}
+        }
     }
 
     /// Another engine has work that nobody there takes.

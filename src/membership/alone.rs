@@ -77,6 +77,14 @@ impl Membership for Alone {
         future::ready(Ok(engine != ME)).boxed()
     }
 
+    fn evict<'a>(
+        &'a self,
+        engine: EngineId,
+        _address: &'a str,
+    ) -> BoxFuture<'a, MembershipResult<bool>> {
+        self.bury(engine)
+    }
+
     fn take(&self, _me: EngineId, _takes: Vec<Take>) -> BoxFuture<'_, MembershipResult<()>> {
         future::ready(Ok(())).boxed()
     }

@@ -2,7 +2,7 @@
 //! renews: `LEASE` from each renewal on, by the store's clock, whatever the engines' clocks say. A group is a record
 //! that names its driver, with a fence that grows at each change.
 //! Always holds: whoever is buried stays buried, and is told so by its next renewal; nobody is buried whose lease
-//! holds; a group changes hands only from the fence that was seen, so of two that want it one gets it.
+//! holds, but by whoever has come to its address (`evict`); a group changes hands only from the fence that was seen, so of two that want it one gets it.
 //! Absent: who should drive what (`share`), and any promise about two engines that both believe they drive.
 
 use std::fmt::Debug;
@@ -163,6 +163,15 @@ pub trait Membership: Send + Sync + Debug {
 
     /// Buries an engine whose lease is over. Answers whether it is buried; one that is not known is from then on.
     fn bury(&self, engine: EngineId) -> BoxFuture<'_, MembershipResult<bool>>;
+
+    /// Buries an engine although its lease may hold, because it was reached at this address and whoever asks listens there
+    /// now: nobody else can be asked in its name. Answers whether it is buried; one at another address, or that is
+    /// leaving, is left alone.
+    fn evict<'a>(
+        &'a self,
+        engine: EngineId,
+        address: &'a str,
+    ) -> BoxFuture<'a, MembershipResult<bool>>;
 
     /// Takes groups, each when it still has this fence; the next look shows which.
     fn take(&self, me: EngineId, takes: Vec<Take>) -> BoxFuture<'_, MembershipResult<()>>;

@@ -129,6 +129,21 @@ impl Membership for MemoryMembership {
         })
     }
 
+    fn evict<'a>(
+        &'a self,
+        engine: EngineId,
+        address: &'a str,
+    ) -> BoxFuture<'a, MembershipResult<bool>> {
+        self.act(|records, _| {
+            let life = records.engines.entry(engine).or_default();
+            let is_there = |record: &EngineRecord| record.address == address && !record.leaving;
+            if life.as_ref().is_some_and(|(record, _)| is_there(record)) {
+                *life = None;
+            }
+            life.is_none()
+        })
+    }
+
     fn take(&self, me: EngineId, takes: Vec<Take>) -> BoxFuture<'_, MembershipResult<()>> {
         self.act(|records, _| {
             for Take { group, fence } in takes {

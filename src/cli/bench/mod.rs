@@ -5,6 +5,7 @@
 //! `link`, `wire`) and from what is driven (`shapes`); the queue is a fresh one, so nobody else's work is taken. The client
 //! sends no claims and no heartbeats: nothing it loses is of worth. Absent: starting an engine.
 
+mod crowd;
 mod drive;
 mod figures;
 mod ledger;
@@ -106,6 +107,18 @@ enum Shape {
         #[arg(long)]
         keep: bool,
     },
+    /// single and dag on an empty engine, and beside many queues and environments that nobody asks about
+    Many {
+        /// Queues, each with a ready node
+        #[arg(long, default_value_t = 100_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        queues: u32,
+        /// Environments
+        #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        environments: u32,
+        /// Leave them in the engine
+        #[arg(long)]
+        keep: bool,
+    },
     /// A recorded workflow; workers sleep as long as each task ran, scaled
     Wfformat {
         /// The file, plain or gzipped, or - for standard input
@@ -157,29 +170,20 @@ async fn bench(args: BenchArgs, console: &Console) -> Result<(), Failure> {
         adjust(&mut variant, &args, "requests/s");
         all.push(backlog(&bench, variant, keep, &progress, console).await?);
         shown_line(&args, &all, console)?;
-    } else {
-        for variant in variants(&args, &common)? {
-            if let Some(jobs) = variant.stored_before {
-                let filling = shapes::filling(&common, jobs);
-                bench.store_jobs(filling, jobs, &progress).await?;
-            }
-            let (shape, name, shows_start) =
-                (variant.shape, variant.name.clone(), variant.shows_start);
-            let measured = bench.variant(variant, &progress).await?;
-            let counted = &measured.counted;
-            if shows_start {
-                let name = format!("{name}: submit to start");
-                all.push(Figures::of(shape, &name, &measured, &counted.to_start));
-                shown_line(&args, &all, console)?;
-            }
-            let name = if shows_start { format!("{name}: submit to end") } else { name };
-            all.push(Figures::of(shape, &name, &measured, &counted.to_end));
-            shown_line(&args, &all, console)?;
-            if measured.left > 0 {
-                // What is left would be the next variant's work.
-                break;
-            }
+    } else if let Shape::Many { queues, environments, keep } = args.shape {
+        let empty = adjusted(shapes::many(&common, "empty"), &args);
+        run_variants(empty, &bench, &common, (&args, console, &progress), &mut all).await?;
+        let made = (queues as usize, environments as usize);
+        let crowd = crowd::Crowd::make(&args.engine, made).await?;
+        let name = format!("{queues} queues, {environments} environments");
+        let beside = adjusted(shapes::many(&common, &name), &args);
+        run_variants(beside, &bench, &common, (&args, console, &progress), &mut all).await?;
+        if !keep {
+            crowd.end().await?;
         }
+    } else {
+        let variants = variants(&args, &common)?;
+        run_variants(variants, &bench, &common, (&args, console, &progress), &mut all).await?;
     }
     if args.output == Format::Table {
         let mut rows = vec![HEADING.map(str::to_owned).to_vec()];
@@ -193,6 +197,37 @@ async fn bench(args: BenchArgs, console: &Console) -> Result<(), Failure> {
         Some(left) if left > 0 => Err(Failure::TimedOut(format!("{left} jobs do not end"))),
         _ => Ok(()),
     }
+}
+
+/// Runs variants one after the other, until one leaves work behind.
+async fn run_variants(
+    variants: Vec<Variant>,
+    bench: &Bench,
+    common: &Common,
+    (args, console, progress): (&BenchArgs, &Console, &Progress),
+    all: &mut Vec<Figures>,
+) -> Result<(), Failure> {
+    for variant in variants {
+        if let Some(jobs) = variant.stored_before {
+            bench.store_jobs(shapes::filling(common, jobs), jobs, progress).await?;
+        }
+        let (shape, name, shows_start) = (variant.shape, variant.name.clone(), variant.shows_start);
+        let measured = bench.variant(variant, progress).await?;
+        let counted = &measured.counted;
+        if shows_start {
+            let name = format!("{name}: submit to start");
+            all.push(Figures::of(shape, &name, &measured, &counted.to_start));
+            shown_line(args, all, console)?;
+        }
+        let name = if shows_start { format!("{name}: submit to end") } else { name };
+        all.push(Figures::of(shape, &name, &measured, &counted.to_end));
+        shown_line(args, all, console)?;
+        if measured.left > 0 {
+            // What is left would be the next variant's work.
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// The newest figures as JSON, when that is asked for: a line as soon as it is known.
@@ -227,7 +262,7 @@ async fn backlog(
 
 /// What is to be run, in order.
 fn variants(args: &BenchArgs, common: &Common) -> Result<Vec<Variant>, Failure> {
-    let mut variants = match &args.shape {
+    let variants = match &args.shape {
         Shape::Single => shapes::single(common),
         Shape::Chain => shapes::chain(common),
         Shape::Fan => shapes::fan(common),
@@ -243,10 +278,16 @@ fn variants(args: &BenchArgs, common: &Common) -> Result<Vec<Variant>, Failure> 
         ]
         .concat(),
         Shape::Backlog { nodes, .. } => vec![shapes::backlog(common, *nodes)],
+        Shape::Many { .. } => shapes::many(common, "empty"),
         Shape::Wfformat { file, scale, jobs } => {
             vec![recorded(common, file, *scale, usize::from(*jobs))?]
         }
     };
+    Ok(adjusted(variants, args))
+}
+
+/// Variants as the arguments want them.
+fn adjusted(mut variants: Vec<Variant>, args: &BenchArgs) -> Vec<Variant> {
     for variant in &mut variants {
         adjust(variant, args, "jobs/s");
         if args.rate.is_some() {
@@ -263,7 +304,7 @@ fn variants(args: &BenchArgs, common: &Common) -> Result<Vec<Variant>, Failure> 
             variant.lease_max = usize::from(max);
         }
     }
-    Ok(variants)
+    variants
 }
 
 /// What the arguments say about any variant; `unit` is what its rate counts.

@@ -93,6 +93,11 @@ pub enum Input {
         /// Whether each held.
         result: Result<Vec<bool>, EventStoreError>,
     },
+    /// Engines from which groups are taken may believe until then that these are theirs.
+    FormerDrivers {
+        /// On this engine's clock.
+        until: Millis,
+    },
     /// Streams of driven groups that are due.
     Due {
         /// Whose, and when.

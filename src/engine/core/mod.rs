@@ -162,6 +162,8 @@ pub struct Core {
     undelivered: Vec<Granted>,
     /// Until when this engine's groups are its own.
     drives_until: Millis,
+    /// Until when those from whom groups were taken may write to them unheard.
+    former_until: Millis,
     swept_at: Millis,
     /// What other engines were asked by this one itself, and what for.
     sent: BTreeMap<Ticket, Sent>,
@@ -223,6 +225,7 @@ impl Core {
             hints: Hints::default(),
             undelivered: Vec::new(),
             drives_until: Millis::MIN,
+            former_until: Millis::MIN,
             swept_at: now,
             sent: BTreeMap::new(),
             next_sent: SENT_FROM,
@@ -269,6 +272,7 @@ impl Core {
             Input::KnownAs { engine } => self.known_as = engine,
             Input::Drives { until } => self.drives_until(until),
             Input::Stepped { by } => self.stepped(by),
+            Input::FormerDrivers { until } => self.former_until = self.former_until.max(until),
             Input::Announced { from, queues } => self.announced(from, &queues),
         }
         self.give_back_undelivered();

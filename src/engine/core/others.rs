@@ -18,7 +18,8 @@ pub(super) const NUDGES_KEPT_MS: Millis = 60_000;
 /// long, and so on, up to the last.
 pub(super) const LOOK_FIRST_MS: Millis = 5_000;
 /// The last, and at once that of a stream which began here: an engine that may have lost its groups nudges for what it
-/// appends, so whoever drove the group before cannot have written to it unheard.
+/// appends, so whoever drove the group before cannot have written to it unheard, but for one that is dead by its records and
+/// may not know it (`Core::former_until`).
 pub(super) const LOOK_LAST_MS: Millis = 600_000;
 
 impl Core {
@@ -82,6 +83,9 @@ impl Core {
         let due = self.now >= slot.proven_at.saturating_add(slot.look_after);
         if due {
             slot.proven_at = self.now;
+        }
+        // As long as a former driver may write to it unheard no look is the last one before it may leave memory.
+        if due && self.now >= self.former_until {
             slot.look_after = slot.look_after.saturating_mul(2).min(LOOK_LAST_MS);
         }
         self.arm_look(ix, slot);

@@ -55,7 +55,7 @@ impl Core {
             slot.proven_at = self.now;
             if in_flight.item.wake.is_some() {
                 slot.mark = (1, in_flight.item.wake);
-                if !slot.guest {
+                if !slot.guest && self.now >= self.former_until {
                     slot.look_after = LOOK_LAST_MS;
                 }
             }

@@ -48,6 +48,7 @@ impl Core {
     pub(super) fn routes(&mut self, drivers: Vec<Option<EngineId>>) {
         let before = std::mem::replace(&mut self.drivers, drivers);
         self.groups_change(&before);
+        self.unread.undriven(self.drivers.iter().any(Option::is_none));
         let lost: Vec<u32> = self
             .slots
             .numbers()

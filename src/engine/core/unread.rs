@@ -26,11 +26,18 @@ pub(super) struct Unread {
     groups: BTreeSet<GroupId>,
     /// Slots of driven subjects whose streams are being read.
     slots: BTreeSet<u32>,
+    /// There are groups whose driver is gone, or not known: nobody can say what is leased there.
+    undriven: bool,
     waiting: BTreeMap<Ticket, (LeaseRequest, Millis)>,
     until: BTreeSet<(Millis, Ticket)>,
 }
 
 impl Unread {
+    /// Whether there are groups that nobody is known to drive.
+    pub(super) fn undriven(&mut self, are_there: bool) {
+        self.undriven = are_there;
+    }
+
     /// A stream is to be read.
     pub(super) fn reads(&mut self, ix: u32) {
         self.slots.insert(ix);
@@ -63,7 +70,8 @@ impl Unread {
 impl Core {
     /// Whether something of this engine's groups is not read that may hold leases under any claim.
     pub(super) fn has_unread(&self) -> bool {
-        let unread = !self.unread.groups.is_empty() || !self.unread.slots.is_empty();
+        let Unread { groups, slots, undriven, .. } = &self.unread;
+        let unread = *undriven || !groups.is_empty() || !slots.is_empty();
         unread && !planted::on(Planted::ClaimBeforeRead)
     }
 

@@ -101,6 +101,26 @@ impl MongoMembership {
         Ok(after.is_some_and(|after| after.get_datetime("buried_at").is_ok()))
     }
 
+    /// One update decides: only an engine at this address that is not leaving is buried whatever its lease says.
+    pub(super) async fn evict_engine(
+        &self,
+        engine: EngineId,
+        address: &str,
+    ) -> MembershipResult<bool> {
+        let buried = vec![doc! { "$set": {
+            "buried_at": { "$ifNull": ["$buried_at", "$$NOW"] },
+        } }];
+        let which = doc! {
+            "_id": i64::from(engine), "address": address, "leaving": { "$ne": true },
+        };
+        let engines = self.documents();
+        let after = self.connection.calls().make("the eviction of an engine", async move {
+            engines.find_one_and_update(which, buried).return_document(ReturnDocument::After).await
+        });
+        let after = after.await.map_err(of_call)?;
+        Ok(after.is_some_and(|after| after.get_datetime("buried_at").is_ok()))
+    }
+
     pub(super) async fn end_life(&self, me: EngineId) -> MembershipResult<()> {
         let buried = vec![doc! { "$set": {
             "buried_at": { "$ifNull": ["$buried_at", "$$NOW"] }, "until": "$$NOW",

@@ -101,6 +101,14 @@ impl Membership for MongoMembership {
         self.bury_engine(engine).boxed()
     }
 
+    fn evict<'a>(
+        &'a self,
+        engine: EngineId,
+        address: &'a str,
+    ) -> BoxFuture<'a, MembershipResult<bool>> {
+        self.evict_engine(engine, address).boxed()
+    }
+
     fn take(&self, me: EngineId, takes: Vec<Take>) -> BoxFuture<'_, MembershipResult<()>> {
         async move { self.take_groups(me, &takes).await }.boxed()
     }

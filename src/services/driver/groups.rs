@@ -2,8 +2,10 @@
 //! at the records, changes what is this engine's to change, and tells the core and the peers what it saw.
 //! Always holds: the core lets go of a group before its record names somebody else; an engine that was buried gives up
 //! everything before it begins a new life under a new number; a step may be cut off at any await, and the next one
-//! decides by what it reads.
-//! Absent: who should drive what (`membership::share`), waiting, and any safety: the append says who wrote.
+//! decides by what it reads. Absent: who should drive what (`membership::share`), waiting, and any safety: the append says
+//! who wrote.
+
+mod former;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +17,8 @@ use domain::ids::{GroupId, Millis};
 use crate::engine::handle::Engine;
 use crate::environment::Clock;
 use crate::membership::contract::{
-    EngineId, GroupRecord, Introduction, LEASE, Membership, MembershipResult, Renewal, Roster,
+    EngineId, EngineRecord, GroupRecord, Introduction, LEASE, Membership, MembershipResult,
+    Renewal, Roster,
 };
 use crate::membership::peers::{Peer, Peers, PeersSeen};
 use crate::membership::share::{self, LetGo, Plan};
@@ -179,7 +182,7 @@ impl Groups {
             self.renew(&mut state).await?;
         }
         let mut roster = self.membership.look().await?;
-        let mut buried = Vec::new();
+        let mut buried = self.evict_former(&state, &roster).await?;
         for engine in share::dead(&roster, state.me) {
             if self.membership.bury(engine).await? {
                 buried.push(engine);
@@ -267,6 +270,8 @@ impl Groups {
     }
 
     async fn take(&self, state: &State, before: &Roster, plan: &Plan) -> MembershipResult<Roster> {
+        // Whoever drove them may believe for so long that it does.
+        self.engine.former_drivers_until(self.clock.now_ms().saturating_add(millis(LEASE))).await;
         self.membership.take(state.me, plan.take.clone()).await?;
         let after = self.membership.look().await?;
         for taken in &plan.take {
@@ -297,12 +302,19 @@ impl Groups {
     /// Tells the core who drives what, and the peers who is there.
     async fn tell(&self, state: &mut State, roster: &Roster) {
         let others = || roster.engines.iter().filter(|record| record.engine != state.me);
+        // Nobody is there any more.
+        let gone: Vec<EngineId> = self
+            .former(state, roster)
+            .filter(|record| self.has_arrived(record))
+            .map(|record| record.engine)
+            .collect();
+        let lives = |record: &EngineRecord| record.lives && !gone.contains(&record.engine);
         let peers = others().map(|record| {
             let peer = Peer {
                 address: record.address.clone(),
                 version: record.version.clone(),
                 started_at: record.started_at,
-                lives: record.lives,
+                lives: lives(record),
                 leaving: record.leaving,
                 public_key: record.public_key.clone(),
             };
@@ -314,7 +326,7 @@ impl Groups {
         self.told.driven_by(roster.groups.iter().map(|record| record.driver).collect());
         self.told.tell(peers.collect::<BTreeMap<_, _>>());
         let living: Vec<EngineId> =
-            others().filter(|record| record.lives).map(|record| record.engine).collect();
+            others().filter(|record| lives(record)).map(|record| record.engine).collect();
         let driver = |record: &GroupRecord| {
             if share::is_mine(record, state.me, &state.let_go) {
                 return Some(self.joined_as);

@@ -13,6 +13,7 @@ mod outcomes;
 mod process;
 mod replica_set;
 mod restarts;
+mod same_address;
 mod terminal;
 mod worker_commands;
 mod worker_ends;

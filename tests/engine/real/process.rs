@@ -157,6 +157,19 @@ impl EngineProcess {
         kib * 1_024
     }
 
+    /// Posts a body until it is answered with 200, and answers the JSON.
+    pub(super) async fn until_answered(&self, path: &str, body: &Value) -> Value {
+        let mut last = (0, Value::Null);
+        for _ in 0..ASKED_MAX {
+            last = self.post(path, body, None).await;
+            if last.0 == 200 {
+                return last.1;
+            }
+            pause().await;
+        }
+        panic!("{path} was not answered: {last:?}");
+    }
+
     /// Submits a job until it is taken.
     pub(super) async fn until_submitted(&self, job: &Value) {
         let mut last = Value::Null;

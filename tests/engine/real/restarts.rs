@@ -1,6 +1,8 @@
 //! One engine, killed between one answer and the next: what was acknowledged is there, and is answered again as it was.
 
-use serde_json::json;
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
 
 use super::process::EngineProcess;
 
@@ -8,6 +10,46 @@ use super::process::EngineProcess;
 async fn what_was_acknowledged_survives_kill_9_and_is_answered_again_as_it_was() {
     let folder = tempfile::tempdir().expect("a folder");
     everything_is_answered_again(EngineProcess::start(folder.path()).await).await;
+}
+
+/// Kills in the middle of the work of one worker.
+const KILLS: usize = 8;
+/// Jobs that are read after each: some milliseconds of work in which a claim may come again.
+const JOBS: usize = 3_000;
+
+#[tokio::test]
+async fn a_report_and_its_next_work_asked_for_again_after_kill_9_give_the_same_leases() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut engine = EngineProcess::start(folder.path()).await;
+    let job = json!({ "name": "one", "nodes": [{ "key": "a" }] });
+    for _ in 0..JOBS / 1_000 {
+        let batch = json!({ "jobs": vec![job.clone(); 1_000] });
+        let (status, made) = engine.post("/api/v1/jobs/batch", &batch, None).await;
+        assert_eq!(status, 200, "{made}");
+    }
+    let next = |claim: String| json!({ "queue": "default", "worker": "w", "max": 5, "wait_ms": 0, "lease_ms": 60_000, "claim": claim });
+    let leases = |answer: &Value| -> BTreeSet<String> {
+        let leases = answer["leases"].as_array().cloned().unwrap_or_default();
+        leases.iter().filter_map(|lease| lease["lease"].as_str().map(str::to_owned)).collect()
+    };
+    let ask = json!({ "worker": "w", "max": 5, "lease_ms": 60_000, "claim": "first" });
+    let (_, answer) = engine.post("/api/v1/queues/default/lease", &ask, None).await;
+    let mut held = leases(&answer);
+    assert_eq!(held.len(), 5, "{answer}");
+    for number in 0..KILLS {
+        let items: Vec<Value> =
+            held.iter().map(|lease| json!({ "lease": lease, "output": {} })).collect();
+        let report = json!({ "items": items, "lease": next(format!("claim-{number}")) });
+        let (status, answer) = engine.post("/api/v1/leases/complete", &report, None).await;
+        held = leases(&answer);
+        assert_eq!((status, held.len()), (200, 5), "{answer}");
+        // Its answer was lost with the connection: the worker asks the same again as soon as anybody listens.
+        engine.kill_and_restart().await;
+        let again = engine.until_answered("/api/v1/leases/complete", &report).await;
+        let results = again["results"].as_array().expect("results");
+        assert!(results.iter().all(|result| result["outcome"] == "replayed"), "{again}");
+        assert_eq!(leases(&again), held, "after kill {number}: other leases under the same claim");
+    }
 }
 
 /// Kills the engine after each answer. Where it has a lease, the next one drives when that is over.

@@ -316,6 +316,7 @@ fn subjects_of(input: &Input) -> Vec<domain::ids::SubjectId> {
         | Input::KnownAs { .. }
         | Input::Drives { .. }
         | Input::Stepped { .. }
+        | Input::FormerDrivers { .. }
         | Input::Announced { .. }
         | Input::Forwarded { .. }
         | Input::NotForwarded { .. } => Vec::new(),

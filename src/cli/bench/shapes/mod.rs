@@ -7,6 +7,7 @@ mod chain;
 mod dag;
 mod fan;
 mod idle;
+mod many;
 mod recorded;
 mod single;
 
@@ -20,6 +21,7 @@ pub(super) use chain::chain;
 pub(super) use dag::dag;
 pub(super) use fan::fan;
 pub(super) use idle::idle;
+pub(super) use many::many;
 pub(super) use recorded::recorded;
 pub(super) use single::single;
 
