@@ -2,6 +2,8 @@
 //! bound, `page` times `page_size` at most 10,000 (beyond it the cursor leads on), and a cursor that was not given
 //! here is refused. Absent: what is listed and how it is found.
 
+use std::fmt::Write as _;
+
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
 use domain::ids::Millis;
@@ -112,8 +114,11 @@ impl NamedRequest {
 
 /// A cursor behind a name.
 fn named_text(kind: char, name: &str) -> String {
-    let hex: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
-    let body = format!("{kind}n{hex}");
+    let mut body = format!("{kind}n");
+    for byte in name.bytes() {
+        // A text takes all that is written to it.
+        let _ = write!(body, "{byte:02x}");
+    }
     format!("{body}.{:08x}", checksum(&body))
 }
 

@@ -12,7 +12,7 @@ use domain::refusal::Refusal;
 
 use crate::engine::core::Core;
 use crate::engine::core::entity::{self, Entity, EntityEvent};
-use crate::engine::core::message::{Command, Failure, Output, Response};
+use crate::engine::core::message::{Caller, Command, Failure, Output, Response};
 use crate::engine::core::slot::{InFlight, Origin, Outcome, Slot, Waiting};
 use crate::event_store::contract::{AppendItem, Nudge, Payload, Record};
 
@@ -231,17 +231,7 @@ impl Core {
                 Response::Refused(refusal)
             }
             Waiting::Command { command, caller, origin, .. } => {
-                let context = Context {
-                    now: self.now,
-                    draw: self.draw_unit(),
-                    incarnation: self.incarnation,
-                    grace_ms: self.settings.grace_ms,
-                    actor: Arc::clone(&caller.actor),
-                    command: caller.mark.clone(),
-                    correlation: caller.correlation.clone(),
-                    expected_version: caller.expected_version,
-                    keyed_commands_max: self.settings.quotas.keyed_commands_max,
-                };
+                let context = self.context(caller);
                 let decided =
                     entity::decide(slot.subject.kind, slot.entity.as_ref(), command, &context);
                 let decision = match decided {
@@ -277,6 +267,21 @@ impl Core {
                 let shown = if shows { slot.entity.as_ref().map(Entity::shown) } else { None };
                 Response::Command { answer: decision.answer, shown }
             }
+        }
+    }
+
+    /// What a decision for this caller may look at beside the state.
+    fn context(&mut self, caller: &Caller) -> Context {
+        Context {
+            now: self.now,
+            draw: self.draw_unit(),
+            incarnation: self.incarnation,
+            grace_ms: self.settings.grace_ms,
+            actor: Arc::clone(&caller.actor),
+            command: caller.mark.clone(),
+            correlation: caller.correlation.clone(),
+            expected_version: caller.expected_version,
+            keyed_commands_max: self.settings.quotas.keyed_commands_max,
         }
     }
 

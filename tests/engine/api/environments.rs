@@ -51,6 +51,29 @@ async fn the_default_environment_is_always_there_and_never_changes() {
 }
 
 #[tokio::test]
+async fn pages_of_environments_of_every_size_show_each_once_with_default_first() {
+    let service = Service::start().await;
+    let names = ["a", "b", "c", "d", "e"];
+    for name in names {
+        service.post(ENVIRONMENTS, &json!({"name": name})).await.ok(201);
+    }
+    service.settled_list(&format!("{ENVIRONMENTS}?page_size=100")).await.ok(200);
+    for size in 1..=7 {
+        let (mut path, mut seen) = (format!("{ENVIRONMENTS}?page_size={size}"), Vec::new());
+        loop {
+            let page = service.get(&path).await.ok(200);
+            assert_eq!(page["total_count"], 6, "{page}");
+            let shown = page["environments"].as_array().expect("environments");
+            assert!(shown.len() <= size, "{page}");
+            seen.extend(shown.iter().map(|one| one["name"].as_str().expect("a name").to_owned()));
+            let Some(next) = page["next_cursor"].as_str() else { break };
+            path = format!("{ENVIRONMENTS}?page_size={size}&cursor={next}");
+        }
+        assert_eq!(seen, ["default", "a", "b", "c", "d", "e"], "in pages of {size}");
+    }
+}
+
+#[tokio::test]
 async fn bad_environments_are_refused_and_store_nothing() {
     let service = Service::start().await;
     let before = service.store.appends();

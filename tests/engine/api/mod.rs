@@ -9,6 +9,7 @@ mod jobs;
 mod leases;
 mod lists;
 mod overload;
+mod quotas;
 mod retention;
 pub(crate) mod service;
 mod surroundings;

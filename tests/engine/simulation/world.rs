@@ -194,6 +194,7 @@ impl World {
             mix,
         };
         world.checker.gentle = world.mix.gentle;
+        world.checker.alone = world.mix.engines == 1;
         world.found_engines();
         world.found_clients();
         world.plan_faults();

@@ -89,6 +89,8 @@ pub(crate) struct Checker {
     pub(super) acknowledged: BTreeMap<SubjectId, u64>,
     /// Every engine hears every other one in time.
     pub(crate) gentle: bool,
+    /// There is one engine.
+    pub(crate) alone: bool,
     /// Which invariant broke first, and how.
     pub(crate) broken: Option<String>,
     /// How often what happened: a rule that is never reached is not tested.
