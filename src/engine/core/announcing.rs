@@ -65,7 +65,7 @@ impl Dispatch {
     pub(super) fn emptied(&mut self, key: &QueueKey) {
         let announcing = &mut self.announcing;
         self.spaces.change(key, false, |place| {
-            if place.queue.kinds().len() == 0 {
+            if place.queue.ready() == 0 {
                 announcing.forget(key, &mut place.told);
             } else if let Some(told) = place.told.as_mut() {
                 told.kinds.retain(|kind| place.queue.has(kind));
@@ -114,7 +114,7 @@ impl Dispatch {
         let announcing = &mut self.announcing;
         self.spaces.each(|key, place| {
             place.told = None;
-            if on && place.queue.kinds().len() > 0 {
+            if on && place.queue.ready() > 0 {
                 announcing.news.insert(key);
             }
         });
@@ -123,7 +123,7 @@ impl Dispatch {
 
 fn announced((namespace, queue): &QueueKey, place: &Place) -> Announced {
     let of = &place.queue;
-    let few = of.kinds().len() <= KINDS_MAX;
+    let few = of.kinds().take(KINDS_MAX + 1).count() <= KINDS_MAX;
     Announced {
         namespace: namespace.clone(),
         queue: queue.clone(),

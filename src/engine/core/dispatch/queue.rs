@@ -1,9 +1,9 @@
 //! One queue: the ready nodes, by what is served first and by what waits longest; and who wants them.
 //! Nodes lie in lanes, one a kind and priority, so that within a lane the order of serving is the order of waiting; only
-//! the heads of the lanes are compared. Every question is answered from counts and heads, whatever lies behind them.
-//! Invariants: `heads` and `ages` hold the first of each lane and nothing else, `kinds` counts the entries of each kind,
-//! `wanting` mirrors `parked`, `both` counts the kinds that are there and asked for by name
-//! (`a_queue_agrees_with_a_naive_one`).
+//! the heads of the lanes are compared, and where there are more than a few lanes these are kept in order. Every question
+//! is answered from counts and heads, whatever lies behind them.
+//! Invariants: `Heads` holds the first of each lane and nothing else, `wanting` mirrors `parked`, `both` counts the kinds
+//! that are there and asked for by name (`a_queue_agrees_with_a_naive_one`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -57,13 +57,34 @@ impl Entry {
     }
 }
 
+/// With at most so many lanes their heads are looked at one by one: nearly all queues have one lane, and cost no more memory.
+const LANES_FEW: usize = 8;
+
+/// The first of each lane of a queue with many.
+#[derive(Debug, Default)]
+struct Heads {
+    by_score: BTreeSet<(Entry, Kind)>,
+    by_age: BTreeSet<(Millis, Entry, Kind)>,
+}
+
+impl Heads {
+    fn remove(&mut self, entry: Entry, kind: &Kind) {
+        self.by_score.remove(&(entry, kind.clone()));
+        self.by_age.remove(&(entry.ready_at(), entry, kind.clone()));
+    }
+
+    fn insert(&mut self, entry: Entry, kind: &Kind) {
+        self.by_score.insert((entry, kind.clone()));
+        self.by_age.insert((entry.ready_at(), entry, kind.clone()));
+    }
+}
+
 /// A queue.
 #[derive(Debug, Default)]
 pub(in crate::engine::core) struct Queue {
     lanes: BTreeMap<Lane, BTreeSet<Entry>>,
-    heads: BTreeSet<(Entry, Kind)>,
-    ages: BTreeSet<(Millis, Entry, Kind)>,
-    kinds: BTreeMap<Kind, u64>,
+    /// None where there are few lanes.
+    heads: Option<Box<Heads>>,
     ready: u64,
     /// Requests in the order in which they came.
     parked: BTreeMap<u64, (Ticket, LeaseRequest)>,
@@ -86,17 +107,37 @@ impl Queue {
 
     /// Since when the node that waits longest does.
     pub(super) fn oldest(&self) -> Option<Millis> {
-        self.ages.first().map(|(ready_at, ..)| *ready_at)
+        match &self.heads {
+            Some(heads) => heads.by_age.first().map(|(ready_at, ..)| *ready_at),
+            None => self.lane_heads().map(|(entry, _)| entry.ready_at()).min(),
+        }
     }
 
-    /// The kinds of work that are there.
-    pub(in crate::engine::core) fn kinds(&self) -> impl ExactSizeIterator<Item = &Kind> {
-        self.kinds.keys()
+    /// The first of each lane.
+    fn lane_heads(&self) -> impl Iterator<Item = (Entry, &Kind)> {
+        self.lanes.iter().filter_map(|((kind, _), lane)| Some((*lane.first()?, kind)))
+    }
+
+    /// What is served first.
+    fn first(&self) -> Option<(Entry, Kind)> {
+        match &self.heads {
+            Some(heads) => heads.by_score.first().cloned(),
+            None => self.lane_heads().min().map(|(entry, kind)| (entry, kind.clone())),
+        }
+    }
+
+    /// The kinds of work that are there, each once.
+    pub(in crate::engine::core) fn kinds(&self) -> impl Iterator<Item = &Kind> {
+        let mut before: Option<&Kind> = None;
+        self.lanes
+            .keys()
+            .map(|(kind, _)| kind)
+            .filter(move |kind| before.replace(*kind) != Some(*kind))
     }
 
     /// Whether there is work of this kind.
     pub(in crate::engine::core) fn has(&self, kind: &Kind) -> bool {
-        self.kinds.contains_key(kind)
+        self.lanes.range(lanes_of(kind)).next().is_some()
     }
 
     /// Whether somebody waits for work of this kind.
@@ -110,20 +151,16 @@ impl Queue {
     }
 
     pub(super) fn insert(&mut self, kind: &Kind, entry: Entry) {
+        let is_new = kind.is_some() && self.wanting.contains_key(kind) && !self.has(kind);
         let lane = self.lanes.entry((kind.clone(), entry.priority)).or_default();
         let before = lane.first().copied();
         if !lane.insert(entry) {
             return;
         }
         self.ready += 1;
-        let of_kind = self.kinds.entry(kind.clone()).or_default();
-        *of_kind += 1;
-        if *of_kind == 1 && self.wanting.contains_key(kind) {
-            self.both += usize::from(kind.is_some());
-        }
+        self.both += usize::from(is_new);
         if before.is_none_or(|before| entry < before) {
-            self.head_was(before, kind);
-            self.head_is(Some(entry), kind);
+            self.head_moves(kind, before, Some(entry));
         }
     }
 
@@ -138,35 +175,34 @@ impl Queue {
         let next = lane.first().copied();
         if next.is_none() {
             self.lanes.remove(&key);
+            let wanted = kind.is_some() && self.wanting.contains_key(kind);
+            self.both -= usize::from(wanted && !self.has(kind));
         }
         self.ready -= 1;
-        if let Some(of_kind) = self.kinds.get_mut(kind) {
-            *of_kind -= 1;
-            if *of_kind == 0 {
-                self.kinds.remove(kind);
-                if self.wanting.contains_key(kind) {
-                    self.both -= usize::from(kind.is_some());
-                }
-            }
-        }
         if was_head {
-            self.head_was(Some(entry), kind);
-            self.head_is(next, kind);
+            self.head_moves(kind, Some(entry), next);
         }
         true
     }
 
-    fn head_was(&mut self, entry: Option<Entry>, kind: &Kind) {
-        if let Some(entry) = entry {
-            self.heads.remove(&(entry, kind.clone()));
-            self.ages.remove(&(entry.ready_at(), entry, kind.clone()));
-        }
-    }
-
-    fn head_is(&mut self, entry: Option<Entry>, kind: &Kind) {
-        if let Some(entry) = entry {
-            self.heads.insert((entry, kind.clone()));
-            self.ages.insert((entry.ready_at(), entry, kind.clone()));
+    /// The first of a lane is another one now; of many lanes the heads are kept in order.
+    fn head_moves(&mut self, kind: &Kind, before: Option<Entry>, now: Option<Entry>) {
+        if let Some(heads) = &mut self.heads {
+            if let Some(before) = before {
+                heads.remove(before, kind);
+            }
+            if let Some(now) = now {
+                heads.insert(now, kind);
+            }
+            if self.lanes.len() <= LANES_FEW / 2 {
+                self.heads = None;
+            }
+        } else if self.lanes.len() > LANES_FEW {
+            let mut heads = Heads::default();
+            for (entry, kind) in self.lane_heads() {
+                heads.insert(entry, kind);
+            }
+            self.heads = Some(Box::new(heads));
         }
     }
 
@@ -175,7 +211,7 @@ impl Queue {
         let mut taken = Vec::new();
         while taken.len() < max {
             let next = if kinds.is_empty() {
-                self.heads.first().cloned()
+                self.first()
             } else {
                 let wanted = kinds.iter().map(|kind| Some(kind.clone()));
                 wanted.filter_map(|kind| Some((self.first_of(&kind)?, kind))).min()
@@ -188,8 +224,6 @@ impl Queue {
     }
 
     fn first_of(&self, kind: &Kind) -> Option<Entry> {
-        // Without a look at the lanes where there is nothing of the kind.
-        self.kinds.get(kind)?;
         let lanes = self.lanes.range(lanes_of(kind));
         lanes.filter_map(|(_, lane)| lane.first().copied()).min()
     }
@@ -205,10 +239,12 @@ impl Queue {
     pub(super) fn park(&mut self, ticket: Ticket, request: LeaseRequest) -> u64 {
         self.arrivals += 1;
         let number = self.arrivals;
+        let lanes = &self.lanes;
+        let has = |kind: &Kind| lanes.range(lanes_of(kind)).next().is_some();
         for kind in wanted(&request) {
             let wanting = self.wanting.entry(kind.clone()).or_default();
             if wanting.is_empty() && kind.is_some() {
-                self.both += usize::from(self.kinds.contains_key(&kind));
+                self.both += usize::from(has(&kind));
             }
             wanting.insert(number);
         }
@@ -225,7 +261,7 @@ impl Queue {
             if wanting.is_empty() {
                 self.wanting.remove(&kind);
                 if kind.is_some() {
-                    self.both -= usize::from(self.kinds.contains_key(&kind));
+                    self.both -= usize::from(self.has(&kind));
                 }
             }
         }
@@ -244,7 +280,9 @@ impl Queue {
 
     /// Whoever waits longest for work of this kind, when there is some.
     pub(super) fn next_for(&self, kind: &Kind) -> Option<Ticket> {
-        self.kinds.get(kind)?;
+        if !self.has(kind) {
+            return None;
+        }
         let of = |kind: &Kind| self.wanting.get(kind).and_then(|numbers| numbers.first().copied());
         let number = [of(&None), of(kind)].into_iter().flatten().min()?;
         self.parked.get(&number).map(|(ticket, _)| *ticket)

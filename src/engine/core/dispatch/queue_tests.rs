@@ -44,7 +44,7 @@ impl Naive {
 }
 
 fn kind(number: u8) -> Kind {
-    let name = ["cook", "wash"].get(usize::from(number)).copied();
+    let name = ["cook", "wash", "iron"].get(usize::from(number)).copied();
     name.and_then(|name| ActionType::parse(name).ok())
 }
 
@@ -72,9 +72,9 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let kinds = prop::collection::vec(0_u8..2, 0..3);
+    let kinds = prop::collection::vec(0_u8..3, 0..3);
     prop_oneof![
-        4 => (0_u8..3, 0_i64..400_000, 1_u8..=10, any::<u32>())
+        4 => (0_u8..4, 0_i64..400_000, 1_u8..=10, any::<u32>())
             .prop_map(|(kind, ready_at, priority, node)| Step::Insert { kind, ready_at, priority, node }),
         2 => any::<prop::sample::Index>().prop_map(Step::Remove),
         1 => (kinds.clone(), 0_usize..4).prop_map(|(kinds, max)| Step::Take { kinds, max }),
@@ -85,7 +85,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #[test]
-    fn a_queue_agrees_with_a_naive_one(steps in prop::collection::vec(step(), 0..60)) {
+    fn a_queue_agrees_with_a_naive_one(steps in prop::collection::vec(step(), 0..120)) {
         let (mut queue, mut naive) = (Queue::default(), Naive::default());
         let mut ticket = 0;
         for step in steps {
@@ -124,7 +124,7 @@ proptest! {
             prop_assert_eq!(queue.ready(), naive.entries.len() as u64);
             prop_assert_eq!(queue.parked(), naive.parked.len());
             prop_assert_eq!(queue.is_stalled(), naive.is_stalled());
-            for of in (0..3).map(kind) {
+            for of in (0..4).map(kind) {
                 prop_assert_eq!(queue.has(&of), naive.entries.iter().any(|(kind, _)| *kind == of));
                 prop_assert_eq!(queue.next_for(&of), naive.next_for(&of));
             }

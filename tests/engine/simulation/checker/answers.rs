@@ -48,7 +48,7 @@ impl Checker {
 
     /// The same claim gives the same leases, as long as they run, where every engine hears every other one in time; and
     /// whatever happens where there is one engine, also after it was killed.
-    fn same_leases(&mut self, call: &Call, granted: &[Granted]) -> Result<(), String> {
+    fn same_leases(&mut self, of: Whose, call: &Call, granted: &[Granted]) -> Result<(), String> {
         let Asked::Lease { worker, claim: Some(claim), .. } = &call.asked else { return Ok(()) };
         let key = (worker.to_string(), claim.to_string());
         let now: BTreeSet<AttemptKey> =
@@ -62,11 +62,39 @@ impl Checker {
             })
         };
         let missing = before.iter().filter(|one| runs(one)).any(|one| !now.contains(one));
-        if missing && (self.gentle || self.alone) && !granted.is_empty() {
+        if missing && self.gentle && !granted.is_empty() {
             return Err("invariant 21: the same claim, and other leases".to_owned());
+        }
+        if self.alone
+            && !granted.is_empty()
+            && self.leased_before(of, &key).any(|one| !now.contains(&one))
+        {
+            return Err(
+                "invariant 21: the same claim, and other leases than before the crash".to_owned()
+            );
         }
         self.log.claims.entry(key).or_default().extend(now);
         Ok(())
+    }
+
+    /// Attempts that run under a claim and were leased in an earlier life of the only engine.
+    fn leased_before<'a>(
+        &'a self,
+        of: Whose,
+        (worker, claim): &'a (String, String),
+    ) -> impl Iterator<Item = AttemptKey> + 'a {
+        let jobs = self.streams.keys().filter_map(|subject| self.job(subject));
+        let rows = jobs.flat_map(|job| job.leases.iter().map(move |(at, row)| (job, *at, row)));
+        let before = rows.filter(move |(job, (node, epoch), row)| {
+            let story = &job.nodes[*node as usize];
+            row.by.life < of.life
+                && row.worker == format!("worker {worker}")
+                && row.claim.as_ref() == Some(claim)
+                && story.status == NodeStatus::Running
+                && story.epoch == *epoch
+                && *epoch >> 32 > self.incarnation
+        });
+        before.map(|(job, (node, epoch), _)| (job.id, node, epoch))
     }
 
     fn judge(&mut self, of: Whose, call: &Call, response: &Response) -> Result<(), String> {
@@ -99,7 +127,7 @@ impl Checker {
                         self.promise(of, one.lease, one.expires_at);
                     }
                 }
-                self.same_leases(call, granted)
+                self.same_leases(of, call, granted)
             }
             Response::Heartbeat { expires_at, .. } => {
                 let Asked::Heartbeat { lease, .. } = &call.asked else {
