@@ -118,6 +118,11 @@ impl World {
         let life = member.life;
         self.after(0, Happening::Renews { of: Whose { at, life } });
         self.after(0, Happening::Look { of: Whose { at, life }, again: true });
+        // Whoever lost an answer with the connection asks again as soon as anybody listens.
+        for worker in self.workers_with_claims() {
+            let soon = self.dice.wait(0, 3);
+            self.after(soon, Happening::Polls { worker });
+        }
     }
 
     /// The lease on its groups is renewed, and it hears who lives; or the membership is out of reach this time.

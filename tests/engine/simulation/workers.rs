@@ -108,6 +108,14 @@ impl World {
         (wish, wait)
     }
 
+    /// Those who wait for nothing and have not seen the answer to their claim.
+    pub(crate) fn workers_with_claims(&self) -> Vec<usize> {
+        let all = self.workers.iter().enumerate();
+        let lost =
+            all.filter(|(_, one)| one.claim.is_some() && !one.polling && one.pinned.is_none());
+        lost.map(|(at, _)| at).collect()
+    }
+
     pub(crate) fn hears_of_lease(&mut self, worker: usize, response: Option<Response>) {
         let one = &mut self.workers[worker];
         one.polling = false;
