@@ -3,6 +3,7 @@
 use domain::ids::JobId;
 use domain::job::status::JobStatus;
 use domain::node::status::NodeStatus;
+use domain::refusal::Quota;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -49,6 +50,7 @@ fn every_refusal_has_its_status_and_code() {
         (node_state(), 409, "invalid_node_state"),
         (Refusal::Invalid(Vec::new()), 422, "validation_failed"),
         (Refusal::AlreadyStarted { field: "timeout_ms".into() }, 409, "already_started"),
+        (Refusal::quota(Quota::LiveJobs, 7, None), 429, "quota_exceeded"),
     ];
     for (refusal, status, code) in table {
         assert_eq!(refusal.code(), code, "the rules and the API say the same word");
@@ -86,7 +88,7 @@ fn every_other_code_has_its_status() {
     for (word, status) in table {
         assert_eq!(Code::parse(word).map(|code| code.status().as_u16()), Some(status), "{word}");
     }
-    assert_eq!(Code::ALL.len(), table.len() + 15, "every code is in one of the two tables");
+    assert_eq!(Code::ALL.len(), table.len() + 16, "every code is in one of the two tables");
 }
 
 #[test]

@@ -125,29 +125,26 @@ async fn there_are_so_many_namespaces_and_those_that_are_there_go_on() {
 async fn a_job_remembers_so_many_keys_for_a_day_and_a_cancel_is_always_taken() {
     let service = with(Quotas { keyed_commands_max: 3, ..Quotas::default() }).await;
     let id = service.job(&one_node()).await;
-    let path = format!("/api/v1/jobs/{id}");
-    let patch = |key: String| {
-        let (service, path) = (&service, path.clone());
-        async move {
-            let body = json!({"description": key}).to_string();
-            service.call(Method::PATCH, &path, &[("idempotency-key", &key)], Some(&body)).await
-        }
+    let steers = |number: usize| {
+        let verb = ["pause", "resume"][number % 2];
+        let (service, path) = (&service, format!("/api/v1/jobs/{id}/{verb}"));
+        let key = format!("k{number}");
+        async move { service.call(Method::POST, &path, &[("idempotency-key", &key)], Some("{}")).await }
     };
     for number in 0..3 {
-        patch(format!("k{number}")).await.ok(200);
+        steers(number).await.ok(200);
     }
-    refused(&service, patch("k3".to_owned()), "3 commands with an Idempotency-Key").await;
-    patch("k1".to_owned()).await.ok(200);
-    let plain = json!({"description": "without a key"}).to_string();
-    service.call(Method::PATCH, &path, &[], Some(&plain)).await.ok(200);
-    // The moment of the first one is over a day ago.
+    refused(&service, steers(3), "3 commands with an Idempotency-Key").await;
+    // One that was taken is answered again, and one without a key is no matter.
+    steers(1).await.ok(200);
+    service.post(&format!("/api/v1/jobs/{id}/resume"), &json!({})).await.ok(200);
+    // The moment of the last one is over a day ago.
     service.pass(std::time::Duration::from_secs(24 * 3_600 + 1)).await;
-    patch("k4".to_owned()).await.ok(200);
-    for number in 5..7 {
-        patch(format!("k{number}")).await.ok(200);
+    for number in 4..7 {
+        steers(number).await.ok(200);
     }
-    let cancel = format!("{path}/cancel");
-    let key = [("idempotency-key", "last")];
+    refused(&service, steers(7), "3 commands with an Idempotency-Key").await;
+    let (cancel, key) = (format!("/api/v1/jobs/{id}/cancel"), [("idempotency-key", "last")]);
     service.call(Method::POST, &cancel, &key, Some("{}")).await.ok(200);
 }
 

@@ -1,7 +1,7 @@
 //! An engine that was started again where another life of it was: that life is over, whatever its lease says, and what it
 //! drove is taken over at once instead of after its lease.
 //! Always holds: a life is evicted only by a later one at the same address, and only when it is proven that what is meant
-//! for it comes here (`docs/decisions/0026`); whoever is hung somewhere else is told by its next renewal, and can do no
+//! for it comes here (`docs/decisions/0027`); whoever is hung somewhere else is told by its next renewal, and can do no
 //! harm until then: appends carry the version they expect, and a lease its epoch.
 
 use super::{Groups, State};
