@@ -31,10 +31,11 @@ impl Engine {
 
     /// The same, as the driver of these groups (by index): of those that it does not drive, or not yet, nothing is known.
     pub fn shown_until_of(&self, groups: &[u8]) -> Millis {
+        // Looked at before: what comes after that is not in what is said.
+        let drives_all = self.drives_all(groups);
         let until = self.shown_until();
-        // Looked at after it: of what came meanwhile nothing was said.
         let never = self.now().saturating_sub(NEVER_SAID_MS);
-        if self.drives_all(groups) { until } else { until.min(never) }
+        if drives_all { until } else { until.min(never) }
     }
 
     /// Whether this engine drives all of these groups (by index).

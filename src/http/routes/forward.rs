@@ -194,9 +194,10 @@ async fn done(api: &Api, from: EngineId, asked: Asked) -> Result<Said, EngineErr
             Said::Heard
         }
         Asked::ShownUntil(groups) => Said::ShownUntil(api.engine().shown_until_of(&groups)),
-        Asked::Shown(groups) => match api.queries().here_is_shown().await {
-            // Looked at after it: what came meanwhile is not known to be shown.
-            Ok(()) => Said::Shown(api.engine().drives_all(&groups)),
+        // Looked at before: of a group that comes after that nothing may have been read when the rest is shown.
+        Asked::Shown(groups) if !api.engine().drives_all(&groups) => Said::Shown(false),
+        Asked::Shown(_) => match api.queries().here_is_shown().await {
+            Ok(()) => Said::Shown(true),
             Err(EngineError::ViewBehind) => Said::Shown(false),
             Err(error) => return Err(error),
         },

@@ -76,8 +76,9 @@ impl Queries {
     /// `ViewBehind` when that takes longer than 2 s, and what keeps the view from answering.
     pub async fn list(&self, query: JobQuery, consistent: bool) -> Result<Listed, EngineError> {
         if consistent {
-            let (here, others) = tokio::join!(self.here_is_shown(), self.others_are_shown());
-            here.and(others)?;
+            // In this order: groups that come to this engine while the others are asked count as its own.
+            self.others_are_shown().await?;
+            self.here_is_shown().await?;
         }
         let (as_of, whole) = (self.as_of().await, self.engine.view_is_whole());
         let page = self.engine.view().jobs(query).await.map_err(of_view)?;

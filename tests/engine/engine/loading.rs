@@ -1,12 +1,15 @@
 //! The order in which streams are read: what somebody asks for is said to come first, also when it waits to be read
 //! already, and what is due says since when.
 
-use domain::ids::SubjectId;
-use orrery::engine::core::message::{ASKED, Input, Output, Request};
+use domain::ids::{GroupId, SubjectId};
+use domain::planted::{self, Planted};
+use orrery::engine::core::message::{
+    ASKED, Failure, Input, LoadedStream, Output, Request, Response, Ticket,
+};
 use orrery::engine::core::{Core, CoreSettings};
 use orrery::event_store::contract::WakeMark;
 
-use crate::harness::jobs::{START, subject};
+use crate::harness::jobs::{START, claim, subject, wish};
 
 fn core() -> Core {
     let mut core = Core::new(CoreSettings::default(), 1, 1, 7, START);
@@ -45,4 +48,54 @@ fn what_is_asked_for_while_it_waits_to_be_read_is_hastened_once() {
     assert_eq!(said(&mut core), [(late, None)]);
     read(&mut core, 3, &other);
     assert_eq!(said(&mut core), [(other, Some(ASKED))]);
+}
+
+/// Asks for work under a claim.
+fn asks_under_claim(core: &mut Core, ticket: Ticket) {
+    let mut request = wish("worker", 1);
+    request.claim = Some(claim("the same"));
+    let request = Request::Lease(request);
+    core.handle(START, Input::Request { ticket, request, forwarded: false });
+}
+
+/// What was answered by then.
+fn answers(core: &mut Core, now: i64) -> Vec<(Ticket, Response)> {
+    core.turn(now);
+    let outputs = std::iter::from_fn(|| core.poll());
+    let answers = outputs.filter_map(|output| match output {
+        Output::Answer { ticket, response } => Some((ticket, response)),
+        _ => None,
+    });
+    answers.collect()
+}
+
+#[test]
+fn a_claim_is_answered_when_every_stream_is_read_that_may_hold_its_leases_and_not_before() {
+    let mut core = core();
+    asks_under_claim(&mut core, 1);
+    assert!(answers(&mut core, START).is_empty(), "nobody has looked");
+    let marks = vec![WakeMark { subject: subject(1), due: START, number: 1 }];
+    core.handle(START, Input::Due { marks, whole: GroupId::all().collect() });
+    assert!(answers(&mut core, START).is_empty(), "a stream is being read");
+    let stream = LoadedStream { entity: None, seq: 0, chain: [0; 32], mark: None, tombstone: None };
+    core.handle(START, Input::Loaded { subject: subject(1), result: Ok(Box::new(stream)) });
+    let told = answers(&mut core, START);
+    assert!(matches!(&told[..], [(1, Response::Leases(none))] if none.is_empty()), "{told:?}");
+    // A group that comes is unread again.
+    core.handle(START, Input::Routes { drivers: vec![None; 64] });
+    core.handle(START, Input::Routes { drivers: vec![Some(1); 64] });
+    asks_under_claim(&mut core, 2);
+    assert!(answers(&mut core, START + 9_999).is_empty());
+    let told = answers(&mut core, START + 10_000);
+    assert!(matches!(&told[..], [(2, Response::Failed(Failure::Unavailable))]), "{told:?}");
+}
+
+#[test]
+fn the_planted_bug_answers_a_claim_before_anything_is_read() {
+    planted::plant(Some(Planted::ClaimBeforeRead));
+    let mut core = core();
+    asks_under_claim(&mut core, 1);
+    let told = answers(&mut core, START);
+    planted::plant(None);
+    assert!(matches!(&told[..], [(1, Response::Leases(_))]), "{told:?}");
 }

@@ -212,7 +212,8 @@ async fn an_engine_that_talks_nonsense_or_says_nothing_of_what_was_asked_is_pass
 async fn what_somebody_else_says_in_an_engines_place_is_not_believed() {
     // It is at the engine's address, and has heard what is asked; it has not the engine's key.
     let pair = Pair::start().await;
-    let answered = record(0, &Said::Response(Box::new(Response::Queues(Vec::new()))));
+    let answered =
+        record(0, &Said::Response(Box::new(Response::Queues { facts: Vec::new(), known: 0 })));
     let alive = [&[RECORD_END][..], &answered].concat();
     for answer in [answered, alive] {
         let stands_in = StandIn::start_as(None, answer, Then::Goes).await;

@@ -22,7 +22,7 @@ pub(crate) enum Bug {
 impl Bug {
     /// All that must be found: the seven of `reliability.md` section 3, then four of our own, then what several engines
     /// can do wrong together.
-    pub(crate) const FOUND: [Self; 20] = [
+    pub(crate) const FOUND: [Self; 19] = [
         Self::Site(Planted::CompletionNotFenced),
         Self::UnknownAppliedAgain,
         Self::Site(Planted::CancelLeavesReady),
@@ -41,7 +41,6 @@ impl Bug {
         Self::Site(Planted::ForwardedTwice),
         Self::Site(Planted::NudgeClearedEarly),
         Self::Site(Planted::WakeMarkLate),
-        Self::Site(Planted::ClaimBeforeRead),
         Self::OldNumber,
     ];
 
