@@ -31,6 +31,7 @@ impl Core {
     /// full period more, as after a load; and this engine's groups are its own as long as before.
     pub(super) fn stepped(&mut self, by: Millis) {
         self.drives_until = self.drives_until.saturating_add(by);
+        self.former_until = self.former_until.saturating_add(by);
         self.prolong_all();
     }
 
