@@ -40,7 +40,7 @@ const DOMAIN_STAGES: &[&[&str]] = &[
     &["spec"],
     &["graph", "plan", "retry", "expression"],
     &["event", "command", "effect", "state"],
-    &["check", "due", "verify"],
+    &["check", "due", "remembered", "verify"],
     &["apply"],
     &["decide"],
     &["progress", "explain", "summary", "rows", "detail"],

@@ -11,16 +11,13 @@
 use std::collections::BTreeSet;
 
 use domain::ids::{Claim, Millis, Namespace, WorkerName};
-use domain::job::event::AttemptRef;
 
 use crate::engine::core::Core;
 use crate::engine::core::entity::Entity;
-use crate::engine::core::leasing::granted;
 use crate::engine::core::message::{
     EngineId, Failure, Granted, LeaseRequest, Request, Response, Ticket,
 };
 use crate::engine::core::routing::Sent;
-use crate::engine::core::slot::Slot;
 use crate::engine::core::unread::WAITS_MS;
 
 /// Old hints are looked for so often.
@@ -335,29 +332,6 @@ impl Core {
         }
     }
 
-    /// Leases that run here under a request's claim.
-    fn claimed_before(&self, request: &LeaseRequest) -> Vec<Granted> {
-        key_of(request).map(|key| self.claimed_here(&key)).unwrap_or_default()
-    }
-
-    fn claimed_here(&self, key: &ClaimKey) -> Vec<Granted> {
-        let Some(places) = self.claims.get(key) else { return Vec::new() };
-        let granted = places.iter().filter_map(|(ix, node)| {
-            let slot = self.slots.get(*ix)?;
-            let lease = slot.leases.get(node)?;
-            if lease.epoch.is_void_in(self.incarnation) {
-                return None;
-            }
-            let job = slot.entity.as_ref()?.job()?;
-            // The place may be another subject's by now: the subject's own word counts.
-            let mark = job.claims.get(node)?;
-            let same = (&job.namespace, &mark.worker, &mark.claim) == (&key.0, &key.1, &key.2);
-            let attempt = job.nodes.get(*node as usize).filter(|_| same)?.attempt;
-            granted(slot, AttemptRef { node: *node, attempt, epoch: lease.epoch }, self.now)
-        });
-        granted.collect()
-    }
-
     /// A claim may have come again before the job that holds its leases was read: it gets them now.
     pub(super) fn meet_claims(&mut self, ix: u32) {
         let Some(slot) = self.slots.get(ix).filter(|slot| !slot.guest) else { return };
@@ -378,41 +352,6 @@ impl Core {
         }
     }
 
-    /// The claim of a node's running attempt, if it has one: the index is changed where that changes.
-    pub(super) fn refresh_claim(
-        &mut self,
-        ix: u32,
-        slot: &mut Slot,
-        node: u32,
-        claim: Option<ClaimKey>,
-    ) {
-        if slot.claimed.get(&node) == claim.as_ref() {
-            return;
-        }
-        if let Some(key) = slot.claimed.remove(&node) {
-            self.unclaim(&key, (ix, node));
-        }
-        if let Some(key) = claim {
-            slot.claimed.insert(node, key.clone());
-            self.claims.entry(key).or_default().insert((ix, node));
-        }
-    }
-
-    /// The subject leaves memory, or is not driven here any more.
-    pub(super) fn forget_claims(&mut self, ix: u32, slot: &mut Slot) {
-        for (node, key) in std::mem::take(&mut slot.claimed) {
-            self.unclaim(&key, (ix, node));
-        }
-    }
-
-    fn unclaim(&mut self, key: &ClaimKey, place: (u32, u32)) {
-        let Some(places) = self.claims.get_mut(key) else { return };
-        places.remove(&place);
-        if places.is_empty() {
-            self.claims.remove(key);
-        }
-    }
-
     /// Forgets queues that nobody uses, and old hints, now and then.
     pub(super) fn sweep(&mut self) {
         self.dispatch.forget_unused(self.now);
@@ -424,7 +363,7 @@ impl Core {
     }
 }
 
-fn key_of(request: &LeaseRequest) -> Option<ClaimKey> {
+pub(super) fn key_of(request: &LeaseRequest) -> Option<ClaimKey> {
     let claim = request.claim.clone()?;
     Some((request.namespace.clone(), request.worker.clone(), claim))
 }

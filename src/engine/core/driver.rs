@@ -16,7 +16,7 @@ use crate::engine::core::message::{ASKED, Failure, LoadedStream, LoadedTail, Out
 use crate::engine::core::others::{LOOK_FIRST_MS, NUDGES_KEPT_MS};
 use crate::engine::core::projection::deleted_until;
 use crate::engine::core::slot::{JOB_TIMER, Phase, Slot};
-use crate::event_store::contract::{EventStoreError, MarkMove, Nudge, WakeMark};
+use crate::event_store::contract::{EventStoreError, MarkMove, Nudge};
 
 /// A loaded environment grants nothing for so long: those who hold grants are heard first (design, fine print 8).
 const GRANTS_AFTER_LOAD_MS: Millis = 2_000;
@@ -28,33 +28,6 @@ const LEAVE_AGAIN_MS: Millis = 1_000;
 const LEAVES_MAX: usize = 2_000;
 
 impl Core {
-    pub(super) fn due(&mut self, marks: Vec<WakeMark>) {
-        for mark in marks {
-            if !self.drives(&mark.subject) {
-                continue;
-            }
-            match self.slots.find(&mark.subject) {
-                Some(ix) => {
-                    self.drive_guest(ix);
-                    if self.slots.get(ix).is_some_and(|slot| slot.phase == Phase::Loading) {
-                        self.unread.reads(ix);
-                    }
-                }
-                None => _ = self.open_due(&mark.subject, mark.due),
-            }
-        }
-    }
-
-    /// The group of a guest came back before the guest had left memory (its document is on its way to the view): it is
-    /// read anew, since nothing volatile was kept of it.
-    fn drive_guest(&mut self, ix: u32) {
-        let Some(mut slot) = self.slots.take(ix) else { return };
-        if slot.guest && slot.is_idle() {
-            self.catch_up_whole(&mut slot);
-        }
-        self.slots.put(ix, slot);
-    }
-
     /// Has the wake mark moved to now, before anything is appended or a nudge is forgotten.
     pub(super) fn wake(&mut self, slot: &mut Slot) {
         slot.phase = Phase::Waking;

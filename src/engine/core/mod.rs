@@ -7,6 +7,7 @@ mod admission;
 mod announcing;
 mod asking;
 mod asks;
+mod claim_index;
 mod claims;
 mod committer;
 mod counts;

@@ -13,6 +13,8 @@ use domain::planted::{self, Planted};
 
 use crate::engine::core::Core;
 use crate::engine::core::message::{EngineId, Failure, LeaseRequest, Response, Ticket};
+use crate::engine::core::slot::Phase;
+use crate::event_store::contract::WakeMark;
 
 /// Whoever wants to wait for less time waits so long for what is not read: an answer that says nothing helps nobody.
 pub(super) const WAITS_MS: Millis = 10_000;
@@ -68,6 +70,34 @@ impl Unread {
 }
 
 impl Core {
+    /// What is due in driven groups is read into memory.
+    pub(super) fn due(&mut self, marks: Vec<WakeMark>) {
+        for mark in marks {
+            if !self.drives(&mark.subject) {
+                continue;
+            }
+            match self.slots.find(&mark.subject) {
+                Some(ix) => {
+                    self.drive_guest(ix);
+                    if self.slots.get(ix).is_some_and(|slot| slot.phase == Phase::Loading) {
+                        self.unread.reads(ix);
+                    }
+                }
+                None => _ = self.open_due(&mark.subject, mark.due),
+            }
+        }
+    }
+
+    /// The group of a guest came back before the guest had left memory (its document is on its way to the view): it is
+    /// read anew, since nothing volatile was kept of it.
+    fn drive_guest(&mut self, ix: u32) {
+        let Some(mut slot) = self.slots.take(ix) else { return };
+        if slot.guest && slot.is_idle() {
+            self.catch_up_whole(&mut slot);
+        }
+        self.slots.put(ix, slot);
+    }
+
     /// Whether something of this engine's groups is not read that may hold leases under any claim.
     pub(super) fn has_unread(&self) -> bool {
         let Unread { groups, slots, undriven, .. } = &self.unread;

@@ -158,6 +158,9 @@ impl Others {
     /// Why nothing of it may be read.
     pub fn check(&self, proof: &str, now: Millis) -> Result<Proven, Unproven> {
         let (claims, mac) = Claims::read(proof).ok_or(Unproven::Malformed)?;
+        if claims.from == self.me() {
+            return Err(self.came_back(&claims, &mac));
+        }
         let pair = self.pair(claims.from).ok_or(Unproven::NotSeen)?;
         let answers = claims.proven(&mac, &pair.receiving).ok_or(Unproven::Forged)?;
         let Claims { from, to, at, number, body } = claims;
@@ -173,6 +176,18 @@ impl Others {
             return Err(Unproven::Repeated { from });
         }
         Ok(Proven { from, to, body, answers })
+    }
+
+    /// What this engine asked another one has come to itself: only it can have made that proof, and nobody else is reached
+    /// where it was sent.
+    fn came_back(&self, claims: &Claims, mac: &Hash) -> Unproven {
+        let Some(pair) = self.pair(claims.to.engine) else { return Unproven::NotSeen };
+        if claims.proven(mac, &pair.sending).is_none() {
+            return Unproven::Forged;
+        }
+        let Claims { from, to, .. } = *claims;
+        self.peers.note_arrived(to);
+        Unproven::Misdirected { from, meant_for: to }
     }
 
     /// What this engine and another one have in common: made when it is first needed, and again when the other shows
@@ -232,6 +247,21 @@ mod tests {
     }
 
     const SECOND: Life = Life { engine: 2, started_at: 5 };
+
+    #[test]
+    fn what_an_engine_asks_of_another_and_hears_itself_was_meant_for_one_that_is_gone() {
+        let [(_, first), (_, second)] = two(["s", "s"]);
+        let (proof, _) = first.prove(SECOND, 1_000, b"{}").expect("it shows a key");
+        assert!(!first.peers.has_arrived(SECOND));
+        let heard = first.check(&proof, 1_000);
+        assert!(matches!(heard, Err(Unproven::Misdirected { from: 1, .. })), "{heard:?}");
+        assert!(first.peers.has_arrived(SECOND));
+        // In its name, and not made by it.
+        let (other, _) =
+            second.prove(Life { engine: 1, started_at: 5 }, 1_000, b"{}").expect("a key");
+        let forged = other.replacen("2;1;5", "1;2;5", 1);
+        assert!(matches!(first.check(&forged, 1_000), Err(Unproven::Forged)));
+    }
 
     fn why(checked: &Result<Proven, Unproven>) -> &'static str {
         match checked {

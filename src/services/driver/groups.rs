@@ -302,12 +302,7 @@ impl Groups {
     /// Tells the core who drives what, and the peers who is there.
     async fn tell(&self, state: &mut State, roster: &Roster) {
         let others = || roster.engines.iter().filter(|record| record.engine != state.me);
-        // Nobody is there any more.
-        let gone: Vec<EngineId> = self
-            .former(state, roster)
-            .filter(|record| self.has_arrived(record))
-            .map(|record| record.engine)
-            .collect();
+        let gone = self.gone(state, roster);
         let lives = |record: &EngineRecord| record.lives && !gone.contains(&record.engine);
         let peers = others().map(|record| {
             let peer = Peer {

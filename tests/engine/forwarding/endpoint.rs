@@ -119,7 +119,7 @@ async fn a_body_is_taken_once() {
     assert_eq!((again.status.as_u16(), again.text.as_str()), (400, "the body was sent before\n"));
     // Nor does it mean anything at the engine that sent it.
     let back = pair.engines[0].send(post(body, Some(&proof))).await;
-    assert_eq!(back.status.as_u16(), 425, "{}", back.text);
+    assert_eq!(back.status.as_u16(), 421, "{}", back.text);
     assert_eq!(second.store.appends(), before);
 }
 

@@ -27,6 +27,12 @@ impl Groups {
         self.peers.has_arrived(Life { engine: record.engine, started_at: record.started_at })
     }
 
+    /// Lives before this one at its address, which nobody reaches there any more.
+    pub(super) fn gone(&self, state: &State, roster: &Roster) -> Vec<EngineId> {
+        let former = self.former(state, roster).filter(|record| self.has_arrived(record));
+        former.map(|record| record.engine).collect()
+    }
+
     /// Buries lives before this one at its address at once, when it is proven that nobody else is reached there: something
     /// that was meant for them, and signed by an engine of this deployment, has come here. It asks them something itself,
     /// so that it comes. Answers who is buried.
