@@ -284,7 +284,7 @@ mod tests {
         assert_eq!((proven.from, proven.to, proven.covers(b"body")), (1, SECOND, true));
         assert!(!proven.covers(b"bodY"));
         assert_eq!(why(&second.check(&proof, 7)), "repeated");
-        assert_eq!(why(&first.check(&proof, 7)), "not seen", "it came back to who sent it");
+        assert_eq!(why(&first.check(&proof, 7)), "misdirected", "it came back to who sent it");
         let (next, _) = first.prove(SECOND, 7, b"body").expect("it is known");
         assert_eq!(why(&second.check(&next.replacen('7', "8", 1), 7)), "forged");
         let later = Life { started_at: 6, ..SECOND };
