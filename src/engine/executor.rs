@@ -32,6 +32,7 @@ use crate::engine::core::{Core, CoreSettings};
 use crate::engine::gauges::Gauges;
 use crate::engine::handle::Engine;
 use crate::engine::undelivered::giving_back;
+use crate::engine::watch::Watchers;
 use crate::engine::{loader, rebuild};
 use crate::environment::Surroundings;
 use crate::environment::fail_points::{self, Point};
@@ -148,6 +149,7 @@ pub async fn start(mut parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(
     let (returns, came) = mpsc::unbounded_channel();
     let gauges = Arc::new(Gauges::default());
     gauges.store_ok.store(true, Ordering::Relaxed);
+    let watchers = Arc::new(Watchers::default());
     let engine = Engine {
         inputs,
         store: Arc::clone(&parts.store),
@@ -157,6 +159,7 @@ pub async fn start(mut parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(
         gauges: Arc::clone(&gauges),
         tickets: Arc::new(AtomicU64::new(1)),
         forward: parts.forward.clone(),
+        watchers: Arc::clone(&watchers),
     };
     let mut executor = Executor {
         core,
@@ -164,6 +167,7 @@ pub async fn start(mut parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(
         view: parts.view,
         clock,
         gauges,
+        watchers,
         forward: parts.forward,
         me: parts.me,
         alone,
@@ -196,6 +200,7 @@ struct Executor {
     view: Arc<dyn View>,
     clock: Arc<dyn crate::environment::Clock>,
     gauges: Arc<Gauges>,
+    watchers: Arc<Watchers>,
     forward: Option<Arc<dyn Forward>>,
     me: EngineId,
     /// Nobody else writes.
@@ -326,7 +331,10 @@ impl Executor {
                 self.fatal = Some(error.clone());
             }
         }
+        let changed = self.watchers.concerned(&input);
         self.core.handle(self.clock.now_ms(), input);
+        // After the core knows of it: whoever looks now sees it.
+        changed.iter().for_each(|subject| self.watchers.changed(subject));
     }
 
     fn spawn(&self, work: impl Future<Output = Option<Input>> + Send + 'static) {

@@ -20,6 +20,7 @@ use crate::engine::core::urgency::Urgency;
 use crate::engine::executor::{Forward, Message, refusal};
 use crate::engine::gauges::{ByGroup, Gauges};
 use crate::engine::loader;
+use crate::engine::watch::Watchers;
 use crate::environment::{Clock, Ids};
 use crate::event_store::contract::{EventStore, EventStoreError};
 use crate::view::contract::View;
@@ -112,6 +113,8 @@ pub struct Engine {
     pub(super) tickets: Arc<AtomicU64>,
     /// The way to other engines; none: there are none.
     pub(super) forward: Option<Arc<dyn Forward>>,
+    /// Who waits for a subject to change.
+    pub(super) watchers: Arc<Watchers>,
 }
 
 impl Engine {

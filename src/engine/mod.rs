@@ -19,4 +19,5 @@ pub mod rebuild;
 mod shown;
 pub mod submissions;
 mod undelivered;
+pub mod watch;
 pub mod work;

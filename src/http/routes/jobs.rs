@@ -18,7 +18,9 @@ use crate::http::extract::path::JobPath;
 use crate::http::extract::query::Query;
 use crate::http::idempotency;
 use crate::http::page::{self, TotalCount};
+use crate::http::parked::park;
 use crate::http::problem::Problem;
+use crate::http::routes::waiting::{Wait, WaitParameters};
 use crate::http::routes::{json, raw_items};
 use crate::http::schemas::job_answer::{JobAnswer, JobListAnswer};
 use crate::http::schemas::job_query::{JobListParameters, JobListRequest};
@@ -58,9 +60,11 @@ pub async fn list(
 }
 
 /// Get a job
+///
+/// With `wait_ms` the answer leaves when the job is as `until` says, or when the time is over; the job in it says which.
 #[utoipa::path(
     get, path = "/api/v1/jobs/{id}", tag = "jobs", operation_id = "getJob",
-    params(("id" = String, Path, description = "The job", format = "uuid")),
+    params(("id" = String, Path, description = "The job", format = "uuid"), WaitParameters),
     responses(
         (status = 200, description = "The job", body = JobAnswer,
             headers(("ETag" = String, description = "The job's version"))),
@@ -71,17 +75,36 @@ pub async fn get(
     State(api): State<Api>,
     caller: Caller,
     JobPath(id): JobPath,
-    query: Query,
+    mut query: Query,
     known: Result<IfNoneMatch, Infallible>,
 ) -> Result<Response, Problem> {
+    let wait = Wait::read(&mut query, &api);
     query.finish()?;
-    let job = api.engine().job(&caller.namespace, id).await?;
+    let Some(wait) = wait else {
+        let job = api.engine().job(&caller.namespace, id).await?;
+        return shown(&api, &job, known).await;
+    };
+    let place = wait.place(&api, &caller.namespace)?;
+    let namespace = caller.namespace;
+    Ok(park(async move {
+        let job = wait.job(&api, &namespace, id).await?;
+        drop(place);
+        shown(&api, &job, known).await
+    }))
+}
+
+/// A job as it is now, unless the caller has this version.
+async fn shown(
+    api: &Api,
+    job: &JobSnapshot,
+    known: Result<IfNoneMatch, Infallible>,
+) -> Result<Response, Problem> {
     let tag = [(header::ETAG, entity_tag(job.head.seq))];
     let Ok(IfNoneMatch(known)) = known;
     if known.is_some_and(|known| known.contain(job.head.seq)) {
         return Ok((StatusCode::NOT_MODIFIED, tag).into_response());
     }
-    let summary = api.queries().filled(&job, job.summary(api.engine().now())).await?;
+    let summary = api.queries().filled(job, job.summary(api.engine().now())).await?;
     Ok((tag, json(StatusCode::OK, &summary)).into_response())
 }
 
@@ -91,7 +114,8 @@ pub async fn get(
 #[utoipa::path(
     patch, path = "/api/v1/jobs/{id}", tag = "jobs", operation_id = "patchJob",
     params(("id" = String, Path, description = "The job", format = "uuid")),
-    request_body(content = PatchBody, description = "What to change"),
+    request_body(content = PatchBody, description = "What to change",
+        example = json!({"priority": 2, "tags": ["urgent"], "description": null})),
     responses((status = 200, description = "The changed job", body = JobAnswer,
         headers(("ETag" = String, description = "The job's version")))),
 )]
@@ -115,7 +139,8 @@ pub async fn patch(
 #[utoipa::path(
     post, path = "/api/v1/jobs/{id}/start", tag = "jobs", operation_id = "startJob",
     params(("id" = String, Path, description = "The job", format = "uuid")),
-    request_body(content = Option<ActionBody>, description = "May be left out"),
+    request_body(content = Option<ActionBody>, description = "May be left out",
+        example = json!({"reason": "the upstream data is there"})),
     responses((status = 200, description = "The job", body = JobAnswer)),
 )]
 pub async fn start(steering: Steering) -> Result<Response, Problem> {
@@ -128,7 +153,8 @@ pub async fn start(steering: Steering) -> Result<Response, Problem> {
 #[utoipa::path(
     post, path = "/api/v1/jobs/{id}/pause", tag = "jobs", operation_id = "pauseJob",
     params(("id" = String, Path, description = "The job", format = "uuid")),
-    request_body(content = Option<ActionBody>, description = "May be left out"),
+    request_body(content = Option<ActionBody>, description = "May be left out",
+        example = json!({"reason": "the target is being repaired"})),
     responses((status = 200, description = "The job", body = JobAnswer)),
 )]
 pub async fn pause(steering: Steering) -> Result<Response, Problem> {
@@ -139,7 +165,8 @@ pub async fn pause(steering: Steering) -> Result<Response, Problem> {
 #[utoipa::path(
     post, path = "/api/v1/jobs/{id}/resume", tag = "jobs", operation_id = "resumeJob",
     params(("id" = String, Path, description = "The job", format = "uuid")),
-    request_body(content = Option<ActionBody>, description = "May be left out"),
+    request_body(content = Option<ActionBody>, description = "May be left out",
+        example = json!({"reason": "the target is repaired"})),
     responses((status = 200, description = "The job", body = JobAnswer)),
 )]
 pub async fn resume(steering: Steering) -> Result<Response, Problem> {
@@ -152,7 +179,8 @@ pub async fn resume(steering: Steering) -> Result<Response, Problem> {
 #[utoipa::path(
     post, path = "/api/v1/jobs/{id}/cancel", tag = "jobs", operation_id = "cancelJob",
     params(("id" = String, Path, description = "The job", format = "uuid")),
-    request_body(content = Option<ActionBody>, description = "May be left out"),
+    request_body(content = Option<ActionBody>, description = "May be left out",
+        example = json!({"reason": "a newer order replaces it"})),
     responses((status = 200, description = "The job", body = JobAnswer)),
 )]
 pub async fn cancel(steering: Steering) -> Result<Response, Problem> {

@@ -13,6 +13,7 @@ pub mod nodes;
 pub mod queues;
 pub mod services;
 pub mod submissions;
+pub mod waiting;
 pub mod workers;
 
 use std::sync::Arc;

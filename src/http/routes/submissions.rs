@@ -7,6 +7,7 @@ use std::vec::IntoIter;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use domain::ids::JobId;
 use domain::job::event::CommandMark;
 use serde_json::value::RawValue;
 
@@ -15,8 +16,11 @@ use crate::http::commands::by_client;
 use crate::http::extract::bounded;
 use crate::http::extract::headers::{Caller, IdempotencyKey, entity_tag};
 use crate::http::extract::json::{self, ValidJson};
+use crate::http::extract::query::Query;
 use crate::http::idempotency;
+use crate::http::parked::park;
 use crate::http::problem::{Code, Problem};
+use crate::http::routes::waiting::{Wait, WaitParameters};
 use crate::http::routes::{jobs, json};
 use crate::http::schemas::job::{JobBatchBody, JobBody};
 use crate::http::schemas::job_answer::{JobAnswer, JobBatchAnswer, JobBatchResult};
@@ -31,9 +35,11 @@ const MANY: &str = "POST /jobs/batch";
 /// Submit a job
 ///
 /// The answer leaves when the job is durable. With an Idempotency-Key the job's id follows from the key, and the
-/// same request again gives the same answer.
+/// same request again gives the same answer. With `wait_ms` the answer leaves when the job is as `until` says, or when
+/// the time is over, and has the job as it is then.
 #[utoipa::path(
     post, path = "/api/v1/jobs", tag = "jobs", operation_id = "createJob",
+    params(WaitParameters),
     request_body(content = JobBody, description = "The job", example = json!({
         "name": "nightly build",
         "nodes": [
@@ -54,22 +60,39 @@ pub async fn create(
     State(api): State<Api>,
     caller: Caller,
     key: IdempotencyKey,
+    mut query: Query,
     body: ValidJson<JobBody>,
 ) -> Result<Response, Problem> {
+    let wait = Wait::read(&mut query, &api);
+    query.finish()?;
+    // Before anything is stored: who finds no place to wait in has submitted nothing.
+    let place = wait.map(|wait| wait.place(&api, &caller.namespace)).transpose()?;
     let mark = idempotency::mark(ONE, &key, &body.text);
     let request = job_request(&api, &caller, mark, body.value)?;
     let changed = api.scheduler().schedule_job(&caller.namespace, request).await?;
     let id = changed.subject.id();
-    let mut response = match changed.subject {
-        Made::Job(job) => jobs::as_changed(&api, StatusCode::CREATED, &job).await?,
-        Made::Deleted(first) => {
-            ([(header::ETAG, entity_tag(1))], json(StatusCode::CREATED, &first.job)).into_response()
+    match (changed.subject, wait) {
+        (Made::Job(job), None) => {
+            Ok(located(jobs::as_changed(&api, StatusCode::CREATED, &job).await?, id))
         }
-    };
+        (Made::Job(_), Some(wait)) => Ok(park(async move {
+            let job = wait.job(&api, &caller.namespace, id).await?;
+            drop(place);
+            Ok(located(jobs::as_changed(&api, StatusCode::CREATED, &job).await?, id))
+        })),
+        (Made::Deleted(first), _) => {
+            let tag = [(header::ETAG, entity_tag(1))];
+            Ok(located((tag, json(StatusCode::CREATED, &first.job)).into_response(), id))
+        }
+    }
+}
+
+/// The answer with where the job is.
+fn located(mut response: Response, id: JobId) -> Response {
     if let Ok(location) = HeaderValue::try_from(format!("/api/v1/jobs/{id}")) {
         response.headers_mut().insert(header::LOCATION, location);
     }
-    Ok(response)
+    response
 }
 
 /// Submit many jobs
@@ -78,7 +101,9 @@ pub async fn create(
 /// point into the whole body.
 #[utoipa::path(
     post, path = "/api/v1/jobs/batch", tag = "jobs", operation_id = "createJobs",
-    request_body(content = JobBatchBody, description = "The jobs"),
+    request_body(content = JobBatchBody, description = "The jobs", example = json!({
+        "jobs": [{"name": "order-17", "nodes": [{"key": "charge", "queue": "shop", "input": {"cents": 4200}}]}],
+    })),
     responses((status = 200, description = "What became of each", body = JobBatchAnswer<'static>)),
 )]
 pub async fn create_many(

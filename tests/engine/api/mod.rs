@@ -14,3 +14,4 @@ mod retention;
 pub(crate) mod service;
 mod surroundings;
 mod times;
+mod waiting;

@@ -243,6 +243,11 @@ impl Service {
         }
     }
 
+    /// Time goes on by so much and no more; what it wakes runs when the caller lets it.
+    pub(crate) fn pass_exactly(&self, time: Duration) {
+        self.clock.advance(time);
+    }
+
     /// Time goes on until only the tombstone of a job is left.
     pub(crate) async fn until_removed(&self, job: &str) {
         let id = JobId::parse(job).expect("a job id");

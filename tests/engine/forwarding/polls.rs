@@ -251,3 +251,24 @@ async fn a_worker_gets_its_answer_though_the_engine_that_was_asked_for_it_ends()
     let took = pair.clock.monotonic().saturating_sub(before);
     assert!(took < Duration::from_secs(3), "it took {took:?}");
 }
+
+#[tokio::test]
+async fn a_request_that_waits_for_a_job_is_answered_at_the_engine_that_does_not_drive_it() {
+    let pair = Pair::start().await;
+    let job = job_of_second(&pair.engines[1], 0).await;
+    let path = format!("/api/v1/jobs/{job}?wait_ms={LONG_MS}&until=ended");
+    let mut asking = Box::pin(pair.engines[0].get(&path));
+    tokio::select! {
+        biased;
+        answer = &mut asking => panic!("it has not ended: {}", answer.text),
+        leases = pair.pass_until(poll(&pair.engines[1], 5_000)) => {
+            let report = json!({"items": [{"lease": leases[0]["lease"]}]});
+            pair.engines[1].post("/api/v1/leases/complete", &report).await.ok(200);
+        }
+    }
+    let before = pair.clock.monotonic();
+    let ended = pair.pass_until(asking).await.ok(200);
+    assert_eq!(ended["status"], "completed", "{ended}");
+    let took = pair.clock.monotonic().saturating_sub(before);
+    assert!(took <= BY_THE_HINT, "it took {took:?}");
+}
