@@ -1,12 +1,21 @@
-//! The OpenAPI document: what the handlers declare, completed by what holds for all of them (headers, problems).
+//! The OpenAPI document: what the handlers declare, completed by what holds for all of them (headers, problems), with
+//! answers that may grow.
 //! Always holds (tests below): every operation has a unique camelCase id, one tag and a summary, every response a
-//! description, every error the one problem component, every reference a target. Absent: the docs page.
+//! description, every error the one problem component, every request body an example, every reference a target.
+//! Absent: the docs page.
 
 mod every_operation;
+mod open_answers;
+mod schemas;
+mod shared;
 
+use serde::Serialize as _;
+use serde_json::Serializer;
+use serde_json::ser::PrettyFormatter;
 use utoipa::OpenApi;
 
 use self::every_operation::Completed;
+use self::open_answers::OpenAnswers;
 use super::problem::{FieldErrorBody, ProblemBody};
 use super::routes::{
     engines, environments, explain, health, history, jobs, leases, nodes, queues, services,
@@ -20,9 +29,13 @@ use super::routes::{
         title = "Orrery",
         description = "Runs jobs made of DAG nodes, retries what fails, recovers what is stuck, and proves it.\n\n\
                        Every error is problem+json with a stable `code`; `/docs/errors/<code>` explains it. Lists \
-                       page with `page` and `page_size`, deeper with `cursor`. Values of enums may be added. The \
+                       page with `page` and `page_size`, deeper with `cursor`. Answers may grow: fields, and the words of `x-extensible-enum`. The \
                        header `Orrery-Engine` of every answer names the engine that gave it.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    servers(
+        (url = "/", description = "The engine that serves this document"),
+        (url = "http://127.0.0.1:8080", description = "An engine with default settings"),
     ),
     tags(
         (name = "jobs", description = "Submitting, watching and steering jobs"),
@@ -46,7 +59,7 @@ use super::routes::{
         environments::delete,
         services::list, engines::list, health::livez, health::readyz, health::metrics),
     components(schemas(ProblemBody<'static>, FieldErrorBody<'static>)),
-    modifiers(&Completed),
+    modifiers(&Completed, &OpenAnswers),
 )]
 struct Document;
 
@@ -57,8 +70,12 @@ pub fn document() -> utoipa::openapi::OpenApi {
 
 /// The document as JSON text, as it is served, and checked in with a line break at its end.
 pub fn text() -> String {
-    // Serializing plain data into a string has no way to fail.
-    document().to_pretty_json().unwrap_or_default()
+    let mut text = Vec::new();
+    // One space a level: two make the file a quarter larger.
+    let layout = PrettyFormatter::with_indent(b" ");
+    // Serializing plain data into memory has no way to fail.
+    let written = document().serialize(&mut Serializer::with_formatter(&mut text, layout));
+    written.ok().and_then(|()| String::from_utf8(text).ok()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,20 +1,26 @@
 //! What every operation has in common, added to the document in one place: the headers that are read, and the
 //! problems that can be answered. A test calls routes with bad input and compares; here is what they promise.
+//! Absent: what those headers and problems are (`shared`).
 
 use utoipa::Modify;
-use utoipa::openapi::content::ContentBuilder;
-use utoipa::openapi::header::HeaderBuilder;
-use utoipa::openapi::path::{
-    HttpMethod, Operation, Parameter, ParameterBuilder, ParameterIn, PathItem,
-};
-use utoipa::openapi::response::ResponseBuilder;
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
-use utoipa::openapi::{OpenApi, Ref, RefOr, Required, Response};
+use utoipa::openapi::header::Header;
+use utoipa::openapi::path::{HttpMethod, Operation, Parameter, ParameterIn, PathItem};
+use utoipa::openapi::{Components, OpenApi, RefOr, Response};
 
-use crate::http::problem::PROBLEM_JSON;
+use super::shared::{self, SharedAnswer, SharedParameter};
 
-/// Of 422.
-const NOT_VALID: &str = "The request is well formed and not valid; `errors` says where.";
+/// Operations whose Idempotency-Key is read. The other POSTs are repeated safely by their meaning: a report names its
+/// lease, a heartbeat changes nothing.
+const KEYED: [&str; 8] = [
+    "createJob",
+    "createJobs",
+    "startJob",
+    "pauseJob",
+    "resumeJob",
+    "cancelJob",
+    "leaseWork",
+    "createEnvironment",
+];
 
 /// Completes the document.
 #[derive(Debug)]
@@ -22,10 +28,34 @@ pub(super) struct Completed;
 
 impl Modify for Completed {
     fn modify(&self, document: &mut OpenApi) {
+        let components = document.components.get_or_insert_default();
         for (path, item) in &mut document.paths.paths {
             for (method, operation) in operations(item) {
+                share_parameters(path, operation, components);
                 complete(path, &method, operation);
             }
+        }
+        shared::define(components);
+    }
+}
+
+/// Parameters of lists and paths that several operations read become components. One that differs from the first of its
+/// name stays where it is.
+fn share_parameters(path: &str, operation: &mut Operation, components: &mut Components) {
+    for parameter in operation.parameters.iter_mut().flatten() {
+        let RefOr::T(own) = &*parameter else { continue };
+        let name = match own.name.as_str() {
+            "page" => "Page",
+            "page_size" => "PageSize",
+            "cursor" => "Cursor",
+            "id" if path.starts_with("/api/v1/jobs/") => "JobId",
+            "id" if path.starts_with("/api/v1/environments/") => "EnvironmentName",
+            _ => continue,
+        };
+        let definition = parameter.clone();
+        let known = components.parameters.entry(name.to_owned()).or_insert_with(|| definition);
+        if known == parameter {
+            *parameter = shared::parameter_reference(name);
         }
     }
 }
@@ -46,105 +76,73 @@ pub(super) fn operations(item: &mut PathItem) -> Vec<(HttpMethod, &mut Operation
 }
 
 fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
+    share_headers(operation);
     if !path.starts_with("/api/") {
         // What is served beside the API has no bad input but a query.
         let is_query = |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(known) if matches!(known.parameter_in, ParameterIn::Query));
         if operation.parameters.iter().flatten().any(is_query) {
-            let answer = RefOr::T(problem(NOT_VALID));
-            operation.responses.responses.insert("422".to_owned(), answer);
+            add(operation, &[shared::INVALID]);
         }
         return;
     }
-    let is_post = matches!(method, HttpMethod::Post);
     let is_read = matches!(method, HttpMethod::Get);
     let is_named = path.contains("{id}") || path.contains("{name}");
+    let is_keyed = KEYED.iter().any(|id| operation.operation_id.as_deref() == Some(*id));
     let parameters = operation.parameters.get_or_insert_with(Vec::new);
-    parameters.push(RefOr::T(namespace()));
-    parameters.push(RefOr::T(request_id()));
-    if is_post {
-        parameters.push(RefOr::T(idempotency_key()));
+    parameters.push(SharedParameter::Namespace.reference());
+    parameters.push(SharedParameter::RequestId.reference());
+    if is_keyed {
+        parameters.push(SharedParameter::IdempotencyKey.reference());
     }
     if is_named && !is_read {
-        parameters.push(RefOr::T(if_match()));
+        parameters.push(SharedParameter::IfMatch.reference());
     }
-    let mut add = |status: &str, description: &str| {
-        operation
-            .responses
-            .responses
-            .entry(status.to_owned())
-            .or_insert_with(|| RefOr::T(problem(description)));
-    };
-    add("422", NOT_VALID);
-    add("500", "A mistake of the engine; the log has the details under the request id.");
-    add("503", "Not now: overloaded, stopping, or the store does not answer. See `Retry-After`.");
+    add(operation, &[shared::INVALID, shared::INTERNAL_ERROR, shared::UNAVAILABLE]);
     if is_named {
-        add("404", "There is no such thing in this namespace.");
+        add(operation, &[shared::NOT_FOUND]);
     }
     if !is_read {
-        add("403", "A browser sent it on behalf of another site.");
-        add("409", "The state of the thing does not allow this.");
-        add("507", "The storage is too full for new work.");
+        add(operation, &[shared::CROSS_SITE, shared::CONFLICT, shared::STORAGE_FULL]);
     }
     if is_named && !is_read {
-        add("412", "If-Match names another version.");
+        add(operation, &[shared::PRECONDITION_FAILED]);
     }
     if path.ends_with("/lease") {
-        add("429", "As many requests wait for work as may. See `Retry-After`.");
+        add(operation, &[shared::TOO_MANY]);
     }
     if operation.request_body.is_some() {
-        add("400", "The body is not JSON.");
-        add("408", "The body stopped coming.");
-        add("413", "The body is larger than 8 MiB.");
-        add("415", "The body is not declared as application/json.");
+        add(
+            operation,
+            &[
+                shared::MALFORMED,
+                shared::BODY_TOO_SLOW,
+                shared::BODY_TOO_LARGE,
+                shared::UNSUPPORTED_MEDIA_TYPE,
+            ],
+        );
     }
 }
 
-fn problem(description: &str) -> Response {
-    let schema = RefOr::Ref(Ref::from_schema_name("Problem"));
-    let content = ContentBuilder::new().schema(Some(schema)).build();
-    let header = HeaderBuilder::new()
-        .schema(Some(RefOr::T(Schema::Object(text().build()))))
-        .description(Some("The id of the request, for reports of problems."))
-        .build();
-    ResponseBuilder::new()
-        .description(description)
-        .header("X-Request-Id", header)
-        .content(PROBLEM_JSON, content)
-        .build()
+/// Adds the answers that the operation does not describe itself.
+fn add(operation: &mut Operation, answers: &[SharedAnswer]) {
+    for shared in answers {
+        let responses = &mut operation.responses.responses;
+        responses.entry(shared.status.to_owned()).or_insert_with(|| shared.reference());
+    }
 }
 
-fn header(name: &str, description: &str, schema: ObjectBuilder) -> Parameter {
-    ParameterBuilder::new()
-        .name(name)
-        .parameter_in(ParameterIn::Header)
-        .required(Required::False)
-        .description(Some(description))
-        .schema(Some(RefOr::T(Schema::Object(schema.build()))))
-        .build()
-}
-
-fn text() -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::String)
-}
-
-fn namespace() -> Parameter {
-    let schema = text().pattern(Some("^[A-Za-z0-9_.-]{1,64}$"));
-    header("Orrery-Namespace", "Whose things are meant; `default` when absent.", schema)
-}
-
-fn request_id() -> Parameter {
-    let description = "Names the request in logs and history; replaced unless it is 1-128 visible \
-                       ASCII characters; always in the answer.";
-    header("X-Request-Id", description, text())
-}
-
-fn idempotency_key() -> Parameter {
-    let description = "Makes a request that is sent twice count once: the same key and body give \
-                       the first answer again.";
-    header("Idempotency-Key", description, text().pattern(Some("^[!-~]{1,255}$")))
-}
-
-fn if_match() -> Parameter {
-    let description = "The ETag the change is based on, or `*`; 412 when it has changed since.";
-    header("If-Match", description, text())
+/// The headers that handlers name become references to the shared ones.
+fn share_headers(operation: &mut Operation) {
+    let answers = operation.responses.responses.values_mut();
+    let own = answers.filter_map(|answer| match answer {
+        RefOr::T(own) => Some(own),
+        RefOr::Ref(_) => None,
+    });
+    let headers = own.flat_map(|answer: &mut Response| answer.headers.iter_mut());
+    for (name, header) in headers {
+        let reference: Option<RefOr<Header>> = shared::header_reference(name);
+        if let Some(reference) = reference {
+            *header = reference;
+        }
+    }
 }

@@ -145,7 +145,8 @@ pub async fn get(
 #[utoipa::path(
     put, path = "/api/v1/environments/{id}", tag = "environments", operation_id = "replaceEnvironment",
     params(("id" = String, Path, description = "Its name")),
-    request_body(content = DefinitionBody, description = "The environment anew"),
+    request_body(content = DefinitionBody, description = "The environment anew",
+        example = json!({"capacity": {"slots": 8}})),
     responses((status = 200, description = "The changed environment", body = EnvironmentAnswer,
         headers(("ETag" = String, description = "The environment's version")))),
 )]
@@ -192,7 +193,7 @@ async fn change(
     if is_default(name) {
         return Err(Refusal::EnvironmentFixed.into());
     }
-    let expected = match &if_match.0 {
+    let expected = match &if_match.versions {
         None | Some(Versions::Any) => None,
         Some(Versions::Of(versions)) => match versions.as_slice() {
             [one] => Some(*one),

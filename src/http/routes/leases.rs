@@ -77,7 +77,8 @@ fn place(api: &Api, caller: &Caller, wait_ms: u64) -> Result<Option<Place>, Prob
 /// nothing. With `lease` the next work comes in the same answer.
 #[utoipa::path(
     post, path = "/api/v1/leases/complete", tag = "leases", operation_id = "completeLeases",
-    request_body(content = CompleteBody, description = "What was completed"),
+    request_body(content = CompleteBody, description = "What was completed",
+        example = json!({"items": [{"lease": "0192aa00-0000-7000-8000-000000000001.0.1", "output": {"receipt": 1}}], "lease": {"queue": "shop", "worker": "host-7", "max": 1}})),
     responses((status = 200, description = "What became of each", body = ReportsAnswer<'static>)),
 )]
 pub async fn complete(
@@ -99,7 +100,8 @@ pub async fn complete(
 /// Whether another attempt follows is decided by the retry policy.
 #[utoipa::path(
     post, path = "/api/v1/leases/fail", tag = "leases", operation_id = "failLeases",
-    request_body(content = FailBody, description = "What failed"),
+    request_body(content = FailBody, description = "What failed",
+        example = json!({"items": [{"lease": "0192aa00-0000-7000-8000-000000000001.0.1", "error": {"type": "CardDeclined", "message": "the bank said no", "retryable": false}}]})),
     responses((status = 200, description = "What became of each", body = ReportsAnswer<'static>)),
 )]
 pub async fn fail(
@@ -121,7 +123,8 @@ pub async fn fail(
 /// They are not counted, and their nodes are offered again at once.
 #[utoipa::path(
     post, path = "/api/v1/leases/release", tag = "leases", operation_id = "releaseLeases",
-    request_body(content = ReleaseBody, description = "What is given back"),
+    request_body(content = ReleaseBody, description = "What is given back",
+        example = json!({"items": [{"lease": "0192aa00-0000-7000-8000-000000000001.0.1"}]})),
     responses((status = 200, description = "What became of each", body = ReportsAnswer<'static>)),
 )]
 pub async fn release(
@@ -139,7 +142,8 @@ pub async fn release(
 /// Each heartbeat renews its lease by its length; `cancel` asks the worker to stop and report.
 #[utoipa::path(
     post, path = "/api/v1/leases/heartbeat", tag = "leases", operation_id = "heartbeatLeases",
-    request_body(content = HeartbeatBody, description = "What is still worked on"),
+    request_body(content = HeartbeatBody, description = "What is still worked on",
+        example = json!({"items": [{"lease": "0192aa00-0000-7000-8000-000000000001.0.1", "progress": 0.5}]})),
     responses((status = 200, description = "What became of each", body = HeartbeatsAnswer<'static>)),
 )]
 pub async fn heartbeat(

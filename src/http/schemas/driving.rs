@@ -19,6 +19,7 @@ pub struct DrivingAnswer {
     /// The group of jobs, 0 to 63, that it belongs to.
     group: u8,
     /// The engine that drives it; null: nobody right now.
+    #[schema(value_type = Option<u32>)]
     engine: Option<EngineId>,
     /// What that engine is called.
     name: Option<String>,

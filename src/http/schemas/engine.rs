@@ -23,6 +23,7 @@ pub struct EngineListAnswer {
 #[schema(as = Engine)]
 pub struct EngineAnswer {
     /// Its number: each start is a new one.
+    #[schema(value_type = u32)]
     engine: EngineId,
     /// What it is called.
     name: String,

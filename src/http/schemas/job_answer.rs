@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::job::{CompleteWhenBody, StartWord};
+use super::retry::RetryBody;
 use crate::http::page::PageInfo;
 use crate::http::problem::ProblemBody;
 
@@ -28,8 +29,7 @@ pub struct JobAnswer {
     #[schema(value_type = Option<JobStatusWord>)]
     pub ending: Option<JobStatusWord>,
     /// Why it is paused.
-    #[schema(value_type = Value)]
-    pub pause_cause: Option<Value>,
+    pub pause_cause: Option<PauseCauseWord>,
     /// The ETag: how many events the job has.
     #[schema(minimum = 1)]
     pub version: u64,
@@ -66,17 +66,14 @@ pub struct JobAnswer {
     /// The first failure of a node that is not optional cancels the rest.
     pub fail_fast: bool,
     /// When the settled job counts as completed.
-    #[schema(value_type = Value)]
     pub complete_when: CompleteWhenBody,
     /// For nodes that have none of their own.
-    #[schema(value_type = Value)]
-    pub retry: Option<Value>,
-    /// How the whole job is retried.
-    #[schema(value_type = Value)]
-    pub job_retry: Option<Value>,
-    /// How it is recovered.
-    #[schema(value_type = Value)]
-    pub recovery: Option<Value>,
+    pub retry: Option<RetryBody>,
+    /// How the whole job is retried; null: not at all.
+    pub job_retry: Option<RetryBody>,
+    /// How it is recovered; null: by hand.
+    #[schema(value_type = Option<BTreeMap<String, Value>>)]
+    pub recovery: Option<BTreeMap<String, Value>>,
     /// Small facts.
     pub metadata: BTreeMap<String, Value>,
     /// The job whose sub-job it is.
@@ -137,6 +134,16 @@ pub enum JobStatusWord {
     Retrying,
     Recovering,
     Aborted,
+}
+
+/// Why a job is paused.
+#[derive(Debug, ToSchema)]
+#[schema(as = PauseCause, rename_all = "snake_case")]
+pub enum PauseCauseWord {
+    /// Somebody asked for it.
+    Requested,
+    /// Whether an `at_most_once` attempt was done is not known.
+    OutcomeUnknown,
 }
 
 /// How far a job is.

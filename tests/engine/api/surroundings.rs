@@ -1,5 +1,7 @@
 //! What surrounds every route: unknown paths and methods, request ids, health, the document and its page.
 
+use std::time::Duration;
+
 use axum::http::Method;
 use serde_json::Value;
 
@@ -212,4 +214,39 @@ async fn every_group_has_its_numbers() {
     ] {
         assert!(metrics.contains(series), "{series}: {metrics}");
     }
+}
+
+#[tokio::test]
+async fn the_example_of_every_request_body_is_taken_as_it_stands() {
+    let service = Service::start().await;
+    let document = service.get("/openapi.json").await.json();
+    let mut examples = 0;
+    for (path, item) in document["paths"].as_object().into_iter().flatten() {
+        for (method, operation) in item.as_object().into_iter().flatten() {
+            let body = &operation["requestBody"]["content"]["application/json"]["example"];
+            if body.is_null() {
+                continue;
+            }
+            examples += 1;
+            // A job of its own, so that no example meets a state that another one left.
+            let job = service.job(&super::service::one_node()).await;
+            let id = if path.contains("/environments/") { "gpu" } else { &job };
+            let path = path.replace("{id}", id).replace("{queue}", "shop");
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
+            let text = body.to_string();
+            let mut asking = Box::pin(service.call(method.clone(), &path, &[], Some(&text)));
+            let answer = loop {
+                tokio::select! {
+                    biased;
+                    answer = &mut asking => break answer,
+                    // The example of a lease request waits for work.
+                    () = tokio::task::yield_now() => service.pass_exactly(Duration::from_millis(1)),
+                }
+            };
+            // A job that is running already cannot be started or resumed: 409 is an answer to what was read.
+            let was_read = matches!(answer.status.as_u16(), 200 | 201 | 409);
+            assert!(was_read, "{method} {path} {body}: {}", answer.text);
+        }
+    }
+    assert!(examples >= 13, "{examples}");
 }
