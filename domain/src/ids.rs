@@ -149,6 +149,27 @@ impl Namespace {
     }
 }
 
+/// In a path `.` and `..` mean another place: clients and proxies fold them away before they send them. A name of
+/// nothing else is refused from a caller; what is stored is read by `parse`, because it may be older than this rule.
+macro_rules! given_in_paths {
+    ($name:ident, $what:literal) => {
+        impl $name {
+            /// Accepts a name from a caller: as `parse`, and not only dots.
+            pub fn parse_given(text: &str) -> Result<Self, IdError> {
+                if text.bytes().all(|byte| byte == b'.') {
+                    let allowed = "1-64 of A-Z a-z 0-9 _ . -, not only dots";
+                    return Err(IdError { what: $what, allowed });
+                }
+                Self::parse(text)
+            }
+        }
+    };
+}
+
+given_in_paths!(Namespace, "namespace");
+given_in_paths!(QueueName, "queue");
+given_in_paths!(EnvironmentName, "environment");
+
 impl QueueName {
     /// The queue of task nodes that name none.
     pub fn default_queue() -> Self {
@@ -414,6 +435,10 @@ mod tests {
         for wrong in ["", "a.b", "a b", "ä", &"x".repeat(65)] {
             assert!(NodeKey::parse(wrong).is_err(), "{wrong:?}");
         }
+        for dots in [".", "..", "...", ""] {
+            assert!(QueueName::parse_given(dots).is_err(), "{dots:?}");
+        }
+        assert!(QueueName::parse_given("..a").is_ok());
         assert!(QueueName::parse("a.b").is_ok());
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod bounds;
 pub mod environment;
+pub mod exact_json;
 pub mod history;
 pub mod ids;
 pub mod job;

@@ -37,7 +37,7 @@ pub async fn expected_of_job(
     namespace: &Namespace,
     job: JobId,
 ) -> Result<Option<u64>, Problem> {
-    match &if_match.0 {
+    match &if_match.versions {
         None | Some(Versions::Any) => Ok(None),
         Some(Versions::Of(versions)) => match versions.as_slice() {
             [one] => Ok(Some(*one)),

@@ -23,6 +23,9 @@ use super::layers;
 use super::problem::Problem;
 use super::state::Api;
 
+/// The one encoding that answers are compressed with.
+const GZIP: HeaderValue = HeaderValue::from_static("gzip");
+
 /// What is still to be done for an answer.
 pub(super) type Rest = BoxFuture<'static, Response>;
 
@@ -83,26 +86,22 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Answer {
+    fn call(&mut self, mut request: Request<B>) -> Answer {
         let put_off = self.api.as_ref().and_then(|api| layers::put_off(api, &request));
         if let Some(response) = put_off {
-            return Answer { work: Box::pin(ready(response)), encodings: Vec::new() };
+            return Answer { work: Box::pin(ready(response)), takes_gzip: false };
         }
-        // Copied: they would hold the buffer that they were read into.
-        let encodings = request.headers().get_all(header::ACCEPT_ENCODING).iter();
-        let encodings =
-            encodings.filter_map(|value| HeaderValue::from_bytes(value.as_bytes()).ok());
-        let encodings = encodings.collect();
+        let takes_gzip = take_encodings(request.headers_mut());
         let routed = self.routes.call(request);
-        Answer { work: Box::pin(routed.map(|Ok(response)| response)), encodings }
+        Answer { work: Box::pin(routed.map(|Ok(response)| response)), takes_gzip }
     }
 }
 
 /// An answer that is being made.
 pub struct Answer {
     work: Rest,
-    /// That its client takes.
-    encodings: Vec<HeaderValue>,
+    /// Its client reads gzip.
+    takes_gzip: bool,
 }
 
 impl std::fmt::Debug for Answer {
@@ -118,21 +117,74 @@ impl Future for Answer {
         loop {
             let mut response = ready_of!(self.work.as_mut().poll(context));
             let Some(rest) = rest_of(&mut response) else { return Poll::Ready(Ok(response)) };
-            let encodings = std::mem::take(&mut self.encodings);
+            let takes_gzip = self.takes_gzip;
             // What routed the request ends here. The rest has not been through compression.
-            self.work = Box::pin(rest.then(|response| compressed(response, encodings)));
+            self.work = Box::pin(rest.then(move |response| compressed(response, takes_gzip)));
         }
     }
 }
 
+/// Puts one plain word in place of what a client says of encodings: gzip, or nothing. A client that refuses every
+/// encoding, `identity` too, gets its answer all the same: by then a write is done, and a 406 would hide it
+/// (RFC 9110, 12.5.3, leaves that to the server).
+fn take_encodings(headers: &mut HeaderMap) -> bool {
+    let values = headers.get_all(header::ACCEPT_ENCODING).iter();
+    let words = values.filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
+    let (mut named, mut any) = (None, None);
+    for word in words {
+        let (coding, weight) = word.split_once(';').unwrap_or((word, ""));
+        let is_refused = weight
+            .split_once('=')
+            .and_then(|(_, number)| number.trim().parse::<f32>().ok())
+            .is_some_and(|number| number <= 0.0);
+        match coding.trim().to_ascii_lowercase().as_str() {
+            "gzip" | "x-gzip" => named = Some(!is_refused),
+            "*" => any = Some(!is_refused),
+            _ => {}
+        }
+    }
+    let takes_gzip = named.or(any).unwrap_or(false);
+    headers.remove(header::ACCEPT_ENCODING);
+    if takes_gzip {
+        headers.insert(header::ACCEPT_ENCODING, GZIP);
+    }
+    takes_gzip
+}
+
 /// As the layer of all other answers does it.
-async fn compressed(response: Response, encodings: Vec<HeaderValue>) -> Response {
+async fn compressed(response: Response, takes_gzip: bool) -> Response {
     let mut asked = Request::new(Body::empty());
-    let encodings = encodings.into_iter().map(|encoding| (header::ACCEPT_ENCODING, encoding));
-    asked.headers_mut().extend(encodings.collect::<HeaderMap>());
+    if takes_gzip {
+        asked.headers_mut().insert(header::ACCEPT_ENCODING, GZIP);
+    }
     let mut response = Some(response);
     let plain =
         service_fn(move |_| ready(Ok::<_, Infallible>(response.take().unwrap_or_default())));
     let Ok(response) = CompressionLayer::new().layer(plain).oneshot(asked).await;
     response.map(Body::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_a_client_says_of_encodings_it_gets_gzip_or_a_plain_answer() {
+        for (said, takes_gzip) in [
+            ("gzip", true),
+            ("GZIP;q=0.5, identity;q=0", true),
+            ("*", true),
+            ("br, *;q=0.1", true),
+            ("gzip;q=0, *", false),
+            ("identity;q=0", false),
+            ("identity;q=0, *;q=0", false),
+            ("br", false),
+            ("", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(said));
+            assert_eq!(take_encodings(&mut headers), takes_gzip, "{said}");
+            assert_eq!(headers.get(header::ACCEPT_ENCODING), takes_gzip.then_some(&GZIP), "{said}");
+        }
+    }
 }

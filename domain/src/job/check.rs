@@ -101,7 +101,7 @@ pub fn check(spec: JobSpec, settings: &CheckSettings) -> Result<CheckedSpec, Vec
 pub fn check_patch(patch: &Patch, settings: &CheckSettings) -> Result<(), Vec<FieldError>> {
     let mut check = Check { settings, errors: Vec::new(), payloads: Vec::new() };
     if let Some(name) = &patch.name {
-        check.text("/name", name, 1, bounds::NAME_CHARS_MAX);
+        check.line("/name", name, 1, bounds::NAME_CHARS_MAX);
     }
     if let Some(Some(description)) = &patch.description {
         check.text("/description", description, 0, bounds::DESCRIPTION_CHARS_MAX);
@@ -126,7 +126,7 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn about(&mut self, spec: &JobSpec) -> About {
-        self.text("/name", &spec.name, 1, bounds::NAME_CHARS_MAX);
+        self.line("/name", &spec.name, 1, bounds::NAME_CHARS_MAX);
         if let Some(description) = &spec.description {
             self.text("/description", description, 0, bounds::DESCRIPTION_CHARS_MAX);
         }
@@ -143,10 +143,10 @@ impl Check<'_> {
 
     fn job_fields(&mut self, spec: &JobSpec) {
         if let Some(job_type) = &spec.job_type {
-            self.text("/job_type", job_type, 1, bounds::JOB_TYPE_CHARS_MAX);
+            self.line("/job_type", job_type, 1, bounds::JOB_TYPE_CHARS_MAX);
         }
         if let Some(by) = &spec.triggered_by {
-            self.text("/triggered_by", by, 1, bounds::NAME_CHARS_MAX);
+            self.line("/triggered_by", by, 1, bounds::NAME_CHARS_MAX);
         }
         self.scheduled_at(spec.scheduled_at);
         self.timeout("/timeout_ms", spec.timeout_ms);
@@ -175,7 +175,7 @@ impl Check<'_> {
 
     fn environment(&mut self, name: Option<&str>) -> Option<EnvironmentName> {
         let Some(name) = name else { return Some(EnvironmentName::default_environment()) };
-        EnvironmentName::parse(name)
+        EnvironmentName::parse_given(name)
             .map_err(|error| self.errors.push(FieldError::id("/environment", &error)))
             .ok()
     }
@@ -215,7 +215,7 @@ impl Check<'_> {
             .map_err(|e| self.errors.push(FieldError::id(format!("{at}/key"), &e)));
         let queue = match &spec.queue {
             None => Ok(QueueName::default_queue()),
-            Some(queue) => QueueName::parse(queue)
+            Some(queue) => QueueName::parse_given(queue)
                 .map_err(|e| self.errors.push(FieldError::id(format!("{at}/queue"), &e))),
         };
         let action_type = spec.action_type.as_ref().and_then(|action| {
@@ -244,7 +244,7 @@ impl Check<'_> {
 
     fn more(&mut self, at: &str, spec: &NodeSpec) -> Option<Box<MoreOfNode>> {
         if let Some(name) = &spec.name {
-            self.text(&format!("{at}/name"), name, 1, bounds::NAME_CHARS_MAX);
+            self.line(&format!("{at}/name"), name, 1, bounds::NAME_CHARS_MAX);
         }
         self.priority(&format!("{at}/priority"), spec.priority);
         self.estimate(&format!("{at}/estimated_duration_ms"), spec.estimated_duration_ms);

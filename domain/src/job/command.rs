@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::exact_json::ExactJson;
 use crate::ids::{Claim, CorrelationId, Epoch, JobId, Millis, Namespace, WorkerName};
 use crate::job::event::{AttemptError, AttemptRef, CommandMark, Patch, ReportKind};
 use crate::job::plan::CheckedSpec;
@@ -124,7 +125,7 @@ pub enum Outcome {
         warnings: Vec<String>,
         /// What the worker left elsewhere.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        artifacts: Vec<serde_json::Value>,
+        artifacts: Vec<ExactJson>,
     },
     /// The attempt failed.
     Fail {

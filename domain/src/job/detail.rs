@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::exact_json::ExactJson;
 use crate::ids::{ActionType, Epoch, Millis, WorkerName};
 use crate::job::apply::Undo;
 use crate::job::event::{AttemptError, AttemptFailure, AttemptRef, JobEvent, JobFact, RetryDue};
@@ -57,7 +58,7 @@ pub struct NodeStory {
     /// What the worker wanted people to see.
     pub warnings: Vec<String>,
     /// What the worker left elsewhere.
-    pub artifacts: Vec<serde_json::Value>,
+    pub artifacts: Vec<ExactJson>,
     /// Of the newest attempt that failed, or of the node's own time-out.
     pub error: Option<Arc<AttemptError>>,
     /// When it settled, while it is.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::exact_json::ExactJson;
 use crate::ids::{
     Claim, CommandId, CorrelationId, EnvironmentName, Epoch, JobId, Millis, Namespace, WorkerName,
 };
@@ -243,7 +244,7 @@ pub enum JobFact {
         warnings: Vec<String>,
         /// What the worker left elsewhere.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        artifacts: Vec<serde_json::Value>,
+        artifacts: Vec<ExactJson>,
         /// Of the report, to know it again.
         report: Hash,
     },

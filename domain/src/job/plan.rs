@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::exact_json::ExactJson;
 use crate::ids::{ActionType, EnvironmentName, Millis, NodeKey, QueueName};
 use crate::job::spec::{CompleteWhen, Start};
 use crate::node::graph::{Graph, GraphError};
@@ -62,7 +63,7 @@ pub struct About {
     pub tags: Vec<String>,
     /// Small facts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub metadata: BTreeMap<String, serde_json::Value>,
+    pub metadata: BTreeMap<String, ExactJson>,
 }
 
 /// What never changes.
@@ -173,7 +174,7 @@ pub struct MoreOfNode {
     pub tags: Vec<String>,
     /// Small facts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub metadata: BTreeMap<String, serde_json::Value>,
+    pub metadata: BTreeMap<String, ExactJson>,
 }
 
 impl Plan {

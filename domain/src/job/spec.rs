@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::exact_json::ExactJson;
 use crate::ids::Millis;
 use crate::node::spec::NodeSpec;
 use crate::retry::policy::RetryPolicy;
@@ -77,7 +78,7 @@ pub struct JobSpec {
     /// A literal output; absent: the outputs of the nodes that have no children.
     pub output: Option<Box<RawValue>>,
     /// Small facts for people and filters.
-    pub metadata: BTreeMap<String, serde_json::Value>,
+    pub metadata: BTreeMap<String, ExactJson>,
     /// At least one.
     pub nodes: Vec<NodeSpec>,
 }

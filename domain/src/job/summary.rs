@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::exact_json::ExactJson;
 use crate::ids::{CorrelationId, JobId, Millis, Namespace};
 use crate::job::event::{JobError, PauseCause};
 use crate::job::plan::Plan;
@@ -97,7 +98,7 @@ pub struct JobSummary {
     /// Always null until there are recoveries.
     pub recovery: Option<serde_json::Value>,
     /// Small facts.
-    pub metadata: BTreeMap<String, serde_json::Value>,
+    pub metadata: BTreeMap<String, ExactJson>,
     /// Always null until there are sub-jobs.
     pub parent_job_id: Option<String>,
     /// W3C trace id.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::exact_json::ExactJson;
 use crate::retry::policy::RetryPolicy;
 
 /// The eight node types. Only `task` is available yet; the others are one file each, later.
@@ -107,5 +108,5 @@ pub struct NodeSpec {
     /// Unique, at most 20.
     pub tags: Vec<String>,
     /// Small facts for people and filters.
-    pub metadata: BTreeMap<String, serde_json::Value>,
+    pub metadata: BTreeMap<String, ExactJson>,
 }

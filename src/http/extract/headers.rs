@@ -48,7 +48,7 @@ pub struct Correlation(pub CorrelationId);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey(pub Option<String>);
 
-/// Which versions the caller has in hand. Weak tags and tags of other makes match nothing.
+/// Which versions the caller has in hand. Tags of other makes match nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Versions {
     /// `*`: whatever there is.
@@ -57,11 +57,16 @@ pub enum Versions {
     Of(Vec<u64>),
 }
 
-/// If-Match, if there is one.
+/// If-Match, if there is one. It compares strongly (RFC 9110, 13.1.1), so a weak tag in it matches nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IfMatch(pub Option<Versions>);
+pub struct IfMatch {
+    /// What the caller names.
+    pub versions: Option<Versions>,
+    /// A weak tag was among them, as a proxy makes of a strong one: the refusal says so.
+    has_weak: bool,
+}
 
-/// If-None-Match, if there is one.
+/// If-None-Match, if there is one. It compares weakly (RFC 9110, 13.1.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IfNoneMatch(pub Option<Versions>);
 
@@ -78,9 +83,16 @@ impl Versions {
 impl IfMatch {
     /// The version to expect of a resource that is at `current`, or 412 at once when it is none of the caller's.
     pub fn expected(&self, current: u64) -> Result<Option<u64>, Problem> {
-        match &self.0 {
+        match &self.versions {
             None | Some(Versions::Any) => Ok(None),
             Some(versions) if versions.contain(current) => Ok(Some(current)),
+            Some(_) if self.has_weak => Err(Problem::new(
+                Code::VersionMismatch,
+                format!(
+                    "a weak entity tag (W/\"{current}\") never matches in If-Match; the version is {current}: send \
+                     \"{current}\""
+                ),
+            )),
             Some(_) => Err(Problem::new(
                 Code::VersionMismatch,
                 format!("the version is {current}, which If-Match does not name"),
@@ -100,7 +112,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let namespace = match only(&parts.headers, &NAMESPACE)? {
             None => Namespace::default_namespace(),
-            Some(text) => Namespace::parse(text).map_err(|error| {
+            Some(text) => Namespace::parse_given(text).map_err(|error| {
                 Problem::field("Orrery-Namespace", "invalid_format", error.to_string())
             })?,
         };
@@ -133,7 +145,9 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        entity_tags(&parts.headers, &header::IF_MATCH, "If-Match").map(Self)
+        let tags = entity_tags(&parts.headers, &header::IF_MATCH, "If-Match")?;
+        let has_weak = tags.as_ref().is_some_and(|tags| !tags.weak.is_empty());
+        Ok(Self { versions: tags.map(EntityTags::strong), has_weak })
     }
 }
 
@@ -142,9 +156,8 @@ impl<S: Send + Sync> FromRequestParts<S> for IfNoneMatch {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         // A condition that nobody can read is no condition: the answer is then the full one.
-        Ok(Self(
-            entity_tags(&parts.headers, &header::IF_NONE_MATCH, "If-None-Match").ok().flatten(),
-        ))
+        let tags = entity_tags(&parts.headers, &header::IF_NONE_MATCH, "If-None-Match");
+        Ok(Self(tags.ok().flatten().map(EntityTags::all)))
     }
 }
 
@@ -161,12 +174,31 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>
     Ok(Some(text.trim()))
 }
 
+/// The versions in a list of entity tags.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct EntityTags {
+    any: bool,
+    strong: Vec<u64>,
+    weak: Vec<u64>,
+}
+
+impl EntityTags {
+    fn strong(self) -> Versions {
+        if self.any { Versions::Any } else { Versions::Of(self.strong) }
+    }
+
+    fn all(mut self) -> Versions {
+        self.strong.append(&mut self.weak);
+        self.strong()
+    }
+}
+
 /// `*`, or a list of entity tags as RFC 9110 writes them.
 fn entity_tags(
     headers: &HeaderMap,
     name: &HeaderName,
     shown: &str,
-) -> Result<Option<Versions>, Problem> {
+) -> Result<Option<EntityTags>, Problem> {
     let wrong = || {
         let message = "must be * or a list of at most 16 entity tags such as \"17\"";
         Problem::field(shown, "invalid_format", message)
@@ -174,25 +206,27 @@ fn entity_tags(
     if !headers.contains_key(name) {
         return Ok(None);
     }
-    let mut versions = Vec::new();
+    let (mut tags, mut count) = (EntityTags::default(), 0);
     for value in headers.get_all(name) {
         let text = value.to_str().map_err(|_| wrong())?;
         if text.trim() == "*" {
-            return Ok(Some(Versions::Any));
+            return Ok(Some(EntityTags { any: true, ..EntityTags::default() }));
         }
         for tag in text.split(',').map(str::trim) {
             let is_weak = tag.starts_with("W/");
-            let quoted = tag.trim_start_matches("W/");
+            let quoted = tag.strip_prefix("W/").unwrap_or(tag);
             let opaque = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
             let opaque = opaque.filter(|text| !text.contains('"')).ok_or_else(wrong)?;
-            // A tag that the engine never gave matches nothing, and neither does a weak one.
-            versions.extend(opaque.parse::<u64>().ok().filter(|_| !is_weak));
-            if versions.len() > ENTITY_TAGS_MAX {
+            // A tag that the engine never gave matches nothing.
+            let versions = if is_weak { &mut tags.weak } else { &mut tags.strong };
+            versions.extend(opaque.parse::<u64>().ok());
+            count += 1;
+            if count > ENTITY_TAGS_MAX {
                 return Err(wrong());
             }
         }
     }
-    Ok(Some(Versions::Of(versions)))
+    Ok(Some(tags))
 }
 
 #[cfg(test)]
@@ -203,17 +237,41 @@ mod tests {
         HeaderMap::from_iter([(name, HeaderValue::from_static(value))])
     }
 
-    fn if_match(value: &'static str) -> Result<Option<Versions>, Problem> {
-        entity_tags(&with(header::IF_MATCH, value), &header::IF_MATCH, "If-Match")
+    fn read(value: &'static str) -> Result<EntityTags, Problem> {
+        let headers = with(header::IF_MATCH, value);
+        Ok(entity_tags(&headers, &header::IF_MATCH, "If-Match")?.unwrap_or_default())
+    }
+
+    fn strong(value: &'static str) -> Option<Versions> {
+        read(value).ok().map(EntityTags::strong)
+    }
+
+    fn all(value: &'static str) -> Option<Versions> {
+        read(value).ok().map(EntityTags::all)
     }
 
     #[test]
-    fn entity_tags_are_strong_and_quoted() {
-        assert_eq!(if_match("*").ok(), Some(Some(Versions::Any)));
-        assert_eq!(if_match("\"7\", \"8\"").ok(), Some(Some(Versions::Of(vec![7, 8]))));
-        assert_eq!(if_match("W/\"7\", \"abc\"").ok(), Some(Some(Versions::Of(Vec::new()))));
-        for wrong in ["7", "\"7", "\"7\" \"8\"", ""] {
-            assert!(if_match(wrong).is_err(), "{wrong:?}");
+    fn entity_tags_are_quoted_and_weak_ones_match_only_where_weakness_is_enough() {
+        assert_eq!(strong("*"), Some(Versions::Any));
+        assert_eq!(strong("\"7\", \"8\""), Some(Versions::Of(vec![7, 8])));
+        assert_eq!(strong("W/\"7\", \"abc\""), Some(Versions::Of(Vec::new())));
+        assert_eq!(all("W/\"7\", \"8\", \"abc\""), Some(Versions::Of(vec![8, 7])));
+        for wrong in ["7", "\"7", "\"7\" \"8\"", "", "W/W/\"7\""] {
+            assert!(read(wrong).is_err(), "{wrong:?}");
         }
+        let many: &'static str = concat!(
+            "\"a\"",
+            ",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\"",
+            ",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\""
+        );
+        assert!(read(many).is_err(), "17 tags");
+    }
+
+    #[test]
+    fn a_weak_tag_in_if_match_is_refused_with_the_tag_to_send() {
+        let weak = IfMatch { versions: Some(Versions::Of(Vec::new())), has_weak: true };
+        let Err(problem) = weak.expected(7) else { panic!("it does not match") };
+        let shown = serde_json::to_string(&problem.body(None, None)).unwrap_or_default();
+        assert!(shown.contains("weak entity tag"), "{shown}");
     }
 }

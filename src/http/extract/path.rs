@@ -65,7 +65,7 @@ impl<S: Send + Sync> FromRequestParts<S> for QueuePath {
         let wrong = |message: String| Problem::field("queue", "invalid_format", message);
         let Path(name) =
             parts.extract::<Path<String>>().await.map_err(|_| wrong("must be UTF-8".to_owned()))?;
-        QueueName::parse(&name).map(Self).map_err(|error| wrong(error.to_string()))
+        QueueName::parse_given(&name).map(Self).map_err(|error| wrong(error.to_string()))
     }
 }
 

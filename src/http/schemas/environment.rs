@@ -49,7 +49,7 @@ impl RequestBody for DefinitionBody {}
 impl EnvironmentBody {
     /// The name and the checked definition.
     pub fn into_definition(self) -> Result<(EnvironmentName, Definition), Vec<FieldError>> {
-        let name = EnvironmentName::parse(&self.name)
+        let name = EnvironmentName::parse_given(&self.name)
             .map_err(|error| vec![FieldError::id("/name", &error)]);
         match (name, Definition::check(self.description, self.capacity)) {
             (Ok(name), Ok(definition)) => Ok((name, definition)),

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use domain::bounds;
+use domain::exact_json::ExactJson;
 use domain::job::spec::{CompleteWhen, JobSpec, Start};
 use domain::refusal::FieldError;
 use serde::Deserialize;
@@ -80,7 +81,8 @@ pub struct JobBody {
     output: Option<Box<RawValue>>,
     /// Small facts; keys `[a-z0-9._/-]{1,63}`.
     #[serde(default, deserialize_with = "bounded::values")]
-    metadata: BTreeMap<String, serde_json::Value>,
+    #[schema(value_type = BTreeMap<String, serde_json::Value>)]
+    metadata: BTreeMap<String, ExactJson>,
     /// The steps, at most 20,000.
     #[schema(value_type = Vec<NodeBody>, min_items = 1, max_items = 20_000)]
     nodes: Nodes,

@@ -146,7 +146,7 @@ impl NextWorkBody {
     /// What is asked for.
     pub fn into_wanted(self, settings: &ApiSettings) -> Result<WorkWanted, Problem> {
         let mut names = Names::at("/lease");
-        let queue = names.read("queue", Some(&self.queue), QueueName::parse);
+        let queue = names.read("queue", Some(&self.queue), QueueName::parse_given);
         let wanted = WorkWanted {
             queue: queue.unwrap_or_else(QueueName::default_queue),
             worker: names.read("worker", self.worker.as_deref(), WorkerName::parse),

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use domain::bounds;
+use domain::exact_json::ExactJson;
 use domain::node::spec::{DependencyCondition, NodeSpec, NodeType, Timeouts};
 use domain::refusal::FieldError;
 use serde::de::{SeqAccess, Visitor};
@@ -77,7 +78,8 @@ pub struct NodeBody {
     tags: Vec<String>,
     /// Small facts; keys `[a-z0-9._/-]{1,63}`.
     #[serde(default, deserialize_with = "bounded::values")]
-    metadata: BTreeMap<String, serde_json::Value>,
+    #[schema(value_type = BTreeMap<String, serde_json::Value>)]
+    metadata: BTreeMap<String, ExactJson>,
     /// Who executes it.
     executor: Option<Executor>,
     #[schema(ignore)]

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use domain::bounds;
+use domain::exact_json::ExactJson;
 use domain::job::event::Patch;
 use domain::refusal::FieldError;
 use serde::{Deserialize, Deserializer};
@@ -35,7 +36,8 @@ pub struct PatchBody {
     /// All metadata anew.
     #[serde(default, deserialize_with = "bounded::given_values")]
     #[schema(nullable = false)]
-    metadata: Option<BTreeMap<String, serde_json::Value>>,
+    #[schema(value_type = Option<BTreeMap<String, serde_json::Value>>)]
+    metadata: Option<BTreeMap<String, ExactJson>>,
     /// While not started: not before this time; null: at once.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, format = "date-time")]

@@ -3,6 +3,7 @@
 //! Absent: whether a report counts, which the job decides.
 
 use domain::bounds;
+use domain::exact_json::ExactJson;
 use domain::job::command::Outcome;
 use domain::job::event::AttemptError;
 use domain::refusal::FieldError;
@@ -56,7 +57,8 @@ pub struct CompleteItem {
     /// What the worker left elsewhere.
     #[serde(default, deserialize_with = "bounded::values")]
     #[schema(max_items = 100)]
-    artifacts: Vec<serde_json::Value>,
+    #[schema(value_type = Vec<serde_json::Value>)]
+    artifacts: Vec<ExactJson>,
 }
 
 /// Failed attempts.

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use domain::exact_json::ExactJson;
 use domain::ids::{JobId, Millis, Namespace, SubjectId};
 use domain::job::detail::{AttemptStory, JobDetail};
 use domain::job::event::AttemptError;
@@ -118,7 +119,7 @@ pub struct NodeAnswer {
     /// What the worker wanted people to see.
     pub warnings: Vec<String>,
     /// What the worker left elsewhere.
-    pub artifacts: Vec<serde_json::Value>,
+    pub artifacts: Vec<ExactJson>,
     /// While it is retrying.
     pub retry: Option<RetryAnswer>,
     /// Since when it is in its state.
@@ -134,7 +135,7 @@ pub struct NodeAnswer {
     /// Unique.
     pub tags: Vec<String>,
     /// Small facts.
-    pub metadata: std::collections::BTreeMap<String, serde_json::Value>,
+    pub metadata: std::collections::BTreeMap<String, ExactJson>,
     /// Leases it had, also those given back.
     pub attempts_total: u64,
     /// The newest of them, in order.

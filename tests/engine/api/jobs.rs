@@ -273,3 +273,74 @@ async fn patch(
         headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
     service.call(Method::PATCH, path, &headers, Some(body)).await
 }
+
+#[tokio::test]
+async fn integers_of_any_length_stay_as_they_were_sent() {
+    let service = Service::start().await;
+    let text = r#"{"name": "n", "metadata": {"n": 12345678901234567890123}, "nodes": [{"key": "a", "metadata": {"n": -98765432109876543210987}}]}"#;
+    let headers = [("idempotency-key", "k")];
+    let made = service.call(Method::POST, "/api/v1/jobs", &headers, Some(text)).await;
+    assert!(made.text.contains("12345678901234567890123"), "{}", made.text);
+    let id = made.ok(201)["id"].as_str().expect("an id").to_owned();
+    let nodes = service.get(&format!("/api/v1/jobs/{id}/nodes")).await;
+    assert!(nodes.text.contains("-98765432109876543210987"), "{}", nodes.text);
+    // Another number under the same key is another body, also where a float would not tell them apart.
+    let other = text.replace("12345678901234567890123", "12345678901234567890124");
+    let refused = service.call(Method::POST, "/api/v1/jobs", &headers, Some(&other)).await;
+    refused.problem(422, "idempotency_key_reused");
+    let spaced = text.replace("{\"n\"", "{ \"n\"");
+    service.call(Method::POST, "/api/v1/jobs", &headers, Some(&spaced)).await.ok(201);
+}
+
+#[tokio::test]
+async fn no_accept_encoding_keeps_an_answer_back() {
+    let service = Service::start().await;
+    for said in
+        ["identity;q=0", "br, identity;q=0, *;q=0", "deflate", "gzip;q=0", "*;q=0", "nonsense;;"]
+    {
+        let headers = [("accept-encoding", said)];
+        let body = super::service::one_node().to_string();
+        let answer = service.call(Method::POST, "/api/v1/jobs", &headers, Some(&body)).await;
+        answer.ok(201);
+    }
+}
+
+#[tokio::test]
+async fn what_a_list_is_filtered_by_can_be_found_again() {
+    let service = Service::start().await;
+    for (pointer, body) in [
+        ("/name", json!({"name": "a\tb", "nodes": [{"key": "a"}]})),
+        ("/tags/0", json!({"name": "n", "tags": ["a\nb"], "nodes": [{"key": "a"}]})),
+        ("/job_type", json!({"name": "n", "job_type": "a\tb", "nodes": [{"key": "a"}]})),
+        ("/triggered_by", json!({"name": "n", "triggered_by": "a\nb", "nodes": [{"key": "a"}]})),
+        ("/nodes/0/queue", json!({"name": "n", "nodes": [{"key": "a", "queue": ".."}]})),
+        ("/environment", json!({"name": "n", "environment": ".", "nodes": [{"key": "a"}]})),
+    ] {
+        let refused = service.post("/api/v1/jobs", &body).await.problem(422, "validation_failed");
+        assert_eq!(refused["errors"][0]["pointer"], pointer, "{body}");
+    }
+    for (filter, body) in [
+        ("tag=a%2Cb%26c", json!({"name": "n", "tags": ["a,b&c"], "nodes": [{"key": "a"}]})),
+        ("name_prefix=%20x%25", json!({"name": " x%y", "nodes": [{"key": "a"}]})),
+        ("job_type=%F0%9F%90%99", json!({"name": "n", "job_type": "🐙", "nodes": [{"key": "a"}]})),
+    ] {
+        let id = service.job(&body).await;
+        let list = service.settled_list(&format!("/api/v1/jobs?{filter}")).await.ok(200);
+        assert_eq!(list["jobs"][0]["id"], id.as_str(), "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn an_etag_weakened_on_the_way_is_known_again_and_explained_where_it_cannot_count() {
+    let service = Service::start().await;
+    let id = service.job(&super::service::one_node()).await;
+    let path = format!("/api/v1/jobs/{id}");
+    let headers = [("if-none-match", "W/\"1\"")];
+    let known = service.call(Method::GET, &path, &headers, None).await;
+    assert_eq!(known.status.as_u16(), 304);
+    let headers = [("if-match", "W/\"1\"")];
+    let refused = service.call(Method::PATCH, &path, &headers, Some(r#"{"priority": 1}"#)).await;
+    let problem = refused.problem(412, "version_mismatch");
+    let detail = problem["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains("weak entity tag") && detail.contains("send \"1\""), "{detail}");
+}

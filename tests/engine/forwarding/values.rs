@@ -126,7 +126,8 @@ fn job_commands(draw: &Draw) -> Vec<JobCommand> {
     job.nodes[1].input = Some(large());
     job.nodes[2].input = draw.some(draw.raw());
     job.nodes[3].priority = draw.some(3);
-    job.nodes[3].metadata = BTreeMap::from([("k".to_owned(), serde_json::json!([1.5, null]))]);
+    job.nodes[3].metadata =
+        BTreeMap::from([("k".to_owned(), (&serde_json::json!([1.5, null])).into())]);
     let error = AttemptError {
         error_type: "E".to_owned(),
         message: draw.text.clone(),
@@ -157,7 +158,10 @@ fn job_commands(draw: &Draw) -> Vec<JobCommand> {
         report(Outcome::Complete {
             output: draw.some(large()),
             warnings: reason().into_iter().collect(),
-            artifacts: draw.some(serde_json::json!({"at": draw.text})).into_iter().collect(),
+            artifacts: draw
+                .some((&serde_json::json!({"at": draw.text})).into())
+                .into_iter()
+                .collect(),
         }),
         report(Outcome::Fail { error, details: draw.some(draw.raw()) }),
         report(Outcome::Release { undelivered: draw.given }),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Check;
 use crate::bounds;
+use crate::exact_json::ExactJson;
 use crate::ids::Millis;
 use crate::refusal::FieldError;
 
@@ -25,6 +26,15 @@ impl Check<'_> {
         }
     }
 
+    /// A text on one line: what lists are filtered by, whose filters take no control characters.
+    pub(super) fn line(&mut self, at: &str, text: &str, least: usize, most: usize) {
+        let errors = self.errors.len();
+        self.text(at, text, least, most);
+        if self.errors.len() == errors && text.contains(['\n', '\t']) {
+            self.error(at, "invalid_format", "must be one line without tabs");
+        }
+    }
+
     /// Tags trimmed; not empty, unique.
     pub(super) fn tags(&mut self, at: &str, tags: &[String]) -> Vec<String> {
         if tags.len() > bounds::TAGS_MAX {
@@ -38,7 +48,7 @@ impl Check<'_> {
         let mut kept: Vec<String> = Vec::with_capacity(tags.len());
         for (ix, tag) in tags.iter().enumerate() {
             let tag = tag.trim();
-            self.text(&format!("{at}/{ix}"), tag, 1, bounds::TAG_CHARS_MAX);
+            self.line(&format!("{at}/{ix}"), tag, 1, bounds::TAG_CHARS_MAX);
             if kept.iter().any(|other| other == tag) {
                 self.error(&format!("{at}/{ix}"), "duplicate", "must be unique among the tags");
             }
@@ -72,7 +82,7 @@ impl Check<'_> {
         }
     }
 
-    pub(super) fn metadata(&mut self, at: &str, metadata: &BTreeMap<String, serde_json::Value>) {
+    pub(super) fn metadata(&mut self, at: &str, metadata: &BTreeMap<String, ExactJson>) {
         if metadata.len() > bounds::METADATA_ENTRIES_MAX {
             let message = format!("must have at most {} entries", bounds::METADATA_ENTRIES_MAX);
             self.errors.push(FieldError::new(at, "too_many", message));
@@ -87,7 +97,7 @@ impl Check<'_> {
                 self.error(at, "invalid_key", "keys must be 1-63 of a-z 0-9 . _ / -");
                 return;
             }
-            bytes += key.len() + value.to_string().len();
+            bytes += key.len() + value.len();
         }
         if bytes > bounds::METADATA_BYTES_MAX {
             let message = format!("must be at most {} bytes of JSON", bounds::METADATA_BYTES_MAX);

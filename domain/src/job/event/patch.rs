@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::exact_json::ExactJson;
 use crate::ids::Millis;
 
 /// What a PATCH changes; absent fields stay.
@@ -21,7 +22,7 @@ pub struct Patch {
     pub priority: Option<u8>,
     /// All metadata anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<std::collections::BTreeMap<String, serde_json::Value>>,
+    pub metadata: Option<std::collections::BTreeMap<String, ExactJson>>,
     /// Only while not started; an inner none starts it at once.
     #[serde(default, with = "double_option", skip_serializing_if = "Option::is_none")]
     pub scheduled_at: Option<Option<Millis>>,
