@@ -5,9 +5,14 @@
 //! each edge twice and both must agree; a cycle, an unknown or a doubled id is refused with its name.
 //! Absent: the files that tasks read and write, machines, and anything that would run the programs.
 
+#[path = "wfformat_flat.rs"]
+mod flat;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
+
+use self::flat::FlatTask;
 
 /// Letters of a name that a job or a node may have; longer ones are cut.
 const NAME_CHARS_MAX: usize = 255;
@@ -20,13 +25,15 @@ pub(crate) enum WfFormatError {
     #[error("not a WfFormat document: {0}")]
     NotJson(String),
     #[error(
-        "there is no workflow.specification.tasks; WfFormat 1.4 and 1.5 have it, older files must be converted"
+        "there are no tasks in workflow.specification.tasks (WfFormat 1.5) or in workflow.tasks (1.4 and before)"
     )]
     NoSpecification,
     #[error("the workflow has no tasks")]
     Empty,
     #[error("two tasks have the id `{0}`")]
     DoubledId(String),
+    #[error("an edge names `{0}`, and more than one task has that name")]
+    SharedName(String),
     #[error("task `{task}` names `{other}` as its {role}, but there is no such task")]
     UnknownTask { task: String, other: String, role: &'static str },
     #[error("task `{task}` names `{other}` as its {role}, but `{other}` does not name it back")]
@@ -56,6 +63,8 @@ struct Document {
 struct Workflow {
     specification: Option<Specification>,
     execution: Option<Execution>,
+    /// Before 1.5, in place of both.
+    tasks: Option<Vec<FlatTask>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -136,7 +145,14 @@ pub(crate) fn job_of(document: &[u8], queue: &str) -> Result<ImportedJob, WfForm
     let document: Document = serde_json::from_slice(document)
         .map_err(|cause| WfFormatError::NotJson(cause.to_string()))?;
     let workflow = document.workflow.ok_or(WfFormatError::NoSpecification)?;
-    let tasks = workflow.specification.ok_or(WfFormatError::NoSpecification)?.tasks;
+    let (tasks, runs) = match (workflow.specification, workflow.tasks) {
+        (Some(specification), _) => {
+            let runs = workflow.execution.map(|execution| execution.tasks).unwrap_or_default();
+            (specification.tasks, runs)
+        }
+        (None, Some(flat)) => flat::split(flat)?,
+        (None, None) => return Err(WfFormatError::NoSpecification),
+    };
     if tasks.is_empty() {
         return Err(WfFormatError::Empty);
     }
@@ -144,10 +160,7 @@ pub(crate) fn job_of(document: &[u8], queue: &str) -> Result<ImportedJob, WfForm
     check_edges(&tasks, &positions)?;
     let parents = parents(&tasks, &positions);
     check_cycles(&tasks, &parents)?;
-    let executed = executed(
-        workflow.execution.map(|execution| execution.tasks).unwrap_or_default(),
-        &positions,
-    )?;
+    let executed = executed(runs, &positions)?;
     let nodes = tasks
         .iter()
         .enumerate()

@@ -40,13 +40,80 @@ fn tasks_become_nodes_with_their_id_runtime_and_edges() {
     );
 }
 
+/// A document of 1.4, whose edges name tasks by name.
+fn flat(tasks: &Value) -> Value {
+    json!({ "name": "flat", "schemaVersion": "1.4", "workflow": { "makespanInSeconds": 3, "tasks": tasks } })
+}
+
+#[test]
+fn a_file_of_1_4_has_its_tasks_runtimes_and_edges_in_one_place() {
+    let document = flat(&json!([
+        { "name": "split_ID0000001", "id": "ID0000001", "type": "compute", "parents": [],
+          "children": ["sort_ID0000002"], "runtimeInSeconds": 2.5, "command": { "program": "split", "arguments": [] },
+          "files": [], "cores": 1, "category": "split" },
+        { "name": "sort_ID0000002", "id": "ID0000002", "parents": ["split_ID0000001"], "children": [] },
+    ]));
+    let job = import(&document).expect("a job");
+    let facts: Vec<_> = job
+        .nodes
+        .iter()
+        .map(|node| {
+            (
+                node.name.as_str(),
+                node.metadata["wfformat.id"].as_str(),
+                node.depends_on.clone(),
+                node.input.runtime_s,
+            )
+        })
+        .collect();
+    let expected = [
+        ("split_ID0000001", "ID0000001", Vec::new(), 2.5),
+        ("sort_ID0000002", "ID0000002", vec!["t0".to_owned()], 0.0),
+    ];
+    assert_eq!(facts, expected);
+    assert_eq!(job.nodes[0].input.program.as_deref(), Some("split"));
+    assert_eq!(job.metadata["wfformat.schema_version"], "1.4");
+}
+
+#[test]
+fn files_before_1_5_name_edges_by_id_too_and_may_tell_them_once() {
+    let by_id = flat(&json!([
+        { "name": "a", "id": "1", "runtime": 4.0 },
+        { "name": "b", "id": "2", "parents": ["1"], "runtime": 1.0 },
+    ]));
+    let job = import(&by_id).expect("a job");
+    assert_eq!(
+        (job.nodes[0].input.runtime_s, &job.nodes[1].depends_on),
+        (4.0, &vec!["t0".to_owned()])
+    );
+    let unnamed = flat(&json!([{ "name": "a" }, { "name": "b", "parents": ["a"] }]));
+    assert_eq!(import(&unnamed).expect("a job").nodes[1].depends_on, ["t0"]);
+}
+
+#[test]
+fn an_edge_of_1_4_that_means_nothing_or_two_things_is_named() {
+    let shared = flat(&json!([
+        { "name": "a", "id": "1" }, { "name": "a", "id": "2" }, { "name": "b", "id": "3", "parents": ["a"] },
+    ]));
+    assert_eq!(import(&shared).err(), Some(WfFormatError::SharedName("a".to_owned())));
+    let unknown = flat(&json!([{ "name": "a", "id": "1", "parents": ["x"] }]));
+    let expected =
+        WfFormatError::UnknownTask { task: "1".to_owned(), other: "x".to_owned(), role: "parent" };
+    assert_eq!(import(&unknown).err(), Some(expected));
+    let one_sided = flat(&json!([
+        { "name": "a", "id": "1", "children": [] }, { "name": "b", "id": "2", "parents": ["a"], "children": [] },
+    ]));
+    assert!(matches!(import(&one_sided), Err(WfFormatError::OneSided { .. })));
+}
+
 #[test]
 fn each_kind_of_bad_file_is_named() {
     let owned = str::to_owned;
     let no_runs = json!([]);
     let table = [
         (workflow(&json!([]), &no_runs), WfFormatError::Empty),
-        (json!({ "workflow": { "tasks": [] } }), WfFormatError::NoSpecification),
+        (json!({ "workflow": { "tasks": [] } }), WfFormatError::Empty),
+        (json!({ "workflow": {} }), WfFormatError::NoSpecification),
         (json!({}), WfFormatError::NoSpecification),
         (
             workflow(&json!([task("a", &[], &[]), task("a", &[], &[])]), &no_runs),
