@@ -237,3 +237,68 @@ fn files_and_folders_that_pages_name_are_there() -> Outcome {
     assert!(gone.is_empty(), "{gone:#?}");
     Ok(())
 }
+
+/// Whether an expression such as `(MIT OR Apache-2.0) AND Unicode-3.0` holds with these licences allowed. `/` is the old
+/// way of writing OR.
+fn is_allowed(expression: &str, allowed: &BTreeSet<&str>) -> bool {
+    let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
+    let mut tokens = spaced.split_whitespace().peekable();
+    any_of(&mut tokens, allowed)
+}
+
+type Tokens<'a> = std::iter::Peekable<std::str::SplitWhitespace<'a>>;
+
+fn any_of(tokens: &mut Tokens<'_>, allowed: &BTreeSet<&str>) -> bool {
+    let mut holds = all_of(tokens, allowed);
+    while tokens.next_if_eq(&"OR").is_some() {
+        holds |= all_of(tokens, allowed);
+    }
+    holds
+}
+
+fn all_of(tokens: &mut Tokens<'_>, allowed: &BTreeSet<&str>) -> bool {
+    let mut holds = one(tokens, allowed);
+    while tokens.next_if_eq(&"AND").is_some() {
+        holds &= one(tokens, allowed);
+    }
+    holds
+}
+
+fn one(tokens: &mut Tokens<'_>, allowed: &BTreeSet<&str>) -> bool {
+    match tokens.next() {
+        Some("(") => {
+            let holds = any_of(tokens, allowed);
+            tokens.next();
+            holds
+        }
+        Some(licence) => match tokens.next_if_eq(&"WITH").and_then(|_| tokens.next()) {
+            Some(exception) => allowed.contains(format!("{licence} WITH {exception}").as_str()),
+            None => allowed.contains(licence),
+        },
+        None => false,
+    }
+}
+
+#[test]
+fn every_locked_dependency_has_a_licence_that_deny_toml_allows() -> Outcome {
+    let text = read("deny.toml")?;
+    let list = text.split_once("allow = [").and_then(|(_, rest)| rest.split_once(']'));
+    let (list, _) = list.ok_or("deny.toml allows no licences")?;
+    let allowed: BTreeSet<&str> = list.split('"').skip(1).step_by(2).collect();
+    assert!(is_allowed("(MIT OR GPL-3.0) AND Unicode-3.0", &allowed));
+    assert!(!is_allowed("MIT AND GPL-3.0", &allowed) && !is_allowed("GPL-3.0/AGPL-3.0", &allowed));
+    let cargo = std::process::Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--locked", "--all-features"])
+        .current_dir(root())
+        .output()?;
+    assert!(cargo.status.success(), "{}", String::from_utf8_lossy(&cargo.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&cargo.stdout)?;
+    let packages = metadata["packages"].as_array().ok_or("no packages")?;
+    let refused: Vec<String> = packages
+        .iter()
+        .filter(|package| !is_allowed(package["license"].as_str().unwrap_or_default(), &allowed))
+        .map(|package| format!("{}: {}", package["name"], package["license"]))
+        .collect();
+    assert!(packages.len() > 300 && refused.is_empty(), "{refused:#?}");
+    Ok(())
+}
