@@ -12,6 +12,9 @@ use super::policy::{JitterMode, RetryPolicy, Strategy};
 /// Products that should be whole (1,000 * 1.2^3) come out of binary fractions a hair too low: so many milliseconds are
 /// forgiven before the cut. Far above the error of a 64-bit float at 30 days, far below anything that can be waited.
 const CUT_TOLERANCE_MS: f64 = 1e-6;
+/// Beyond it a 64-bit float does not hold every whole number, and a wait would lie outside of its own range by a rounding
+/// (2^53 ms are 285,000 years). No cap counts as higher.
+const EXACT_MS_MAX: u64 = 1 << 53;
 /// Growth of decorrelated jitter: up to three times the wait before.
 const DECORRELATED_GROWTH: u64 = 3;
 
@@ -26,14 +29,14 @@ pub fn wait(policy: &RetryPolicy, executions: u32, previous_wait_ms: u64, draw: 
             spread(policy, executions)
         }
     };
-    let (least, most) = (cut(low), cut(high).min(policy.max_delay_ms));
+    let (least, most) = (cut(low), cut(high).min(cap(policy)));
     cut(low + draw * (high - low)).clamp(least.min(most), most)
 }
 
 /// The smallest and the largest wait in milliseconds that can follow the `executions`-th execution.
 pub fn range(policy: &RetryPolicy, executions: u32) -> (u64, u64) {
     let (low, high) = spread(policy, executions);
-    let most = cut(high).min(policy.max_delay_ms);
+    let most = cut(high).min(cap(policy));
     (cut(low).min(most), most)
 }
 
@@ -47,18 +50,23 @@ fn spread(policy: &RetryPolicy, executions: u32) -> (f64, f64) {
         JitterMode::Decorrelated => {
             let low = first_wait(policy);
             let growth = DECORRELATED_GROWTH.saturating_pow(executions.max(1));
-            (float(low), float(low.saturating_mul(growth).min(policy.max_delay_ms)))
+            (float(low), float(low.saturating_mul(growth).min(cap(policy))))
         }
         JitterMode::Proportional => {
             let share = policy.jitter_range.clamp(0.0, 1.0);
-            (capped * (1.0 - share), (capped * (1.0 + share)).min(float(policy.max_delay_ms)))
+            (capped * (1.0 - share), (capped * (1.0 + share)).min(float(cap(policy))))
         }
     }
 }
 
 /// The strategy's wait in milliseconds, cut to the cap and not spread.
 pub fn capped(policy: &RetryPolicy, executions: u32) -> u64 {
-    computed(policy, executions.max(1)).min(policy.max_delay_ms)
+    computed(policy, executions.max(1)).min(cap(policy))
+}
+
+/// The highest wait of a policy.
+fn cap(policy: &RetryPolicy) -> u64 {
+    policy.max_delay_ms.min(EXACT_MS_MAX)
 }
 
 fn computed(policy: &RetryPolicy, executions: u32) -> u64 {
@@ -102,7 +110,7 @@ fn first_wait(policy: &RetryPolicy) -> u64 {
 fn decorrelated(policy: &RetryPolicy, previous_wait_ms: u64) -> (f64, f64) {
     let low = first_wait(policy);
     let before = previous_wait_ms.max(low);
-    (float(low), float(before.saturating_mul(DECORRELATED_GROWTH).min(policy.max_delay_ms)))
+    (float(low), float(before.saturating_mul(DECORRELATED_GROWTH).min(cap(policy))))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "beyond 2^53 ms (285,000 years) a wait needs none")]

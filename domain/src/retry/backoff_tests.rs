@@ -103,6 +103,21 @@ fn any_draw() -> impl proptest::strategy::Strategy<Value = f64> {
     prop_oneof![0.0_f64..1.0, Just(f64::NAN), Just(-1.0), Just(2.0), Just(f64::INFINITY)]
 }
 
+#[test]
+fn a_wait_beyond_what_floats_hold_lies_in_its_range_too() {
+    let policy = RetryPolicy {
+        strategy: Strategy::LinearBackoff,
+        base_delay_ms: 57_726_315_557_481_009,
+        max_delay_ms: 519_536_840_017_329_120,
+        jitter: JitterMode::Decorrelated,
+        ..RetryPolicy::default()
+    };
+    let first = wait(&policy, 1, 0, 2.0);
+    let second = wait(&policy, 2, first, 2.0);
+    let (low, high) = range(&policy, 2);
+    assert!((low..=high).contains(&second), "{second} not in {low}..={high}");
+}
+
 proptest! {
     #[test]
     fn every_wait_lies_in_its_range_and_below_the_cap(

@@ -10,6 +10,7 @@ use domain::job::summary::JobSnapshot;
 use utoipa::IntoParams;
 
 use crate::engine::handle::EngineError;
+use crate::http::extract::headers::Caller;
 use crate::http::extract::query::Query;
 use crate::http::problem::Problem;
 use crate::http::state::Api;
@@ -60,8 +61,8 @@ impl Wait {
     }
 
     /// A place among the requests that wait; 429 when there is none.
-    pub(super) fn place(self, api: &Api, namespace: &Namespace) -> Result<Place, Problem> {
-        api.long_poll(namespace)
+    pub(super) fn place(self, api: &Api, caller: &Caller) -> Result<Place, Problem> {
+        api.long_poll(caller)
     }
 
     fn is_over(self, job: &JobSnapshot) -> bool {

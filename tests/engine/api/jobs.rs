@@ -299,7 +299,7 @@ async fn no_accept_encoding_keeps_an_answer_back() {
         ["identity;q=0", "br, identity;q=0, *;q=0", "deflate", "gzip;q=0", "*;q=0", "nonsense;;"]
     {
         let headers = [("accept-encoding", said)];
-        let body = super::service::one_node().to_string();
+        let body = one_node().to_string();
         let answer = service.call(Method::POST, "/api/v1/jobs", &headers, Some(&body)).await;
         answer.ok(201);
     }
@@ -333,7 +333,7 @@ async fn what_a_list_is_filtered_by_can_be_found_again() {
 #[tokio::test]
 async fn an_etag_weakened_on_the_way_is_known_again_and_explained_where_it_cannot_count() {
     let service = Service::start().await;
-    let id = service.job(&super::service::one_node()).await;
+    let id = service.job(&one_node()).await;
     let path = format!("/api/v1/jobs/{id}");
     let headers = [("if-none-match", "W/\"1\"")];
     let known = service.call(Method::GET, &path, &headers, None).await;
