@@ -53,7 +53,17 @@ pub fn job_due(state: &JobState) -> Option<(JobDue, Millis)> {
             Some((JobDue::Start, head.scheduled_at.unwrap_or(head.created_at)))
         }
         JobStatus::Pending => None,
-        _ => deadline(state).map(|at| (JobDue::Deadline, at)),
+        JobStatus::Queued
+        | JobStatus::Scheduled
+        | JobStatus::Running
+        | JobStatus::Paused
+        | JobStatus::Retrying
+        | JobStatus::Recovering
+        | JobStatus::Completed
+        | JobStatus::Failed
+        | JobStatus::Timeout
+        | JobStatus::Cancelled
+        | JobStatus::Aborted => deadline(state).map(|at| (JobDue::Deadline, at)),
     }
 }
 

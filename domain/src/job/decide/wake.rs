@@ -20,7 +20,8 @@ pub(super) fn wake(state: &JobState, nodes: &[u32], context: &Context) -> Decisi
             return ending::deadline_passed(state, context);
         }
         Some((due::JobDue::Start, at)) if at <= now => return admission::started(state, context),
-        _ => {}
+        // Not yet.
+        Some((due::JobDue::Revocation | due::JobDue::Deadline | due::JobDue::Start, _)) | None => {}
     }
     if state.head.ending.is_some() {
         return Decision::unchanged(Answer::Nothing);

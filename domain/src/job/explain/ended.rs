@@ -19,13 +19,28 @@ pub(super) fn of_job(state: &JobState, turn: Option<&Turn>) -> Ended {
         JobStatus::Timeout => EndCode::TimedOut,
         JobStatus::Cancelled => EndCode::Cancelled,
         JobStatus::Aborted => EndCode::Aborted,
-        _ if state.plan.fail_fast && head.failed_required > 0 => EndCode::FailFast,
-        _ if head.failed_required > 0 => EndCode::Failed,
-        _ => EndCode::ConditionNotMet,
+        JobStatus::Failed
+        | JobStatus::Pending
+        | JobStatus::Queued
+        | JobStatus::Scheduled
+        | JobStatus::Running
+        | JobStatus::Paused
+        | JobStatus::Retrying
+        | JobStatus::Recovering => match (state.plan.fail_fast, head.failed_required) {
+            (_, 0) => EndCode::ConditionNotMet,
+            (true, _) => EndCode::FailFast,
+            (false, _) => EndCode::Failed,
+        },
     };
     let because_of: Vec<u32> = match code {
         EndCode::Failed | EndCode::FailFast => failed().take(NODES_NAMED_MAX).collect(),
-        _ => Vec::new(),
+        EndCode::Completed
+        | EndCode::ConditionNotMet
+        | EndCode::TimedOut
+        | EndCode::Cancelled
+        | EndCode::Aborted
+        | EndCode::Skipped
+        | EndCode::Blocked => Vec::new(),
     };
     let because_of_count = if because_of.is_empty() { 0 } else { failed().count() };
     Ended {
@@ -60,7 +75,13 @@ pub(super) fn of_node(state: &JobState, ix: u32) -> Ended {
             let parents = state.plan.graph.parents(ix).iter().copied();
             parents.filter(|parent| state.ended_badly(*parent)).collect()
         }
-        _ => Vec::new(),
+        EndCode::Completed
+        | EndCode::Failed
+        | EndCode::FailFast
+        | EndCode::ConditionNotMet
+        | EndCode::TimedOut
+        | EndCode::Cancelled
+        | EndCode::Aborted => Vec::new(),
     };
     Ended {
         code,

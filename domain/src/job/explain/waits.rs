@@ -34,7 +34,17 @@ pub(super) fn of_node(state: &JobState, ix: u32, turn: Option<&Turn>) -> Vec<Wai
         let before = match wait.code {
             WaitCode::Parents => unsettled_parents(state, ix),
             WaitCode::Blocked => blocked[ix as usize].clone(),
-            _ => Vec::new(),
+            WaitCode::Unreadable
+            | WaitCode::ScheduledStart
+            | WaitCode::ManualStart
+            | WaitCode::Grant
+            | WaitCode::Paused
+            | WaitCode::Ending
+            | WaitCode::OutcomeUnknown
+            | WaitCode::Attempt
+            | WaitCode::Worker
+            | WaitCode::Retry
+            | WaitCode::Place => Vec::new(),
         };
         wait.waits_for_count = before.len();
         wait.waits_for = before.into_iter().take(NODES_NAMED_MAX).collect();
@@ -80,7 +90,7 @@ fn own(state: &JobState, turn: Option<&Turn>) -> Option<Wait> {
         _ if head.ending.is_some() => {
             let until = match due::job_due(state) {
                 Some((JobDue::Deadline, at)) => Some(at),
-                _ => None,
+                Some((JobDue::Start | JobDue::Revocation, _)) | None => None,
             };
             (WaitCode::Ending, turned, Some(head.ending_until), until)
         }

@@ -42,7 +42,16 @@ pub(super) fn own(state: &JobState, wait: &Wait, turn: Option<&Turn>) -> String 
                 format!("paused{}; nothing new starts until it is resumed", by(turn))
             }
         },
-        _ => {
+        // Of a job as a whole there are no others than `Ending`.
+        WaitCode::Ending
+        | WaitCode::Unreadable
+        | WaitCode::OutcomeUnknown
+        | WaitCode::Attempt
+        | WaitCode::Worker
+        | WaitCode::Retry
+        | WaitCode::Place
+        | WaitCode::Blocked
+        | WaitCode::Parents => {
             let to = head.ending.map_or("over", JobStatus::as_str);
             format!(
                 "will be {to}{}: {} may still report, and {} revoked at {}",
@@ -131,10 +140,12 @@ pub(super) fn job_ended(state: &JobState, code: EndCode, turn: Option<&Turn>) ->
             "the first failure of a node that is not optional ended it (fail_fast)".to_owned()
         }
         EndCode::Failed | EndCode::ConditionNotMet => {
-            let mut text = match (code, left) {
-                (EndCode::Failed, _) => "nodes that are not optional failed".to_owned(),
-                (_, 0) => "every node settled, and the success condition does not hold".to_owned(),
-                _ => "not every node could settle".to_owned(),
+            let mut text = if code == EndCode::Failed {
+                "nodes that are not optional failed".to_owned()
+            } else if left == 0 {
+                "every node settled, and the success condition does not hold".to_owned()
+            } else {
+                "not every node could settle".to_owned()
             };
             if left > 0 {
                 let nodes = many(left as usize, "node");
