@@ -14,8 +14,12 @@ use super::client::{Client, EngineArgs};
 use super::console::{Console, Format};
 use super::failure::Failure;
 
-/// Between two looks at a job: quick at first, for short jobs, then sparing.
-const LOOKS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+/// Between two looks at a job at the least. The engine keeps each look but the first until the job has changed.
+const LOOKS_APART: Duration = Duration::from_millis(100);
+/// The engine keeps a look so long at the most, so that the time that a job takes is shown as it passes.
+const LOOK_WAITS: Duration = Duration::from_secs(1);
+/// Between two tries to reach an engine that does not answer.
+const TRIES_APART: Duration = Duration::from_secs(1);
 /// Plain lines are not closer together than this, but for a change of the job's own state.
 const LINES_APART: Duration = Duration::from_secs(1);
 /// An engine is waited for this long.
@@ -86,11 +90,16 @@ pub(crate) async fn until_ended(
     console: &Console,
     mut seen: impl FnMut(&Job),
 ) -> Result<Job, Failure> {
-    let mut pause = LOOKS.0;
+    let mut known: Option<u64> = None;
     let mut away: Option<Instant> = None;
     loop {
-        match client.job(id).await {
+        let found = match known {
+            Some(version) => client.job_after(id, version, LOOK_WAITS).await,
+            None => client.job(id).await,
+        };
+        match found {
             Ok(job) => {
+                known = job.version;
                 if away.take().is_some() {
                     console.say("the engine answers again");
                 }
@@ -100,6 +109,8 @@ pub(crate) async fn until_ended(
                 }
             }
             Err(error) if error.is_transient() => {
+                // Also where it has no place for one more request that waits: the next one does not.
+                known = None;
                 let since = *away.get_or_insert_with(|| {
                     let tried_s = ENGINE_AWAY_MAX.as_secs();
                     console.say(&format!("{error}\n  it is asked again for {tried_s} s"));
@@ -111,8 +122,7 @@ pub(crate) async fn until_ended(
             }
             Err(error) => return Err(error.into()),
         }
-        tokio::time::sleep(pause).await;
-        pause = pause.mul_f64(1.2).min(LOOKS.1);
+        tokio::time::sleep(if away.is_some() { TRIES_APART } else { LOOKS_APART }).await;
     }
 }
 

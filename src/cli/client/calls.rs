@@ -40,6 +40,23 @@ impl Client {
         self.shown(self.job_document(id).await?.get())
     }
 
+    /// A job once it has more events than `version`, or as it is after so long.
+    pub(crate) async fn job_after(
+        &self,
+        id: &str,
+        version: u64,
+        longest: Duration,
+    ) -> Result<Job, ClientError> {
+        let mut url = self.url(&[API[0], API[1], "jobs", id]);
+        let until = format!("version>={}", version.saturating_add(1));
+        url.query_pairs_mut()
+            .append_pair("wait_ms", &longest.as_millis().to_string())
+            .append_pair("until", &until);
+        let answer = self.send(self.request_to(Method::GET, url)).await?;
+        let document: Box<RawValue> = self.read(answer).await?;
+        self.shown(document.get())
+    }
+
     /// A page of jobs, read and as the engine wrote it. `query` holds parameters of `GET /jobs`.
     pub(crate) async fn jobs(
         &self,

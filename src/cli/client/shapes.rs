@@ -17,6 +17,9 @@ pub(crate) struct Job {
     #[serde(default)]
     pub(crate) name: String,
     pub(crate) status: String,
+    /// How many events it has. An engine of before says none, and is asked again and again.
+    #[serde(default)]
+    pub(crate) version: Option<u64>,
     #[serde(default)]
     pub(crate) ending: Option<String>,
     #[serde(default)]
