@@ -58,6 +58,9 @@ impl BodyLimit {
     }
 }
 
+/// So much of a body that is too large is read and thrown away, so that its client reads the refusal: eight times the
+/// largest body that is taken by default. Whoever sends more is cut off.
+const DRAINED_BYTES_MAX: usize = 64 << 20;
 /// What stands around the deepest input: batch, job, nodes, node, and room for the envelope to grow.
 const ENVELOPE_DEPTH_MAX: usize = 8;
 
@@ -113,8 +116,14 @@ impl<S: Send + Sync, T: RequestBody + Default> FromRequest<S> for OptionalJson<T
     }
 }
 
-/// Only a declared JSON body is read: a form of another site cannot send one without being asked first.
+/// Only a declared JSON body is read: a form of another site cannot send one without being asked first. It is read as it
+/// comes: a compressed one could be a thousand times larger than what was charged for it.
 fn must_be_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    if encodings.any(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity")) {
+        let detail = "send the body as it is, without Content-Encoding";
+        return Err(Problem::new(Code::UnsupportedMediaType, detail));
+    }
     let declared = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = declared.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
     let essence = essence.to_ascii_lowercase();
@@ -154,10 +163,11 @@ pub(crate) async fn read_body(request: Request) -> Result<Bytes, Problem> {
 }
 
 async fn whole_body(request: Request, limit: BodyLimit) -> Result<Bytes, Problem> {
-    // What is announced too large is not read at all.
     let announced = request.headers().get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|bytes| bytes > limit.bytes_max) {
+    let is_too_large = announced.is_some_and(|bytes| bytes > limit.bytes_max);
+    // Whoever asks first has sent nothing yet, and sends nothing after this answer.
+    if is_too_large && request.headers().contains_key(header::EXPECT) {
         return Err(too_large());
     }
     let mut coming = Coming {
@@ -166,6 +176,9 @@ async fn whole_body(request: Request, limit: BodyLimit) -> Result<Bytes, Problem
         bytes: 0,
         limit,
     };
+    if is_too_large {
+        return Err(coming.refused().await);
+    }
     let Some(first) = coming.next_piece().await? else { return Ok(Bytes::new()) };
     // Most bodies come in one piece, which is then the body as it lies there.
     let Some(second) = coming.next_piece().await? else { return Ok(first) };
@@ -205,13 +218,25 @@ impl Coming {
         if let Some(piece) = &piece {
             self.bytes += piece.len();
             if self.bytes > self.limit.bytes_max {
-                return Err(too_large());
+                return Err(self.refused().await);
             }
             if let Some(admission) = &self.limit.admission {
                 admission.came(piece.len())?;
             }
         }
         Ok(piece)
+    }
+
+    /// The refusal of a body that is too large, when the client has sent it: one that is cut off while it sends sees its
+    /// connection reset, and never the answer. What comes is thrown away, so much of it and no more.
+    async fn refused(&mut self) -> Problem {
+        while self.bytes < DRAINED_BYTES_MAX {
+            match self.arrival().await {
+                Ok(Some(piece)) => self.bytes += piece.len(),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        too_large()
     }
 
     async fn arrival(&mut self) -> Result<Option<Bytes>, Problem> {

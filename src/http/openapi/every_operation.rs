@@ -97,7 +97,16 @@ fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
     if is_named && !is_read {
         parameters.push(SharedParameter::IfMatch.reference());
     }
-    add(operation, &[shared::INVALID, shared::INTERNAL_ERROR, shared::UNAVAILABLE]);
+    add(
+        operation,
+        &[
+            shared::MALFORMED,
+            shared::HOST_NOT_SERVED,
+            shared::INVALID,
+            shared::INTERNAL_ERROR,
+            shared::UNAVAILABLE,
+        ],
+    );
     if is_named {
         add(operation, &[shared::NOT_FOUND]);
     }
@@ -107,18 +116,15 @@ fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
     if is_named && !is_read {
         add(operation, &[shared::PRECONDITION_FAILED]);
     }
-    if path.ends_with("/lease") {
+    // What may wait long, finds no place to wait in when as many wait as may.
+    let waits = ["leaseWork", "completeLeases", "failLeases", "getJob", "createJob"];
+    if waits.iter().any(|id| operation.operation_id.as_deref() == Some(*id)) {
         add(operation, &[shared::TOO_MANY]);
     }
     if operation.request_body.is_some() {
         add(
             operation,
-            &[
-                shared::MALFORMED,
-                shared::BODY_TOO_SLOW,
-                shared::BODY_TOO_LARGE,
-                shared::UNSUPPORTED_MEDIA_TYPE,
-            ],
+            &[shared::BODY_TOO_SLOW, shared::BODY_TOO_LARGE, shared::UNSUPPORTED_MEDIA_TYPE],
         );
     }
 }

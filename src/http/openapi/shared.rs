@@ -63,6 +63,8 @@ pub(super) const UNSUPPORTED_MEDIA_TYPE: SharedAnswer = answer(
     "415",
     "The body is not declared as application/json, or is encoded in a way that this engine does not read.",
 );
+pub(super) const HOST_NOT_SERVED: SharedAnswer =
+    answer("HostNotServed", "421", "The request names a host that is not one of the engine's.");
 pub(super) const INVALID: SharedAnswer = answer(
     "Invalid",
     "422",
@@ -89,7 +91,7 @@ pub(super) const STORAGE_FULL: SharedAnswer =
     answer("StorageFull", "507", "The storage is too full for new work.");
 
 /// All of them, in the order of their status.
-const ANSWERS: [SharedAnswer; 14] = [
+const ANSWERS: [SharedAnswer; 15] = [
     MALFORMED,
     CROSS_SITE,
     NOT_FOUND,
@@ -99,6 +101,7 @@ const ANSWERS: [SharedAnswer; 14] = [
     PRECONDITION_FAILED,
     BODY_TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,
+    HOST_NOT_SERVED,
     INVALID,
     TOO_MANY,
     INTERNAL_ERROR,

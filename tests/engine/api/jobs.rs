@@ -344,3 +344,16 @@ async fn an_etag_weakened_on_the_way_is_known_again_and_explained_where_it_canno
     let detail = problem["detail"].as_str().unwrap_or_default();
     assert!(detail.contains("weak entity tag") && detail.contains("send \"1\""), "{detail}");
 }
+
+#[tokio::test]
+async fn a_compressed_body_is_refused_as_what_it_is() {
+    let service = Service::start().await;
+    for coding in ["gzip", "br", "identity, gzip"] {
+        let headers = [("content-encoding", coding)];
+        let answer = service.call(Method::POST, JOBS, &headers, Some("\u{1f}compressed")).await;
+        answer.problem(415, "unsupported_media_type");
+    }
+    let headers = [("content-encoding", "identity")];
+    let body = one_node().to_string();
+    service.call(Method::POST, JOBS, &headers, Some(&body)).await.ok(201);
+}

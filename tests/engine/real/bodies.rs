@@ -185,3 +185,53 @@ async fn seven_of_the_worst_bodies_at_once_cost_little_more_than_two() {
     // The bodies themselves, each as it grew, and what two of them cost while they are read.
     assert!(cost < 7 * 3 * LARGEST + 2 * TIMES_MAX * LARGEST / 2, "{cost} bytes");
 }
+
+#[tokio::test]
+async fn a_client_that_sends_too_much_reads_its_413() {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream;
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let engine = EngineProcess::start(folder.path()).await;
+    let url = engine.url();
+    let address = url.trim_start_matches("http://");
+    let head = |length: &str| {
+        format!(
+            "POST /api/v1/jobs HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n{length}\r\n\r\n"
+        )
+    };
+    let twenty = 20 * 1_024 * 1_024;
+    let piece = vec![b'x'; 64 * 1_024];
+    // Announced, and in chunks that say nothing of how many follow.
+    for is_chunked in [false, true] {
+        let mut connection = TcpStream::connect(address).expect("a connection");
+        let length = if is_chunked {
+            "Transfer-Encoding: chunked".to_owned()
+        } else {
+            format!("Content-Length: {twenty}")
+        };
+        connection.write_all(head(&length).as_bytes()).expect("the head is taken");
+        for _ in 0..twenty / piece.len() {
+            if is_chunked {
+                connection.write_all(format!("{:x}\r\n", piece.len()).as_bytes()).expect("a chunk");
+            }
+            connection.write_all(&piece).expect("all of it is taken");
+            if is_chunked {
+                connection.write_all(b"\r\n").expect("its end");
+            }
+        }
+        if is_chunked {
+            connection.write_all(b"0\r\n\r\n").expect("the end");
+        }
+        let mut answer = [0_u8; 12];
+        connection.read_exact(&mut answer).expect("an answer");
+        assert_eq!(&answer, b"HTTP/1.1 413", "chunked: {is_chunked}");
+    }
+    // Whoever asks first is told before anything is sent.
+    let mut connection = TcpStream::connect(address).expect("a connection");
+    let length = format!("Expect: 100-continue\r\nContent-Length: {twenty}");
+    connection.write_all(head(&length).as_bytes()).expect("the head is taken");
+    let mut answer = [0_u8; 12];
+    connection.read_exact(&mut answer).expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 413");
+}
