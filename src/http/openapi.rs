@@ -4,6 +4,8 @@
 //! description, every error the one problem component, every request body an example, every reference a target.
 //! Absent: the docs page.
 
+mod defaults;
+mod enum_names;
 mod every_operation;
 mod open_answers;
 mod schemas;
@@ -14,6 +16,8 @@ use serde_json::Serializer;
 use serde_json::ser::PrettyFormatter;
 use utoipa::OpenApi;
 
+use self::defaults::DefaultsInWords;
+use self::enum_names::EnumNames;
 use self::every_operation::Completed;
 use self::open_answers::OpenAnswers;
 use super::problem::{FieldErrorBody, ProblemBody};
@@ -59,7 +63,7 @@ use super::routes::{
         environments::delete,
         services::list, engines::list, health::livez, health::readyz, health::metrics),
     components(schemas(ProblemBody<'static>, FieldErrorBody<'static>)),
-    modifiers(&Completed, &OpenAnswers),
+    modifiers(&Completed, &OpenAnswers, &DefaultsInWords, &EnumNames),
 )]
 struct Document;
 

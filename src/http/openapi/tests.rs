@@ -185,6 +185,38 @@ fn what_operations_share_stands_in_the_document_once() {
 }
 
 #[test]
+fn no_schema_has_a_default_that_typed_clients_would_take_for_a_promise() {
+    let document = as_value();
+    for (name, schema) in document["components"]["schemas"].as_object().into_iter().flatten() {
+        for (property, of) in schema["properties"].as_object().into_iter().flatten() {
+            assert!(of.get("default").is_none(), "{name}.{property}");
+        }
+    }
+    let kind = &document["components"]["schemas"]["Node"]["properties"]["type"];
+    assert!(
+        kind["description"].as_str().is_some_and(|text| text.ends_with("When absent: `task`."))
+    );
+}
+
+#[test]
+fn no_two_values_of_enums_have_the_same_name() {
+    let document = as_value();
+    let mut names = BTreeSet::new();
+    for (name, schema) in document["components"]["schemas"].as_object().into_iter().flatten() {
+        let Some(values) = schema["enum"].as_array() else { continue };
+        let named = schema["x-enum-varnames"].as_array().map_or(&[][..], Vec::as_slice);
+        assert_eq!(named.len(), values.len(), "{name}");
+        for value in named {
+            assert!(
+                names.insert(value.as_str().unwrap_or_default().to_owned()),
+                "{value} of {name}"
+            );
+        }
+    }
+    assert!(names.contains("JOB_STATUS_RUNNING") && names.contains("NODE_STATUS_RUNNING"));
+}
+
+#[test]
 fn every_request_body_has_an_example() {
     let document = as_value();
     for (name, operation) in operations(&document) {
