@@ -302,3 +302,59 @@ fn every_locked_dependency_has_a_licence_that_deny_toml_allows() -> Outcome {
     assert!(packages.len() > 300 && refused.is_empty(), "{refused:#?}");
     Ok(())
 }
+
+/// What stands before a file's own tests.
+fn without_tests(text: &str) -> &str {
+    text.split_once("#[cfg(test)]\nmod").map_or(text, |(code, _)| code)
+}
+
+fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) -> Outcome {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            rust_files(&path, found)?;
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_metric_is_written_and_by_one_file_only() -> Outcome {
+    let table = read("src/telemetry/metrics.rs")?;
+    let mut files = Vec::new();
+    rust_files(&root().join("src"), &mut files)?;
+    let texts: Vec<(PathBuf, String)> = files
+        .into_iter()
+        .map(|path| Ok((path.clone(), fs::read_to_string(path)?)))
+        .collect::<Result<_, std::io::Error>>()?;
+    let mut metrics = 0;
+    for line in table.lines() {
+        let Some((name, _)) = line.trim().split_once(" = \"") else { continue };
+        let is_name = line.starts_with("    ")
+            && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+        if !is_name || name.is_empty() {
+            continue;
+        }
+        metrics += 1;
+        // Two writers of a counter add up what happened once; two of a gauge show now one, now the other.
+        let writers: Vec<&PathBuf> = texts
+            .iter()
+            .filter(|(_, text)| {
+                without_tests(text).match_indices("!(").any(|(at, _)| {
+                    let (before, after) = text.split_at(at);
+                    let is_macro =
+                        ["gauge", "counter", "histogram"].iter().any(|kind| before.ends_with(kind));
+                    let argument = after[2..].trim_start();
+                    let rest = argument.strip_prefix(name);
+                    is_macro && rest.is_some_and(|rest| rest.trim_start().starts_with([',', ')']))
+                })
+            })
+            .map(|(path, _)| path)
+            .collect();
+        assert_eq!(writers.len(), 1, "{name} is written by {writers:?}");
+    }
+    assert!(metrics > 40, "{metrics}");
+    Ok(())
+}

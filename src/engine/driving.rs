@@ -5,9 +5,8 @@ use domain::ids::GroupId;
 use futures_util::stream::{self, StreamExt};
 
 use crate::engine::core::message::Input;
-use crate::engine::executor::Message;
+use crate::engine::executor::{Message, count_nudges};
 use crate::engine::handle::{Engine, EngineError};
-use crate::telemetry::metrics::NUDGES;
 
 /// Groups whose nudges are read at once.
 const READS_MAX: usize = 8;
@@ -22,7 +21,7 @@ impl Engine {
         let mut reads = stream::iter(reads).buffered(READS_MAX);
         while let Some(nudges) = reads.next().await {
             let nudges = nudges?;
-            metrics::counter!(NUDGES, "way" => "read").increment(nudges.len() as u64);
+            count_nudges("read", nudges.len());
             if !nudges.is_empty() {
                 let told = Message::Came(Input::Nudged { nudges });
                 self.inputs.send(told).await.map_err(|_| EngineError::Stopping)?;

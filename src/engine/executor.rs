@@ -41,6 +41,7 @@ use crate::view::contract::View;
 
 pub use self::forward::Forward;
 pub(super) use self::hearing::refusal;
+pub(super) use self::outside::count_nudges;
 pub(super) use self::reads::{BEHIND_MS, UNHEARD_MS};
 
 /// Messages that may wait; beyond it askers wait in the channel, which is their backpressure.

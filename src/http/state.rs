@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::http::HeaderValue;
 use domain::bounds::Bounds;
-use domain::ids::Namespace;
+use domain::ids::{Millis, Namespace};
 use domain::job::check::CheckSettings;
 
 use super::admission::Submissions;
@@ -31,9 +31,9 @@ use crate::services::job_scheduler::JobScheduler;
 use crate::services::lifecycle::{Host, ServiceSnapshot, ServiceState};
 use crate::services::queries::Queries;
 use crate::telemetry::metrics::{
-    APPENDS, BUILD_INFO, CLOCK_AHEAD, COMMAND_QUEUE, CONFLICTS, EVENTS, GROUP_READING,
-    GROUP_SUBJECTS, LEASE_EXPIRATIONS, NODE_ATTEMPTS, READY_NODES, RUNNING_ATTEMPTS, Recorder,
-    STALE_REPORTS, SUBJECTS, SUBJECTS_LEFT, VIEW_LAG,
+    APPENDS, CLOCK_AHEAD, COMMAND_QUEUE, CONFLICTS, EVENTS, GROUP_READING, GROUP_SUBJECTS,
+    LEASE_EXPIRATIONS, NODE_ATTEMPTS, READY_NODES, RUNNING_ATTEMPTS, Recorder, STALE_REPORTS,
+    SUBJECTS, SUBJECTS_LEFT, VIEW_LAG,
 };
 
 /// What the API takes from the configuration.
@@ -288,15 +288,14 @@ impl Api {
 
     /// The text of `/metrics`.
     pub fn metrics(&self) -> String {
-        publish(&self.engine().counts(), self.outside().clock.ahead_ms());
+        publish(&self.engine().counts(), self.engine().now(), self.outside().clock.ahead_ms());
         publish_groups(&self.engine().by_group());
         self.0.parts.recorder.render()
     }
 }
 
 /// What the core counts by itself, for the recorder.
-fn publish(counts: &CoreCounts, ahead_ms: i64) {
-    metrics::gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+fn publish(counts: &CoreCounts, now: Millis, ahead_ms: i64) {
     let ahead = Duration::from_millis(ahead_ms.unsigned_abs()).as_secs_f64();
     metrics::gauge!(CLOCK_AHEAD).set(if ahead_ms < 0 { -ahead } else { ahead });
     metrics::gauge!(SUBJECTS).set(gauge(counts.subjects as u64));
@@ -320,7 +319,9 @@ fn publish(counts: &CoreCounts, ahead_ms: i64) {
     metrics::counter!(SUBJECTS_LEFT, "why" => "parked").absolute(counts.parked);
     metrics::counter!(SUBJECTS_LEFT, "why" => "retired").absolute(counts.retired);
     metrics::gauge!(COMMAND_QUEUE).set(u32::try_from(counts.queued).unwrap_or(u32::MAX));
-    let lag = u64::try_from(counts.view_lag_ms).unwrap_or(0);
+    // From now, not from the core's last turn: a core that hangs leaves the view behind too.
+    let lag = counts.unshown_since.map_or(0, |since| now.saturating_sub(since));
+    let lag = u64::try_from(lag).unwrap_or(0);
     metrics::gauge!(VIEW_LAG).set(Duration::from_millis(lag).as_secs_f64());
 }
 

@@ -8,7 +8,6 @@ use domain::ids::Millis;
 
 use super::lifecycle::{Need, Service, Tick, TickReport, Ticks};
 use crate::engine::handle::Engine;
-use crate::telemetry::metrics::VIEW_LAG;
 
 /// Between two looks, milliseconds.
 const LOOK_MS: Millis = 500;
@@ -63,8 +62,6 @@ impl Tick for Lag {
         // From now, not from the core's last turn: a core that hangs leaves the view behind too.
         let since = self.engine.counts().unshown_since;
         let lag = since.map_or(0, |since| now.saturating_sub(since).max(0));
-        let seconds = u64::try_from(lag).map(Duration::from_millis).unwrap_or_default();
-        metrics::gauge!(VIEW_LAG).set(seconds.as_secs_f64());
         let behind = lag > self.max_ms;
         let was_behind = std::mem::replace(
             &mut *self.behind.lock().unwrap_or_else(PoisonError::into_inner),

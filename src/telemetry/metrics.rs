@@ -124,6 +124,15 @@ const COUNT_BUCKETS: &[f64] =
 /// The process's recorder. A process has one, whoever asks first installs it.
 static RECORDER: OnceLock<Result<Recorder, MetricsError>> = OnceLock::new();
 
+/// Looks at the process itself.
+static PROCESS: OnceLock<metrics_process::Collector> = OnceLock::new();
+
+fn described() -> metrics_process::Collector {
+    let collector = metrics_process::Collector::default();
+    collector.describe();
+    collector
+}
+
 /// Reads what was recorded.
 #[derive(Clone)]
 pub struct Recorder {
@@ -174,6 +183,8 @@ pub fn upkeep() {
 impl Recorder {
     /// The text that `/metrics` answers with (Prometheus exposition format).
     pub fn render(&self) -> String {
+        // CPU, memory and open files under Prometheus' own names (`process_*`), as they are now.
+        PROCESS.get_or_init(described).collect();
         self.handle.run_upkeep();
         self.handle.render()
     }

@@ -180,7 +180,7 @@ impl Executor {
                 }
                 match store.nudges(group).await {
                     Ok(nudges) => {
-                        metrics::counter!(NUDGES, "way" => "read").increment(nudges.len() as u64);
+                        count_nudges("read", nudges.len());
                         if !nudges.is_empty() {
                             let _ = returns.send(Input::Nudged { nudges });
                         }
@@ -210,6 +210,11 @@ pub(super) fn driven(drivers: &[Option<EngineId>], me: EngineId) -> Vec<GroupId>
         .collect()
 }
 
+/// Counts nudges on their way between engines.
+pub(in crate::engine) fn count_nudges(way: &'static str, count: usize) {
+    metrics::counter!(NUDGES, "way" => way).increment(count as u64);
+}
+
 /// Nudges are durable before what they tell of.
 pub(super) async fn append(
     store: &dyn EventStore,
@@ -218,7 +223,7 @@ pub(super) async fn append(
 ) -> StoreResult<Vec<Appended>> {
     if !nudges.is_empty() {
         fail_points::pass(Point::Nudge);
-        metrics::counter!(NUDGES, "way" => "written").increment(nudges.len() as u64);
+        count_nudges("written", nudges.len());
         store.nudge(nudges).await?;
         fail_points::pass(Point::Nudged);
     }

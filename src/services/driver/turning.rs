@@ -1,4 +1,4 @@
-//! Whether the core turns and the store answers; tells the metrics what the core counted.
+//! Whether the core turns and the store answers. Absent: metrics of what the core counts; whoever renders them asks it.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,7 +7,6 @@ use domain::ids::Millis;
 use crate::engine::core::CoreCounts;
 use crate::engine::handle::Engine;
 use crate::services::lifecycle::{Tick, TickReport};
-use crate::telemetry::metrics::{COMMAND_QUEUE, LEASE_EXPIRATIONS, STALE_REPORTS};
 
 /// Between two looks, milliseconds.
 const LOOK_MS: Millis = 1_000;
@@ -38,12 +37,6 @@ impl Tick for Turning {
             &mut *self.last.lock().unwrap_or_else(PoisonError::into_inner),
             counts,
         );
-        #[expect(clippy::cast_precision_loss, reason = "a gauge needs no more than 53 bits")]
-        metrics::gauge!(COMMAND_QUEUE).set(counts.queued as f64);
-        let expired = counts.leases_expired.saturating_sub(last.leases_expired);
-        metrics::counter!(LEASE_EXPIRATIONS).increment(expired);
-        let stale = counts.stale_reports.saturating_sub(last.stale_reports);
-        metrics::counter!(STALE_REPORTS).increment(stale);
         let next = Some(now.saturating_add(LOOK_MS));
         let silent = now.saturating_sub(self.engine.turned_at());
         let failure = if silent > TURN_MAX_MS {

@@ -17,6 +17,11 @@ use crate::telemetry::metrics::{
     LOOP_LAG, SERVICE_PANICS, SERVICE_TICK_DURATION, SERVICE_TICKS, SERVICE_UP,
 };
 
+/// Counts a panic that was caught in something of this service.
+pub(super) fn count_panic(service: &'static str) {
+    metrics::counter!(SERVICE_PANICS, "service" => service).increment(1);
+}
+
 pub(super) struct Cell {
     name: &'static str,
     clock: Arc<dyn Clock>,
@@ -135,7 +140,7 @@ impl Cell {
 
     pub(super) fn count_panic(&self) {
         self.lock().panics += 1;
-        metrics::counter!(SERVICE_PANICS, "service" => self.name).increment(1);
+        count_panic(self.name);
     }
 
     /// Whether the drain is done with it, stopped or not.

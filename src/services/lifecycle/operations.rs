@@ -16,6 +16,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::Semaphore;
 
 use super::breaker::{Breaker, Permit};
+use super::cell::count_panic;
 use super::durations::Durations;
 use super::snapshot::{
     BreakerSnapshot, OperationKindSnapshot, RUNNING_SHOWN_MAX, RunningOperationSnapshot,
@@ -24,7 +25,7 @@ use super::tasks::panic_text;
 use crate::config::ServiceSettings;
 use crate::environment::Clock;
 use crate::telemetry::metrics::{
-    SERVICE_BREAKER_OPEN, SERVICE_OPERATION_DURATION, SERVICE_OPERATIONS, SERVICE_PANICS,
+    SERVICE_BREAKER_OPEN, SERVICE_OPERATION_DURATION, SERVICE_OPERATIONS,
 };
 
 /// How an answer counts for the breaker and the metrics.
@@ -176,7 +177,7 @@ impl Operations {
             }
             Err(panic) => {
                 operation.end(Ended::Failed);
-                metrics::counter!(SERVICE_PANICS, "service" => inner.service).increment(1);
+                count_panic(inner.service);
                 let panic = panic_text(panic.as_ref());
                 tracing::error!(
                     service = inner.service,

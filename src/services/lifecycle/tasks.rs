@@ -9,8 +9,8 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use tokio_util::task::TaskTracker;
 
+use super::cell::count_panic;
 use crate::environment::Clock;
-use crate::telemetry::metrics::SERVICE_PANICS;
 
 /// A set of tasks with one name; cheap to clone.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ impl Tasks {
         // Not in a block of its own, which would make each task twice as large as its work.
         self.tracker.spawn(AssertUnwindSafe(work).catch_unwind().map(move |ended| {
             if let Err(panic) = ended {
-                metrics::counter!(SERVICE_PANICS, "service" => name).increment(1);
+                count_panic(name);
                 tracing::error!(
                     service = name,
                     panic = panic_text(panic.as_ref()),
