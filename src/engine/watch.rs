@@ -44,6 +44,7 @@ impl Watchers {
                 Some(subject).filter(is_watched).cloned().into_iter().collect()
             }
             Input::Leaving
+            | Input::Stepped { .. }
             | Input::Request { .. }
             | Input::Gone { .. }
             | Input::MarksMoved { .. }

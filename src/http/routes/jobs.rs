@@ -84,7 +84,7 @@ pub async fn get(
         let job = api.engine().job(&caller.namespace, id).await?;
         return shown(&api, &job, known).await;
     };
-    let place = wait.place(&api, &caller)?;
+    let place = Wait::place(&api, &caller)?;
     let namespace = caller.namespace;
     Ok(park(async move {
         let job = wait.job(&api, &namespace, id).await?;

@@ -66,7 +66,7 @@ pub async fn create(
     let wait = Wait::read(&mut query, &api);
     query.finish()?;
     // Before anything is stored: who finds no place to wait in has submitted nothing.
-    let place = wait.map(|wait| wait.place(&api, &caller)).transpose()?;
+    let place = wait.map(|_| Wait::place(&api, &caller)).transpose()?;
     let mark = idempotency::mark(ONE, &key, &body.text);
     let request = job_request(&api, &caller, mark, body.value)?;
     let changed = api.scheduler().schedule_job(&caller.namespace, request).await?;

@@ -61,7 +61,7 @@ impl Wait {
     }
 
     /// A place among the requests that wait; 429 when there is none.
-    pub(super) fn place(self, api: &Api, caller: &Caller) -> Result<Place, Problem> {
+    pub(super) fn place(api: &Api, caller: &Caller) -> Result<Place, Problem> {
         api.long_poll(caller)
     }
 
