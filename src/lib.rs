@@ -1,6 +1,9 @@
 //! Orrery, an orchestration and recovery engine. One line a layer; each names only what stands above it
 //! (`tests/architecture.rs` holds the order).
 
+// A new state, fact, request or answer must visit every match. Tests and benches may pass over what they do not mean.
+#![warn(clippy::wildcard_enum_match_arm)]
+
 pub mod app;
 pub mod cli;
 pub mod config;

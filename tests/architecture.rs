@@ -78,7 +78,10 @@ const OUTSIDE_CRATES: &[(&[&str], &[&str])] = &[
     (&["hmac"], &["src/engine/forwarding/", "src/http/lease_tokens.rs"]),
     (&["x25519_dalek"], &["src/environment/agreement.rs"]),
     (&["base64"], &["src/http/lease_tokens.rs"]),
-    (&["metrics_exporter_prometheus", "metrics_process", "tracing_subscriber"], &["src/telemetry/"]),
+    (
+        &["metrics_exporter_prometheus", "metrics_process", "tracing_subscriber"],
+        &["src/telemetry/"],
+    ),
     (&["mimalloc"], &["src/main.rs"]),
 ];
 

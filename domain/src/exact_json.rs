@@ -147,6 +147,7 @@ fn write_canonical(raw: &RawValue, written: &mut String) -> Option<()> {
 }
 
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test says what it expects")]
 mod tests {
     use super::*;
 

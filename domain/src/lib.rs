@@ -2,6 +2,9 @@
 //! `decide` reads a state and a command and gives events; `apply` assigns what events say and cannot refuse.
 //! This crate may never contain: IO, a clock, randomness, async, iteration over a hashed map.
 
+// A new state, fact, request or answer must visit every match. Tests and benches may pass over what they do not mean.
+#![warn(clippy::wildcard_enum_match_arm)]
+
 pub mod bounds;
 pub mod environment;
 pub mod exact_json;

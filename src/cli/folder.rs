@@ -24,10 +24,10 @@ pub(crate) fn chosen(named: Option<&Path>, config: Option<PathBuf>) -> Result<Pa
 
 /// What the failure means to whoever asked.
 pub(crate) fn failure(error: AppError) -> Failure {
-    match error {
-        AppError::Folder(error) => of_folder(&error),
-        other => Failure::Failed(other.to_string()),
+    if let AppError::Folder(error) = error {
+        return of_folder(&error);
     }
+    Failure::Failed(error.to_string())
 }
 
 /// As [`failure`], of the folder alone.

@@ -4,6 +4,11 @@
 //! file is checked whole before a byte is written. Absent: the format itself (`wfformat`), and submitting:
 //! `orrery import wfformat FILE | orrery submit -` does both.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "every other failure of a file is told in the system's words"
+)]
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};

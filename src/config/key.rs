@@ -1,6 +1,11 @@
 //! Keys: dotted paths, their flattening out of TOML, and the nearest known one to a mistyped one.
 //! The known keys and their types are those of the defaults; `services.NAME.*` mirrors `services.default.*`.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "every other kind of value is none that a key takes"
+)]
+
 use std::collections::BTreeMap;
 
 use ::config::{FileFormat, Source, Value, ValueKind};

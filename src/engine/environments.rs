@@ -22,12 +22,9 @@ impl Engine {
         name: &EnvironmentName,
     ) -> Result<Option<EnvironmentState>, EngineError> {
         let subject = SubjectId::environment(namespace.clone(), name);
-        match self.ask(Request::Read { subject }).await? {
-            Response::Read(Some(Shown::Environment(state))) => {
-                Ok(Some(*state).filter(|state| !state.deleted))
-            }
-            Response::Failed(failure) => Err(failure.into()),
-            _ => Ok(None),
+        match self.ask(Request::Read { subject }).await?.into_read()? {
+            Some(Shown::Environment(state)) => Ok(Some(*state).filter(|state| !state.deleted)),
+            Some(Shown::Job(_)) | None => Ok(None),
         }
     }
 
@@ -79,9 +76,15 @@ impl Engine {
             Response::Command { shown: Some(Shown::Environment(state)), .. } => {
                 Ok(Changed { subject: *state, replayed: false })
             }
-            Response::Refused(refusal) => Err(refusal.into()),
-            Response::Failed(failure) => Err(failure.into()),
-            _ => Err(Refusal::EnvironmentNotFound.into()),
+            other @ (Response::Command { .. }
+            | Response::Refused(_)
+            | Response::Failed(_)
+            | Response::Leases(_)
+            | Response::Heartbeat { .. }
+            | Response::Read(_)
+            | Response::Queues { .. }
+            | Response::Workers { .. }
+            | Response::Tended(_)) => Err(other.not_asked_for()),
         }
     }
 }

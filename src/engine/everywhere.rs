@@ -42,7 +42,14 @@ impl Engine {
         let (answers, silent) = self.ask_all_engines(request).await?;
         let told = answers.into_iter().map(|answer| match answer {
             Response::Queues { facts, known } => Some((facts, known)),
-            _ => None,
+            Response::Command { .. }
+            | Response::Refused(_)
+            | Response::Leases(_)
+            | Response::Heartbeat { .. }
+            | Response::Read(_)
+            | Response::Workers { .. }
+            | Response::Tended(_)
+            | Response::Failed(_) => None,
         });
         let name = |facts: &QueueFacts| facts.queue.clone();
         summed(told, silent, part, name, |sum, facts| add_queue(sum, &facts))
@@ -61,7 +68,14 @@ impl Engine {
         let (answers, silent) = self.ask_all_engines(request).await?;
         let told = answers.into_iter().map(|answer| match answer {
             Response::Workers { facts, known } => Some((facts, known)),
-            _ => None,
+            Response::Command { .. }
+            | Response::Refused(_)
+            | Response::Leases(_)
+            | Response::Heartbeat { .. }
+            | Response::Read(_)
+            | Response::Queues { .. }
+            | Response::Tended(_)
+            | Response::Failed(_) => None,
         });
         summed(told, silent, part, |facts: &WorkerFacts| facts.worker.clone(), add_worker)
     }

@@ -335,7 +335,9 @@ impl Executor {
         let changed = self.watchers.concerned(&input);
         self.core.handle(self.clock.now_ms(), input);
         // After the core knows of it: whoever looks now sees it.
-        changed.iter().for_each(|subject| self.watchers.changed(subject));
+        for subject in &changed {
+            self.watchers.changed(subject);
+        }
     }
 
     fn spawn(&self, work: impl Future<Output = Option<Input>> + Send + 'static) {

@@ -52,6 +52,34 @@ pub enum EngineError {
     /// The engine is stopping.
     #[error("the engine is stopping")]
     Stopping,
+    /// The core answered something that its request does not ask for: a mistake of the engine, never of whoever asked.
+    #[error("the engine answered with {0}, which was not asked for")]
+    Unexpected(&'static str),
+}
+
+impl Response {
+    /// What a read found.
+    pub(super) fn into_read(self) -> Result<Option<Shown>, EngineError> {
+        if let Self::Read(found) = self {
+            return Ok(found);
+        }
+        Err(self.not_asked_for())
+    }
+
+    /// Why an answer is none of those that its request asks for.
+    pub(super) fn not_asked_for(self) -> EngineError {
+        match self {
+            Self::Refused(refusal) => refusal.into(),
+            Self::Failed(failure) => failure.into(),
+            Self::Command { .. } => EngineError::Unexpected("the outcome of a command"),
+            Self::Leases(_) => EngineError::Unexpected("leases"),
+            Self::Heartbeat { .. } => EngineError::Unexpected("a lease that is kept"),
+            Self::Read(_) => EngineError::Unexpected("a subject"),
+            Self::Queues { .. } => EngineError::Unexpected("queues"),
+            Self::Workers { .. } => EngineError::Unexpected("workers"),
+            Self::Tended(_) => EngineError::Unexpected("what is kept of a subject"),
+        }
+    }
 }
 
 impl From<Failure> for EngineError {
@@ -256,15 +284,15 @@ impl Engine {
             Response::Command { shown: Some(Shown::Job(job)), .. } => {
                 Ok(Changed { subject: *job, replayed: false })
             }
-            Response::Refused(refusal) => Err(refusal.into()),
             Response::Failed(failure) => Err(self.of_failure(failure)),
-            Response::Command { .. }
+            other @ (Response::Command { .. }
+            | Response::Refused(_)
             | Response::Leases(_)
             | Response::Heartbeat { .. }
             | Response::Read(_)
             | Response::Queues { .. }
             | Response::Workers { .. }
-            | Response::Tended(_) => Err(Refusal::JobNotFound.into()),
+            | Response::Tended(_)) => Err(other.not_asked_for()),
         }
     }
 
@@ -274,11 +302,9 @@ impl Engine {
     /// `JobNotFound`, and what keeps the engine from answering.
     pub async fn job(&self, namespace: &Namespace, job: JobId) -> Result<JobSnapshot, EngineError> {
         let subject = SubjectId::job(namespace.clone(), job);
-        match self.ask(Request::Read { subject }).await? {
-            Response::Read(Some(Shown::Job(job))) => Ok(*job),
-            Response::Refused(refusal) => Err(refusal.into()),
-            Response::Failed(failure) => Err(failure.into()),
-            _ => Err(Refusal::JobNotFound.into()),
+        match self.ask(Request::Read { subject }).await?.into_read()? {
+            Some(Shown::Job(job)) => Ok(*job),
+            Some(Shown::Environment(_)) | None => Err(Refusal::JobNotFound.into()),
         }
     }
 
@@ -294,13 +320,12 @@ impl Engine {
         let responses = self.ask_all(requests.collect()).await;
         responses
             .into_iter()
-            .map(|response| match response? {
-                Response::Heartbeat { expires_at, heartbeat_ms, cancel } => {
-                    Ok(Kept { expires_at, heartbeat_ms, cancel })
+            .map(|response| {
+                let response = response?;
+                if let Response::Heartbeat { expires_at, heartbeat_ms, cancel } = response {
+                    return Ok(Kept { expires_at, heartbeat_ms, cancel });
                 }
-                Response::Refused(refusal) => Err(refusal.into()),
-                Response::Failed(failure) => Err(failure.into()),
-                _ => Err(EngineError::Unavailable),
+                Err(response.not_asked_for())
             })
             .collect()
     }

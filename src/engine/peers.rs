@@ -79,9 +79,10 @@ impl Engine {
     pub async fn forwarded(&self, requests: Vec<Request>) -> Result<Vec<Response>, EngineError> {
         let (mut wishes, mut others) = (Vec::new(), Vec::new());
         for (at, request) in requests.into_iter().enumerate() {
-            match request {
-                Request::Lease(request) => wishes.push((at, request)),
-                request => others.push((at, request)),
+            if let Request::Lease(request) = request {
+                wishes.push((at, request));
+            } else {
+                others.push((at, request));
             }
         }
         let mut answers = self.forwarded_others(others).await?;

@@ -67,11 +67,11 @@ impl Engine {
         nodes: Vec<u32>,
         ask: Option<JobId>,
     ) -> Result<Tended, EngineError> {
-        match self.ask(Request::Tended { subject: subject.clone(), nodes, ask }).await? {
-            Response::Tended(tended) => Ok(tended),
-            Response::Failed(failure) => Err(failure.into()),
-            _ => Err(EngineError::Unavailable),
+        let response = self.ask(Request::Tended { subject: subject.clone(), nodes, ask }).await?;
+        if let Response::Tended(tended) = response {
+            return Ok(tended);
         }
+        Err(response.not_asked_for())
     }
 
     /// A stream's wake mark: when it is looked at at the latest. None: it is retired, or there is no such stream.

@@ -81,9 +81,15 @@ impl Engine {
         let command = JobCommand::Delete { unchanged_since };
         match self.ask(job_request(subject, command, Caller::engine())).await? {
             Response::Command { answer: Answer::Done { .. }, .. } => Ok(true),
-            Response::Failed(failure) => Err(failure.into()),
             // Taken up again, or gone already.
-            _ => Ok(false),
+            Response::Command { .. } | Response::Refused(_) => Ok(false),
+            other @ (Response::Failed(_)
+            | Response::Leases(_)
+            | Response::Heartbeat { .. }
+            | Response::Read(_)
+            | Response::Queues { .. }
+            | Response::Workers { .. }
+            | Response::Tended(_)) => Err(other.not_asked_for()),
         }
     }
 

@@ -44,6 +44,7 @@ impl Watchers {
                 Some(subject).filter(is_watched).cloned().into_iter().collect()
             }
             Input::Leaving
+            | Input::FormerDrivers { .. }
             | Input::Stepped { .. }
             | Input::Request { .. }
             | Input::Gone { .. }
@@ -122,6 +123,7 @@ impl Engine {
 }
 
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test says what it expects")]
 mod tests {
     use domain::ids::{JobId, Namespace};
     use futures_util::FutureExt as _;

@@ -16,6 +16,7 @@ pub mod page;
 pub mod parked;
 pub mod peers;
 pub mod problem;
+mod queue_metrics;
 pub mod router;
 pub mod routes;
 pub mod schemas;

@@ -297,6 +297,10 @@ impl From<EngineError> for Problem {
             EngineError::Overloaded => Self::new(Code::Overloaded, detail),
             EngineError::ViewBehind => Self::new(Code::ViewBehind, detail),
             EngineError::Stopping => Self::new(Code::Stopping, detail),
+            EngineError::Unexpected(_) => {
+                tracing::error!(detail, "an answer of the core does not fit its request");
+                Self::new(Code::InternalError, "the engine made a mistake; its log says more")
+            }
             EngineError::Damaged(reason) => {
                 tracing::error!(reason, "stored data cannot be read");
                 Self::new(Code::StoredDataDamaged, "what is stored of this cannot be read")

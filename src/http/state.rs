@@ -9,6 +9,7 @@ use axum::http::HeaderValue;
 use domain::bounds::Bounds;
 use domain::ids::{Millis, Namespace};
 use domain::job::check::CheckSettings;
+use domain::job::status::JobStatus;
 
 use super::admission::Submissions;
 use super::answerer::Answerer;
@@ -18,6 +19,7 @@ use super::extract::json::Parsers;
 use super::hosts::Hosts;
 use super::lease_tokens::{HeldLease, LeaseTokens};
 use super::problem::{Code, Problem};
+use super::queue_metrics;
 use super::waiters::{Place, Waiters};
 use crate::config::Settings;
 use crate::engine::core::CoreCounts;
@@ -31,9 +33,9 @@ use crate::services::job_scheduler::JobScheduler;
 use crate::services::lifecycle::{Host, ServiceSnapshot, ServiceState};
 use crate::services::queries::Queries;
 use crate::telemetry::metrics::{
-    APPENDS, CLOCK_AHEAD, COMMAND_QUEUE, CONFLICTS, EVENTS, GROUP_READING, GROUP_SUBJECTS,
-    LEASE_EXPIRATIONS, NODE_ATTEMPTS, READY_NODES, RUNNING_ATTEMPTS, Recorder, STALE_REPORTS,
-    SUBJECTS, SUBJECTS_LEFT, VIEW_LAG,
+    APPENDS, CLOCK_AHEAD, COMMAND_QUEUE, CONFLICTS, EVENTS, GROUP_READING, GROUP_SUBJECTS, JOBS,
+    JOBS_ENDED, JOBS_SUBMITTED, LEASE_EXPIRATIONS, NODE_ATTEMPTS, READY_NODES, RUNNING_ATTEMPTS,
+    Recorder, STALE_REPORTS, SUBJECTS, SUBJECTS_LEFT, VIEW_LAG,
 };
 
 /// What the API takes from the configuration.
@@ -290,7 +292,9 @@ impl Api {
     pub fn metrics(&self) -> String {
         publish(&self.engine().counts(), self.engine().now(), self.outside().clock.ahead_ms());
         publish_groups(&self.engine().by_group());
-        self.0.parts.recorder.render()
+        let mut text = self.0.parts.recorder.render();
+        queue_metrics::append(&mut text, &self.engine().queues_in_use(), self.engine().now());
+        text
     }
 }
 
@@ -310,6 +314,21 @@ fn publish(counts: &CoreCounts, now: Millis, ahead_ms: i64) {
         ("released", attempts.released),
     ] {
         metrics::counter!(NODE_ATTEMPTS, "outcome" => outcome).absolute(count);
+    }
+    for (status, count) in JobStatus::ALL.into_iter().zip(counts.live_jobs) {
+        if !status.is_over() {
+            metrics::gauge!(JOBS, "state" => status.as_str()).set(count);
+        }
+    }
+    metrics::counter!(JOBS_SUBMITTED).absolute(counts.jobs.submitted);
+    for (status, count) in [
+        (JobStatus::Completed, counts.jobs.completed),
+        (JobStatus::Failed, counts.jobs.failed),
+        (JobStatus::Timeout, counts.jobs.timeout),
+        (JobStatus::Cancelled, counts.jobs.cancelled),
+        (JobStatus::Aborted, counts.jobs.aborted),
+    ] {
+        metrics::counter!(JOBS_ENDED, "outcome" => status.as_str()).absolute(count);
     }
     metrics::counter!(APPENDS).absolute(counts.appends);
     metrics::counter!(EVENTS).absolute(counts.events);

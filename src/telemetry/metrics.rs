@@ -59,6 +59,9 @@ metric_names! {
     LONG_POLLS = "orrery_long_polls", Gauge, [], "Lease requests waiting for work.";
 
     SUBJECTS = "orrery_subjects", Gauge, [], "Jobs and environments held in memory.";
+    JOBS = "orrery_jobs", Gauge, ["state"], "Jobs in memory that are not over, by their state; parked ones are not counted.";
+    JOBS_SUBMITTED = "orrery_jobs_submitted_total", Counter, [], "Jobs that were made.";
+    JOBS_ENDED = "orrery_jobs_ended_total", Counter, ["outcome"], "Jobs that ended, by how they ended.";
     READY_NODES = "orrery_ready_nodes", Gauge, [], "Nodes offered to workers, over all queues.";
     RUNNING_ATTEMPTS = "orrery_running_attempts", Gauge, [], "Attempts leased to workers.";
     NODE_ATTEMPTS = "orrery_node_attempts_total", Counter, ["outcome"], "Attempts that ended, by how they ended.";

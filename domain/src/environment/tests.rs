@@ -226,7 +226,11 @@ proptest! {
                     prop_assert!(held.remove(&(*job, *run)).is_some());
                 }
                 EnvironmentCommand::Delete { .. } if answer.is_ok() => prop_assert!(held.is_empty()),
-                _ => {}
+                EnvironmentCommand::Define { .. }
+                | EnvironmentCommand::Update(_)
+                | EnvironmentCommand::Delete { .. }
+                | EnvironmentCommand::Grant { .. }
+                | EnvironmentCommand::Release { .. } => {}
             }
             let grants: BTreeMap<_, _> =
                 state.grants.iter().map(|(key, grant)| (*key, grant.resources.clone())).collect();

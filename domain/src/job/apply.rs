@@ -377,11 +377,21 @@ impl JobState {
                 self.head.scheduled_since = Some(at);
             }
             JobStatus::Running if self.head.started_at.is_none() => self.head.started_at = Some(at),
-            _ if to.is_over() => {
+            JobStatus::Completed
+            | JobStatus::Failed
+            | JobStatus::Timeout
+            | JobStatus::Cancelled
+            | JobStatus::Aborted => {
                 self.head.ending = None;
                 self.head.ending_until = 0;
             }
-            _ => {}
+            JobStatus::Pending
+            | JobStatus::Queued
+            | JobStatus::Scheduled
+            | JobStatus::Running
+            | JobStatus::Paused
+            | JobStatus::Retrying
+            | JobStatus::Recovering => {}
         }
     }
 }

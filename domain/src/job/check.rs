@@ -169,7 +169,11 @@ impl Check<'_> {
                     "must be between 0 and 100",
                 );
             }
-            _ => {}
+            CompleteWhen::All
+            | CompleteWhen::Any
+            | CompleteWhen::AtLeast(_)
+            | CompleteWhen::TolerateCount(_)
+            | CompleteWhen::TolerateAtMostPercent(_) => {}
         }
     }
 

@@ -167,7 +167,11 @@ fn it_says_what_it_waits_for(state: &JobState) -> TestCaseResult {
                 WaitCode::OutcomeUnknown => node.status == Waiting && node.outcome_unknown,
                 WaitCode::Place => state.held.contains(ix),
                 WaitCode::Blocked | WaitCode::Parents => node.status == Pending,
-                _ => false,
+                WaitCode::Unreadable
+                | WaitCode::ScheduledStart
+                | WaitCode::ManualStart
+                | WaitCode::Grant
+                | WaitCode::Paused => false,
             };
             prop_assert!(stands, "{} is {}: {:?}", ix, node.status, wait);
         }

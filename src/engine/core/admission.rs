@@ -119,7 +119,14 @@ impl Core {
         let declined = match response {
             Response::Command { answer: Answer::Nothing, .. } => true,
             Response::Refused(refusal) => matches!(refusal, Refusal::JobNotFound),
-            _ => false,
+            Response::Command { .. }
+            | Response::Leases(_)
+            | Response::Heartbeat { .. }
+            | Response::Read(_)
+            | Response::Queues { .. }
+            | Response::Workers { .. }
+            | Response::Tended(_)
+            | Response::Failed(_) => false,
         };
         if declined {
             let command = EnvironmentCommand::Release {

@@ -2,6 +2,9 @@
 
 use domain::ids::{Millis, Namespace, SubjectId};
 
+use domain::job::event::{JobEvent, JobFact};
+use domain::job::status::JobStatus;
+
 use crate::engine::core::message::QueueFacts;
 use crate::engine::core::{Core, entity};
 
@@ -18,6 +21,46 @@ pub struct AttemptCounts {
     pub timed_out: u64,
     /// Given back, not counted.
     pub released: u64,
+}
+
+/// Jobs that were made here, and that ended, by how. A job that is taken up again and ends again counts again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct JobCounts {
+    /// Made by a submission.
+    pub submitted: u64,
+    /// Its success condition holds.
+    pub completed: u64,
+    /// It does not hold.
+    pub failed: u64,
+    /// Its deadline passed.
+    pub timeout: u64,
+    /// By request.
+    pub cancelled: u64,
+    /// Given up.
+    pub aborted: u64,
+}
+
+impl JobCounts {
+    /// Counts what one event says of its job.
+    pub(super) fn count(&mut self, event: &JobEvent) {
+        self.submitted += u64::from(matches!(event.fact, JobFact::Submitted(_)));
+        for (_, to) in &event.job {
+            match to {
+                JobStatus::Completed => self.completed += 1,
+                JobStatus::Failed => self.failed += 1,
+                JobStatus::Timeout => self.timeout += 1,
+                JobStatus::Cancelled => self.cancelled += 1,
+                JobStatus::Aborted => self.aborted += 1,
+                JobStatus::Pending
+                | JobStatus::Queued
+                | JobStatus::Scheduled
+                | JobStatus::Running
+                | JobStatus::Paused
+                | JobStatus::Retrying
+                | JobStatus::Recovering => {}
+            }
+        }
+    }
 }
 
 /// Numbers for metrics and tests.
@@ -39,6 +82,10 @@ pub struct CoreCounts {
     pub running_attempts: u64,
     /// Attempts that completed, failed by report, ran too long, and were given back.
     pub attempts: AttemptCounts,
+    /// Jobs that were made and that ended.
+    pub jobs: JobCounts,
+    /// Jobs in memory that are not over, by their state in the order of `JobStatus::ALL`.
+    pub live_jobs: [u32; JobStatus::ALL.len()],
     /// Leases that ran out.
     pub leases_expired: u64,
     /// Stale reports refused.
@@ -83,6 +130,7 @@ impl Core {
             waiting_polls: self.dispatch.waiting_polls(),
             running_attempts: self.dispatch.running(),
             stalled_queues: self.dispatch.stalled_queues(),
+            live_jobs: self.tenants.live_jobs(),
             ..self.counts
         }
     }

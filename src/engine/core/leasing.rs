@@ -222,7 +222,15 @@ impl Core {
         self.end_reservation(ix, slot, nodes);
         let attempts = match response {
             Response::Command { answer: Answer::Leased(attempts), .. } => attempts,
-            _ => Vec::new(),
+            Response::Command { .. }
+            | Response::Refused(_)
+            | Response::Leases(_)
+            | Response::Heartbeat { .. }
+            | Response::Read(_)
+            | Response::Queues { .. }
+            | Response::Workers { .. }
+            | Response::Tended(_)
+            | Response::Failed(_) => Vec::new(),
         };
         if attempts.is_empty() {
             return self.lease_part(request, Ok(Vec::new()));

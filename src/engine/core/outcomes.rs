@@ -77,13 +77,27 @@ impl Core {
         let attempts = &mut self.counts.attempts;
         for event in events {
             let EntityEvent::Job(event) = event else { continue };
+            self.counts.jobs.count(event);
             match event.fact {
                 JobFact::Completed { .. } => attempts.completed += 1,
                 JobFact::Failed(_) => attempts.failed += 1,
                 JobFact::LeaseExpired(_) => attempts.expired += 1,
                 JobFact::AttemptTimedOut(_) => attempts.timed_out += 1,
                 JobFact::Released { .. } => attempts.released += 1,
-                _ => {}
+                JobFact::Submitted(_)
+                | JobFact::Started
+                | JobFact::Granted { .. }
+                | JobFact::GrantDeclined { .. }
+                | JobFact::Leased { .. }
+                | JobFact::RetriesDue
+                | JobFact::NodesTimedOut { .. }
+                | JobFact::EndingDecided { .. }
+                | JobFact::Revoked
+                | JobFact::Paused { .. }
+                | JobFact::Resumed
+                | JobFact::Patched(_)
+                | JobFact::LateReport { .. }
+                | JobFact::Deleted => {}
             }
         }
     }
@@ -177,7 +191,9 @@ impl Core {
                         self.end_reservation(ix, &mut slot, nodes);
                         self.lease_part(request, Ok(Vec::new()));
                     }
-                    _ => self.refuse(ix, &mut slot, &outcome.waiting, &Failure::Full),
+                    Waiting::Command { .. } | Waiting::Read { .. } | Waiting::Heartbeat { .. } => {
+                        self.refuse(ix, &mut slot, &outcome.waiting, &Failure::Full);
+                    }
                 }
             }
         }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use domain::ids::Namespace;
 use domain::job::command::JobCommand;
+use domain::job::status::JobStatus;
 use domain::refusal::{Quota, Refusal};
 
 use crate::engine::core::Core;
@@ -18,7 +19,7 @@ use domain::environment::command::EnvironmentCommand;
 /// As what a subject is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Counted {
-    LiveJob,
+    LiveJob(JobStatus),
     Environment,
 }
 
@@ -30,21 +31,37 @@ struct Tenant {
 
 /// The namespaces that have anything here.
 #[derive(Debug, Default)]
-pub(super) struct Tenants(BTreeMap<Namespace, Tenant>);
+pub(super) struct Tenants {
+    by_namespace: BTreeMap<Namespace, Tenant>,
+    /// Of all of them, in the order of `JobStatus::ALL`.
+    live_jobs: [u32; JobStatus::ALL.len()],
+}
 
 impl Tenants {
+    /// Live jobs by their state.
+    pub(super) fn live_jobs(&self) -> [u32; JobStatus::ALL.len()] {
+        self.live_jobs
+    }
+
     fn count(&mut self, namespace: &Namespace, what: Counted, up: bool) {
-        if up && !self.0.contains_key(namespace) {
-            self.0.insert(namespace.clone(), Tenant::default());
+        if let Counted::LiveJob(status) = what
+            && let Some(at) = JobStatus::ALL.iter().position(|known| *known == status)
+        {
+            let count = &mut self.live_jobs[at];
+            *count = if up { *count + 1 } else { count.saturating_sub(1) };
         }
-        let Some(tenant) = self.0.get_mut(namespace) else { return };
+        let tenants = &mut self.by_namespace;
+        if up && !tenants.contains_key(namespace) {
+            tenants.insert(namespace.clone(), Tenant::default());
+        }
+        let Some(tenant) = tenants.get_mut(namespace) else { return };
         let count = match what {
-            Counted::LiveJob => &mut tenant.live_jobs,
+            Counted::LiveJob(_) => &mut tenant.live_jobs,
             Counted::Environment => &mut tenant.environments,
         };
         *count = if up { *count + 1 } else { count.saturating_sub(1) };
         if tenant.live_jobs == 0 && tenant.environments == 0 {
-            self.0.remove(namespace);
+            tenants.remove(namespace);
         }
     }
 }
@@ -56,7 +73,7 @@ impl Core {
             _ if slot.guest => None,
             Some(Entity::Job(job)) => {
                 let lives = !job.head.status.is_over() && !job.head.deleted;
-                lives.then_some(Counted::LiveJob)
+                lives.then_some(Counted::LiveJob(job.head.status))
             }
             Some(Entity::Environment(of)) => (!of.deleted).then_some(Counted::Environment),
             None => None,
@@ -97,7 +114,7 @@ impl Core {
         let quotas = &self.settings.quotas;
         let namespace = &slot.subject.namespace;
         let full = |quota, max| Some(Refusal::quota(quota, max, Some(namespace)));
-        let tenant = self.tenants.0.get(namespace);
+        let tenant = self.tenants.by_namespace.get(namespace);
         match (command, &slot.entity) {
             (Command::Job(JobCommand::Submit(submission)), None) => {
                 if tenant.is_some_and(|tenant| tenant.live_jobs >= quotas.live_jobs_max) {
@@ -122,13 +139,13 @@ impl Core {
             }
             (Command::Job(_) | Command::Environment(_), _) => return None,
         }
-        let is_new = tenant.is_none() && self.tenants.0.len() >= quotas.namespaces_max;
+        let is_new = tenant.is_none() && self.tenants.by_namespace.len() >= quotas.namespaces_max;
         is_new.then(|| Refusal::quota(Quota::Namespaces, quotas.namespaces_max, None))
     }
 
     /// Live jobs and environments of a namespace that count here.
     pub fn taken_up(&self, namespace: &Namespace) -> (usize, usize) {
-        let tenant = self.tenants.0.get(namespace);
+        let tenant = self.tenants.by_namespace.get(namespace);
         tenant.map_or((0, 0), |tenant| (tenant.live_jobs, tenant.environments))
     }
 }

@@ -2,6 +2,11 @@
 //! Always holds: it is advice. Nothing that was acknowledged depends on it, so an engine starts all the same.
 //! Absent: asking the server (`checks`). What was measured is in docs/operations.md, "Elections".
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "whatever else the driver can hold is no number"
+)]
+
 use bson::{Bson, Document};
 
 /// A setting, and above what it makes a loss long.

@@ -2,6 +2,11 @@
 //! Always holds: nothing here shows a URI, a password or a document's contents.
 //! Absent: what a store makes of it (its own error type).
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "what the driver may say besides is a server that cannot be reached"
+)]
+
 use std::time::Duration;
 
 use mongodb::error::{Error, ErrorKind, WriteFailure};

@@ -3,6 +3,11 @@
 //! URI can shorten a time or take fewer connections, never weaken a promise. An option that would is refused by name.
 //! Absent: any network but the DNS look-up of mongodb+srv.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "every other word of the driver may quote a password"
+)]
+
 use std::time::Duration;
 
 use mongodb::options::{

@@ -2,6 +2,11 @@
 //! Always holds: an older one never replaces a newer one; one that no document can hold is passed over, since a
 //! snapshot is an optimisation. Absent: snapshots of streams that do not exist.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "every other failure of the driver is no duplicate"
+)]
+
 use bson::{Bson, doc};
 use domain::ids::SubjectId;
 use mongodb::error::{ErrorKind, WriteFailure};

@@ -4,6 +4,11 @@
 //! not fit either; every single flipped bit of what it covers changes it. Absent: bodies of records and payloads,
 //! whose hashes are compared where they are read, and any protection against somebody who means it.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "every other kind of value is not what was written"
+)]
+
 use std::fmt;
 
 use domain::ids::SubjectId;

@@ -70,9 +70,9 @@ fn every_reference_leads_somewhere() {
         match value {
             Value::Object(fields) => {
                 for (key, field) in fields {
-                    match field {
-                        Value::String(target) if key == "$ref" => _ = references.insert(target),
-                        other => collect(other, references),
+                    match field.as_str().filter(|_| key == "$ref") {
+                        Some(target) => _ = references.insert(target),
+                        None => collect(field, references),
                     }
                 }
             }

@@ -229,11 +229,11 @@ impl Steering {
         let mark = idempotency::mark(route, &key, &body.text);
         let expected = expected_of_job(&if_match, api.engine(), &caller.namespace, job).await?;
         let by = by_client(&caller, mark, expected);
-        let changed = match command(body.value.reason) {
-            JobCommand::Start => {
-                api.scheduler().start_job_execution(&caller.namespace, job, by).await?
-            }
-            command => api.engine().command(&caller.namespace, job, command, by).await?,
+        let command = command(body.value.reason);
+        let changed = if matches!(command, JobCommand::Start) {
+            api.scheduler().start_job_execution(&caller.namespace, job, by).await?
+        } else {
+            api.engine().command(&caller.namespace, job, command, by).await?
         };
         as_changed(&api, StatusCode::OK, &changed.subject).await
     }

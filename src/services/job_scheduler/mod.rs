@@ -146,7 +146,9 @@ impl JobScheduler {
 /// only a store that does not answer makes this service fail.
 fn judge<T>(answer: &Result<T, EngineError>) -> Verdict {
     match answer {
-        Err(EngineError::OutcomeUnknown | EngineError::Unavailable) => Verdict::Failed,
+        Err(
+            EngineError::OutcomeUnknown | EngineError::Unavailable | EngineError::Unexpected(_),
+        ) => Verdict::Failed,
         Ok(_)
         | Err(
             EngineError::Refused(_)
