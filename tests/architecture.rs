@@ -33,7 +33,7 @@ const LAYERS: &[&[&str]] = &[
 /// The domain's stages, lowest first: what the last listed word of a module's path says it is. A module names only
 /// modules of its own stage or an earlier one. `mod.rs` only declares and re-exports, and is looked through.
 const DOMAIN_STAGES: &[&[&str]] = &[
-    &["ids", "bounds", "payload", "planted", "time_text"],
+    &["ids", "bounds", "exact_json", "payload", "planted", "time_text"],
     &["status"],
     &["refusal", "history"],
     &["policy"],

@@ -371,27 +371,17 @@ impl JobState {
             self.head.paused_from = None;
             self.head.pause_cause = None;
         }
-        match to {
-            JobStatus::Queued if from != JobStatus::Paused => self.head.queued_at = Some(at),
-            JobStatus::Scheduled if from != JobStatus::Paused => {
-                self.head.scheduled_since = Some(at);
-            }
-            JobStatus::Running if self.head.started_at.is_none() => self.head.started_at = Some(at),
-            JobStatus::Completed
-            | JobStatus::Failed
-            | JobStatus::Timeout
-            | JobStatus::Cancelled
-            | JobStatus::Aborted => {
-                self.head.ending = None;
-                self.head.ending_until = 0;
-            }
-            JobStatus::Pending
-            | JobStatus::Queued
-            | JobStatus::Scheduled
-            | JobStatus::Running
-            | JobStatus::Paused
-            | JobStatus::Retrying
-            | JobStatus::Recovering => {}
+        // Back from a pause, it goes on with the times it had.
+        let is_new = from != JobStatus::Paused;
+        if to.is_over() {
+            self.head.ending = None;
+            self.head.ending_until = 0;
+        } else if to == JobStatus::Queued && is_new {
+            self.head.queued_at = Some(at);
+        } else if to == JobStatus::Scheduled && is_new {
+            self.head.scheduled_since = Some(at);
+        } else if to == JobStatus::Running && self.head.started_at.is_none() {
+            self.head.started_at = Some(at);
         }
     }
 }
