@@ -114,6 +114,14 @@ impl<R: RunAttempt> LeaseLoop<R> {
         let mut poll: Flight<Result<Vec<Lease>, ClientError>> = None;
         let mut report: Flight<(usize, Reported)> = None;
         loop {
+            if self.reporter.leaving.is_cancelled() {
+                // Before anything is given back: what waits here would be given it again, and nobody would read the
+                // answer. One that is here already is given back too; a request that is dropped holds no lease, for
+                // the engine takes back what it could not say.
+                if let Some(answer) = poll.take().and_then(FutureExt::now_or_never) {
+                    self.answered(answer);
+                }
+            }
             if report.is_none() && !self.ended.is_empty() {
                 let batch = next_batch(&mut self.ended);
                 self.reporter.resting = self.rest.is_some();
@@ -130,14 +138,7 @@ impl<R: RunAttempt> LeaseLoop<R> {
             let rested = self.rest.unwrap_or_else(Instant::now);
             tokio::select! {
                 biased;
-                () = leave.cancelled(), if !leaving => {
-                    self.leave();
-                    // An answer that is here already is given back now; a request that is dropped holds no lease,
-                    // for the engine takes back what it could not say.
-                    if let Some(answer) = poll.take().and_then(FutureExt::now_or_never) {
-                        self.answered(answer);
-                    }
-                }
+                () = leave.cancelled(), if !leaving => self.leave(),
                 Some(ended) = self.running.join_next_with_id() => self.note(ended),
                 (count, reported) = landed(&mut report) => {
                     report = None;
