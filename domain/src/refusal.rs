@@ -124,7 +124,7 @@ pub enum Refusal {
     /// A tenant takes up as much as it may.
     #[error("{}", quota_said(*.quota, *.max, .namespace.as_ref()))]
     QuotaExceeded {
-        /// Of what.
+        /// Which of its bounds the namespace has reached.
         quota: Quota,
         /// How much is allowed.
         max: u64,
@@ -148,9 +148,9 @@ pub enum Quota {
     LiveJobs,
     /// Queues in use.
     Queues,
-    /// Environments.
+    /// Environments of one namespace.
     Environments,
-    /// Namespaces.
+    /// Namespaces that one engine serves.
     Namespaces,
     /// Commands with an Idempotency-Key that one subject remembers.
     KeyedCommands,

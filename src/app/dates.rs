@@ -29,7 +29,7 @@ pub enum ClockRefused {
         newest: String,
         /// What the clock says.
         now: String,
-        /// Between them.
+        /// How many days lie between the two.
         days: i64,
     },
     /// The clock is so far ahead that retention would let go of everything that is over.
@@ -43,7 +43,7 @@ pub enum ClockRefused {
         newest: String,
         /// What the clock says.
         now: String,
-        /// Between them.
+        /// How many days lie between the two.
         days: i64,
     },
 }

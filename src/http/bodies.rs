@@ -17,7 +17,7 @@ const REQUEST_BYTES: usize = 4 * 1_024;
 /// take of it; what finds no room is decided by the engine that asked.
 const FORWARDED_BYTES_MAX: usize = 64 * 1_024 * 1_024;
 
-/// The pools.
+/// The bytes of bodies that are held now, in a pool for each kind of request.
 #[derive(Debug)]
 pub struct Bodies {
     ordinary: Arc<Pool>,

@@ -40,7 +40,7 @@ pub struct TooFewFiles {
     pub least: u64,
     /// For as many connections as are configured.
     pub all: u64,
-    /// The setting.
+    /// Connections that may be open at once, as configured.
     pub connections: u64,
 }
 

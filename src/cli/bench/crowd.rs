@@ -29,7 +29,7 @@ pub(super) struct Crowd {
 }
 
 impl Crowd {
-    /// Makes it.
+    /// Makes the queues and environments, and leaves them as they are.
     ///
     /// # Errors
     /// When the engine goes away or refuses something.

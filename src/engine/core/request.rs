@@ -205,7 +205,7 @@ impl Names {
         Self { after: after.map(Arc::from), max, ..Self::NONE }
     }
 
-    /// These.
+    /// Only what has one of these names.
     pub fn only(names: Vec<Arc<str>>) -> Self {
         Self { max: names.len(), only: names, ..Self::NONE }
     }

@@ -15,7 +15,7 @@ use crate::telemetry::metrics::GROUP_LOAD_DURATION;
 
 /// Queues in use that are told of beside the core's own answers: more names help nobody who looks at metrics.
 const QUEUES_TOLD_MAX: usize = 200;
-/// How often.
+/// How often the queues in use are told of, milliseconds.
 const QUEUES_TOLD_MS: Millis = 5_000;
 /// A view lags behind by no more than this, or new jobs are refused (`view_lag_max_ms`).
 pub(in crate::engine) const BEHIND_MS: Millis = 5_000;

@@ -66,7 +66,7 @@ impl Time {
     }
 }
 
-/// The tick.
+/// Samples the source of the clock at each tick.
 #[derive(Debug)]
 pub(super) struct ClockTick(pub(super) Arc<Time>);
 

@@ -32,9 +32,9 @@ type Lane = (Kind, u8);
 pub(in crate::engine::core) struct Entry {
     /// Smaller is served first.
     score: Millis,
-    /// Whose.
+    /// The slot of the job that offers the node.
     pub(in crate::engine::core) slot: u32,
-    /// Which node.
+    /// The position of the node in its job.
     pub(in crate::engine::core) node: u32,
     /// 1 (highest) to 10.
     priority: u8,
@@ -79,7 +79,7 @@ impl Heads {
     }
 }
 
-/// A queue.
+/// One queue of a namespace: what it offers, who waits for that, and the sums of both.
 #[derive(Debug, Default)]
 pub(in crate::engine::core) struct Queue {
     lanes: BTreeMap<Lane, BTreeSet<Entry>>,

@@ -37,7 +37,7 @@ struct Space {
     used: usize,
 }
 
-/// All queues.
+/// The queues of all namespaces, with sums that are changed where a queue changes.
 #[derive(Debug, Default)]
 pub(in crate::engine::core) struct Spaces {
     all: BTreeMap<Namespace, Space>,
@@ -137,7 +137,7 @@ impl Spaces {
         }
     }
 
-    /// Nodes offered.
+    /// Nodes offered over all queues.
     pub(super) fn ready(&self) -> u64 {
         self.ready
     }
