@@ -167,7 +167,7 @@ impl<'a> Bench<'a> {
                 self.submit();
             }
         }
-        let request = self.wish();
+        let request = self.poll();
         let held: Vec<Granted> = std::mem::take(&mut self.leases).into();
         self.ask(Request::NextWork { request, reports: held.len() as u64 });
         for granted in held {
@@ -190,7 +190,7 @@ impl<'a> Bench<'a> {
         self.ask(Request::Command { subject, command, caller: Caller::engine() });
     }
 
-    fn wish(&self) -> LeaseRequest {
+    fn poll(&self) -> LeaseRequest {
         LeaseRequest {
             namespace: Namespace::default_namespace(),
             queue: QueueName::default_queue(),

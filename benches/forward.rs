@@ -23,7 +23,7 @@ use orrery::config::{Secret, Settings};
 use orrery::engine::core::CoreSettings;
 use orrery::engine::core::message::{Caller, Command, Request, Response};
 use orrery::engine::executor::{self, Forward};
-use orrery::engine::forwarding::{Forwarding, Others};
+use orrery::engine::forwarding::{Forwarding, PeerDirectory};
 use orrery::engine::handle::Engine;
 use orrery::environment::Surroundings;
 use orrery::event_store::memory::MemoryEventStore;
@@ -64,7 +64,7 @@ async fn member(me: u32, store: &Arc<MemoryEventStore>, outside: &Surroundings) 
     let secret = || Secret::new("a secret of the bench");
     let (seen, peers) = Peers::new(secret());
     let key = peers.key().public().to_owned();
-    let others = Others::new(me, peers);
+    let others = PeerDirectory::new(me, peers);
     let forward = Forwarding::new(others.clone(), Arc::clone(&outside.clock)).expect("a client");
     let parts = executor::Parts {
         settings: CoreSettings::default(),

@@ -33,12 +33,12 @@ pub enum Planted {
     LateFlushResurrects,
     /// A job that does not answer in time loses its grant.
     GrantFreedBySilence,
-    /// A nudge is cleared before what it tells of was read.
-    NudgeClearedEarly,
+    /// An append notice is cleared before what it tells of was read.
+    NoticeClearedEarly,
     /// A request for work under a claim is served before everything is read that may hold its leases.
     ClaimBeforeRead,
-    /// A parked job's wake mark is later than what it waits for.
-    WakeMarkLate,
+    /// A parked job's wake-up is later than what it waits for.
+    WakeUpLate,
 }
 
 #[cfg(feature = "proof")]

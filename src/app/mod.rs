@@ -5,7 +5,7 @@
 
 mod cluster;
 mod dates;
-pub mod keeping;
+pub mod maintenance;
 mod readiness;
 mod schema;
 mod server;
@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Settings;
 use crate::engine::core::CoreSettings;
 use crate::engine::executor::{self, Ended, Forward, Parts};
-use crate::engine::forwarding::{Forwarding, Others};
+use crate::engine::forwarding::{Forwarding, PeerDirectory};
 use crate::engine::handle::Engine;
 use crate::environment::mongodb::StartError;
 use crate::environment::outbound::SendError;
@@ -194,7 +194,7 @@ async fn serve_on(
     let lease_key = storage.store.info().await?.lease_key;
     let leases = LeaseTokens::new(&lease_key, settings.cluster.secret());
     let (alone, folder) = (storage.alone, storage.folder.clone());
-    let others = (!alone).then(|| Others::new(joined.me, joined.part.peers.clone()));
+    let others = (!alone).then(|| PeerDirectory::new(joined.me, joined.part.peers.clone()));
     let (engine, mut core) =
         start_engine(settings, outside, storage, &joined, others.clone()).await?;
     let driver = Driver::new(engine.clone(), Arc::clone(&outside.clock), alone, joined.part);
@@ -253,7 +253,7 @@ async fn start_engine(
     outside: &Surroundings,
     storage: Storage,
     joined: &Joined,
-    others: Option<Others>,
+    others: Option<PeerDirectory>,
 ) -> Result<(Engine, Running), AppError> {
     let forward = match others {
         Some(others) => {

@@ -1,7 +1,7 @@
 //! `orrery backup DIR`: a copy of a data folder, made beside the engine that uses it.
 //!
 //! Decides: which folder, and what is said. Always: DIR has its name only when the copy is whole and synced. Absent:
-//! the copying (`app::keeping`), and a restore: an engine is started on the copy.
+//! the copying (`app::maintenance`), and a restore: an engine is started on the copy.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::bar::{Bar, Unit};
 use super::console::{Console, Format};
 use super::failure::Failure;
 use super::folder;
-use crate::app::keeping;
+use crate::app::maintenance;
 use crate::event_store::sqlite::BackupError;
 
 /// How often the bar moves.
@@ -43,12 +43,12 @@ pub(crate) async fn run(args: BackupArgs, console: &Console) -> Result<(), Failu
     let data = folder::chosen(args.data.as_deref(), args.config)?;
     let bar = Bar::begin(console, "backup", Unit::Bytes);
     let (from, to) = (data.clone(), args.dir.clone());
-    let mut copying = tokio::task::spawn_blocking(move || keeping::back_up(&from, &to));
+    let mut copying = tokio::task::spawn_blocking(move || maintenance::back_up(&from, &to));
     let made = loop {
         if let Ok(made) = tokio::time::timeout(LOOK_EVERY, &mut copying).await {
             break made.map_err(|panic| Failure::Failed(panic.to_string()))?;
         }
-        let (done, all) = keeping::backup_progress(&data, &args.dir);
+        let (done, all) = maintenance::backup_progress(&data, &args.dir);
         bar.set(done, all);
     };
     drop(bar);

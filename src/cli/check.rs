@@ -1,6 +1,6 @@
 //! `orrery check [DIR]`: proves the data folder of a stopped engine, or a backup, and names what is wrong.
 //!
-//! Always: nothing is changed; the exit code is 0 only when everything holds. Absent: the proof (`app::keeping`).
+//! Always: nothing is changed; the exit code is 0 only when everything holds. Absent: the proof (`app::maintenance`).
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use super::bar::{Bar, Unit};
 use super::console::{Console, Format};
 use super::failure::Failure;
 use super::folder;
-use crate::app::keeping::{self, CheckReport, ViewFound};
+use crate::app::maintenance::{self, CheckReport, ViewFound};
 
 /// Arguments of `orrery check`.
 #[derive(Debug, Clone, Args)]
@@ -32,7 +32,7 @@ pub(crate) struct CheckArgs {
 pub(crate) async fn run(args: CheckArgs, console: &Console) -> Result<(), Failure> {
     let dir = folder::chosen(args.dir.as_deref(), args.config)?;
     let bar = Bar::begin(console, "check", Unit::Streams);
-    let report = keeping::check(&dir, &mut |done, all| bar.set(done, all)).await;
+    let report = maintenance::check(&dir, &mut |done, all| bar.set(done, all)).await;
     drop(bar);
     let report = report.map_err(folder::failure)?;
     match args.output {

@@ -16,8 +16,8 @@ use super::failure::Failure;
 /// # Errors
 /// When the process may not listen to signals.
 pub(crate) fn leave(console: &Console) -> Result<CancellationToken, Failure> {
-    let deaf = |cause| Failure::Failed(format!("cannot listen to signals: {cause}"));
-    let listen = |kind| signal(kind).map_err(deaf);
+    let failed = |cause| Failure::Failed(format!("cannot listen to signals: {cause}"));
+    let listen = |kind| signal(kind).map_err(failed);
     let mut hang_up = if hang_up_is_ignored() { None } else { Some(listen(SignalKind::hangup())?) };
     let mut asked = Asked {
         terminate: listen(SignalKind::terminate())?,

@@ -1,6 +1,6 @@
 //! `orrery view rebuild [DIR]`: throws the documents that lists are made of away and makes them from the streams.
 //!
-//! Decides: which folder, and what is said. Absent: the making (`app::keeping`); an engine that finds no view makes
+//! Decides: which folder, and what is said. Absent: the making (`app::maintenance`); an engine that finds no view makes
 //! one by itself while it serves.
 
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use super::bar::{Bar, Unit};
 use super::console::Console;
 use super::failure::Failure;
 use super::folder;
-use crate::app::keeping;
+use crate::app::maintenance;
 
 /// Arguments of `orrery view`.
 #[derive(Debug, Clone, Args)]
@@ -40,7 +40,7 @@ pub(crate) async fn run(args: ViewArgs, console: &Console) -> Result<(), Failure
     let ViewVerb::Rebuild { dir, config } = args.verb;
     let dir = folder::chosen(dir.as_deref(), config)?;
     let bar = Bar::begin(console, "view", Unit::Streams);
-    let made = keeping::rebuild_view(&dir, &mut |done, all| bar.set(done, all)).await;
+    let made = maintenance::rebuild_view(&dir, &mut |done, all| bar.set(done, all)).await;
     drop(bar);
     let made = made.map_err(folder::failure)?;
     let (documents, dir) = (made.documents, dir.display());

@@ -104,8 +104,8 @@ pub(super) fn template(key: &str) -> Option<String> {
 pub(super) fn nearest(key: &str, defaults: &Flat) -> String {
     let mut known: Vec<String> = defaults.keys().cloned().collect();
     for name in SERVICE_NAMES {
-        let twins = defaults.keys().filter_map(|key| key.strip_prefix("services.default."));
-        known.extend(twins.map(|setting| format!("services.{name}.{setting}")));
+        let duplicates = defaults.keys().filter_map(|key| key.strip_prefix("services.default."));
+        known.extend(duplicates.map(|setting| format!("services.{name}.{setting}")));
     }
     known.sort_unstable();
     known.into_iter().min_by_key(|candidate| edits(key, candidate)).unwrap_or_default()

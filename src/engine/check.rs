@@ -1,5 +1,5 @@
 //! Proving one stored stream: it replays under its own rules, its chain holds, what lies beside it (snapshot, payloads,
-//! wake mark) agrees with it, and the view shows what replay gives.
+//! wake-up) agrees with it, and the view shows what replay gives.
 //! Always holds: nothing is written or repaired; one wrong thing does not hide those of other streams, and what was
 //! found of a stream before it could not be read on is reported. Absent: files and their pages (the stores' own look).
 
@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use domain::ids::{Millis, SubjectId};
 use domain::payload::{Hash, StoredPayload};
 
-use crate::engine::core::driver::{NEVER, next_due};
 use crate::engine::core::entity::{Entity, EntityEvent};
 use crate::engine::core::projection;
+use crate::engine::core::residency::{NEVER, next_due};
 use crate::event_store::contract::{
-    ChainHash, EventStore, KeptPayload, PayloadHash, Record, Snapshot, StoreResult, WakeMark,
+    ChainHash, EventStore, KeptPayload, PayloadHash, Record, Snapshot, StoreResult, WakeUp,
 };
 use crate::view::contract::Document;
 
@@ -213,7 +213,7 @@ impl Replay<'_> {
     }
 
     /// What must hold at the stream's head.
-    fn at_rest(&mut self, mark: Option<&WakeMark>) {
+    fn at_rest(&mut self, mark: Option<&WakeUp>) {
         let Some(entity) = self.entity.take() else {
             return self.find(None, "gap", "the stream has no events");
         };
@@ -236,7 +236,7 @@ impl Replay<'_> {
     }
 
     /// A mark may be too early, never too late; only what is over may have none.
-    fn mark_in_time(&mut self, entity: &Entity, mark: Option<&WakeMark>) {
+    fn mark_in_time(&mut self, entity: &Entity, mark: Option<&WakeUp>) {
         let (over, due) = match entity {
             Entity::Job(job) if job.head.deleted => (false, job.head.updated_at),
             Entity::Job(job) if job.head.status.is_over() => (true, NEVER),
@@ -248,17 +248,17 @@ impl Replay<'_> {
         };
         match mark {
             None if over => {}
-            None => self.find(Some(self.seq), "wake_mark", "it is not over, and nothing wakes it"),
+            None => self.find(Some(self.seq), "wake_up", "it is not over, and nothing wakes it"),
             Some(mark) if mark.due > due => {
                 let detail = format!("it is woken at {}, and is due at {due}", mark.due);
-                self.find(Some(self.seq), "wake_mark", detail);
+                self.find(Some(self.seq), "wake_up", detail);
             }
             Some(_) => {}
         }
     }
 
     /// The view may be behind a living stream; before one is retired its last event is shown.
-    fn shown_in_time(&mut self, mark: Option<&WakeMark>) {
+    fn shown_in_time(&mut self, mark: Option<&WakeUp>) {
         let Some(shown) = self.beside.shown else { return };
         match shown {
             Some(document) if document.seq > self.seq => {

@@ -5,10 +5,10 @@ use domain::ids::GroupId;
 use futures_util::stream::{self, StreamExt};
 
 use crate::engine::core::message::Input;
-use crate::engine::executor::{Message, count_nudges};
+use crate::engine::executor::{Message, count_notices};
 use crate::engine::handle::{Engine, EngineError};
 
-/// Groups whose nudges are read at once.
+/// Groups whose append notices are read at once.
 const READS_MAX: usize = 8;
 
 impl Engine {
@@ -16,14 +16,14 @@ impl Engine {
     ///
     /// # Errors
     /// What keeps the store from answering; what was read before is told.
-    pub async fn read_nudges(&self, groups: Vec<GroupId>) -> Result<(), EngineError> {
-        let reads: Vec<_> = groups.into_iter().map(|group| self.store.nudges(group)).collect();
+    pub async fn read_notices(&self, groups: Vec<GroupId>) -> Result<(), EngineError> {
+        let reads: Vec<_> = groups.into_iter().map(|group| self.store.notices(group)).collect();
         let mut reads = stream::iter(reads).buffered(READS_MAX);
-        while let Some(nudges) = reads.next().await {
-            let nudges = nudges?;
-            count_nudges("read", nudges.len());
-            if !nudges.is_empty() {
-                let told = Message::Came(Input::Nudged { nudges });
+        while let Some(notices) = reads.next().await {
+            let notices = notices?;
+            count_notices("read", notices.len());
+            if !notices.is_empty() {
+                let told = Message::StoreCompleted(Input::Notices { notices });
                 self.inputs.send(told).await.map_err(|_| EngineError::Stopping)?;
             }
         }

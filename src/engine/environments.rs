@@ -84,7 +84,7 @@ impl Engine {
             | Response::Read(_)
             | Response::Queues { .. }
             | Response::Workers { .. }
-            | Response::Tended(_)) => Err(other.not_asked_for()),
+            | Response::Inspection(_)) => Err(other.not_asked_for()),
         }
     }
 }

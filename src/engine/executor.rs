@@ -4,13 +4,13 @@
 //! arrived.
 
 mod forward;
-mod hearing;
+mod inbox;
 mod loads;
-mod neighbours;
 mod outage;
-mod outside;
+mod peer_rpc;
 mod reads;
 mod replies;
+mod store_io;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -22,9 +22,9 @@ use tokio::task::JoinHandle;
 
 use self::loads::Loads;
 use self::outage::Outages;
-use self::outside::{LOOK_EVERY_MS, driven, look_every_ms};
 use self::reads::Reads;
 use self::replies::Replies;
+use self::store_io::{LOOK_EVERY_MS, driven, look_every_ms};
 use crate::engine::core::message::{
     EngineId, Granted, Input, LeaseRequest, Output, Request, Response, Ticket,
 };
@@ -40,9 +40,9 @@ use crate::event_store::contract::{EventStore, EventStoreError, StoreResult};
 use crate::view::contract::View;
 
 pub use self::forward::Forward;
-pub(super) use self::hearing::refusal;
-pub(super) use self::outside::count_nudges;
+pub(super) use self::inbox::refusal;
 pub(super) use self::reads::{BEHIND_MS, UNHEARD_MS};
+pub(super) use self::store_io::count_notices;
 
 /// Messages that may wait; beyond it askers wait in the channel, which is their backpressure.
 const CHANNEL_MAX: usize = 65_536;
@@ -92,7 +92,7 @@ pub enum Message {
         ticket: Ticket,
     },
     /// Something that was asked of the outside came back.
-    Came(Input),
+    StoreCompleted(Input),
     /// Finish what is under way, then end.
     Stop,
 }
@@ -278,7 +278,7 @@ impl Executor {
                 () = self.clock.sleep(Duration::from_millis(wait)) => {}
             }
             self.look_how_late(next.max(rests_at), &heard);
-            self.note_unlooked();
+            self.note_unscanned();
             while let Ok(input) = came.try_recv() {
                 self.back(input);
             }
@@ -303,7 +303,7 @@ impl Executor {
         self.tell_of_groups(&counts);
         self.tell_of_queues(now);
         *self.gauges.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = counts;
-        self.gauges.refused.store(hearing::refused(&self.core), Ordering::Relaxed);
+        self.gauges.refused.store(inbox::refused(&self.core), Ordering::Relaxed);
         self.gauges.turned_at.store(u64::try_from(now).unwrap_or(0), Ordering::Relaxed);
     }
 
@@ -352,9 +352,9 @@ impl Executor {
 
     fn perform(&mut self, output: Output) {
         match output {
-            Output::Append { nudges, items } => self.append(nudges, items),
+            Output::Append { notices, items } => self.append(notices, items),
             Output::Load { subject, due } => self.load(&subject, due),
-            Output::Hasten { subject } => self.hasten(&subject),
+            Output::PrioritizeLoad { subject } => self.prioritize_load(&subject),
             Output::LoadTail { subject, after, chain } => {
                 let store = Arc::clone(&self.store);
                 self.spawn(async move {
@@ -366,7 +366,7 @@ impl Executor {
             Output::Remove { subject, seq, chain, keep_until } => {
                 self.remove(subject, seq, chain, keep_until);
             }
-            Output::ClearNudges { nudges } => self.clear_nudges(nudges),
+            Output::ClearNotices { notices } => self.clear_notices(notices),
             Output::Snapshot { subject, snapshot } => self.keep_snapshot(subject, snapshot),
             Output::Flush { documents } => self.flush(documents),
             Output::Answer { ticket, response } => self.reply(ticket, response),

@@ -24,7 +24,7 @@ pub struct Gauges {
     /// The last flush found no room.
     pub(super) view_full: AtomicBool,
     /// Driven groups in which what is due was not looked for yet: nobody knows what is in them.
-    pub(super) unlooked: Mutex<BTreeSet<GroupId>>,
+    pub(super) unscanned_groups: Mutex<BTreeSet<GroupId>>,
     /// The groups that it drives.
     pub(super) driven: Mutex<Vec<GroupId>>,
     /// Why the view takes no more documents.
@@ -33,12 +33,12 @@ pub struct Gauges {
     /// Some of the queues in use, as they were when they were looked at last.
     pub(super) queues_in_use: Mutex<Vec<(Namespace, QueueFacts)>>,
     /// What groups that were taken hold and the view may lack begins then; none: all of them are read and shown.
-    pub(super) unshown_of_taken: Mutex<Option<Millis>>,
+    pub(super) acquired_view_gap: Mutex<Option<Millis>>,
     /// Until when other engines said that the view shows all of theirs, and when they were asked.
     pub(super) others_shown: Mutex<BTreeMap<EngineId, (Millis, Millis)>>,
 }
 
-/// Numbers for each of the groups, by its index; those that are not driven are 0, but for guests.
+/// Numbers for each of the groups, by its index; those that are not driven are 0, but for transient subjects.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ByGroup {
     /// Subjects in memory.
@@ -52,8 +52,8 @@ impl Gauges {
         self.driven.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn unlooked(&self) -> MutexGuard<'_, BTreeSet<GroupId>> {
-        self.unlooked.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn unscanned_groups(&self) -> MutexGuard<'_, BTreeSet<GroupId>> {
+        self.unscanned_groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn by_group(&self) -> MutexGuard<'_, ByGroup> {
@@ -64,8 +64,8 @@ impl Gauges {
         self.queues_in_use.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn unshown_of_taken(&self) -> MutexGuard<'_, Option<Millis>> {
-        self.unshown_of_taken.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn acquired_view_gap(&self) -> MutexGuard<'_, Option<Millis>> {
+        self.acquired_view_gap.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn others_shown(&self) -> MutexGuard<'_, BTreeMap<EngineId, (Millis, Millis)>> {

@@ -77,7 +77,7 @@ impl Response {
             Self::Read(_) => EngineError::Unexpected("a subject"),
             Self::Queues { .. } => EngineError::Unexpected("queues"),
             Self::Workers { .. } => EngineError::Unexpected("workers"),
-            Self::Tended(_) => EngineError::Unexpected("what is kept of a subject"),
+            Self::Inspection(_) => EngineError::Unexpected("what is kept of a subject"),
         }
     }
 }
@@ -178,7 +178,7 @@ impl Engine {
 
     /// Whether everything of this engine's groups that is not over has at least been found since it drives them.
     pub fn has_looked(&self) -> bool {
-        self.gauges.unlooked().is_empty()
+        self.gauges.unscanned_groups().is_empty()
     }
 
     /// When the core had its last turn, on the engine's clock.
@@ -203,8 +203,8 @@ impl Engine {
         // What waits to be heard does not show in the core.
         let most = self.inputs.max_capacity();
         let unheard = most - self.inputs.capacity();
-        let deaf = urgency == Urgency::Submit && unheard > most / UNHEARD_SHARE;
-        let failure = refusal(word, urgency).or_else(|| deaf.then_some(Failure::Overloaded));
+        let stalled = urgency == Urgency::Submit && unheard > most / UNHEARD_SHARE;
+        let failure = refusal(word, urgency).or_else(|| stalled.then_some(Failure::Overloaded));
         failure.map(|failure| self.of_failure(failure))
     }
 
@@ -292,7 +292,7 @@ impl Engine {
             | Response::Read(_)
             | Response::Queues { .. }
             | Response::Workers { .. }
-            | Response::Tended(_)) => Err(other.not_asked_for()),
+            | Response::Inspection(_)) => Err(other.not_asked_for()),
         }
     }
 
@@ -347,7 +347,7 @@ impl Engine {
 
     /// Answers everybody who waits for work, now and from now on at once: the engine is about to end.
     pub async fn end_waits(&self) {
-        let _ = self.inputs.send(Message::Came(Input::Leaving)).await;
+        let _ = self.inputs.send(Message::StoreCompleted(Input::Leaving)).await;
     }
 
     /// Asks the executor to stop: what is under way is finished, new requests get `Stopping`.

@@ -2,11 +2,11 @@
 //! above asks.
 
 pub mod check;
+pub mod cluster_queries;
 pub mod core;
 pub mod deletion;
 mod driving;
 mod environments;
-pub mod everywhere;
 pub mod executor;
 pub mod forwarding;
 pub mod gauges;
@@ -16,8 +16,8 @@ pub mod loader;
 mod peers;
 pub mod reads;
 pub mod rebuild;
-mod shown;
 pub mod submissions;
 mod undelivered;
+mod view_watermark;
 pub mod watch;
 pub mod work;

@@ -27,7 +27,7 @@ impl Engine {
     }
 
     /// The number by which other engines know this one from now on.
-    pub async fn known_as(&self, engine: EngineId) {
+    pub async fn external_id(&self, engine: EngineId) {
         self.tell(Input::KnownAs { engine }).await;
     }
 
@@ -69,7 +69,7 @@ impl Engine {
     }
 
     async fn tell(&self, input: Input) {
-        let _ = self.inputs.send(Message::Came(input)).await;
+        let _ = self.inputs.send(Message::StoreCompleted(input)).await;
     }
 
     /// What another engine asks; an answer each, in order.
@@ -77,16 +77,16 @@ impl Engine {
     /// # Errors
     /// `Stopping` when the engine is gone.
     pub async fn forwarded(&self, requests: Vec<Request>) -> Result<Vec<Response>, EngineError> {
-        let (mut wishes, mut others) = (Vec::new(), Vec::new());
+        let (mut polls, mut others) = (Vec::new(), Vec::new());
         for (at, request) in requests.into_iter().enumerate() {
             if let Request::Lease(request) = request {
-                wishes.push((at, request));
+                polls.push((at, request));
             } else {
                 others.push((at, request));
             }
         }
         let mut answers = self.forwarded_others(others).await?;
-        answers.extend(self.forwarded_wishes(wishes).await?);
+        answers.extend(self.forwarded_polls(polls).await?);
         answers.sort_by_key(|(at, _)| *at);
         Ok(answers.into_iter().map(|(_, response)| response).collect())
     }
@@ -115,17 +115,17 @@ impl Engine {
     }
 
     /// Requests for work are answered each for itself, so that what nobody takes is given back.
-    async fn forwarded_wishes(
+    async fn forwarded_polls(
         &self,
-        wishes: Vec<(usize, LeaseRequest)>,
+        polls: Vec<(usize, LeaseRequest)>,
     ) -> Result<Vec<(usize, Response)>, EngineError> {
-        let mut waiting = Vec::with_capacity(wishes.len());
-        for (at, request) in wishes {
-            waiting.push((at, self.send_wish(request, true).await?));
+        let mut waiting = Vec::with_capacity(polls.len());
+        for (at, request) in polls {
+            waiting.push((at, self.send_poll(request, true).await?));
         }
         let mut answers = Vec::with_capacity(waiting.len());
-        for (at, wish) in waiting {
-            let response = match wish.granted().await {
+        for (at, poll) in waiting {
+            let response = match poll.granted().await {
                 Ok(granted) => Response::Leases(granted),
                 Err(EngineError::Stopping) => return Err(EngineError::Stopping),
                 Err(_) => Response::Failed(Failure::Unavailable),

@@ -1,4 +1,4 @@
-//! Reads of streams for what the core does not keep: payloads, wake marks, and the events themselves; and of what a driver
+//! Reads of streams for what the core does not keep: payloads, wake-ups, and the events themselves; and of what a driver
 //! keeps beside them.
 //! Always holds: what is read of a stream is committed, and the hash chain has been checked on the way.
 
@@ -8,9 +8,9 @@ use domain::ids::{JobId, Millis, SubjectId};
 use domain::payload::{Payload, StoredPayload};
 use serde_json::value::RawValue;
 
-use crate::engine::core::driver::NEVER;
 use crate::engine::core::entity::EntityEvent;
-use crate::engine::core::message::{Request, Response, Tended};
+use crate::engine::core::message::{Request, Response, SubjectInspection};
+use crate::engine::core::residency::NEVER;
 use crate::engine::handle::{Engine, EngineError};
 use crate::engine::loader::{self, PartEnd};
 use crate::event_store::contract::ChainHash;
@@ -61,20 +61,20 @@ impl Engine {
     ///
     /// # Errors
     /// What keeps the engine from answering.
-    pub async fn tended(
+    pub async fn inspection(
         &self,
         subject: &SubjectId,
         nodes: Vec<u32>,
         ask: Option<JobId>,
-    ) -> Result<Tended, EngineError> {
-        let response = self.ask(Request::Tended { subject: subject.clone(), nodes, ask }).await?;
-        if let Response::Tended(tended) = response {
-            return Ok(tended);
+    ) -> Result<SubjectInspection, EngineError> {
+        let response = self.ask(Request::Inspect { subject: subject.clone(), nodes, ask }).await?;
+        if let Response::Inspection(inspection) = response {
+            return Ok(inspection);
         }
         Err(response.not_asked_for())
     }
 
-    /// A stream's wake mark: when it is looked at at the latest. None: it is retired, or there is no such stream.
+    /// A stream's wake-up: when it is looked at at the latest. None: it is retired, or there is no such stream.
     ///
     /// # Errors
     /// What keeps the store from answering.

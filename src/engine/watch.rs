@@ -50,7 +50,7 @@ impl Watchers {
             | Input::Gone { .. }
             | Input::MarksMoved { .. }
             | Input::Due { .. }
-            | Input::Nudged { .. }
+            | Input::Notices { .. }
             | Input::Removed { .. }
             | Input::Flushed { .. }
             | Input::Peers { .. }

@@ -22,14 +22,14 @@ pub enum Reported {
 
 /// A request for work that is not answered yet. Dropped, it is taken back.
 #[derive(Debug)]
-pub struct Wish {
+pub struct LeasePoll {
     engine: Engine,
     ticket: Ticket,
     answer: oneshot::Receiver<Response>,
     answered: bool,
 }
 
-impl Wish {
+impl LeasePoll {
     fn of(engine: &Engine, ticket: Ticket, answer: oneshot::Receiver<Response>) -> Self {
         Self { engine: engine.clone(), ticket, answer, answered: false }
     }
@@ -51,7 +51,7 @@ impl Wish {
     }
 }
 
-impl Drop for Wish {
+impl Drop for LeasePoll {
     /// The asker is gone: nothing is leased to it any more, and what was leased already is given back.
     fn drop(&mut self) {
         if self.answered {
@@ -78,8 +78,8 @@ impl Engine {
     ///
     /// # Errors
     /// `Stopping` when the engine is gone.
-    pub async fn wish(&self, request: LeaseRequest) -> Result<Wish, EngineError> {
-        self.send_wish(request, false).await
+    pub async fn poll(&self, request: LeaseRequest) -> Result<LeasePoll, EngineError> {
+        self.send_poll(request, false).await
     }
 
     /// Work for a worker, perhaps none.
@@ -87,20 +87,20 @@ impl Engine {
     /// # Errors
     /// What keeps the engine from answering.
     pub async fn lease(&self, request: LeaseRequest) -> Result<Vec<Granted>, EngineError> {
-        self.wish(request).await?.granted().await
+        self.poll(request).await?.granted().await
     }
 
-    pub(super) async fn send_wish(
+    pub(super) async fn send_poll(
         &self,
         request: LeaseRequest,
         forwarded: bool,
-    ) -> Result<Wish, EngineError> {
+    ) -> Result<LeasePoll, EngineError> {
         let (reply, answer) = oneshot::channel();
         let ticket = self.draw(1);
         let request = Request::Lease(request);
         let message = Message::Ask { ticket, request, reply, forwarded, at: self.now() };
         self.inputs.send(message).await.map_err(|_| EngineError::Stopping)?;
-        Ok(Wish::of(self, ticket, answer))
+        Ok(LeasePoll::of(self, ticket, answer))
     }
 
     /// Reports on attempts, and asks for the next work in the same breath: the work that the reports make ready can be
@@ -110,13 +110,13 @@ impl Engine {
         namespace: &Namespace,
         reports: Vec<(JobId, Report, Caller)>,
         next: Option<LeaseRequest>,
-    ) -> (Vec<Reported>, Option<Wish>) {
+    ) -> (Vec<Reported>, Option<LeasePoll>) {
         if reports.is_empty() {
-            let wish = match next {
-                Some(request) => self.wish(request).await.ok(),
+            let poll = match next {
+                Some(request) => self.poll(request).await.ok(),
                 None => None,
             };
-            return (Vec::new(), wish);
+            return (Vec::new(), poll);
         }
         let count = reports.len();
         let requests = reports.into_iter().map(|(job, report, caller)| {
@@ -126,11 +126,11 @@ impl Engine {
         let requests: Vec<Request> = requests.collect();
         let (reply, answers) = oneshot::channel();
         let ticket = self.draw(count as u64 + 1);
-        let (next, wish) = match next {
+        let (next, poll) = match next {
             None => (None, None),
             Some(request) => {
                 let (reply, answer) = oneshot::channel();
-                (Some((request, reply)), Some(Wish::of(self, ticket, answer)))
+                (Some((request, reply)), Some(LeasePoll::of(self, ticket, answer)))
             }
         };
         let (first, at) = (ticket + 1, self.now());
@@ -140,7 +140,7 @@ impl Engine {
             return (stopping(count).into_iter().map(outcome).collect(), None);
         }
         let reported = answered(answers, count).await.into_iter().map(outcome).collect();
-        (reported, wish)
+        (reported, poll)
     }
 }
 

@@ -53,10 +53,10 @@ points! {
     RecordWritten = "write.record";
     /// Marks are moved in the open transaction.
     MarksWritten = "write.marks";
-    /// Nudges are written in the open transaction.
-    NudgesWritten = "write.nudges";
-    /// Nudges are deleted in the open transaction.
-    NudgesDeleted = "write.nudges_deleted";
+    /// Append notices are written in the open transaction.
+    NoticesWritten = "write.notices";
+    /// Append notices are deleted in the open transaction.
+    NoticesDeleted = "write.notices_deleted";
     /// A snapshot is written in the open transaction.
     SnapshotWritten = "write.snapshot";
     /// A stream is replaced by its tombstone in the open transaction.
@@ -97,18 +97,18 @@ points! {
     Append = "effect.append";
     /// The append is answered, the core has not heard.
     Appended = "effect.appended";
-    /// The engine is about to write nudges.
-    Nudge = "effect.nudge";
-    /// The nudges are durable, the append they tell of is next.
-    Nudged = "effect.nudged";
+    /// The engine is about to write append notices.
+    AppendNotice = "effect.notice";
+    /// The append notices are durable, the append they tell of is next.
+    Noticed = "effect.noticed";
     /// The engine is about to move marks.
     MoveMarks = "effect.move_marks";
     /// The marks are moved, the core has not heard.
     MarksMoved = "effect.marks_moved";
-    /// The engine is about to delete nudges.
-    ClearNudges = "effect.clear_nudges";
-    /// The nudges are gone.
-    NudgesCleared = "effect.nudges_cleared";
+    /// The engine is about to delete append notices.
+    ClearNotices = "effect.clear_notices";
+    /// The append notices are gone.
+    NoticesCleared = "effect.notices_cleared";
     /// The engine is about to keep a snapshot.
     KeepSnapshot = "effect.keep_snapshot";
     /// The snapshot is kept.

@@ -216,7 +216,7 @@ mod tests {
             if let Some(filed_to) = filed_to {
                 break filed_to;
             }
-            // Others come meanwhile, before and behind what is being filed.
+            // PeerDirectory come meanwhile, before and behind what is being filed.
             last += 1;
             unfiled.put(entry(if last % 2 == 0 { i64::MIN } else { i64::MAX - 1 }, last));
         };

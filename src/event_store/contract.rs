@@ -90,7 +90,7 @@ pub struct AppendItem {
     pub record: Record,
     /// Payloads that the record names: durable no later than the record.
     pub payloads: Vec<Payload>,
-    /// With the first record of a stream (`record.first == 1`): the wake mark's due time. It gets number 1.
+    /// With the first record of a stream (`record.first == 1`): the wake-up's due time. It gets number 1.
     pub wake: Option<Millis>,
     /// Whether the append may use the reserve kept for finishing work when space runs out. Submissions may not.
     pub may_use_reserve: bool,
@@ -136,7 +136,7 @@ pub struct StreamPart {
 
 /// The record by which the driver of a group finds what must be in memory. May be too early, never too late.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WakeMark {
+pub struct WakeUp {
     /// Whose.
     pub subject: SubjectId,
     /// When it must be looked at.
@@ -145,9 +145,9 @@ pub struct WakeMark {
     pub number: u64,
 }
 
-/// A move of a wake mark, conditional on its number.
+/// A move of a wake-up, conditional on its number.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MarkMove {
+pub struct WakeUpMove {
     /// Whose.
     pub subject: SubjectId,
     /// The number it must have (0: there must be none, after a retirement); otherwise nothing happens.
@@ -158,7 +158,7 @@ pub struct MarkMove {
 
 /// Tells a group's driver that somebody else appended to one of its subjects.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Nudge {
+pub struct AppendNotice {
     /// Whose stream.
     pub subject: SubjectId,
     /// Up to where it must be read.
@@ -238,14 +238,14 @@ pub trait EventStore: Send + Sync + Debug {
         bytes_max: usize,
     ) -> BoxFuture<'a, StoreResult<StreamPart>>;
 
-    /// The wake marks of a group due at or before `until`, after `after` in subject order, at most `max`.
+    /// The wake-ups of a group due at or before `until`, after `after` in subject order, at most `max`.
     fn live(
         &self,
         group: GroupId,
         until: Millis,
         after: Option<SubjectId>,
         max: usize,
-    ) -> BoxFuture<'_, StoreResult<Vec<WakeMark>>>;
+    ) -> BoxFuture<'_, StoreResult<Vec<WakeUp>>>;
 
     /// All subjects of a group (tombstones excepted) after `after` in subject order, at most `max`.
     fn subjects(
@@ -255,20 +255,20 @@ pub trait EventStore: Send + Sync + Debug {
         max: usize,
     ) -> BoxFuture<'_, StoreResult<Vec<SubjectId>>>;
 
-    /// Moves wake marks; answers for each whether its number was the expected one. Durable when it returns.
-    fn move_marks(&self, moves: Vec<MarkMove>) -> BoxFuture<'_, StoreResult<Vec<bool>>>;
+    /// Moves wake-ups; answers for each whether its number was the expected one. Durable when it returns.
+    fn move_marks(&self, moves: Vec<WakeUpMove>) -> BoxFuture<'_, StoreResult<Vec<bool>>>;
 
     /// The mark of one subject.
-    fn mark<'a>(&'a self, subject: &'a SubjectId) -> BoxFuture<'a, StoreResult<Option<WakeMark>>>;
+    fn mark<'a>(&'a self, subject: &'a SubjectId) -> BoxFuture<'a, StoreResult<Option<WakeUp>>>;
 
-    /// Writes nudges durably; the higher seq of one subject stays.
-    fn nudge(&self, nudges: Vec<Nudge>) -> BoxFuture<'_, StoreResult<()>>;
+    /// Writes append notices durably; the higher seq of one subject stays.
+    fn write_notices(&self, notices: Vec<AppendNotice>) -> BoxFuture<'_, StoreResult<()>>;
 
-    /// The nudges of a group.
-    fn nudges(&self, group: GroupId) -> BoxFuture<'_, StoreResult<Vec<Nudge>>>;
+    /// The append notices of a group.
+    fn notices(&self, group: GroupId) -> BoxFuture<'_, StoreResult<Vec<AppendNotice>>>;
 
-    /// Deletes nudges whose stored seq is not above the given one.
-    fn clear_nudges(&self, nudges: Vec<Nudge>) -> BoxFuture<'_, StoreResult<()>>;
+    /// Deletes append notices whose stored seq is not above the given one.
+    fn clear_notices(&self, notices: Vec<AppendNotice>) -> BoxFuture<'_, StoreResult<()>>;
 
     /// Payloads of a subject by hash, in the asked order; none where there is none.
     fn payloads<'a>(

@@ -25,15 +25,15 @@ use tower_http::compression::CompressionLayer;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 use tracing::{Instrument as _, Span};
 
-use super::admission::Admission;
-use super::answerer::ENGINE;
+use super::engine_header::ENGINE;
 use super::extract::headers::{Correlation, REQUEST_ID};
 use super::extract::json::BodyLimit;
 use super::parked::Rest;
 use super::peers::Peer;
 use super::problem::{Code, Problem};
+use super::shedding::RequestPermit;
 use super::state::Api;
-use super::{admission, parked};
+use super::{parked, shedding};
 use crate::engine::core::urgency::Urgency;
 use crate::environment::Sleep;
 use crate::environment::fail_points::{self, Point};
@@ -60,31 +60,31 @@ pub fn surround(routes: Router<Api>, api: &Api) -> Router<Api> {
     let csrf = CsrfLayer::new().with_rejection_response(|_: ProtectionError| {
         cross_site("the request comes from a page of another site").into_response()
     });
-    routes.layer(csrf).layer(Around { api: api.clone() }).layer(CompressionLayer::new())
+    routes.layer(csrf).layer(ApiLayer { api: api.clone() }).layer(CompressionLayer::new())
 }
 
 /// The layer.
 #[derive(Clone)]
-struct Around {
+struct ApiLayer {
     api: Api,
 }
 
-impl<S> Layer<S> for Around {
-    type Service = Surrounded<S>;
+impl<S> Layer<S> for ApiLayer {
+    type Service = ApiService<S>;
 
-    fn layer(&self, inner: S) -> Surrounded<S> {
-        Surrounded { inner, api: self.api.clone() }
+    fn layer(&self, inner: S) -> ApiService<S> {
+        ApiService { inner, api: self.api.clone() }
     }
 }
 
 /// A route with what surrounds it.
 #[derive(Clone)]
-struct Surrounded<S> {
+struct ApiService<S> {
     inner: S,
     api: Api,
 }
 
-impl<S> Service<Request<Body>> for Surrounded<S>
+impl<S> Service<Request<Body>> for ApiService<S>
 where
     S: Service<Request<Body>, Response = Response, Error = Infallible>,
     S::Future: Send + 'static,
@@ -106,12 +106,12 @@ where
         let refusal = self.api.hosts().check(&request).err();
         let refusal = refusal.or_else(|| from_two_sites(asked.is_read, request.headers()));
         let refusal = refusal
-            .or_else(|| asked.urgency.and_then(|urgency| admission::refusal(&self.api, urgency)));
+            .or_else(|| asked.urgency.and_then(|urgency| shedding::refusal(&self.api, urgency)));
         if let Some(refusal) = refusal {
             return Box::pin(ready(Ok(asked.refused(&refusal))));
         }
         let peer = request.extensions().get::<Peer>().copied();
-        let admission = asked.urgency.map(|urgency| Admission::begin(&self.api, urgency, peer));
+        let admission = asked.urgency.map(|urgency| RequestPermit::begin(&self.api, urgency, peer));
         let admission = match admission.transpose() {
             Ok(admission) => admission.map(Arc::new),
             Err(refusal) => return Box::pin(ready(Ok(asked.refused(&refusal)))),
@@ -127,7 +127,7 @@ where
 
 /// The work of a route. What its request was let in with is given back when the work is done.
 async fn admitted(
-    admission: Option<Arc<Admission>>,
+    admission: Option<Arc<RequestPermit>>,
     work: impl Future<Output = Result<Response, Infallible>>,
 ) -> Response {
     let Ok(response) = work.await;
@@ -136,9 +136,9 @@ async fn admitted(
 }
 
 /// A request that is worked on, or that is parked when that is done: it ends, panics, or its deadline comes.
-struct Answering(Option<Under>);
+struct Answering(Option<InFlight>);
 
-struct Under {
+struct InFlight {
     asked: Asked,
     active: Active,
     deadline: Sleep,
@@ -150,7 +150,7 @@ impl Answering {
         let active = Active::begin(asked.method);
         let wait = asked.api.settings().request_timeout;
         let deadline = asked.api.outside().clock.sleep(wait);
-        Self(Some(Under { asked, active, deadline, work }))
+        Self(Some(InFlight { asked, active, deadline, work }))
     }
 }
 
@@ -178,7 +178,7 @@ impl Future for Answering {
             under.work = rest;
             return Poll::Ready(parked::in_place_of(Box::pin(Self(Some(under)))));
         }
-        let Under { asked, active, .. } = under;
+        let InFlight { asked, active, .. } = under;
         drop(active);
         if !asked.is_read {
             fail_points::pass(Point::AnswerMade);
@@ -187,8 +187,8 @@ impl Future for Answering {
     }
 }
 
-/// The answer to a submission that is put off now: the same as from behind the routes, without going there.
-pub(super) fn put_off<B>(api: &Api, request: &Request<B>) -> Option<Response> {
+/// The answer to a submission that is shed now: the same as from behind the routes, without going there.
+pub(super) fn shed<B>(api: &Api, request: &Request<B>) -> Option<Response> {
     let route = SUBMISSIONS.into_iter().find(|route| *route == request.uri().path())?;
     // Whatever is not as plain as that goes the long way.
     let headers = request.headers();
@@ -196,7 +196,7 @@ pub(super) fn put_off<B>(api: &Api, request: &Request<B>) -> Option<Response> {
         && !headers.contains_key(FROM_SITE)
         && !headers.contains_key(header::ORIGIN)
         && api.hosts().check(request).is_ok();
-    let refusal = is_plain.then(|| admission::refusal(api, Urgency::Submit)).flatten()?;
+    let refusal = is_plain.then(|| shedding::refusal(api, Urgency::Submit)).flatten()?;
     let asked = Asked::by(request, Some(Route::Fixed(route)), api)?;
     Some(asked.refused(&refusal))
 }
@@ -249,7 +249,7 @@ impl Asked {
             id: CorrelationId::parse(id.as_str()).ok()?,
             method: method_word(request.method()),
             is_read: request.method().is_safe(),
-            urgency: urgency.and_then(|route| admission::urgency_of(request.method(), route)),
+            urgency: urgency.and_then(|route| shedding::urgency_of(request.method(), route)),
             route,
             path: request.uri().path().into(),
             started: outside.clock.monotonic(),
@@ -281,18 +281,18 @@ impl Asked {
 
     fn finished(&self, mut response: Response) -> Response {
         let Some(problem) = response.extensions_mut().remove::<Problem>() else {
-            return self.dressed(response, None);
+            return self.finish_response(response, None);
         };
         let told = complete(&response, &problem, &self.id, &self.path);
-        self.dressed(told, Some(problem.code()))
+        self.finish_response(told, Some(problem.code()))
     }
 
     fn refused(&self, problem: &Problem) -> Response {
-        self.dressed(problem.render(Some(&self.id), Some(&self.path)), Some(problem.code()))
+        self.finish_response(problem.render(Some(&self.id), Some(&self.path)), Some(problem.code()))
     }
 
     /// The answer with what every answer gets; logged and counted.
-    fn dressed(&self, mut response: Response, problem: Option<Code>) -> Response {
+    fn finish_response(&self, mut response: Response, problem: Option<Code>) -> Response {
         let took = self.api.outside().clock.monotonic().saturating_sub(self.started);
         // What is refused for want of time is counted, not told one by one: that would take more time.
         self.log(&response, took, problem == Some(Code::Overloaded));
@@ -309,10 +309,10 @@ impl Asked {
     }
 
     /// One line a request, in the span of its work, which did not wait with it; failures of ours stand out.
-    fn log(&self, response: &Response, took: Duration, is_put_off: bool) {
+    fn log(&self, response: &Response, took: Duration, is_shed: bool) {
         let status = response.status().as_u16();
         let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        if response.status().is_server_error() && !is_put_off {
+        if response.status().is_server_error() && !is_shed {
             self.span().in_scope(|| {
                 tracing::warn!(http.response.status_code = status, duration_ms, "request failed");
             });

@@ -26,7 +26,7 @@ const NAME_PARTS: usize = 3;
 /// Makes and checks the texts of leases.
 #[derive(Clone)]
 pub struct LeaseTokens {
-    /// Under the key, with nothing but the purpose in it yet.
+    /// InFlight the key, with nothing but the purpose in it yet.
     keyed: Hmac<Sha256>,
 }
 
@@ -52,7 +52,7 @@ pub struct HeldLease {
 pub struct NotHeld;
 
 impl LeaseTokens {
-    /// Under the key that the store keeps. Where a cluster secret is configured it goes into the key, so that reading the
+    /// InFlight the key that the store keeps. Where a cluster secret is configured it goes into the key, so that reading the
     /// store alone is not enough to make a lease.
     pub fn new(stored: &Secret, configured: Option<&Secret>) -> Self {
         let mut derive = keyed_with(stored.reveal().as_bytes());

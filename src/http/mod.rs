@@ -1,11 +1,10 @@
 //! The REST service: `router` is its contents page, `extract` reads requests, `schemas` are the shapes on the
 //! wire, `routes` extract, send and map, `problem` is the only place that gives errors their status.
 
-pub mod admission;
-mod answerer;
 pub mod bodies;
 pub mod commands;
 pub mod delivery;
+mod engine_header;
 pub mod extract;
 pub mod hosts;
 pub mod idempotency;
@@ -20,5 +19,6 @@ mod queue_metrics;
 pub mod router;
 pub mod routes;
 pub mod schemas;
+pub mod shedding;
 pub mod state;
 pub mod waiters;

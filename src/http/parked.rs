@@ -87,8 +87,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Answer {
-        let put_off = self.api.as_ref().and_then(|api| layers::put_off(api, &request));
-        if let Some(response) = put_off {
+        let shed = self.api.as_ref().and_then(|api| layers::shed(api, &request));
+        if let Some(response) = shed {
             return Answer { work: Box::pin(ready(response)), takes_gzip: false };
         }
         let takes_gzip = take_encodings(request.headers_mut());

@@ -11,19 +11,19 @@ use domain::ids::{Millis, Namespace};
 use domain::job::check::CheckSettings;
 use domain::job::status::JobStatus;
 
-use super::admission::Submissions;
-use super::answerer::Answerer;
 use super::bodies::Bodies;
+use super::engine_header::EngineHeader;
 use super::extract::headers::Caller;
 use super::extract::json::Parsers;
 use super::hosts::Hosts;
 use super::lease_tokens::{HeldLease, LeaseTokens};
 use super::problem::{Code, Problem};
 use super::queue_metrics;
+use super::shedding::Submissions;
 use super::waiters::{Place, Waiters};
 use crate::config::Settings;
 use crate::engine::core::CoreCounts;
-use crate::engine::forwarding::Others;
+use crate::engine::forwarding::PeerDirectory;
 use crate::engine::gauges::ByGroup;
 use crate::engine::handle::Engine;
 use crate::environment::Surroundings;
@@ -116,7 +116,7 @@ pub struct Parts {
     /// What everything is asked of.
     pub engine: Engine,
     /// The other engines; none: this one is alone.
-    pub others: Option<Others>,
+    pub others: Option<PeerDirectory>,
     /// Reads of what the engine's core does not keep.
     pub queries: Queries,
     /// Takes submissions.
@@ -153,7 +153,7 @@ struct Held {
     waiters: Waiters,
     bodies: Bodies,
     submissions: Arc<Submissions>,
-    answerer: Answerer,
+    engine_header: EngineHeader,
     bounds: Arc<Bounds>,
     parsers: Arc<Parsers>,
 }
@@ -167,10 +167,10 @@ impl Api {
         let submissions = Arc::new(Submissions::new(parts.settings.submissions_max));
         let ApiSettings { bodies_bytes_max, urgent_bodies_bytes_max, .. } = parts.settings;
         let bodies = Bodies::new(bodies_bytes_max, urgent_bodies_bytes_max, peer_share_pct);
-        let answerer = Answerer::default();
+        let engine_header = EngineHeader::default();
         let bounds = Arc::new(parts.settings.bounds.clone());
         let parsers = Arc::new(Parsers::start());
-        Self(Arc::new(Held { parts, waiters, bodies, submissions, answerer, bounds, parsers }))
+        Self(Arc::new(Held { parts, waiters, bodies, submissions, engine_header, bounds, parsers }))
     }
 
     /// Clock, dice, ids.
@@ -184,7 +184,7 @@ impl Api {
     }
 
     /// The other engines; none: this one is alone.
-    pub fn others(&self) -> Option<&Others> {
+    pub fn others(&self) -> Option<&PeerDirectory> {
         self.0.parts.others.as_ref()
     }
 
@@ -280,7 +280,7 @@ impl Api {
     /// Which engine this is, for the header of its answers.
     pub fn engine_header(&self) -> HeaderValue {
         let driver = &self.0.parts.driver;
-        self.0.answerer.header(driver.number(), |number| driver.name_of(number))
+        self.0.engine_header.header(driver.number(), |number| driver.name_of(number))
     }
 
     /// Every service at this moment.

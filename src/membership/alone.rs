@@ -73,16 +73,16 @@ impl Membership for Alone {
         future::ready(Ok(roster)).boxed()
     }
 
-    fn bury(&self, engine: EngineId) -> BoxFuture<'_, MembershipResult<bool>> {
+    fn evict(&self, engine: EngineId) -> BoxFuture<'_, MembershipResult<bool>> {
         future::ready(Ok(engine != ME)).boxed()
     }
 
-    fn evict<'a>(
+    fn evict_at<'a>(
         &'a self,
         engine: EngineId,
         _address: &'a str,
     ) -> BoxFuture<'a, MembershipResult<bool>> {
-        self.bury(engine)
+        self.evict(engine)
     }
 
     fn take(&self, _me: EngineId, _takes: Vec<Take>) -> BoxFuture<'_, MembershipResult<()>> {

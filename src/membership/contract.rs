@@ -1,7 +1,7 @@
 //! What every membership guarantees. An engine joins under a number that was never given before, and lives while it
 //! renews: `LEASE` from each renewal on, by the store's clock, whatever the engines' clocks say. A group is a record
 //! that names its driver, with a fence that grows at each change.
-//! Always holds: whoever is buried stays buried, and is told so by its next renewal; nobody is buried whose lease
+//! Always holds: whoever is evicted stays evicted, and is told so by its next renewal; nobody is evicted whose lease
 //! holds, but by whoever has come to its address (`evict`); a group changes hands only from the fence that was seen, so of two that want it one gets it.
 //! Absent: who should drive what (`share`), and any promise about two engines that both believe they drive.
 
@@ -25,7 +25,7 @@ pub struct Life {
     pub started_at: Millis,
 }
 
-/// An engine that has not renewed for so long, by the store's clock, may be buried (design section 7).
+/// An engine that has not renewed for so long, by the store's clock, may be evicted (design section 7).
 pub const LEASE: Duration = Duration::from_secs(10);
 
 /// What an engine says of itself.
@@ -48,7 +48,7 @@ impl Introduction {
     }
 }
 
-/// One engine that is not buried.
+/// One engine that is not evicted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineRecord {
     /// Its number.
@@ -94,8 +94,8 @@ impl GroupRecord {
 /// What was read at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Roster {
-    /// Those that are not buried, by number. An engine that a group names and that is not here is buried, or must be
-    /// buried before the group is taken.
+    /// Those that are not evicted, by number. An engine that a group names and that is not here is evicted, or must be
+    /// evicted before the group is taken.
     pub engines: Vec<EngineRecord>,
     /// All 64, in order; read before the engines.
     pub groups: Vec<GroupRecord>,
@@ -109,8 +109,8 @@ pub enum Renewal {
         /// The store's clock when it was renewed; none when the store has none of its own.
         at: Option<Millis>,
     },
-    /// Others have buried this engine: whatever it drove is theirs.
-    Buried,
+    /// PeerDirectory have evicted this engine: whatever it drove is theirs.
+    Evicted,
 }
 
 /// A group to be taken.
@@ -161,13 +161,13 @@ pub trait Membership: Send + Sync + Debug {
     /// Who is there, and who drives what.
     fn look(&self) -> BoxFuture<'_, MembershipResult<Roster>>;
 
-    /// Buries an engine whose lease is over. Answers whether it is buried; one that is not known is from then on.
-    fn bury(&self, engine: EngineId) -> BoxFuture<'_, MembershipResult<bool>>;
+    /// Evicts an engine whose lease is over. Answers whether it is evicted; one that is not known is from then on.
+    fn evict(&self, engine: EngineId) -> BoxFuture<'_, MembershipResult<bool>>;
 
-    /// Buries an engine although its lease may hold, because it was reached at this address and whoever asks listens there
-    /// now: nobody else can be asked in its name. Answers whether it is buried; one at another address, or that is
+    /// Evicts an engine although its lease may hold, because it was reached at this address and whoever asks listens there
+    /// now: nobody else can be asked in its name. Answers whether it is evicted; one at another address, or that is
     /// leaving, is left alone.
-    fn evict<'a>(
+    fn evict_at<'a>(
         &'a self,
         engine: EngineId,
         address: &'a str,
@@ -180,6 +180,6 @@ pub trait Membership: Send + Sync + Debug {
     fn hand_over(&self, me: EngineId, groups: Vec<HandOver>)
     -> BoxFuture<'_, MembershipResult<()>>;
 
-    /// Ends a life: buried at once.
+    /// Ends a life: evicted at once.
     fn leave(&self, me: EngineId) -> BoxFuture<'_, MembershipResult<()>>;
 }

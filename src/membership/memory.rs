@@ -20,7 +20,7 @@ use crate::environment::Clock;
 #[derive(Debug, Default)]
 struct Records {
     last: EngineId,
-    /// With the end of the lease; none once it is buried.
+    /// With the end of the lease; none once it is evicted.
     engines: BTreeMap<EngineId, Option<(EngineRecord, Millis)>>,
     groups: BTreeMap<u8, GroupRecord>,
 }
@@ -103,7 +103,7 @@ impl Membership for MemoryMembership {
                 (record.renewed_at, record.leaving, *until) = (now, leaving, lease_from(now));
                 Renewal::Held { at: Some(now) }
             }
-            Some(None) | None => Renewal::Buried,
+            Some(None) | None => Renewal::Evicted,
         })
     }
 
@@ -119,7 +119,7 @@ impl Membership for MemoryMembership {
         })
     }
 
-    fn bury(&self, engine: EngineId) -> BoxFuture<'_, MembershipResult<bool>> {
+    fn evict(&self, engine: EngineId) -> BoxFuture<'_, MembershipResult<bool>> {
         self.act(|records, now| {
             let life = records.engines.entry(engine).or_default();
             if life.as_ref().is_some_and(|(_, until)| *until < now) {
@@ -129,7 +129,7 @@ impl Membership for MemoryMembership {
         })
     }
 
-    fn evict<'a>(
+    fn evict_at<'a>(
         &'a self,
         engine: EngineId,
         address: &'a str,

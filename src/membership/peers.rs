@@ -52,7 +52,7 @@ pub struct PeersSeen {
 #[derive(Debug, Default)]
 struct Own {
     /// The number by which the others know it, once it is another than that of its start.
-    known_as: Option<EngineId>,
+    external_id: Option<EngineId>,
     /// When the life under its number began; none until its own record was seen.
     started_at: Option<Millis>,
     /// Who drives each group by its record, by index; empty: not seen yet.
@@ -81,9 +81,9 @@ impl Peers {
         Arc::clone(&self.seen.borrow())
     }
 
-    /// The number under which this engine has joined anew; none: that of its start holds.
-    pub fn known_as(&self) -> Option<EngineId> {
-        locked(&self.own).known_as
+    /// The number under which this engine has rejoined; none: that of its start holds.
+    pub fn external_id(&self) -> Option<EngineId> {
+        locked(&self.own).external_id
     }
 
     /// When the life of this engine began under the number that the others know; none until its record was seen.
@@ -137,10 +137,10 @@ impl Peers {
 }
 
 impl PeersSeen {
-    /// This engine was buried and has joined anew, under this number.
-    pub fn joined_anew(&self, engine: EngineId) {
+    /// This engine was evicted and has rejoined, under this number.
+    pub fn rejoined(&self, engine: EngineId) {
         let mut own = locked(&self.own);
-        (own.known_as, own.started_at) = (Some(engine), None);
+        (own.external_id, own.started_at) = (Some(engine), None);
     }
 
     /// This engine's own record was seen: its life began then.

@@ -18,15 +18,15 @@ pub struct Plan {
 
 /// The fences at which this engine let go of a group, by group: up to there it drives it no more, whatever an older
 /// reading says.
-pub type LetGo = [u64; domain::bounds::GROUPS as usize];
+pub type ReleasedFences = [u64; domain::bounds::GROUPS as usize];
 
 /// Whether `me` drives a group by this record.
-pub fn is_mine(record: &GroupRecord, me: EngineId, let_go: &LetGo) -> bool {
-    let gone = let_go.get(usize::from(record.group.index())).copied().unwrap_or(u64::MAX);
+pub fn is_mine(record: &GroupRecord, me: EngineId, released: &ReleasedFences) -> bool {
+    let gone = released.get(usize::from(record.group.index())).copied().unwrap_or(u64::MAX);
     record.driver == Some(me) && record.fence > gone
 }
 
-/// Engines to be buried before anything is taken of them: their lease is over, or a group names them and nobody else
+/// Engines to be evicted before anything is taken of them: their lease is over, or a group names them and nobody else
 /// knows them.
 pub fn dead(roster: &Roster, me: EngineId) -> Vec<EngineId> {
     let known = |engine: EngineId| roster.engines.iter().any(|record| record.engine == engine);
@@ -42,21 +42,28 @@ pub fn dead(roster: &Roster, me: EngineId) -> Vec<EngineId> {
 /// Who should drive a group: of the engines that live and stay, the one that the group's hash likes best.
 pub fn should_drive(group: GroupId, engines: &[EngineRecord]) -> Option<EngineId> {
     let stays = engines.iter().filter(|record| record.lives && !record.leaving);
-    stays.map(|record| record.engine).max_by_key(|engine| (liking(group, *engine), *engine))
+    stays
+        .map(|record| record.engine)
+        .max_by_key(|engine| (rendezvous_weight(group, *engine), *engine))
 }
 
-/// What `me` is to change. `buried`: engines that are known to be buried; what they drove is free.
-pub fn plan(roster: &Roster, me: EngineId, buried: &[EngineId], let_go: &LetGo) -> Plan {
+/// What `me` is to change. `evicted`: engines that are known to be evicted; what they drove is free.
+pub fn plan(
+    roster: &Roster,
+    me: EngineId,
+    evicted: &[EngineId],
+    released: &ReleasedFences,
+) -> Plan {
     let mut plan = Plan::default();
     if !roster.engines.iter().any(|record| record.engine == me) {
-        // Buried, or not seen yet: the next renewal tells.
+        // Evicted, or not seen yet: the next renewal tells.
         return plan;
     }
     for record in &roster.groups {
         let GroupRecord { group, driver, fence, .. } = *record;
         let wanted = should_drive(group, &roster.engines);
-        let free = driver.is_none_or(|driver| buried.contains(&driver));
-        let given_up = driver == Some(me) && !is_mine(record, me, let_go);
+        let free = driver.is_none_or(|driver| evicted.contains(&driver));
+        let given_up = driver == Some(me) && !is_mine(record, me, released);
         if wanted == Some(me) {
             if free || given_up {
                 plan.take.push(Take { group, fence });
@@ -69,7 +76,7 @@ pub fn plan(roster: &Roster, me: EngineId, buried: &[EngineId], let_go: &LetGo) 
 }
 
 /// The same on every machine and in every version, since engines of two versions share the groups (splitmix64).
-fn liking(group: GroupId, engine: EngineId) -> u64 {
+fn rendezvous_weight(group: GroupId, engine: EngineId) -> u64 {
     let seed = (u64::from(engine) << 8) | u64::from(group.index());
     let mut z = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(0x9E37_79B9_7F4A_7C15);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -83,7 +90,7 @@ mod tests {
 
     use super::*;
 
-    const NEVER: LetGo = [0; domain::bounds::GROUPS as usize];
+    const NEVER: ReleasedFences = [0; domain::bounds::GROUPS as usize];
 
     fn engine(engine: EngineId, lives: bool, leaving: bool) -> EngineRecord {
         EngineRecord {
@@ -123,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_living_are_never_robbed_and_the_dead_only_after_their_burial() {
+    fn the_living_are_never_robbed_and_the_dead_only_after_their_eviction() {
         let engines = [engine(1, true, false), engine(2, true, false), engine(3, false, false)];
         let of_two = roster(&engines, |_| Some(2));
         assert_eq!(plan(&of_two, 1, &[], &NEVER), Plan::default());

@@ -86,7 +86,7 @@ metric_names! {
         "Time from the taking of a group until all that is due in it was read: it does not move before.";
     SUBJECTS_LEFT = "orrery_subjects_left_total", Counter, ["why"],
         "Subjects that left memory: parked until they are due, or retired because they are over and shown.";
-    NUDGES = "orrery_nudges_total", Counter, ["way"],
+    NOTICES = "orrery_append_notices_total", Counter, ["way"],
         "Words between engines about appends to what another one drives: written here, read here.";
     GROUP_TAKEOVERS = "orrery_group_takeovers_total", Counter, ["from"],
         "Groups taken over, from an engine that was dead or when they were free.";

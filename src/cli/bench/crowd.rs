@@ -99,7 +99,7 @@ impl Crowd {
     }
 }
 
-/// Asks until it is not put off; the `id` of what is answered, if it has one.
+/// Asks until it is not shed; the `id` of what is answered, if it has one.
 async fn until(
     link: &mut Link,
     method: &str,

@@ -1,7 +1,7 @@
 //! Drives one variant: connections that submit, here, and connections that work (`work`). One thread does it all, so
 //! that the books need no locks and the server gets the rest of the machine.
 //! Invariant: on a schedule every time counts from when a job was due, however late it was sent, and what the engine
-//! puts off is not sent again: the load stays what was asked for, whatever becomes of it.
+//! sheds is not sent again: the load stays what was asked for, whatever becomes of it.
 //! Absent: what is measured of it (`measure`), and repetition after a broken connection: a bench ends then.
 
 use std::cell::{Cell, RefCell};
@@ -21,7 +21,7 @@ use crate::cli::chance;
 use crate::cli::failure::Failure;
 use crate::environment::{Dice as _, SystemDice};
 
-/// What was put off comes again after this, where the engine does not say when.
+/// What was shed comes again after this, where the engine does not say when.
 const PUT_OFF: Duration = Duration::from_millis(20);
 /// However long the engine says: a bench is short.
 const PUT_OFF_MAX: Duration = Duration::from_secs(2);
@@ -61,9 +61,9 @@ enum Sent {
     /// Taken.
     Taken,
     /// Put off, the whole of it.
-    PutOff(Duration),
-    /// Items of a batch were put off, by their place.
-    PutOffItems(Vec<usize>),
+    Shed(Duration),
+    /// Items of a batch were shed, by their place.
+    ShedItems(Vec<usize>),
 }
 
 impl Run {
@@ -182,7 +182,7 @@ impl Run {
         Some(due)
     }
 
-    /// Submits jobs that are open in the books. What the engine puts off is sent again, unless it came by schedule or
+    /// Submits jobs that are open in the books. What the engine sheds is sent again, unless it came by schedule or
     /// the run is over: then it is forgotten.
     pub(super) async fn submit(
         &self,
@@ -199,29 +199,29 @@ impl Run {
             }
             let began = Instant::now();
             let key = self.key(&jobs);
-            let (put_off, wait) = match self.send(link, body, key.as_deref()).await? {
+            let (shed, wait) = match self.send(link, body, key.as_deref()).await? {
                 Sent::Taken => return Ok(()),
-                Sent::PutOff(wait) => (jobs, wait),
-                Sent::PutOffItems(places) => {
+                Sent::Shed(wait) => (jobs, wait),
+                Sent::ShedItems(places) => {
                     (places.iter().filter_map(|at| jobs.get(*at).copied()).collect(), PUT_OFF)
                 }
             };
-            if self.forgets(&put_off, began, scheduled) {
+            if self.forgets(&shed, began, scheduled) {
                 return Ok(());
             }
-            jobs = put_off;
+            jobs = shed;
             tokio::time::sleep(wait).await;
         }
     }
 
-    /// Books what was put off. True when it is not sent again.
-    fn forgets(&self, put_off: &[u64], began: Instant, scheduled: bool) -> bool {
+    /// Books what was shed. True when it is not sent again.
+    fn forgets(&self, shed: &[u64], began: Instant, scheduled: bool) -> bool {
         let mut ledger = self.ledger.borrow_mut();
-        ledger.counted().put_off += put_off.len() as u64;
-        ledger.counted().put_offs.record(began.elapsed());
+        ledger.counted().shed += shed.len() as u64;
+        ledger.counted().shed_times.record(began.elapsed());
         let forgets = scheduled || self.closing.get();
         if forgets {
-            let forgotten = put_off.iter().filter(|job| ledger.forget(**job)).count();
+            let forgotten = shed.iter().filter(|job| ledger.forget(**job)).count();
             self.ended(forgotten);
         }
         forgets
@@ -238,26 +238,26 @@ impl Run {
         let path = if many { "/api/v1/jobs/batch" } else { "/api/v1/jobs" };
         let answer = link.send_under("POST", path, body, key).await?;
         if answer.is_busy() {
-            return Ok(Sent::PutOff(wait_of(answer.retry_after)));
+            return Ok(Sent::Shed(wait_of(answer.retry_after)));
         }
         if !matches!(answer.status, 200 | 201) {
             return Err(answer.failure("a submission"));
         }
         if many {
             let read: BatchAnswer<'_> = read(answer.body)?;
-            let mut put_off = Vec::new();
+            let mut shed = Vec::new();
             for (place, result) in read.results.iter().enumerate() {
                 match &result.error {
                     None => {}
-                    Some(error) if error.is_busy() => put_off.push(place),
+                    Some(error) if error.is_busy() => shed.push(place),
                     Some(error) => {
                         let cause = format!("a job of a batch was refused: {}", error.shown());
                         return Err(Failure::Failed(cause));
                     }
                 }
             }
-            if !put_off.is_empty() {
-                return Ok(Sent::PutOffItems(put_off));
+            if !shed.is_empty() {
+                return Ok(Sent::ShedItems(shed));
             }
         } else if self.keeps_ids {
             let job: JobAnswer<'_> = read(answer.body)?;

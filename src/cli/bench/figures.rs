@@ -59,14 +59,14 @@ pub(super) struct Figures {
     /// What the engine's process had the system write to disks.
     written_per_step: Option<f64>,
     late: u64,
-    put_off: u64,
+    shed: u64,
     /// Of answers that put a submission off; absent when none did.
     #[serde(skip_serializing_if = "Option::is_none")]
-    put_off_p99_ms: Option<f64>,
+    shed_p99_ms: Option<f64>,
     /// Of answers to reports; absent where no worker reported.
     #[serde(skip_serializing_if = "Option::is_none")]
     report_p99_ms: Option<f64>,
-    work_put_off: u64,
+    work_shed: u64,
     failed_attempts: u64,
     refused: u64,
     left: u64,
@@ -116,10 +116,10 @@ impl Figures {
                 .and_then(a_step)
                 .map(|bytes| rounded(bytes, 1)),
             late: measured.counted.late,
-            put_off: measured.counted.put_off,
-            put_off_p99_ms: quantile(&measured.counted.put_offs, 990),
+            shed: measured.counted.shed,
+            shed_p99_ms: quantile(&measured.counted.shed_times, 990),
             report_p99_ms: quantile(&measured.counted.reports, 990),
-            work_put_off: measured.counted.work_put_off,
+            work_shed: measured.counted.work_shed,
             failed_attempts: measured.counted.failed,
             refused: measured.counted.refused,
             left: measured.left,
@@ -159,8 +159,8 @@ impl Figures {
     pub(super) fn remarks(&self) -> Option<String> {
         let remarks: Vec<String> = [
             (self.late, "were sent late"),
-            (self.put_off, "jobs were put off by the engine"),
-            (self.work_put_off, "requests and reports of workers were put off by the engine"),
+            (self.shed, "jobs were shed by the engine"),
+            (self.work_shed, "requests and reports of workers were shed by the engine"),
             (self.failed_attempts, "attempts failed, as asked"),
             (self.refused, "reports were refused"),
             (self.left, "jobs did not end"),
@@ -236,7 +236,7 @@ mod tests {
             "shape": "dag", "variant": "200 jobs", "steps": 2_000, "seconds": 10.0, "steps_per_s": 200.0,
             "p50_ms": 0.04, "p99_ms": 0.04, "appends": 200, "events_per_append": 20.0,
             "server_cpu_s_per_1000": 0.25, "server_rss_mb": 64.3, "view_lag_ms": null,
-            "bytes_per_step": null, "written_per_step": null, "late": 0, "put_off": 0, "work_put_off": 0, "failed_attempts": 0, "refused": 0, "left": 0,
+            "bytes_per_step": null, "written_per_step": null, "late": 0, "shed": 0, "work_shed": 0, "failed_attempts": 0, "refused": 0, "left": 0,
         });
         assert_eq!(line, expected);
         assert_eq!(figures.row().len(), HEADING.len());

@@ -30,14 +30,14 @@ pub(super) struct Counted {
     pub(super) requests: Spread,
     /// Submissions sent later than their schedule.
     pub(super) late: u64,
-    /// Jobs that the engine put off (429, 503, 507). On a schedule they are not sent again.
-    pub(super) put_off: u64,
+    /// Jobs that the engine shed (429, 503, 507). On a schedule they are not sent again.
+    pub(super) shed: u64,
     /// How long answers took that put something off.
-    pub(super) put_offs: Spread,
+    pub(super) shed_times: Spread,
     /// How long answers to reports took.
     pub(super) reports: Spread,
-    /// Requests and reports of workers that the engine put off and that were sent again.
-    pub(super) work_put_off: u64,
+    /// Requests and reports of workers that the engine shed and that were sent again.
+    pub(super) work_shed: u64,
     /// Attempts reported as failed.
     pub(super) failed: u64,
     /// Reports that did not count.

@@ -247,7 +247,7 @@ async fn take(run: &Run, link: &mut Link, due: Option<Instant>) -> Result<bool, 
     let answer = link.send("POST", &wants.path(), &wants.body(0)).await?;
     if answer.is_busy() {
         let wait = wait_of(answer.retry_after);
-        run.ledger.borrow_mut().counted().work_put_off += 1;
+        run.ledger.borrow_mut().counted().work_shed += 1;
         tokio::time::sleep(wait).await;
         return Ok(true);
     }

@@ -1,6 +1,6 @@
 //! The connections that take work: at once done, or asleep for as long as a recorded task ran.
 //! Invariant: a report asks for the next work but never waits for it, so that no answer to a report is late; only a
-//! plain request for work waits. What the engine puts off is sent again: a worker that keeps its promises does that.
+//! plain request for work waits. What the engine sheds is sent again: a worker that keeps its promises does that.
 //! Absent: submissions (`drive`).
 
 use std::cell::RefCell;
@@ -84,7 +84,7 @@ impl Run {
         let answer = link.send("POST", path, ask).await?;
         if answer.is_busy() {
             let wait = wait_of(answer.retry_after);
-            self.ledger.borrow_mut().counted().work_put_off += 1;
+            self.ledger.borrow_mut().counted().work_shed += 1;
             tokio::time::sleep(wait).await;
             return Ok((Vec::new(), Vec::new()));
         }
@@ -115,7 +115,7 @@ impl Run {
         let answer = link.send("POST", path, body).await?;
         if answer.is_busy() {
             let wait = wait_of(answer.retry_after);
-            self.ledger.borrow_mut().counted().work_put_off += 1;
+            self.ledger.borrow_mut().counted().work_shed += 1;
             return Ok(Left { next: Vec::new(), again: ended, wait });
         }
         if answer.status != 200 {
@@ -128,14 +128,14 @@ impl Run {
         Ok(Left { next: self.taken(answer), again, wait: wait_of(None) })
     }
 
-    /// Books what became of reports; those that were put off.
+    /// Books what became of reports; those that were shed.
     fn counted(&self, ended: Vec<Held>, results: &[ResultItem<'_>], now: Instant) -> Vec<Held> {
         let mut ledger = self.ledger.borrow_mut();
         let mut again = Vec::new();
         for (held, result) in ended.into_iter().zip(results) {
             match &result.error {
                 Some(error) if error.is_busy() => {
-                    ledger.counted().work_put_off += 1;
+                    ledger.counted().work_shed += 1;
                     again.push(held);
                 }
                 _ if !result.counts() => {

@@ -136,7 +136,7 @@ impl Core {
     /// Who lives: they are told of work, and asked about claims. Nothing that anybody told who is gone counts.
     pub(super) fn peers_are(&mut self, engines: Vec<EngineId>) {
         let all: BTreeSet<EngineId> = engines.into_iter().collect();
-        let own = [self.me, self.known_as];
+        let own = [self.me, self.external_id];
         let peers: Vec<EngineId> = all.into_iter().filter(|engine| !own.contains(engine)).collect();
         if peers == self.peers {
             return;

@@ -33,7 +33,7 @@ impl Core {
         request: &LeaseRequest,
         asked: &BTreeSet<EngineId>,
     ) -> Option<(EngineId, u64)> {
-        if self.leaving || self.local_only.contains(&ticket) {
+        if self.leaving || self.no_forward.contains(&ticket) {
             return None;
         }
         self.hints.ask(request, asked, self.now)

@@ -38,10 +38,10 @@ pub(super) type ClaimKey = (Namespace, WorkerName, Claim);
 
 /// A request under a claim that is not answered yet.
 #[derive(Debug)]
-pub(super) struct InHand {
+pub(super) struct PendingClaim {
     ticket: Ticket,
-    /// Others who asked the same and get the same answer.
-    twins: Vec<Ticket>,
+    /// PeerDirectory who asked the same and get the same answer.
+    duplicates: Vec<Ticket>,
     /// Nobody waits for `ticket` itself any more.
     gone: bool,
     /// Questions of other engines that wait for the outcome.
@@ -71,30 +71,35 @@ struct Asking {
 impl Core {
     /// A request for work: served in this turn, when what can be decided is decided; under a claim not before it is known
     /// that nothing runs under it.
-    pub(super) fn wish(&mut self, ticket: Ticket, request: LeaseRequest, forwarded: bool) {
+    pub(super) fn poll_lease(&mut self, ticket: Ticket, request: LeaseRequest, forwarded: bool) {
         self.dispatch.polled(&request, self.now);
         if request.claim.is_some() && !forwarded && !self.leaving && self.has_unread() {
             return self.waits_to_be_read(ticket, request);
         }
         if forwarded {
-            self.local_only.insert(ticket);
+            self.no_forward.insert(ticket);
         }
         let known = self.claimed_before(&request);
         // What was leased for it elsewhere may not be known here.
         let whole = known.len() >= request.max || forwarded || self.peers.is_empty();
         let Some(key) = key_of(&request) else {
-            return self.wishes.push_back((ticket, request));
+            return self.polls.push_back((ticket, request));
         };
         // What is leased under it at the moment may be known in part only.
         let in_part = !forwarded && self.is_being_leased(&key);
         if !known.is_empty() && whole && !in_part {
             return self.answer(ticket, Response::Leases(known));
         }
-        if self.claims_in_hand.contains_key(&key) {
-            return self.wish_again(ticket, request, &key);
+        if self.pending_claims.contains_key(&key) {
+            return self.poll_again(ticket, request, &key);
         }
-        let mut in_hand =
-            InHand { ticket, twins: Vec::new(), gone: false, questions: Vec::new(), asking: None };
+        let mut in_hand = PendingClaim {
+            ticket,
+            duplicates: Vec::new(),
+            gone: false,
+            questions: Vec::new(),
+            asking: None,
+        };
         let asks = !forwarded && !self.peers.is_empty();
         if asks {
             let until = request.wait_until.max(self.now.saturating_add(WAITS_MS));
@@ -109,9 +114,9 @@ impl Core {
                 again: 0,
             });
         } else {
-            self.wishes.push_back((ticket, request));
+            self.polls.push_back((ticket, request));
         }
-        self.claims_in_hand.insert(key.clone(), in_hand);
+        self.pending_claims.insert(key.clone(), in_hand);
         self.claim_of.insert(ticket, key.clone());
         if asks {
             self.ask_about(self.peers.clone(), &key);
@@ -120,7 +125,7 @@ impl Core {
 
     /// Whether a request under this claim is in hand here and does not wait for work.
     fn is_being_leased(&self, key: &ClaimKey) -> bool {
-        let in_hand = self.claims_in_hand.get(key);
+        let in_hand = self.pending_claims.get(key);
         in_hand.is_some_and(|in_hand| {
             in_hand.asking.is_none() && !self.dispatch.is_parked(in_hand.ticket)
         })
@@ -128,32 +133,32 @@ impl Core {
 
     /// Asks these engines about a claim in hand, and goes on at once where none of them is to be waited for.
     fn ask_about(&mut self, engines: Vec<EngineId>, key: &ClaimKey) {
-        let asking = self.claims_in_hand.get_mut(key).and_then(|in_hand| in_hand.asking.as_mut());
+        let asking = self.pending_claims.get_mut(key).and_then(|in_hand| in_hand.asking.as_mut());
         let Some(asking) = asking else { return };
         let silence = &self.silence;
         asking.left.extend(engines.iter().filter(|engine| !silence.is_silent(**engine)));
         asking.since = self.next_sent;
         for to in engines {
             let (namespace, worker, claim) = key.clone();
-            let request = Request::Claimed { namespace, worker, claim, by: self.known_as };
+            let request = Request::Claimed { namespace, worker, claim, by: self.external_id };
             self.send_to(to, request, Sent::Claim { key: key.clone(), to }, WITHIN_MS);
         }
         self.go_on_with_claim(key);
     }
 
     /// A request under this claim is in hand already.
-    fn wish_again(&mut self, ticket: Ticket, request: LeaseRequest, key: &ClaimKey) {
-        let Some(in_hand) = self.claims_in_hand.get_mut(key) else { return };
+    fn poll_again(&mut self, ticket: Ticket, request: LeaseRequest, key: &ClaimKey) {
+        let Some(in_hand) = self.pending_claims.get_mut(key) else { return };
         let (asks, first) = (in_hand.asking.is_some(), in_hand.ticket);
-        if self.local_only.contains(&ticket) && (asks || self.dispatch.is_parked(first)) {
+        if self.no_forward.contains(&ticket) && (asks || self.dispatch.is_parked(first)) {
             // Another engine leases under it: what only waits here gives way.
-            self.let_go_of_parked(key);
-            return self.wishes.push_back((ticket, request));
+            self.unpark_polls(key);
+            return self.polls.push_back((ticket, request));
         }
-        if in_hand.twins.len() >= ASKERS_MAX {
+        if in_hand.duplicates.len() >= ASKERS_MAX {
             return self.fail(ticket, Failure::Overloaded);
         }
-        in_hand.twins.push(ticket);
+        in_hand.duplicates.push(ticket);
         self.claim_of.insert(ticket, key.clone());
     }
 
@@ -163,9 +168,9 @@ impl Core {
             return self.fail(ticket, Failure::Unavailable);
         }
         let known = self.claimed_here(key);
-        let first = self.known_as < by;
+        let first = self.external_id < by;
         let tells = !known.is_empty() && !self.is_being_leased(key);
-        let Some(in_hand) = self.claims_in_hand.get_mut(key).filter(|_| !tells) else {
+        let Some(in_hand) = self.pending_claims.get_mut(key).filter(|_| !tells) else {
             return self.answer(ticket, Response::Leases(known));
         };
         let goes_first = in_hand.asking.is_none() || first;
@@ -174,7 +179,7 @@ impl Core {
             return in_hand.questions.push(ticket);
         }
         if parked {
-            self.let_go_of_parked(key);
+            self.unpark_polls(key);
         } else if let Some(asking) = in_hand.asking.as_mut().filter(|_| !first) {
             asking.first.insert(by);
         }
@@ -182,8 +187,8 @@ impl Core {
     }
 
     /// Whoever waits here under a claim that is asked for elsewhere gets nothing here: a claim is one request.
-    fn let_go_of_parked(&mut self, key: &ClaimKey) {
-        let Some(ticket) = self.claims_in_hand.get(key).map(|in_hand| in_hand.ticket) else {
+    fn unpark_polls(&mut self, key: &ClaimKey) {
+        let Some(ticket) = self.pending_claims.get(key).map(|in_hand| in_hand.ticket) else {
             return;
         };
         if self.dispatch.unpark(ticket).is_some() {
@@ -194,15 +199,15 @@ impl Core {
     /// Whether another engine waits to hear what this request comes to: it must not be parked then.
     pub(super) fn is_asked_about(&self, ticket: Ticket) -> bool {
         let key = self.claim_of.get(&ticket);
-        let in_hand = key.and_then(|key| self.claims_in_hand.get(key));
+        let in_hand = key.and_then(|key| self.pending_claims.get(key));
         in_hand.is_some_and(|in_hand| in_hand.ticket == ticket && !in_hand.questions.is_empty())
     }
 
     /// Whether others wait for the same answer.
-    pub(super) fn has_twins(&self, ticket: Ticket) -> bool {
+    pub(super) fn has_duplicates(&self, ticket: Ticket) -> bool {
         let key = self.claim_of.get(&ticket);
-        let in_hand = key.and_then(|key| self.claims_in_hand.get(key));
-        in_hand.is_some_and(|in_hand| in_hand.ticket == ticket && !in_hand.twins.is_empty())
+        let in_hand = key.and_then(|key| self.pending_claims.get(key));
+        in_hand.is_some_and(|in_hand| in_hand.ticket == ticket && !in_hand.duplicates.is_empty())
     }
 
     /// What another engine knows of a claim; nothing, also when it did not answer. The last word lets the request go on.
@@ -213,7 +218,7 @@ impl Core {
         response: Option<Response>,
     ) {
         self.silence.heard(from, response.is_some());
-        let asking = self.claims_in_hand.get_mut(key).and_then(|in_hand| in_hand.asking.as_mut());
+        let asking = self.pending_claims.get_mut(key).and_then(|in_hand| in_hand.asking.as_mut());
         let Some(asking) = asking.filter(|asking| ticket > asking.since) else { return };
         match response {
             Some(Response::Leases(granted)) => asking.found.extend(granted),
@@ -227,7 +232,7 @@ impl Core {
     /// Lets a request under a claim go on when nobody is waited for any more.
     fn go_on_with_claim(&mut self, key: &ClaimKey) {
         let unread = self.has_unread();
-        let Some(in_hand) = self.claims_in_hand.get_mut(key) else { return };
+        let Some(in_hand) = self.pending_claims.get_mut(key) else { return };
         let Some(asking) = in_hand.asking.as_mut().filter(|asking| asking.left.is_empty()) else {
             return;
         };
@@ -239,7 +244,7 @@ impl Core {
         if unread || !asking.unread.is_empty() {
             if self.now < asking.until {
                 let at = self.now.saturating_add(READ_AGAIN_MS).min(asking.until);
-                self.claims_again.insert((at, key.clone()));
+                self.claim_retries.insert((at, key.clone()));
                 return;
             }
             let ticket = in_hand.ticket;
@@ -251,7 +256,7 @@ impl Core {
         let there: BTreeSet<_> = known.iter().map(|one| one.lease).collect();
         known.extend(asking.found.into_iter().filter(|one| !there.contains(&one.lease)));
         if known.is_empty() {
-            self.wishes.push_back((ticket, asking.request));
+            self.polls.push_back((ticket, asking.request));
         } else {
             self.answer(ticket, Response::Leases(known));
         }
@@ -260,9 +265,9 @@ impl Core {
     /// Engines that had not read everything are asked once more, each with what it knows by now.
     pub(super) fn ask_claims_again(&mut self) {
         while self.asks_claims_at().is_some_and(|at| at <= self.now)
-            && let Some((_, key)) = self.claims_again.pop_first()
+            && let Some((_, key)) = self.claim_retries.pop_first()
         {
-            let in_hand = self.claims_in_hand.get_mut(&key);
+            let in_hand = self.pending_claims.get_mut(&key);
             let Some(asking) = in_hand.and_then(|in_hand| in_hand.asking.as_mut()) else {
                 continue;
             };
@@ -277,19 +282,19 @@ impl Core {
 
     /// When they are asked next.
     pub(super) fn asks_claims_at(&self) -> Option<Millis> {
-        self.claims_again.first().map(|(at, _)| *at)
+        self.claim_retries.first().map(|(at, _)| *at)
     }
 
     /// The answer to a request under a claim is known: whoever asked the same gets the same. Answers whether the one who
     /// asked first still waits.
     pub(super) fn claim_answered(&mut self, ticket: Ticket, response: &Response) -> bool {
         let Some(key) = self.claim_of.remove(&ticket) else { return true };
-        if self.claims_in_hand.get(&key).is_none_or(|in_hand| in_hand.ticket != ticket) {
+        if self.pending_claims.get(&key).is_none_or(|in_hand| in_hand.ticket != ticket) {
             return true;
         }
-        let Some(in_hand) = self.claims_in_hand.remove(&key) else { return true };
-        let waits = !in_hand.gone || in_hand.twins.is_empty();
-        for twin in in_hand.twins {
+        let Some(in_hand) = self.pending_claims.remove(&key) else { return true };
+        let waits = !in_hand.gone || in_hand.duplicates.is_empty();
+        for twin in in_hand.duplicates {
             self.claim_of.remove(&twin);
             self.answer(twin, response.clone());
         }
@@ -307,24 +312,24 @@ impl Core {
             return;
         }
         if let Some(key) = self.claim_of.get(&ticket).cloned()
-            && let Some(in_hand) = self.claims_in_hand.get_mut(&key)
+            && let Some(in_hand) = self.pending_claims.get_mut(&key)
         {
             if in_hand.ticket != ticket {
-                in_hand.twins.retain(|twin| *twin != ticket);
+                in_hand.duplicates.retain(|twin| *twin != ticket);
                 self.claim_of.remove(&ticket);
                 return;
             }
             in_hand.gone = true;
-            if !in_hand.twins.is_empty() {
+            if !in_hand.duplicates.is_empty() {
                 return;
             }
             if in_hand.asking.take().is_some() {
                 return self.answer(ticket, Response::Leases(Vec::new()));
             }
         }
-        let wished = self.wishes.len();
-        self.wishes.retain(|(wished, _)| *wished != ticket);
-        if self.wishes.len() < wished || self.dispatch.unpark(ticket).is_some() {
+        let polled = self.polls.len();
+        self.polls.retain(|(polled, _)| *polled != ticket);
+        if self.polls.len() < polled || self.dispatch.unpark(ticket).is_some() {
             return self.answer(ticket, Response::Leases(Vec::new()));
         }
         if let Some(pending) = self.pending_leases.values_mut().find(|one| one.ticket == ticket) {
@@ -334,7 +339,7 @@ impl Core {
 
     /// A claim may have come again before the job that holds its leases was read: it gets them now.
     pub(super) fn meet_claims(&mut self, ix: u32) {
-        let Some(slot) = self.slots.get(ix).filter(|slot| !slot.guest) else { return };
+        let Some(slot) = self.slots.get(ix).filter(|slot| !slot.transient) else { return };
         let Some(job) = slot.entity.as_ref().and_then(Entity::job) else { return };
         let claims = slot.leases.keys().filter_map(|node| job.claims.get(node));
         let keys: BTreeSet<ClaimKey> = claims
@@ -342,7 +347,7 @@ impl Core {
             .collect();
         for key in keys {
             // Whoever waits under a claim is the one that has it in hand; all others wait for the same answer.
-            let Some(ticket) = self.claims_in_hand.get(&key).map(|in_hand| in_hand.ticket) else {
+            let Some(ticket) = self.pending_claims.get(&key).map(|in_hand| in_hand.ticket) else {
                 continue;
             };
             let known = self.claimed_here(&key);

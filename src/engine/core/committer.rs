@@ -14,7 +14,7 @@ use crate::engine::core::Core;
 use crate::engine::core::entity::{self, Entity, EntityEvent};
 use crate::engine::core::message::{Caller, Command, Failure, Output, Response};
 use crate::engine::core::slot::{InFlight, Origin, Outcome, Slot, Waiting};
-use crate::event_store::contract::{AppendItem, Nudge, Payload, Record};
+use crate::event_store::contract::{AppendItem, AppendNotice, Payload, Record};
 
 /// Events of one record; more wait for the next.
 const RECORD_EVENTS_MAX: usize = 1_000;
@@ -101,20 +101,20 @@ impl Core {
         }
         self.in_flight += 1;
         self.pace.sent(self.now);
-        let nudges = std::mem::take(&mut self.batch_nudges);
+        let notices = std::mem::take(&mut self.batch_notices);
         // The next batch is as long as this one, as a rule.
         let next = Vec::with_capacity(self.batch.len());
         let items = std::mem::replace(&mut self.batch, next);
-        self.outputs.push_back(Output::Append { nudges, items });
+        self.outputs.push_back(Output::Append { notices, items });
     }
 
-    /// Sends nudges that no record of this engine waits for.
-    pub(super) fn send_nudges(&mut self) {
-        let nudges = std::mem::take(&mut self.batch_nudges);
-        if !nudges.is_empty() {
+    /// Sends append notices that no record of this engine waits for.
+    pub(super) fn send_notices(&mut self) {
+        let notices = std::mem::take(&mut self.batch_notices);
+        if !notices.is_empty() {
             self.in_flight += 1;
             self.pace.sent(self.now);
-            self.outputs.push_back(Output::Append { nudges, items: Vec::new() });
+            self.outputs.push_back(Output::Append { notices, items: Vec::new() });
         }
     }
 
@@ -125,7 +125,7 @@ impl Core {
         let mut has_room = true;
         if let Some(reason) = slot.damaged.clone() {
             self.refuse_all(ix, &mut slot, &Failure::Damaged(reason));
-        } else if ready && slot.guest && slot.stale {
+        } else if ready && slot.transient && slot.stale {
             // Somebody else drives it: what is said about it rests on its newest events.
             self.catch_up(&mut slot);
         } else if ready {
@@ -197,7 +197,7 @@ impl Core {
             for outcome in round.outcomes {
                 self.release(ix, slot, outcome);
             }
-        } else if !slot.guest && slot.seq > 0 && slot.mark.1.is_none_or(|due| due > self.now) {
+        } else if !slot.transient && slot.seq > 0 && slot.mark.1.is_none_or(|due| due > self.now) {
             // A parked or retired subject is marked for its driver before it gets events.
             self.decide_later(ix, slot, round);
             self.wake(slot);
@@ -306,10 +306,12 @@ impl Core {
             wake: (slot.seq == 0).then_some(self.now),
             may_use_reserve: !round.submits,
         };
-        if slot.guest || !self.holds() {
+        if slot.transient || !self.owns_groups() {
             // Whoever drives it, or may by now, is told.
-            self.batch_nudges
-                .push(Nudge { subject: slot.subject.clone(), seq: slot.seq + u64::from(count) });
+            self.batch_notices.push(AppendNotice {
+                subject: slot.subject.clone(),
+                seq: slot.seq + u64::from(count),
+            });
         }
         self.batch.push(item.clone());
         slot.in_flight = Some(Box::new(InFlight {

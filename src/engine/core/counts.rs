@@ -157,13 +157,13 @@ impl Core {
     /// tests and checks.
     pub fn tends(&self, subject: &SubjectId) -> bool {
         let slot = self.slots.find(subject).and_then(|ix| self.slots.get(ix));
-        slot.is_some_and(|slot| !slot.guest)
+        slot.is_some_and(|slot| !slot.transient)
     }
 
     /// The sizes of what is kept for a while: lease requests under way, claims, timers, commands sent to other engines.
     pub fn kept(&self) -> [usize; 4] {
         let leases = self.pending_leases.len() + self.reports.len() + self.follows.len();
-        let leases = leases + self.local_only.len() + self.claims_in_hand.len();
+        let leases = leases + self.no_forward.len() + self.pending_claims.len();
         [leases, self.claims.len(), self.armed.len(), self.sent.len()]
     }
 }

@@ -41,7 +41,7 @@ pub(super) struct Dispatch {
     pub(super) spaces: Spaces,
     pub(super) announcing: Announcing,
     /// Kinds of work that came and that somebody may wait for.
-    stirred: BTreeSet<(QueueKey, Kind)>,
+    new_work: BTreeSet<(QueueKey, Kind)>,
     workers: Workers,
     parked_until: BTreeSet<(Millis, Ticket)>,
     parked_at: BTreeMap<Ticket, Parked>,
@@ -66,7 +66,7 @@ impl Dispatch {
             place.queue.is_wanted(&kind)
         });
         if wanted == Some(true) {
-            self.stirred.insert((key.clone(), kind));
+            self.new_work.insert((key.clone(), kind));
         }
     }
 
@@ -158,13 +158,13 @@ impl Dispatch {
     }
 
     /// Whether a queue got work that somebody may wait for.
-    pub(super) fn is_stirred(&self) -> bool {
-        !self.stirred.is_empty()
+    pub(super) fn has_new_work(&self) -> bool {
+        !self.new_work.is_empty()
     }
 
     /// The next parked request that work came for, oldest first, as long as there is work.
     pub(super) fn next_served(&mut self) -> Option<(Ticket, LeaseRequest)> {
-        while let Some((key, kind)) = self.stirred.first() {
+        while let Some((key, kind)) = self.new_work.first() {
             let next = self.spaces.get(key).and_then(|place| place.queue.next_for(kind));
             match next {
                 Some(ticket) => {
@@ -172,7 +172,7 @@ impl Dispatch {
                         return Some((ticket, request));
                     }
                 }
-                None => _ = self.stirred.pop_first(),
+                None => _ = self.new_work.pop_first(),
             }
         }
         None

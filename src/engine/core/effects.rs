@@ -12,8 +12,8 @@ use domain::node::status::NodeStatus;
 
 use crate::engine::core::Core;
 use crate::engine::core::dispatch::{Entry, QueueKey};
-use crate::engine::core::driver::is_over;
 use crate::engine::core::entity::{Entity, EntityEvent};
+use crate::engine::core::residency::is_over;
 use crate::engine::core::slot::{ASK_TIMER, JOB_TIMER, LeaseTime, Slot};
 
 /// A queued job asks its environment again after so long: asks are volatile.
@@ -24,7 +24,7 @@ impl Core {
     pub(super) fn effects(&mut self, ix: u32, slot: &mut Slot, events: &[EntityEvent]) {
         slot.dirty_since.get_or_insert(self.now);
         self.count_tenant(slot);
-        if slot.guest {
+        if slot.transient {
             return;
         }
         self.projection.dirty(ix, self.now, is_over(slot));
@@ -77,7 +77,7 @@ impl Core {
 
     /// Offer, expiry and timers of one node.
     pub(super) fn refresh_node(&mut self, ix: u32, slot: &mut Slot, node: u32) {
-        if slot.guest || slot.damaged.is_some() {
+        if slot.transient || slot.damaged.is_some() {
             return;
         }
         let Some(job) = slot.entity.as_ref().and_then(Entity::job) else { return };
@@ -100,7 +100,7 @@ impl Core {
 
     /// Whether a node is offered, and with which score, as the state has it.
     pub(super) fn refresh_offer(&mut self, ix: u32, slot: &mut Slot, node: u32) {
-        if slot.guest || slot.damaged.is_some() {
+        if slot.transient || slot.damaged.is_some() {
             return;
         }
         let Some(job) = slot.entity.as_ref().and_then(Entity::job) else { return };

@@ -155,7 +155,7 @@ mod tests {
         }
     }
 
-    fn wish(kinds: &[&str]) -> LeaseRequest {
+    fn poll(kinds: &[&str]) -> LeaseRequest {
         LeaseRequest {
             namespace: Namespace::default_namespace(),
             queue: QueueName::default_queue(),
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_hint_goes_when_it_was_found_wanting_unless_it_was_told_again_meanwhile() {
-        let (nobody, any) = (BTreeSet::new(), wish(&[]));
+        let (nobody, any) = (BTreeSet::new(), poll(&[]));
         let mut hints = Hints::default();
         hints.heard(1, &told(&["cook"], 1), 0);
         let (engine, heard) = hints.ask(&any, &nobody, 0).expect("a hint");
@@ -189,13 +189,13 @@ mod tests {
         let nobody = BTreeSet::new();
         let mut hints = Hints::default();
         hints.heard(1, &told(&["cook", "wash"], 9), 0);
-        assert_eq!(hints.ask(&wish(&["iron"]), &nobody, 0), None);
-        let (engine, heard) = hints.ask(&wish(&["cook"]), &nobody, 0).expect("a hint");
-        hints.answered(engine, &wish(&["cook"]), heard, false);
-        assert_eq!(hints.ask(&wish(&["cook"]), &nobody, 0), None, "that kind was found wanting");
-        assert!(hints.ask(&wish(&["wash"]), &nobody, 0).is_some());
-        assert_eq!(hints.ask(&wish(&["wash"]), &BTreeSet::from([1]), 0), None, "asked before");
-        assert_eq!(hints.ask(&wish(&["wash"]), &nobody, KEPT_MS), None);
+        assert_eq!(hints.ask(&poll(&["iron"]), &nobody, 0), None);
+        let (engine, heard) = hints.ask(&poll(&["cook"]), &nobody, 0).expect("a hint");
+        hints.answered(engine, &poll(&["cook"]), heard, false);
+        assert_eq!(hints.ask(&poll(&["cook"]), &nobody, 0), None, "that kind was found wanting");
+        assert!(hints.ask(&poll(&["wash"]), &nobody, 0).is_some());
+        assert_eq!(hints.ask(&poll(&["wash"]), &BTreeSet::from([1]), 0), None, "asked before");
+        assert_eq!(hints.ask(&poll(&["wash"]), &nobody, KEPT_MS), None);
         hints.forget(KEPT_MS, |_| true);
         assert_eq!(hints.count, 0);
     }

@@ -48,7 +48,7 @@ pub(super) struct Reports {
 }
 
 impl Core {
-    /// As `wish`, for the reports of the next tickets: it waits for their outcome at least, since they may
+    /// As `poll`, for the reports of the next tickets: it waits for their outcome at least, since they may
     /// make the very work ready that is asked for.
     pub(super) fn next_work(&mut self, ticket: Ticket, request: LeaseRequest, reports: u64) {
         if reports > 0 {
@@ -56,7 +56,7 @@ impl Core {
             self.reports.insert(ticket.saturating_add(reports), together);
             self.follows.insert(ticket);
         }
-        self.wish(ticket, request, false);
+        self.poll_lease(ticket, request, false);
     }
 
     /// A report that came together with a request for work has its answer; after the last one the request waits only
@@ -77,14 +77,14 @@ impl Core {
 
     /// Whether a request for work has not had its chance yet.
     pub(super) fn has_to_serve(&self) -> bool {
-        !self.wishes.is_empty() || !self.retries.is_empty() || self.dispatch.is_stirred()
+        !self.polls.is_empty() || !self.retries.is_empty() || self.dispatch.has_new_work()
     }
 
     /// Gives a request for work its chance: one that found nothing where it looked, one that is parked and for which
     /// something came, a new one. Answers whether there was one.
     pub(super) fn serve_waiting(&mut self) -> bool {
         let waiting = self.retries.pop().or_else(|| self.dispatch.next_served());
-        match waiting.or_else(|| self.wishes.pop_front()) {
+        match waiting.or_else(|| self.polls.pop_front()) {
             None => false,
             Some((ticket, request)) => {
                 self.serve(ticket, request);
@@ -97,13 +97,13 @@ impl Core {
         let entries = self.dispatch.take(&request);
         let most = entries.len();
         let entries = self.within_bytes(&request, entries);
-        if self.local_only.contains(&ticket) && most < request.max {
+        if self.no_forward.contains(&ticket) && most < request.max {
             self.dispatch.emptied(&(request.namespace.clone(), request.queue.clone()));
         }
         let asks = most < request.max && entries.len() == most;
         let ask = if asks { self.whom_to_ask(ticket, &request, &BTreeSet::new()) } else { None };
         if entries.is_empty() && ask.is_none() {
-            return self.wait_or_go(ticket, request);
+            return self.park_or_answer(ticket, request);
         }
         let missing = request.max - entries.len();
         let number = self.lease_parts(ticket, request, entries);
@@ -113,11 +113,11 @@ impl Core {
     }
 
     /// There is nothing for it now.
-    fn wait_or_go(&mut self, ticket: Ticket, request: LeaseRequest) {
+    fn park_or_answer(&mut self, ticket: Ticket, request: LeaseRequest) {
         let until = if self.follows.contains(&ticket) { Millis::MAX } else { request.wait_until };
         let waits = until > self.now
             && !self.leaving
-            && !self.local_only.contains(&ticket)
+            && !self.no_forward.contains(&ticket)
             && !self.is_asked_about(ticket);
         if !waits {
             return self.answer(ticket, Response::Leases(Vec::new()));
@@ -229,7 +229,7 @@ impl Core {
             | Response::Read(_)
             | Response::Queues { .. }
             | Response::Workers { .. }
-            | Response::Tended(_)
+            | Response::Inspection(_)
             | Response::Failed(_) => Vec::new(),
         };
         if attempts.is_empty() {
@@ -263,7 +263,7 @@ impl Core {
             return;
         }
         let Some(pending) = self.pending_leases.remove(&request) else { return };
-        if pending.gone && !self.has_twins(pending.ticket) {
+        if pending.gone && !self.has_duplicates(pending.ticket) {
             self.give_back_granted(pending.granted);
             return self.answer(pending.ticket, Response::Leases(Vec::new()));
         }
@@ -300,7 +300,7 @@ impl Core {
 
     /// Keeps an attempt: no event, only its expiry.
     pub(super) fn heartbeat(&mut self, slot: &mut Slot, lease: LeaseId) -> Response {
-        if slot.guest || !self.holds() {
+        if slot.transient || !self.owns_groups() {
             // The group has, or may have, changed hands after this heartbeat was heard: lease times are with the driver.
             return Response::Failed(Failure::Unavailable);
         }
@@ -341,7 +341,7 @@ pub fn heartbeat_ms(lease_ms: u64, cancel_grace: Duration) -> u64 {
 pub(super) fn granted(slot: &Slot, attempt: AttemptRef, now: Millis) -> Option<Granted> {
     let job = slot.entity.as_ref()?.job()?;
     let node = job.nodes.get(attempt.node as usize).filter(|node| node.epoch == attempt.epoch)?;
-    // A guest keeps no lease times: the driver counts a full period from when it reads of the lease.
+    // A transient subject keeps no lease times: the driver counts a full period from when it reads of the lease.
     let lease = slot.leases.get(&attempt.node).filter(|lease| lease.epoch == attempt.epoch);
     let lease_ms = u64::from(node.lease_ms);
     let from_now = now.saturating_add(Millis::from(node.lease_ms));

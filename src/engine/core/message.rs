@@ -8,11 +8,11 @@ pub use crate::engine::core::request::{
     Announced, Caller, Command, GrantRequest, LeaseRequest, Names, Request,
 };
 pub use crate::engine::core::response::{
-    Asks, Failure, Granted, Held, QueueFacts, Response, Shown, Tended, Work, WorkerFacts,
+    Asks, Failure, Granted, Held, QueueFacts, Response, Shown, SubjectInspection, Work, WorkerFacts,
 };
 use crate::event_store::contract::{
-    AppendItem, Appended, ChainHash, EventStoreError, MarkMove, Nudge, Snapshot, Tombstone,
-    WakeMark,
+    AppendItem, AppendNotice, Appended, ChainHash, EventStoreError, Snapshot, Tombstone, WakeUp,
+    WakeUpMove,
 };
 pub use crate::membership::contract::EngineId;
 use crate::view::contract::Document;
@@ -29,8 +29,8 @@ pub struct LoadedStream {
     pub seq: u64,
     /// The chain there.
     pub chain: ChainHash,
-    /// Its wake mark.
-    pub mark: Option<WakeMark>,
+    /// Its wake-up.
+    pub mark: Option<WakeUp>,
     /// It was deleted.
     pub tombstone: Option<Tombstone>,
 }
@@ -86,10 +86,10 @@ pub enum Input {
         /// What was found.
         result: Result<LoadedTail, EventStoreError>,
     },
-    /// Wake marks were moved.
+    /// Wake-ups were moved.
     MarksMoved {
         /// What was asked.
-        moves: Vec<MarkMove>,
+        moves: Vec<WakeUpMove>,
         /// Whether each held.
         result: Result<Vec<bool>, EventStoreError>,
     },
@@ -101,14 +101,14 @@ pub enum Input {
     /// Streams of driven groups that are due.
     Due {
         /// Whose, and when.
-        marks: Vec<WakeMark>,
+        marks: Vec<WakeUp>,
         /// Groups of which everything that is due, and what other engines wrote, has been told with this.
         whole: Vec<GroupId>,
     },
     /// Somebody else appended to these.
-    Nudged {
+    Notices {
         /// Whose, and up to where.
-        nudges: Vec<Nudge>,
+        notices: Vec<AppendNotice>,
     },
     /// A stream was taken away, or not.
     Removed {
@@ -129,7 +129,7 @@ pub enum Input {
         /// Which.
         engines: Vec<EngineId>,
     },
-    /// Other engines know this one by another number from now on: it was buried and has joined anew. It drives its
+    /// Other engines know this one by another number from now on: it was evicted and has rejoined. It drives its
     /// groups under the number it began with, which it is told of as before.
     KnownAs {
         /// Its number among the others.
@@ -180,10 +180,10 @@ pub const ASKED: Millis = Millis::MIN;
 /// What comes out of the core.
 #[derive(Debug)]
 pub enum Output {
-    /// Write nudges first, if any, then append.
+    /// Write append notices first, if any, then append.
     Append {
         /// For subjects that this engine does not drive.
-        nudges: Vec<Nudge>,
+        notices: Vec<AppendNotice>,
         /// At most one a subject.
         items: Vec<AppendItem>,
     },
@@ -195,7 +195,7 @@ pub enum Output {
         due: Millis,
     },
     /// Somebody asks for a stream that is to be read already: it comes before those that nobody asks for.
-    Hasten {
+    PrioritizeLoad {
         /// Whose.
         subject: SubjectId,
     },
@@ -208,10 +208,10 @@ pub enum Output {
         /// The chain there.
         chain: ChainHash,
     },
-    /// Move wake marks.
+    /// Move wake-ups.
     MoveMarks {
         /// Which.
-        moves: Vec<MarkMove>,
+        moves: Vec<WakeUpMove>,
     },
     /// Take the stream of a deleted job away, leaving a tombstone with its first answer.
     Remove {
@@ -225,9 +225,9 @@ pub enum Output {
         keep_until: Millis,
     },
     /// The tails of these were read and their marks are right.
-    ClearNudges {
+    ClearNotices {
         /// Which.
-        nudges: Vec<Nudge>,
+        notices: Vec<AppendNotice>,
     },
     /// Keep a state beside a long stream.
     Snapshot {

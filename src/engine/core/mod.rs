@@ -3,7 +3,6 @@
 //! Invariant: an answer leaves only after the append that justifies it (`Outcome` is released by `committed`).
 //! Absent on purpose: async, stores, clocks, and iteration over hashed maps.
 
-mod admission;
 mod announcing;
 mod asking;
 mod asks;
@@ -12,25 +11,26 @@ mod claims;
 mod committer;
 mod counts;
 mod dispatch;
-pub(in crate::engine) mod driver;
 mod effects;
 pub mod entity;
+mod foreign_appends;
+mod grants;
 mod hints;
+mod inspection;
 mod leasing;
 pub mod message;
-mod others;
 mod outcomes;
 mod pace;
 pub(in crate::engine) mod pages;
 pub(in crate::engine) mod projection;
 pub mod request;
+pub(in crate::engine) mod residency;
 pub mod response;
 mod routing;
 mod silence;
 mod slot;
 mod slots;
 mod tenants;
-mod tended;
 mod timers;
 mod unread;
 pub mod urgency;
@@ -41,7 +41,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use domain::bounds::Quotas;
 use domain::ids::Millis;
 
-use self::claims::{ClaimKey, InHand};
+use self::claims::{ClaimKey, PendingClaim};
 pub use self::counts::{AttemptCounts, CoreCounts};
 use self::dispatch::Dispatch;
 use self::hints::Hints;
@@ -58,7 +58,7 @@ use self::slots::Slots;
 use self::tenants::Tenants;
 use self::unread::Unread;
 use self::urgency::{Runnable, Urgency};
-use crate::event_store::contract::{AppendItem, MarkMove, Nudge};
+use crate::event_store::contract::{AppendItem, AppendNotice, WakeUpMove};
 
 /// What an operator may set; see `config/default.toml` for the reasons.
 #[derive(Debug, Clone)]
@@ -122,8 +122,8 @@ const SENT_FROM: Ticket = 1 << 63;
 pub struct Core {
     settings: CoreSettings,
     me: EngineId,
-    /// The number by which other engines know this one: another than `me` once it was buried and joined anew.
-    known_as: EngineId,
+    /// The number by which other engines know this one: another than `me` once it was evicted and rejoined.
+    external_id: EngineId,
     incarnation: u32,
     dice: u64,
     now: Millis,
@@ -139,7 +139,7 @@ pub struct Core {
     next_pending: u64,
     retries: Vec<(Ticket, LeaseRequest)>,
     /// Requests for work of this turn.
-    wishes: VecDeque<(Ticket, LeaseRequest)>,
+    polls: VecDeque<(Ticket, LeaseRequest)>,
     /// Reports that came with a request for work, by the last of their tickets.
     reports: BTreeMap<Ticket, leasing::Reports>,
     /// Those requests.
@@ -148,13 +148,13 @@ pub struct Core {
     unread: Unread,
     claims: BTreeMap<ClaimKey, BTreeSet<(u32, u32)>>,
     /// Requests for work under a claim that are not answered yet.
-    claims_in_hand: BTreeMap<ClaimKey, InHand>,
+    pending_claims: BTreeMap<ClaimKey, PendingClaim>,
     /// Which of them ask other engines once more, and when.
-    claims_again: BTreeSet<(Millis, ClaimKey)>,
+    claim_retries: BTreeSet<(Millis, ClaimKey)>,
     /// Theirs, by ticket.
     claim_of: BTreeMap<Ticket, ClaimKey>,
     /// Requests for work that another engine passed on: nobody else is asked for them, and they never wait.
-    local_only: BTreeSet<Ticket>,
+    no_forward: BTreeSet<Ticket>,
     /// The other engines that live.
     peers: Vec<EngineId>,
     silence: Silence,
@@ -171,14 +171,14 @@ pub struct Core {
     next_sent: Ticket,
     armed: BTreeSet<(Millis, u32)>,
     batch: Vec<AppendItem>,
-    batch_nudges: Vec<Nudge>,
+    batch_notices: Vec<AppendNotice>,
     batch_events: usize,
     batch_bytes: usize,
     in_flight: usize,
     unknown: BTreeSet<(Millis, u32)>,
     projection: Projection,
     leave_checks: BTreeSet<u32>,
-    mark_moves: Vec<MarkMove>,
+    wake_up_moves: Vec<WakeUpMove>,
     outputs: VecDeque<Output>,
     counts: CoreCounts,
     /// Requests for work are not parked any more.
@@ -197,7 +197,7 @@ impl Core {
         Self {
             settings,
             me,
-            known_as: me,
+            external_id: me,
             incarnation,
             dice: seed,
             now,
@@ -211,16 +211,16 @@ impl Core {
             pending_leases: BTreeMap::new(),
             next_pending: 0,
             retries: Vec::new(),
-            wishes: VecDeque::new(),
+            polls: VecDeque::new(),
             reports: BTreeMap::new(),
             follows: BTreeSet::new(),
             tenants: Tenants::default(),
             unread: Unread::default(),
             claims: BTreeMap::new(),
-            claims_in_hand: BTreeMap::new(),
-            claims_again: BTreeSet::new(),
+            pending_claims: BTreeMap::new(),
+            claim_retries: BTreeSet::new(),
             claim_of: BTreeMap::new(),
-            local_only: BTreeSet::new(),
+            no_forward: BTreeSet::new(),
             peers: Vec::new(),
             silence: Silence::default(),
             hints: Hints::default(),
@@ -232,14 +232,14 @@ impl Core {
             next_sent: SENT_FROM,
             armed: BTreeSet::new(),
             batch: Vec::new(),
-            batch_nudges: Vec::new(),
+            batch_notices: Vec::new(),
             batch_events: 0,
             batch_bytes: 0,
             in_flight: 0,
             unknown: BTreeSet::new(),
             projection: Projection::default(),
             leave_checks: BTreeSet::new(),
-            mark_moves: Vec::new(),
+            wake_up_moves: Vec::new(),
             outputs: VecDeque::new(),
             counts: CoreCounts::default(),
             leaving: false,
@@ -266,11 +266,11 @@ impl Core {
                 self.due(marks);
                 self.unread.looked(&whole);
             }
-            Input::Nudged { nudges } => self.nudged(nudges),
+            Input::Notices { notices } => self.noticed(notices),
             Input::Flushed { shown, durable } => self.flushed(&shown, durable),
             Input::Routes { drivers } => self.routes(drivers),
             Input::Peers { engines } => self.peers_are(engines),
-            Input::KnownAs { engine } => self.known_as = engine,
+            Input::KnownAs { engine } => self.external_id = engine,
             Input::Drives { until } => self.drives_until(until),
             Input::Stepped { by } => self.stepped(by),
             Input::FormerDrivers { until } => self.former_until = self.former_until.max(until),
@@ -320,7 +320,7 @@ impl Core {
         if !self.reports.is_empty() {
             self.report_answered(ticket);
         }
-        self.local_only.remove(&ticket);
+        self.no_forward.remove(&ticket);
         if !self.claim_of.is_empty() && !self.claim_answered(ticket, &response) {
             return;
         }
@@ -336,7 +336,7 @@ impl Core {
             return self.fail(ticket, refusal);
         }
         match request {
-            Request::Lease(request) => self.wish(ticket, request, forwarded),
+            Request::Lease(request) => self.poll_lease(ticket, request, forwarded),
             Request::Claimed { namespace, worker, claim, by } => {
                 self.claimed(ticket, &(namespace, worker, claim), by);
             }
@@ -353,7 +353,7 @@ impl Core {
             | Request::Heartbeat { .. }
             | Request::Read { .. }
             | Request::AskGrant { .. }
-            | Request::Tended { .. } => {
+            | Request::Inspect { .. } => {
                 self.route(ticket, request, forwarded);
             }
         }

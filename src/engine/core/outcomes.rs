@@ -10,11 +10,11 @@ use domain::job::event::JobFact;
 use crate::engine::core::Core;
 use crate::engine::core::effects::touched;
 use crate::engine::core::entity::{self, Entity, EntityEvent, EntityUndo};
+use crate::engine::core::foreign_appends::LOOK_LAST_MS;
 use crate::engine::core::message::{Caller, Command, Failure, Output, Response};
-use crate::engine::core::others::LOOK_LAST_MS;
 use crate::engine::core::slot::{Origin, Outcome, Phase, Slot, Waiting};
 use crate::engine::core::urgency::Urgency;
-use crate::event_store::contract::{Appended, EventStoreError, Nudge, Snapshot};
+use crate::event_store::contract::{AppendNotice, Appended, EventStoreError, Snapshot};
 
 /// Decisions again after conflicts; a rival that wins so often is a driver, and the caller may ask it.
 const TRIES_MAX: u8 = 16;
@@ -55,7 +55,7 @@ impl Core {
             slot.proven_at = self.now;
             if in_flight.item.wake.is_some() {
                 slot.mark = (1, in_flight.item.wake);
-                if !slot.guest && self.now >= self.former_until {
+                if !slot.transient && self.now >= self.former_until {
                     slot.look_after = LOOK_LAST_MS;
                 }
             }
@@ -105,7 +105,7 @@ impl Core {
     /// Now and then the state of a long stream is kept beside it. An optimisation: replay gives the same.
     fn keep_snapshot(&mut self, slot: &Slot, new: u64) {
         let every = self.settings.snapshot_every_events.max(1);
-        if slot.guest || slot.seq / every == slot.seq.saturating_sub(new) / every {
+        if slot.transient || slot.seq / every == slot.seq.saturating_sub(new) / every {
             return;
         }
         if let Some(body) = slot.entity.as_ref().and_then(Entity::encode_snapshot) {
@@ -244,10 +244,10 @@ impl Core {
         }
     }
 
-    /// Writes the records of unknown outcome again, the same ones, together; also their nudges, which may not have
+    /// Writes the records of unknown outcome again, the same ones, together; also their append notices, which may not have
     /// been written either.
     pub(super) fn write_again(&mut self) {
-        let (mut items, mut nudges, mut events) = (Vec::new(), Vec::new(), 0);
+        let (mut items, mut notices, mut events) = (Vec::new(), Vec::new(), 0);
         while let Some((at, ix)) = self.unknown.first().copied().filter(|(at, _)| *at <= self.now) {
             self.unknown.remove(&(at, ix));
             let Some(slot) = self.slots.get_mut(ix) else { continue };
@@ -258,24 +258,24 @@ impl Core {
                 self.give_up(ix);
                 continue;
             }
-            if slot.guest {
+            if slot.transient {
                 let seq = record.first - 1 + u64::from(record.count);
-                nudges.push(Nudge { subject: slot.subject.clone(), seq });
+                notices.push(AppendNotice { subject: slot.subject.clone(), seq });
             }
             events += in_flight.events.len();
             items.push(in_flight.item.clone());
             if events >= self.settings.batch_events_max {
                 self.in_flight += 1;
                 self.pace.sent(self.now);
-                let (items, nudges) = (std::mem::take(&mut items), std::mem::take(&mut nudges));
-                self.outputs.push_back(Output::Append { nudges, items });
+                let (items, notices) = (std::mem::take(&mut items), std::mem::take(&mut notices));
+                self.outputs.push_back(Output::Append { notices, items });
                 events = 0;
             }
         }
         if !items.is_empty() {
             self.in_flight += 1;
             self.pace.sent(self.now);
-            self.outputs.push_back(Output::Append { nudges, items });
+            self.outputs.push_back(Output::Append { notices, items });
         }
     }
 

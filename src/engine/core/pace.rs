@@ -19,7 +19,7 @@ const QUEUE_HALVES_MS: Millis = 100;
 /// The worst is remembered longer: heartbeats that were held up come in over seconds.
 const WORST_HALVES_MS: Millis = 5_000;
 /// What is asked and heard so late was asked of an engine that did not listen.
-const DEAF_MS: Millis = 1_000;
+const STALL_MS: Millis = 1_000;
 /// Leases are borne with for so long at most: beyond it a dead worker would hold its work for ever.
 const GRACE_MAX_MS: Millis = 30_000;
 /// While something is refused, it is looked at again after so long.
@@ -88,16 +88,16 @@ impl Pace {
     }
 
     /// Something was heard so long after it was asked.
-    pub(super) fn heard_late(&mut self, now: Millis, by: Millis) {
+    pub(super) fn record_delay(&mut self, now: Millis, by: Millis) {
         let average = self.queue.now(now, QUEUE_HALVES_MS).midpoint(by);
         self.queue.set(now, average);
         self.bear(now, by);
-        self.was_away(now, by);
+        self.record_stall(now, by);
     }
 
     /// The engine came back to itself so much later than it meant to.
-    pub(super) fn was_away(&mut self, now: Millis, by: Millis) {
-        if by >= DEAF_MS {
+    pub(super) fn record_stall(&mut self, now: Millis, by: Millis) {
+        if by >= STALL_MS {
             self.bear(now, by);
             self.listening_since = now;
         }
@@ -134,13 +134,13 @@ impl Pace {
 
 impl Core {
     /// The engine took its turn so much later than it meant to, milliseconds: it could not listen meanwhile.
-    pub fn was_away(&mut self, now: Millis, by: Millis) {
-        self.pace.was_away(now, by);
+    pub fn record_stall(&mut self, now: Millis, by: Millis) {
+        self.pace.record_stall(now, by);
     }
 
     /// What is asked waited so long before it was heard, milliseconds.
-    pub fn heard_late(&mut self, now: Millis, by: Millis) {
-        self.pace.heard_late(now, by);
+    pub fn record_delay(&mut self, now: Millis, by: Millis) {
+        self.pace.record_delay(now, by);
     }
 
     /// Whether what is as urgent as this is refused now: new jobs first, then requests for work, by how long they
@@ -202,14 +202,14 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_is_good_for_a_full_period_after_the_engine_was_deaf() {
+    fn a_lease_is_good_for_a_full_period_after_the_engine_stalled() {
         let mut pace = Pace::default();
         let lease =
             LeaseTime { epoch: domain::ids::Epoch::default(), expires_at: 10_000, lease_ms: 5_000 };
         assert_eq!(pace.good_until(&lease, 10_000), 10_000);
-        pace.heard_late(9_000, 400);
+        pace.record_delay(9_000, 400);
         assert_eq!(pace.good_until(&lease, 9_000), 10_400, "borne with by what it waited");
-        pace.heard_late(60_000, 50_000);
+        pace.record_delay(60_000, 50_000);
         assert_eq!(pace.good_until(&lease, 60_000), 65_000 + GRACE_MAX_MS);
     }
 }

@@ -49,7 +49,7 @@ impl Pages {
 impl Core {
     /// Takes note of what events changed.
     pub(super) fn note_pages(&mut self, ix: u32, slot: &mut Slot, events: &[EntityEvent]) {
-        if !self.settings.node_pages || slot.guest {
+        if !self.settings.node_pages || slot.transient {
             return;
         }
         for event in events {

@@ -11,9 +11,9 @@ use domain::job::state::JobState;
 use domain::job::summary::JobSnapshot;
 
 use crate::engine::core::Core;
-use crate::engine::core::driver::is_over;
 use crate::engine::core::entity::Entity;
 use crate::engine::core::message::Output;
+use crate::engine::core::residency::is_over;
 use crate::engine::core::slot::Slot;
 use crate::engine::json_text;
 use crate::view::contract::{Columns, Document, JobColumns};

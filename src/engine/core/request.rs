@@ -50,7 +50,7 @@ pub enum Command {
     Environment(EnvironmentCommand),
 }
 
-/// A worker's wish for work.
+/// A worker's poll for work.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LeaseRequest {
     /// Whose queue.
@@ -162,7 +162,7 @@ pub enum Request {
         part: Names,
     },
     /// See what a subject's driver keeps of it beside its state. Nothing is loaded for it.
-    Tended {
+    Inspect {
         /// Which.
         subject: SubjectId,
         /// Nodes of it, by position, of which leases and places are told.

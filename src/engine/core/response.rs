@@ -153,7 +153,7 @@ pub struct WorkerFacts {
 
 /// What an engine keeps of a subject beside its state. Volatile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tended {
+pub struct SubjectInspection {
     /// The engine that says so, under the number of its core.
     pub by: EngineId,
     /// It drives the subject: only then does the rest say more than nothing.
@@ -255,7 +255,7 @@ pub enum Response {
         known: u64,
     },
     /// What is kept of a subject.
-    Tended(Tended),
+    Inspection(SubjectInspection),
     /// No answer.
     Failed(Failure),
 }

@@ -53,20 +53,22 @@ impl Core {
             .slots
             .numbers()
             .filter(|ix| {
-                self.slots.get(*ix).is_some_and(|slot| !slot.guest && !self.drives(&slot.subject))
+                self.slots
+                    .get(*ix)
+                    .is_some_and(|slot| !slot.transient && !self.drives(&slot.subject))
             })
             .collect();
         for ix in lost {
-            self.become_guest(ix);
+            self.become_transient(ix);
         }
-        self.send_nudges();
+        self.send_notices();
     }
 
     pub(super) fn route(&mut self, ticket: Ticket, request: Request, forwarded: bool) {
         let subject = match &request {
             Request::Command { subject, .. }
             | Request::Read { subject }
-            | Request::Tended { subject, .. } => subject.clone(),
+            | Request::Inspect { subject, .. } => subject.clone(),
             Request::Heartbeat { namespace, lease } => SubjectId::job(namespace.clone(), lease.job),
             Request::AskGrant { environment, .. } => environment.clone(),
             Request::Lease(_)
@@ -101,7 +103,7 @@ impl Core {
                 }
             }
             Request::Heartbeat { lease, .. } => {
-                if !self.drives(&subject) || !self.holds() {
+                if !self.drives(&subject) || !self.owns_groups() {
                     // Expiries are the driver's alone: somebody who does not surely drive can promise nothing.
                     return self.fail(ticket, Failure::Unavailable);
                 }
@@ -114,9 +116,9 @@ impl Core {
                 self.ask_grant(&subject, grant);
                 self.answer(ticket, Response::Read(None));
             }
-            Request::Tended { nodes, ask, .. } => {
-                let tended = self.tended(&subject, &nodes, ask);
-                self.answer(ticket, Response::Tended(tended));
+            Request::Inspect { nodes, ask, .. } => {
+                let inspection = self.inspection(&subject, &nodes, ask);
+                self.answer(ticket, Response::Inspection(inspection));
             }
             Request::Lease(_)
             | Request::NextWork { .. }
@@ -220,7 +222,10 @@ impl Core {
         }
         let Some(ix) = self.slots.find(subject) else { return false };
         let fits = |slot: &Slot| {
-            slot.phase == Phase::Ready && slot.is_settled() && !slot.guest && slot.damaged.is_none()
+            slot.phase == Phase::Ready
+                && slot.is_settled()
+                && !slot.transient
+                && slot.damaged.is_none()
         };
         if !self.slots.get(ix).is_some_and(fits) {
             return false;
@@ -249,14 +254,14 @@ impl Core {
         let known = self.slots.find(subject);
         let ix = known.unwrap_or_else(|| self.open(subject, optimistic));
         if known.is_some() {
-            self.hasten(ix);
+            self.prioritize_load(ix);
         }
         let urgency = Urgency::of_waiting(&waiting);
         if let Some(slot) = self.slots.get_mut(ix) {
             slot.queue.push_back(waiting);
             // The read that it asks for itself begins after it.
             slot.read_for += usize::from(known.is_none());
-            slot.stale |= slot.guest && slot.phase == Phase::Ready && slot.seq > 0;
+            slot.stale |= slot.transient && slot.phase == Phase::Ready && slot.seq > 0;
             self.queued += 1;
             if slot.phase == Phase::Ready && slot.in_flight.is_none() {
                 self.runnable.push(ix, urgency, self.now);
@@ -265,10 +270,10 @@ impl Core {
     }
 
     /// The stream of a slot is read before those that nobody asks for. Once is enough.
-    fn hasten(&mut self, ix: u32) {
+    fn prioritize_load(&mut self, ix: u32) {
         let waits = |slot: &&Slot| slot.phase == Phase::Loading && slot.queue.is_empty();
         if let Some(slot) = self.slots.get(ix).filter(waits) {
-            self.outputs.push_back(Output::Hasten { subject: slot.subject.clone() });
+            self.outputs.push_back(Output::PrioritizeLoad { subject: slot.subject.clone() });
         }
     }
 
@@ -286,15 +291,15 @@ impl Core {
     fn open_slot(&mut self, subject: &SubjectId, due: Option<Millis>) -> u32 {
         let phase = if due.is_none() { Phase::Ready } else { Phase::Loading };
         let mut slot = Slot::new(subject.clone(), phase, genesis(subject), self.now);
-        slot.guest = !self.drives(subject);
-        let guest = slot.guest;
+        slot.transient = !self.drives(subject);
+        let transient = slot.transient;
         if let Some(due) = due {
             self.outputs.push_back(Output::Load { subject: subject.clone(), due });
         }
         let ix = self.slots.add(slot);
         if due.is_some() {
             self.projection.unread(ix, self.now);
-            if !guest {
+            if !transient {
                 self.unread.reads(ix);
             }
         }

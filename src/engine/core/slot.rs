@@ -98,11 +98,11 @@ pub(super) struct InFlight {
 pub(super) enum Phase {
     /// Its stream is being read; commands wait.
     Loading,
-    /// Its tail is being read after a conflict or a nudge.
+    /// Its tail is being read after a conflict or an append notice.
     Catching,
-    /// Its wake mark is being moved to now, before it may append.
+    /// Its wake-up is being moved to now, before it may append.
     Waking,
-    /// Its wake mark is being moved away or later; it goes when that is done.
+    /// Its wake-up is being moved away or later; it goes when that is done.
     Leaving,
     /// Ready to decide.
     Ready,
@@ -128,10 +128,10 @@ pub(super) struct Slot {
     pub(super) in_flight: Option<Box<InFlight>>,
     /// What was decided in this turn and is not sent yet: more may be decided on top of it.
     pub(super) round: Option<Box<Round>>,
-    /// Number and due time of the wake mark; number 0: there is none.
+    /// Number and due time of the wake-up; number 0: there is none.
     pub(super) mark: (u64, Option<Millis>),
     /// This engine does not drive it: nothing volatile is kept, and it goes when its commands are answered.
-    pub(super) guest: bool,
+    pub(super) transient: bool,
     pub(super) timers: BinaryHeap<Reverse<(Millis, u32)>>,
     pub(super) armed: Option<Millis>,
     pub(super) leases: BTreeMap<u32, LeaseTime>,
@@ -159,13 +159,13 @@ pub(super) struct Slot {
     pub(super) damaged: Option<String>,
     /// It was deleted, and this is what it still answers.
     pub(super) deleted: Option<Arc<FirstAnswer>>,
-    /// Nudged up to this seq, first noticed then; cleared when the tail was read and the mark is right.
-    pub(super) nudged: Option<(u64, Millis)>,
+    /// told by an append notice up to this seq, first noticed then; cleared when the tail was read and the mark is right.
+    pub(super) noticed: Option<(u64, Millis)>,
     /// When an append or a read proved last that nobody else had written.
     pub(super) proven_at: Millis,
     /// After so long without a proof the tail is read.
     pub(super) look_after: Millis,
-    /// A guest's state was read before something of what waits came: the tail is read before that is decided.
+    /// A transient subject's state was read before something of what waits came: the tail is read before that is decided.
     pub(super) stale: bool,
     /// How many of those that wait, from the front, came before the read under way began, or the newest one: what was
     /// written since may matter to the others.
@@ -187,7 +187,7 @@ impl Slot {
             in_flight: None,
             round: None,
             mark: (0, None),
-            guest: false,
+            transient: false,
             timers: BinaryHeap::new(),
             armed: None,
             leases: BTreeMap::new(),
@@ -203,9 +203,9 @@ impl Slot {
             grants_from: now,
             damaged: None,
             deleted: None,
-            nudged: None,
+            noticed: None,
             proven_at: now,
-            look_after: crate::engine::core::others::LOOK_FIRST_MS,
+            look_after: crate::engine::core::foreign_appends::LOOK_FIRST_MS,
             stale: false,
             read_for: 0,
             covered: 0,

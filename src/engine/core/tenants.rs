@@ -70,7 +70,7 @@ impl Core {
     /// Counts a subject as what it is now; none where it is over, gone, or another engine's.
     pub(super) fn count_tenant(&mut self, slot: &mut Slot) {
         let now = match &slot.entity {
-            _ if slot.guest => None,
+            _ if slot.transient => None,
             Some(Entity::Job(job)) => {
                 let lives = !job.head.status.is_over() && !job.head.deleted;
                 lives.then_some(Counted::LiveJob(job.head.status))
@@ -108,7 +108,7 @@ impl Core {
             Command::Job(JobCommand::Submit(_))
                 | Command::Environment(EnvironmentCommand::Define { .. })
         );
-        if !grows || slot.guest {
+        if !grows || slot.transient {
             return None;
         }
         let quotas = &self.settings.quotas;

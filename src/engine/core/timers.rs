@@ -144,7 +144,7 @@ impl Core {
 
     /// What the clock asked for came to nothing: it is looked at again.
     pub(super) fn clock_later(&mut self, ix: u32, slot: &mut Slot, command: &Command) {
-        if slot.guest || slot.damaged.is_some() {
+        if slot.transient || slot.damaged.is_some() {
             return;
         }
         let at = self.now.saturating_add(LATER_MS);
@@ -163,7 +163,7 @@ impl Core {
     /// Until when a lease is good at least. While others may have heard its heartbeats it does not run out here.
     fn good_until(&self, lease: &LeaseTime) -> Millis {
         let until = self.pace.good_until(lease, self.now);
-        if self.holds() { until } else { until.max(self.now.saturating_add(LATER_MS)) }
+        if self.owns_groups() { until } else { until.max(self.now.saturating_add(LATER_MS)) }
     }
 
     /// Whether a heartbeat that was heard before kept the lease that the clock wants to end; its timer is set again.

@@ -14,7 +14,7 @@ use domain::planted::{self, Planted};
 use crate::engine::core::Core;
 use crate::engine::core::message::{EngineId, Failure, LeaseRequest, Response, Ticket};
 use crate::engine::core::slot::Phase;
-use crate::event_store::contract::WakeMark;
+use crate::event_store::contract::WakeUp;
 
 /// Whoever wants to wait for less time waits so long for what is not read: an answer that says nothing helps nobody.
 pub(super) const WAITS_MS: Millis = 10_000;
@@ -71,14 +71,14 @@ impl Unread {
 
 impl Core {
     /// What is due in driven groups is read into memory.
-    pub(super) fn due(&mut self, marks: Vec<WakeMark>) {
+    pub(super) fn due(&mut self, marks: Vec<WakeUp>) {
         for mark in marks {
             if !self.drives(&mark.subject) {
                 continue;
             }
             match self.slots.find(&mark.subject) {
                 Some(ix) => {
-                    self.drive_guest(ix);
+                    self.drive_transient(ix);
                     if self.slots.get(ix).is_some_and(|slot| slot.phase == Phase::Loading) {
                         self.unread.reads(ix);
                     }
@@ -88,11 +88,11 @@ impl Core {
         }
     }
 
-    /// The group of a guest came back before the guest had left memory (its document is on its way to the view): it is
+    /// The group of a transient subject came back before the transient subject had left memory (its document is on its way to the view): it is
     /// read anew, since nothing volatile was kept of it.
-    fn drive_guest(&mut self, ix: u32) {
+    fn drive_transient(&mut self, ix: u32) {
         let Some(mut slot) = self.slots.take(ix) else { return };
-        if slot.guest && slot.is_idle() {
+        if slot.transient && slot.is_idle() {
             self.catch_up_whole(&mut slot);
         }
         self.slots.put(ix, slot);
@@ -135,7 +135,7 @@ impl Core {
             while let Some((ticket, _)) = self.unread.waiting.first_key_value() {
                 let ticket = *ticket;
                 if let Some(request) = self.unread.take(ticket) {
-                    self.wish(ticket, request, false);
+                    self.poll_lease(ticket, request, false);
                 }
             }
         }

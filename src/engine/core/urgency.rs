@@ -56,7 +56,7 @@ impl Urgency {
             Request::Read { .. }
             | Request::Queues { .. }
             | Request::Workers { .. }
-            | Request::Tended { .. } => Self::Read,
+            | Request::Inspect { .. } => Self::Read,
         }
     }
 

@@ -8,20 +8,20 @@ use crate::engine::core::Core;
 
 /// The engine's clock may run a tenth faster or slower than time, and a lease is 10 s: with this in hand it ends here
 /// before it ends for anybody else.
-const IN_HAND_MS: Millis = 2_000;
+const SAFETY_MARGIN_MS: Millis = 2_000;
 
 impl Core {
     /// Whether this engine's groups are surely its own now.
-    pub(super) fn holds(&self) -> bool {
-        self.settings.alone || self.now.saturating_add(IN_HAND_MS) < self.drives_until
+    pub(super) fn owns_groups(&self) -> bool {
+        self.settings.alone || self.now.saturating_add(SAFETY_MARGIN_MS) < self.drives_until
     }
 
     /// The lease on this engine's groups was renewed, or given up. After a time in which no heartbeat was kept every
     /// running attempt is good for one full period more.
     pub(super) fn drives_until(&mut self, until: Millis) {
-        let held = self.holds();
+        let held = self.owns_groups();
         self.drives_until = until;
-        if held || !self.holds() {
+        if held || !self.owns_groups() {
             return;
         }
         self.prolong_all();

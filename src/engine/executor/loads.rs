@@ -62,7 +62,7 @@ impl Loads {
     }
 
     /// Somebody asks for it, if it still waits.
-    fn hasten(&mut self, subject: &SubjectId) {
+    fn prioritize_load(&mut self, subject: &SubjectId) {
         if self.turns.get(subject).is_some_and(|turn| turn.0 != ASKED) {
             self.wait(subject.clone(), ASKED);
         }
@@ -97,8 +97,8 @@ impl Executor {
     }
 
     /// Reads a stream soon that waits for its turn.
-    pub(super) fn hasten(&mut self, subject: &SubjectId) {
-        self.loads.hasten(subject);
+    pub(super) fn prioritize_load(&mut self, subject: &SubjectId) {
+        self.loads.prioritize_load(subject);
         self.load_next();
     }
 
@@ -106,7 +106,7 @@ impl Executor {
     pub(super) fn was_loaded(&mut self, subject: &SubjectId, read: bool) {
         self.reads.ends(subject, read);
         if !read && self.groups.contains(&subject.group()) {
-            self.gauges.unlooked().insert(subject.group());
+            self.gauges.unscanned_groups().insert(subject.group());
         }
         self.loads.is_over();
         self.load_next();
@@ -152,9 +152,9 @@ mod tests {
         for (number, due) in [(1, 30), (2, 10), (3, 20), (4, 10)] {
             loads.wait(job(number), due);
         }
-        loads.hasten(&job(3));
+        loads.prioritize_load(&job(3));
         loads.wait(job(5), ASKED);
-        loads.hasten(&job(9));
+        loads.prioritize_load(&job(9));
         assert_eq!(order(&mut loads), [3, 5, 2, 4, 1].map(job));
     }
 
@@ -165,7 +165,7 @@ mod tests {
             loads.wait(job(number), 0);
         }
         assert_eq!(order(&mut loads).len(), UNASKED_MAX);
-        loads.hasten(&job(150));
+        loads.prioritize_load(&job(150));
         loads.wait(job(1_000), ASKED);
         assert_eq!(order(&mut loads), [150, 1_000].map(job));
         for number in 2_000..2_100 {

@@ -1,5 +1,5 @@
 //! What is out of reach is told once when that begins and once when it is over, however often it is tried meanwhile.
-//! Absent: trying again, which looks, flushes and nudges do by themselves.
+//! Absent: trying again, which looks, flushes and append notices do by themselves.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,10 +27,10 @@ impl Outage {
 /// Of everything that the executor tries again by itself.
 #[derive(Debug, Default)]
 pub(super) struct Outages {
-    /// Reading what is due, and nudges.
+    /// Reading what is due, and append notices.
     looks: Outage,
-    /// Clearing nudges.
-    pub(super) nudges: Outage,
+    /// Clearing append notices.
+    pub(super) notices: Outage,
     /// Keeping snapshots.
     pub(super) snapshots: Outage,
     /// Showing documents.
@@ -81,7 +81,8 @@ mod tests {
         let error = EventStoreError::Unavailable("away".to_owned());
         let told = || outages.looks.0.load(Ordering::Relaxed);
         let group = GroupId::all().next();
-        let fails = |look: &Look| group.iter().for_each(|of| look.failed(*of, "nudges", &error));
+        let fails =
+            |look: &Look| group.iter().for_each(|of| look.failed(*of, "append_notices", &error));
         for _ in 0..3 {
             let one = look();
             fails(&one);

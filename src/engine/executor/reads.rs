@@ -31,7 +31,7 @@ pub(super) struct Reads {
     /// Groups that are not read yet, with when they came, by the monotonic clock.
     came: BTreeMap<GroupId, Duration>,
     /// Those of them that had not been looked at before what came last was heard.
-    unlooked: BTreeSet<GroupId>,
+    unscanned_groups: BTreeSet<GroupId>,
     /// What the groups that came hold and the view may lack begins then.
     unshown: Option<Millis>,
     /// When the last of them was read.
@@ -41,8 +41,8 @@ pub(super) struct Reads {
 impl Default for Reads {
     fn default() -> Self {
         let reading = [0; GROUPS as usize];
-        let (came, unlooked) = (BTreeMap::new(), BTreeSet::new());
-        Self { reading, came, unlooked, unshown: None, read_at: None }
+        let (came, unscanned_groups) = (BTreeMap::new(), BTreeSet::new());
+        Self { reading, came, unscanned_groups, unshown: None, read_at: None }
     }
 }
 
@@ -58,7 +58,7 @@ impl Reads {
         let new = now.iter().filter(|group| !before.contains(group));
         for group in new {
             self.came.insert(*group, at);
-            self.unlooked.insert(*group);
+            self.unscanned_groups.insert(*group);
             self.begins_after(now_ms.saturating_sub(UNHEARD_MS));
         }
     }
@@ -78,7 +78,7 @@ impl Reads {
     /// It was read, or could not be: then its group is not read before the next look.
     pub(super) fn ends(&mut self, subject: &SubjectId, read: bool) {
         if !read {
-            self.unlooked.insert(subject.group());
+            self.unscanned_groups.insert(subject.group());
         }
         let reading = &mut self.reading[usize::from(subject.group().index())];
         *reading = reading.saturating_sub(1);
@@ -86,9 +86,11 @@ impl Reads {
 
     /// How long each group took that is read now.
     fn are_read(&mut self, at: Duration) -> Vec<Duration> {
-        let (reading, unlooked, mut took) = (&self.reading, &self.unlooked, Vec::new());
+        let (reading, unscanned_groups, mut took) =
+            (&self.reading, &self.unscanned_groups, Vec::new());
         self.came.retain(|group, came| {
-            let read = !unlooked.contains(group) && reading[usize::from(group.index())] == 0;
+            let read =
+                !unscanned_groups.contains(group) && reading[usize::from(group.index())] == 0;
             if read {
                 took.push(at.saturating_sub(*came));
             }
@@ -114,9 +116,9 @@ impl Reads {
 
 impl Executor {
     /// Before what has come is heard: what a look found is sent before the group counts as looked at, and so is among it.
-    pub(super) fn note_unlooked(&mut self) {
+    pub(super) fn note_unscanned(&mut self) {
         if !self.reads.came.is_empty() {
-            self.reads.unlooked.clone_from(&self.gauges.unlooked());
+            self.reads.unscanned_groups.clone_from(&self.gauges.unscanned_groups());
         }
     }
 
@@ -134,7 +136,7 @@ impl Executor {
             metrics::histogram!(GROUP_LOAD_DURATION).record(took.as_secs_f64());
         }
         let unshown = self.reads.unshown(counts.unread_since, self.clock.now_ms());
-        *self.gauges.unshown_of_taken() = unshown;
+        *self.gauges.acquired_view_gap() = unshown;
         let mut by_group = self.gauges.by_group();
         by_group.subjects.clear();
         by_group.subjects.extend_from_slice(self.core.subjects_by_group());
@@ -157,7 +159,7 @@ mod tests {
         let (mut reads, s) = (Reads::default(), Duration::from_secs);
         reads.drives(&[group], &[], (s(10), 0));
         assert!(reads.are_read(s(12)).is_empty(), "not looked at");
-        reads.unlooked.clear();
+        reads.unscanned_groups.clear();
         reads.begins(&subject);
         assert!(reads.are_read(s(13)).is_empty(), "a stream of it is being read");
         reads.ends(&subject, true);
@@ -166,7 +168,7 @@ mod tests {
         reads.drives(&[], &[group], (s(16), 0));
         reads.drives(&[group], &[], (s(17), 0));
         reads.drives(&[], &[group], (s(18), 0));
-        reads.unlooked.clear();
+        reads.unscanned_groups.clear();
         assert!(reads.are_read(s(19)).is_empty(), "lost before it was read");
     }
 
@@ -179,12 +181,12 @@ mod tests {
         reads.drives(&[group], &[], (s(10), 100_000));
         let since = Some(100_000 - UNHEARD_MS - BEHIND_MS);
         assert_eq!(reads.unshown(None, 100_001), since, "not read");
-        reads.unlooked.clear();
+        reads.unscanned_groups.clear();
         reads.begins(&subject);
         reads.ends(&subject, false);
         assert!(reads.are_read(s(12)).is_empty(), "it could not be read");
         assert_eq!(reads.unshown(None, 100_002), since);
-        reads.unlooked.clear();
+        reads.unscanned_groups.clear();
         assert_eq!(reads.are_read(s(13)).len(), 1);
         assert_eq!(reads.unshown(Some(100_001), 100_003), since, "not shown");
         assert_eq!(reads.unshown(Some(100_004), 100_005), None, "what came later is another's");

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use super::exchange::{self, Ended};
 use super::line::{Line, OPEN_MAX, Place, Waiting, to_give_back};
-use super::others::{Others, place};
+use super::peer_directory::{PeerDirectory, place};
 use super::wire::{Asked, Said};
 use crate::engine::core::message::{Announced, EngineId, Request, Response};
 use crate::engine::executor::Forward;
@@ -38,7 +38,7 @@ pub struct Forwarding(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    others: Others,
+    others: PeerDirectory,
     http: Outbound,
     clock: Arc<dyn Clock>,
     lines: Mutex<BTreeMap<EngineId, Arc<To>>>,
@@ -64,7 +64,7 @@ impl Forwarding {
     ///
     /// # Errors
     /// When there is no HTTP client.
-    pub fn new(others: Others, clock: Arc<dyn Clock>) -> Result<Self, SendError> {
+    pub fn new(others: PeerDirectory, clock: Arc<dyn Clock>) -> Result<Self, SendError> {
         let (http, lines) = (Outbound::new(OPEN_MAX)?, Mutex::default());
         Ok(Self(Arc::new(Shared { others, http, clock, lines })))
     }
@@ -314,8 +314,8 @@ impl Drop for Counted<'_> {
 fn waits_for_work(asked: &Asked, now: Millis) -> Duration {
     let Asked::Request(request) = asked else { return Duration::ZERO };
     match &**request {
-        Request::Lease(wish) | Request::NextWork { request: wish, .. } => {
-            Duration::from_millis(u64::try_from(wish.wait_until.saturating_sub(now)).unwrap_or(0))
+        Request::Lease(poll) | Request::NextWork { request: poll, .. } => {
+            Duration::from_millis(u64::try_from(poll.wait_until.saturating_sub(now)).unwrap_or(0))
         }
         Request::Command { .. }
         | Request::Heartbeat { .. }
@@ -324,6 +324,6 @@ fn waits_for_work(asked: &Asked, now: Millis) -> Duration {
         | Request::AskGrant { .. }
         | Request::Queues { .. }
         | Request::Workers { .. }
-        | Request::Tended { .. } => Duration::ZERO,
+        | Request::Inspect { .. } => Duration::ZERO,
     }
 }

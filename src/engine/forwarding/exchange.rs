@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::client::UnderWay;
 use super::line::Waiting;
-use super::others::Others;
+use super::peer_directory::PeerDirectory;
 use super::wire::{MEDIA_TYPE, RECORD_END, Said, decode_said, encode_batch};
 use super::{AnswerProof, PATH, PROOF};
 use crate::engine::core::message::{Failure, Response};
@@ -83,7 +83,7 @@ impl Ended {
 
 /// Sends the items and takes those that are answered out of the list.
 pub(super) async fn run(
-    others: &Others,
+    others: &PeerDirectory,
     http: &Outbound,
     clock: &dyn Clock,
     under_way: &mut UnderWay<'_>,

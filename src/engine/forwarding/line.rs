@@ -126,7 +126,7 @@ impl Line {
         if self.open >= OPEN_MAX {
             return None;
         }
-        self.let_go();
+        self.release();
         if self.quick < QUICK_MAX && !self.waiting.is_empty() {
             let mut items = Vec::new();
             let mut bytes = 0;
@@ -154,7 +154,7 @@ impl Line {
     }
 
     /// Of those at the head, whoever is gone is asked nothing more.
-    fn let_go(&mut self) {
+    fn release(&mut self) {
         for queue in [&mut self.waiting, &mut self.long] {
             while let Some(gone) = queue.pop_front_if(|item| item.is_gone()) {
                 self.bytes -= gone.asked.len();

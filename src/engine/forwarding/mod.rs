@@ -4,12 +4,12 @@
 mod client;
 mod exchange;
 mod line;
-mod others;
+mod peer_directory;
 mod proof;
 pub mod wire;
 
 pub use self::client::Forwarding;
-pub use self::others::{Others, Proven, Unproven};
+pub use self::peer_directory::{PeerDirectory, Proven, Unproven};
 pub use self::proof::AnswerProof;
 
 /// Where an engine takes what others ask.

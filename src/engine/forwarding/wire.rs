@@ -122,8 +122,8 @@ impl Asked {
     fn moved_by(mut self, ahead: Millis) -> Self {
         let Self::Request(request) = &mut self else { return self };
         match &mut **request {
-            Request::Lease(wish) | Request::NextWork { request: wish, .. } => {
-                wish.wait_until = wish.wait_until.saturating_add(ahead);
+            Request::Lease(poll) | Request::NextWork { request: poll, .. } => {
+                poll.wait_until = poll.wait_until.saturating_add(ahead);
             }
             // Moments of the store: every engine's clock follows it.
             Request::Command { .. }
@@ -133,7 +133,7 @@ impl Asked {
             | Request::AskGrant { .. }
             | Request::Queues { .. }
             | Request::Workers { .. }
-            | Request::Tended { .. } => {}
+            | Request::Inspect { .. } => {}
         }
         self
     }

@@ -12,7 +12,7 @@ mod codec;
 mod connection;
 mod elections;
 mod failure;
-mod lease;
+mod lock;
 pub mod migrations;
 mod quarantine;
 mod query;
@@ -27,6 +27,6 @@ pub use self::codec::{
 };
 pub use self::connection::{MongoConnection, StartError};
 pub use self::failure::{CallError, Cause, DUPLICATE_KEY};
-pub use self::lease::Lease;
+pub use self::lock::Lock;
 pub use self::quarantine::Quarantine;
 pub use self::query::Query;

@@ -12,8 +12,8 @@ use super::faults::{AppendFault, FaultSource, Faults, give_way};
 use super::streams::Streams;
 use crate::config::Secret;
 use crate::event_store::contract::{
-    AppendItem, Appended, EventStore, EventStoreError, MarkMove, Nudge, PayloadHash, Payloads,
-    Record, Snapshot, StoreInfo, StoreResult, StreamPart, Tombstone, WakeMark,
+    AppendItem, AppendNotice, Appended, EventStore, EventStoreError, PayloadHash, Payloads, Record,
+    Snapshot, StoreInfo, StoreResult, StreamPart, Tombstone, WakeUp, WakeUpMove,
 };
 
 /// Asked before an item is written, when the dice say so: the record that somebody else gets in first.
@@ -204,7 +204,7 @@ impl EventStore for MemoryEventStore {
         until: Millis,
         after: Option<SubjectId>,
         max: usize,
-    ) -> BoxFuture<'_, StoreResult<Vec<WakeMark>>> {
+    ) -> BoxFuture<'_, StoreResult<Vec<WakeUp>>> {
         Box::pin(self.call(move |inner| inner.streams.live(group, until, after.as_ref(), max)))
     }
 
@@ -217,32 +217,32 @@ impl EventStore for MemoryEventStore {
         Box::pin(self.call(move |inner| inner.streams.subjects(group, after.as_ref(), max)))
     }
 
-    fn move_marks(&self, moves: Vec<MarkMove>) -> BoxFuture<'_, StoreResult<Vec<bool>>> {
+    fn move_marks(&self, moves: Vec<WakeUpMove>) -> BoxFuture<'_, StoreResult<Vec<bool>>> {
         Box::pin(self.call(move |inner| {
             moves.iter().map(|wanted| inner.streams.move_mark(wanted)).collect()
         }))
     }
 
-    fn mark<'a>(&'a self, subject: &'a SubjectId) -> BoxFuture<'a, StoreResult<Option<WakeMark>>> {
+    fn mark<'a>(&'a self, subject: &'a SubjectId) -> BoxFuture<'a, StoreResult<Option<WakeUp>>> {
         Box::pin(self.call(move |inner| inner.streams.mark(subject)))
     }
 
-    fn nudge(&self, nudges: Vec<Nudge>) -> BoxFuture<'_, StoreResult<()>> {
+    fn write_notices(&self, notices: Vec<AppendNotice>) -> BoxFuture<'_, StoreResult<()>> {
         Box::pin(self.call(move |inner| {
-            for nudge in nudges {
-                inner.streams.nudge(nudge);
+            for notice in notices {
+                inner.streams.write_notices(notice);
             }
         }))
     }
 
-    fn nudges(&self, group: GroupId) -> BoxFuture<'_, StoreResult<Vec<Nudge>>> {
-        Box::pin(self.call(move |inner| inner.streams.nudges(group)))
+    fn notices(&self, group: GroupId) -> BoxFuture<'_, StoreResult<Vec<AppendNotice>>> {
+        Box::pin(self.call(move |inner| inner.streams.notices(group)))
     }
 
-    fn clear_nudges(&self, nudges: Vec<Nudge>) -> BoxFuture<'_, StoreResult<()>> {
+    fn clear_notices(&self, notices: Vec<AppendNotice>) -> BoxFuture<'_, StoreResult<()>> {
         Box::pin(self.call(move |inner| {
-            for nudge in &nudges {
-                inner.streams.clear_nudge(nudge);
+            for notice in &notices {
+                inner.streams.clear_notice(notice);
             }
         }))
     }

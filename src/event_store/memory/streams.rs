@@ -11,8 +11,8 @@ use domain::ids::{GroupId, Millis, SubjectId};
 use domain::planted::{self, Planted};
 
 use crate::event_store::contract::{
-    AppendItem, Appended, MarkMove, Nudge, Payload, PayloadHash, Record, Snapshot, StreamPart,
-    Tombstone, WakeMark,
+    AppendItem, AppendNotice, Appended, Payload, PayloadHash, Record, Snapshot, StreamPart,
+    Tombstone, WakeUp, WakeUpMove,
 };
 
 #[derive(Debug, Default)]
@@ -35,11 +35,11 @@ enum Entry {
     Deleted { tombstone: Tombstone, keep_until: Millis },
 }
 
-/// All streams with their marks, nudges, payloads and snapshots.
+/// All streams with their marks, append notices, payloads and snapshots.
 #[derive(Debug, Default)]
 pub struct Streams {
     entries: BTreeMap<SubjectId, Entry>,
-    nudges: BTreeMap<SubjectId, u64>,
+    notices: BTreeMap<SubjectId, u64>,
     newest_at: Millis,
 }
 
@@ -112,18 +112,18 @@ impl Streams {
         StreamPart { records, ..whole }
     }
 
-    /// Wake marks of a group due at or before `until`, in subject order.
+    /// Wake-ups of a group due at or before `until`, in subject order.
     pub fn live(
         &self,
         group: GroupId,
         until: Millis,
         after: Option<&SubjectId>,
         max: usize,
-    ) -> Vec<WakeMark> {
+    ) -> Vec<WakeUp> {
         self.streams_after(group, after)
             .filter_map(|(subject, stream)| {
                 let (due, number) = stream.mark.filter(|(due, _)| *due <= until)?;
-                Some(WakeMark { subject: subject.clone(), due, number })
+                Some(WakeUp { subject: subject.clone(), due, number })
             })
             .take(max)
             .collect()
@@ -140,13 +140,13 @@ impl Streams {
     }
 
     /// The mark of one subject.
-    pub fn mark(&self, subject: &SubjectId) -> Option<WakeMark> {
+    pub fn mark(&self, subject: &SubjectId) -> Option<WakeUp> {
         let (due, number) = self.stream(subject)?.mark?;
-        Some(WakeMark { subject: subject.clone(), due, number })
+        Some(WakeUp { subject: subject.clone(), due, number })
     }
 
     /// Moves one mark when its number is the expected one; false otherwise, also for a subject without a stream.
-    pub fn move_mark(&mut self, wanted: &MarkMove) -> bool {
+    pub fn move_mark(&mut self, wanted: &WakeUpMove) -> bool {
         let Some(Entry::Live(stream)) = self.entries.get_mut(&wanted.subject) else { return false };
         if stream.mark.map_or(0, |(_, number)| number) != wanted.expected {
             return false;
@@ -156,24 +156,24 @@ impl Streams {
     }
 
     /// Keeps the higher seq.
-    pub fn nudge(&mut self, nudge: Nudge) {
-        let seq = self.nudges.entry(nudge.subject).or_insert(nudge.seq);
-        *seq = nudge.seq.max(*seq);
+    pub fn write_notices(&mut self, notice: AppendNotice) {
+        let seq = self.notices.entry(notice.subject).or_insert(notice.seq);
+        *seq = notice.seq.max(*seq);
     }
 
-    /// The nudges of a group, in subject order.
-    pub fn nudges(&self, group: GroupId) -> Vec<Nudge> {
-        self.nudges
+    /// The append notices of a group, in subject order.
+    pub fn notices(&self, group: GroupId) -> Vec<AppendNotice> {
+        self.notices
             .iter()
             .filter(|(subject, _)| subject.group() == group)
-            .map(|(subject, seq)| Nudge { subject: subject.clone(), seq: *seq })
+            .map(|(subject, seq)| AppendNotice { subject: subject.clone(), seq: *seq })
             .collect()
     }
 
-    /// Deletes a nudge unless a newer one has come.
-    pub fn clear_nudge(&mut self, nudge: &Nudge) {
-        if self.nudges.get(&nudge.subject).is_some_and(|seq| *seq <= nudge.seq) {
-            self.nudges.remove(&nudge.subject);
+    /// Deletes an append notice unless a newer one has come.
+    pub fn clear_notice(&mut self, notice: &AppendNotice) {
+        if self.notices.get(&notice.subject).is_some_and(|seq| *seq <= notice.seq) {
+            self.notices.remove(&notice.subject);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Wake marks and nudges: small documents changed in bulk, a thousand in a statement where they change alike.
+//! Wake-ups and append notices: small documents changed in bulk, a thousand in a statement where they change alike.
 //! Always holds: a mark moves only from the expected number; whose move it was is told by who signed it, so that a
 //! lost answer or a rival changes nothing about the answer.
 //! Absent: marks of streams that do not exist (an append makes them).
@@ -15,18 +15,18 @@ use super::store::MongoEventStore;
 use crate::environment::mongodb::{
     BULK_STATEMENTS_MAX, Fields, Query, Statement, SubjectKey, to_date, to_stored,
 };
-use crate::event_store::contract::{MarkMove, Nudge, StoreResult};
+use crate::event_store::contract::{AppendNotice, StoreResult, WakeUpMove};
 
-/// The collection of nudges.
-pub(super) const NUDGES: &str = "nudges";
-/// The index of a group's nudges.
-const NUDGES_BY_GROUP: &str = "by_group";
+/// The collection of append notices.
+pub(super) const NOTICES: &str = "append_notices";
+/// The index of a group's append notices.
+const NOTICES_BY_GROUP: &str = "by_group";
 
 /// Moves that change their marks alike: the expected number and the new due time.
 type Alike = (u64, Option<Millis>);
 
 impl MongoEventStore {
-    pub(super) async fn move_all(&self, moves: Vec<MarkMove>) -> StoreResult<Vec<bool>> {
+    pub(super) async fn move_all(&self, moves: Vec<WakeUpMove>) -> StoreResult<Vec<bool>> {
         let mut moved = vec![false; moves.len()];
         let mut waiting: Vec<usize> = (0..moves.len()).collect();
         // A subject that is named twice is moved twice, one after the other.
@@ -47,7 +47,7 @@ impl MongoEventStore {
 
     async fn move_once(
         &self,
-        moves: &[MarkMove],
+        moves: &[WakeUpMove],
         which: &[usize],
     ) -> StoreResult<Vec<(usize, bool)>> {
         let mut alike: BTreeMap<Alike, Vec<&SubjectId>> = BTreeMap::new();
@@ -92,60 +92,63 @@ impl MongoEventStore {
         Ok(wanted().map(|(ix, wanted)| (ix, ours.contains(&wanted.subject))).collect())
     }
 
-    pub(super) async fn write_nudges(&self, nudges: Vec<Nudge>) -> StoreResult<()> {
-        let statements: Vec<Statement> = nudges
+    pub(super) async fn write_notices(&self, notices: Vec<AppendNotice>) -> StoreResult<()> {
+        let statements: Vec<Statement> = notices
             .iter()
-            .map(|nudge| Statement::Update {
-                filter: rawdoc! { "_id": SubjectKey(&nudge.subject).raw() },
+            .map(|notice| Statement::Update {
+                filter: rawdoc! { "_id": SubjectKey(&notice.subject).raw() },
                 change: rawdoc! {
-                    "$max": { "seq": to_stored(nudge.seq) },
-                    "$setOnInsert": { "group": i32::from(nudge.subject.group().index()) },
+                    "$max": { "seq": to_stored(notice.seq) },
+                    "$setOnInsert": { "group": i32::from(notice.subject.group().index()) },
                 },
                 many: false,
                 upsert: true,
             })
             .collect();
-        let answers = self.connection.bulk("nudges", NUDGES, &statements).await.map_err(of_call)?;
-        // Two engines may make the same nudge at once: the second time it is there.
+        let answers =
+            self.connection.bulk("append_notices", NOTICES, &statements).await.map_err(of_call)?;
+        // Two engines may make the same append notice at once: the second time it is there.
         let again: Vec<Statement> = answers
             .iter()
             .flat_map(|(at, answer)| answer.duplicates.iter().map(move |ix| at + ix))
             .filter_map(|ix| statements.get(ix).cloned())
             .collect();
-        self.connection.bulk("nudges", NUDGES, &again).await.map(drop).map_err(of_call)
+        self.connection.bulk("append_notices", NOTICES, &again).await.map(drop).map_err(of_call)
     }
 
-    pub(super) async fn nudges_of(&self, group: GroupId) -> StoreResult<Vec<Nudge>> {
+    pub(super) async fn notices_of(&self, group: GroupId) -> StoreResult<Vec<AppendNotice>> {
         let query = Query {
             filter: doc! { "group": i32::from(group.index()) },
             sort: doc! { "_id": 1 },
-            index: NUDGES_BY_GROUP,
+            index: NOTICES_BY_GROUP,
             ..Query::default()
         };
-        let (mut nudges, mut unreadable) = (Vec::new(), Vec::new());
-        for document in self.documents("nudges", &self.nudges, query).await? {
+        let (mut notices, mut unreadable) = (Vec::new(), Vec::new());
+        for document in self.documents("append_notices", &self.notices, query).await? {
             let fields = Fields(&document);
             let subject = fields.inner("_id").and_then(Fields::subject);
-            match subject.and_then(|subject| Ok(Nudge { subject, seq: fields.number("seq")? })) {
-                Ok(nudge) => nudges.push(nudge),
+            match subject
+                .and_then(|subject| Ok(AppendNotice { subject, seq: fields.number("seq")? }))
+            {
+                Ok(notice) => notices.push(notice),
                 Err(reason) => unreadable.push((Bson::Null, reason)),
             }
         }
         self.set_aside(unreadable).await;
-        Ok(nudges)
+        Ok(notices)
     }
 
-    pub(super) async fn remove_nudges(&self, nudges: Vec<Nudge>) -> StoreResult<()> {
-        let statements: Vec<Statement> = nudges
+    pub(super) async fn remove_notices(&self, notices: Vec<AppendNotice>) -> StoreResult<()> {
+        let statements: Vec<Statement> = notices
             .iter()
-            .map(|nudge| {
+            .map(|notice| {
                 Statement::Delete(rawdoc! {
-                    "_id": SubjectKey(&nudge.subject).raw(),
-                    "seq": { "$lte": to_stored(nudge.seq) },
+                    "_id": SubjectKey(&notice.subject).raw(),
+                    "seq": { "$lte": to_stored(notice.seq) },
                 })
             })
             .collect();
-        let done = self.connection.bulk("the end of nudges", NUDGES, &statements).await;
+        let done = self.connection.bulk("the end of append notices", NOTICES, &statements).await;
         done.map(drop).map_err(of_call)
     }
 }

@@ -15,7 +15,7 @@ use super::records::{self, BY_DUE, BY_GROUP, BY_ID, count_of, first_of, is_gone,
 use super::store::MongoEventStore;
 use crate::environment::mongodb::{Fields, Query, SubjectKey, Undecodable, to_date};
 use crate::event_store::contract::{
-    EventStoreError, Record, StoreResult, StreamPart, Tombstone, WakeMark,
+    EventStoreError, Record, StoreResult, StreamPart, Tombstone, WakeUp,
 };
 
 /// Above every seq: a stream's records are below it.
@@ -228,7 +228,7 @@ impl MongoEventStore {
         until: Millis,
         after: Option<SubjectId>,
         max: usize,
-    ) -> StoreResult<Vec<WakeMark>> {
+    ) -> StoreResult<Vec<WakeUp>> {
         // The index by due time keeps an idle engine's look cheap however many streams are parked; what is due is
         // put in order here, as many as are asked for.
         let mut filter =
@@ -285,7 +285,7 @@ impl MongoEventStore {
         Ok(subjects)
     }
 
-    pub(super) async fn mark_of(&self, subject: &SubjectId) -> StoreResult<Option<WakeMark>> {
+    pub(super) async fn mark_of(&self, subject: &SubjectId) -> StoreResult<Option<WakeUp>> {
         let found = self.whole_record(subject, 0).await?;
         let Some(found) = found.first() else { return Ok(None) };
         records::mark(Fields(found)).map_err(|reason| damaged(subject, &reason))

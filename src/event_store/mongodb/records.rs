@@ -11,7 +11,7 @@ use domain::ids::{Millis, SubjectId};
 use crate::environment::mongodb::{
     Fields, SubjectKey, Undecodable, bytes_bson, bytes_raw, to_date, to_stored,
 };
-use crate::event_store::contract::{Record, Tombstone, WakeMark};
+use crate::event_store::contract::{Record, Tombstone, WakeUp};
 
 /// The collection.
 pub(super) const EVENTS: &str = "events";
@@ -86,12 +86,12 @@ pub(super) fn mark_document(subject: &SubjectId, due: Option<Millis>) -> RawDocu
 }
 
 /// A mark; none when the stream is retired or deleted.
-pub(super) fn mark(fields: Fields<'_>) -> Result<Option<WakeMark>, Undecodable> {
+pub(super) fn mark(fields: Fields<'_>) -> Result<Option<WakeUp>, Undecodable> {
     if fields.find("due")?.is_none() {
         return Ok(None);
     }
     let subject = fields.inner("_id")?.subject()?;
-    Ok(Some(WakeMark { subject, due: fields.millis("due")?, number: fields.number("number")? }))
+    Ok(Some(WakeUp { subject, due: fields.millis("due")?, number: fields.number("number")? }))
 }
 
 /// A tombstone with the time until which it counts.

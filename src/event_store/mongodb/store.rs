@@ -15,15 +15,15 @@ use mongodb::Collection;
 
 use super::heads::Heads;
 use super::identity::{self, NEWEST_EVERY};
-use super::marks::NUDGES;
+use super::marks::NOTICES;
 use super::payloads::PAYLOADS;
 use super::records::EVENTS;
 use super::snapshots::SNAPSHOTS;
 use crate::config::Secret;
 use crate::environment::mongodb::{MongoConnection, StartError};
 use crate::event_store::contract::{
-    AppendItem, Appended, EventStore, MarkMove, Nudge, PayloadHash, Payloads, Snapshot, StoreInfo,
-    StoreResult, StreamPart, Tombstone, WakeMark,
+    AppendItem, AppendNotice, Appended, EventStore, PayloadHash, Payloads, Snapshot, StoreInfo,
+    StoreResult, StreamPart, Tombstone, WakeUp, WakeUpMove,
 };
 
 /// The event store in a database of MongoDB.
@@ -31,7 +31,7 @@ pub struct MongoEventStore {
     pub(super) connection: MongoConnection,
     pub(super) events: Collection<RawDocumentBuf>,
     pub(super) payloads: Collection<RawDocumentBuf>,
-    pub(super) nudges: Collection<RawDocumentBuf>,
+    pub(super) notices: Collection<RawDocumentBuf>,
     pub(super) snapshots: Collection<RawDocumentBuf>,
     pub(super) heads: Heads,
     store_id: String,
@@ -62,7 +62,7 @@ impl MongoEventStore {
         Ok(Self {
             events: connection.collection(EVENTS),
             payloads: connection.collection(PAYLOADS),
-            nudges: connection.collection(NUDGES),
+            notices: connection.collection(NOTICES),
             snapshots: connection.collection(SNAPSHOTS),
             heads: Heads::default(),
             store_id: identity.store_id,
@@ -139,7 +139,7 @@ impl EventStore for MongoEventStore {
         until: Millis,
         after: Option<SubjectId>,
         max: usize,
-    ) -> BoxFuture<'_, StoreResult<Vec<WakeMark>>> {
+    ) -> BoxFuture<'_, StoreResult<Vec<WakeUp>>> {
         Box::pin(self.live_marks(group, until, after, max))
     }
 
@@ -152,24 +152,24 @@ impl EventStore for MongoEventStore {
         Box::pin(self.subjects_of(group, after, max))
     }
 
-    fn move_marks(&self, moves: Vec<MarkMove>) -> BoxFuture<'_, StoreResult<Vec<bool>>> {
+    fn move_marks(&self, moves: Vec<WakeUpMove>) -> BoxFuture<'_, StoreResult<Vec<bool>>> {
         Box::pin(self.move_all(moves))
     }
 
-    fn mark<'a>(&'a self, subject: &'a SubjectId) -> BoxFuture<'a, StoreResult<Option<WakeMark>>> {
+    fn mark<'a>(&'a self, subject: &'a SubjectId) -> BoxFuture<'a, StoreResult<Option<WakeUp>>> {
         Box::pin(self.mark_of(subject))
     }
 
-    fn nudge(&self, nudges: Vec<Nudge>) -> BoxFuture<'_, StoreResult<()>> {
-        Box::pin(self.write_nudges(nudges))
+    fn write_notices(&self, notices: Vec<AppendNotice>) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(self.write_notices(notices))
     }
 
-    fn nudges(&self, group: GroupId) -> BoxFuture<'_, StoreResult<Vec<Nudge>>> {
-        Box::pin(self.nudges_of(group))
+    fn notices(&self, group: GroupId) -> BoxFuture<'_, StoreResult<Vec<AppendNotice>>> {
+        Box::pin(self.notices_of(group))
     }
 
-    fn clear_nudges(&self, nudges: Vec<Nudge>) -> BoxFuture<'_, StoreResult<()>> {
-        Box::pin(self.remove_nudges(nudges))
+    fn clear_notices(&self, notices: Vec<AppendNotice>) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(self.remove_notices(notices))
     }
 
     fn payloads<'a>(

@@ -1,13 +1,13 @@
 //! How a file of format 2 is carried over into format 3: streams in the order in which they began, their names filed,
-//! wake marks in a table of their own (decision 0031).
+//! wake-ups in a table of their own (decision 0031).
 //! Always holds: it is one transaction, so that a crash in it leaves format 2 as it was; each row is compared with its
 //! sum before it is carried over; memory does not grow with the file. Absent: a way back.
 
 use rusqlite::{Connection, Row, params};
 
+use super::row_checksums::{self, Place};
 use super::rows::DUE_NOW;
 use super::streams::{self, FILED_TO};
-use super::sums::{self, Place};
 use super::{reads, schema, wakes};
 
 /// Fills the new tables from the old one and drops that. Runs inside the transaction that made the new tables.
@@ -36,10 +36,10 @@ pub(super) fn carry_over(file: &Connection) -> rusqlite::Result<()> {
 fn stream(file: &Connection, row: &Row<'_>) -> rusqlite::Result<i64> {
     let (place, stream) = (Place::read(row)?, row.get(4)?);
     let what = "the row that says where the stream is";
-    sums::compare(what, row.get(7)?, sums::of_stream(place, stream))?;
+    row_checksums::compare(what, row.get(7)?, row_checksums::of_stream(place, stream))?;
     let subject = reads::subject_at(row, 1)?;
     if i64::from(subject.group().index()) != row.get::<_, i64>(0)? {
-        return Err(sums::not_as_written("the group of a stream"));
+        return Err(row_checksums::not_as_written("the group of a stream"));
     }
     let entry = streams::entry(&subject, stream);
     file.prepare_cached("INSERT INTO ids (grp, key, stream) VALUES (?1, ?2, ?3)")?
@@ -49,7 +49,9 @@ fn stream(file: &Connection, row: &Row<'_>) -> rusqlite::Result<i64> {
         Ok((row.get(5)?, row.get(6)?, row.get(8)?))
     };
     let mark = match mark() {
-        Ok((due, mark, sum)) if sum == sums::of_wake_in_format_2(place, due, mark) => due.zip(mark),
+        Ok((due, mark, sum)) if sum == row_checksums::of_wake_in_format_2(place, due, mark) => {
+            due.zip(mark)
+        }
         _ => Some((DUE_NOW, 1)),
     };
     if let Some((due, number)) = mark {

@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
 
 use super::folder::{DataFolder, FolderError};
-use super::{reads, rows, schema, soundness, streams};
+use super::{reads, rows, schema, startup_check, streams};
 use crate::environment::Unfiled;
 use crate::event_store::contract::KeptPayload;
 
@@ -41,7 +41,7 @@ impl Inspection {
     /// There is none, or it cannot be opened.
     pub fn open(folder: &DataFolder) -> Result<Self, FolderError> {
         let path = folder.events_file();
-        soundness::before(&path)?;
+        startup_check::before(&path)?;
         let (file, named) = (schema::open_beside(&path)?, path.display().to_string());
         match streams::load(&file, i64::MAX) {
             Ok(unfiled) => Ok(Self { file, unfiled, named }),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rusqlite::Row;
 
-use super::sums;
+use super::row_checksums;
 use crate::environment::packing;
 
 /// Dictionaries by number, from 1.
@@ -29,7 +29,7 @@ pub(super) fn body(row: &Row<'_>, column: usize, number: usize) -> rusqlite::Res
         None => Ok(Arc::from(stored)),
         Some(number) => unpacked(stored, number)
             .map(Arc::from)
-            .ok_or_else(|| sums::not_as_written("the body of a record")),
+            .ok_or_else(|| row_checksums::not_as_written("the body of a record")),
     }
 }
 

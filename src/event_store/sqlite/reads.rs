@@ -10,12 +10,12 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::sums::{self, Place, RecordRow};
+use super::row_checksums::{self, Place, RecordRow};
 use super::transaction::{stored, with_subject};
 use super::{packed, streams};
 use crate::environment::Unfiled;
 use crate::event_store::contract::{
-    Nudge, PayloadHash, Payloads, Record, Snapshot, StreamPart, Tombstone,
+    AppendNotice, PayloadHash, Payloads, Record, Snapshot, StreamPart, Tombstone,
 };
 
 /// The part of a stream from the record that contains `from`.
@@ -56,16 +56,16 @@ pub(super) fn read(
     Ok(StreamPart { records, ..whole })
 }
 
-/// The nudges of a group, in subject order.
-pub(super) fn nudges(file: &Connection, group: GroupId) -> rusqlite::Result<Vec<Nudge>> {
+/// The append notices of a group, in subject order.
+pub(super) fn notices(file: &Connection, group: GroupId) -> rusqlite::Result<Vec<AppendNotice>> {
     file.prepare_cached(
-        "SELECT grp, kind, namespace, id, seq, sum FROM nudges
+        "SELECT grp, kind, namespace, id, seq, sum FROM append_notices
          WHERE grp = ?1 ORDER BY kind, namespace, id",
     )?
     .query_and_then([group.index()], |row| {
-        let sum = sums::of_nudge(Place::read(row)?, row.get(4)?);
-        sums::compare("a nudge", row.get(5)?, sum)?;
-        Ok(Nudge { subject: subject_at(row, 1)?, seq: number(row, 4)? })
+        let sum = row_checksums::of_notice(Place::read(row)?, row.get(4)?);
+        row_checksums::compare("an append notice", row.get(5)?, sum)?;
+        Ok(AppendNotice { subject: subject_at(row, 1)?, seq: number(row, 4)? })
     })?
     .collect()
 }
@@ -88,7 +88,7 @@ pub(super) fn payloads(
         let body = statement.query_row(params![stream, &hash[..]], |row| bytes(row, 0));
         let body = body.optional()?;
         if body.as_ref().is_some_and(|body| Sha256::digest(body)[..] != hash[..]) {
-            return Err(sums::not_as_written("a payload"));
+            return Err(row_checksums::not_as_written("a payload"));
         }
         found.push(body);
     }
@@ -118,8 +118,8 @@ pub(super) fn snapshot(
 /// From the columns seq, hash, body and sum.
 pub(super) fn snapshot_of(row: &Row<'_>, stream: i64) -> rusqlite::Result<Snapshot> {
     let (hash, body): ([u8; 32], _) = (row.get(1)?, bytes(row, 2)?);
-    let sum = sums::of_snapshot(stream, row.get(0)?, &hash, &body);
-    sums::compare("a snapshot", row.get(3)?, sum)?;
+    let sum = row_checksums::of_snapshot(stream, row.get(0)?, &hash, &body);
+    row_checksums::compare("a snapshot", row.get(3)?, sum)?;
     Ok(Snapshot { seq: number(row, 0)?, hash, body })
 }
 
@@ -134,8 +134,8 @@ pub(super) fn tombstone_at(
 ) -> rusqlite::Result<(Tombstone, Millis)> {
     let (hash, first_answer): ([u8; 32], Vec<u8>) = (row.get(first + 1)?, row.get(first + 2)?);
     let keep_until = row.get(first + 3)?;
-    let sum = sums::of_tombstone(place, row.get(first)?, &hash, &first_answer, keep_until);
-    sums::compare("a tombstone", row.get(first + 4)?, sum)?;
+    let sum = row_checksums::of_tombstone(place, row.get(first)?, &hash, &first_answer, keep_until);
+    row_checksums::compare("a tombstone", row.get(first + 4)?, sum)?;
     Ok((Tombstone { count: number(row, first)?, hash, first_answer }, keep_until))
 }
 
@@ -164,7 +164,7 @@ fn tombstone(
 /// From the columns of a `RecordRow`, the body, and what it is packed with.
 fn record(row: &Row<'_>, stream: i64) -> rusqlite::Result<Record> {
     let found = RecordRow::read(row, stream)?;
-    let wrong = |_| sums::not_as_written("the row of a record");
+    let wrong = |_| row_checksums::not_as_written("the row of a record");
     let nonce = found.nonce.try_into().map_err(wrong)?;
     Ok(Record {
         first: number(row, 0)?,
@@ -188,7 +188,7 @@ fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
 
 /// Reads kind, namespace and id from three columns, which begin there.
 pub(super) fn subject_at(row: &Row<'_>, first: usize) -> rusqlite::Result<SubjectId> {
-    let wrong = || sums::not_as_written("the name of a subject");
+    let wrong = || row_checksums::not_as_written("the name of a subject");
     let kind = match row.get::<_, i64>(first)? {
         0 => SubjectKind::Job,
         1 => SubjectKind::Environment,

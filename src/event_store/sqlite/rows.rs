@@ -1,6 +1,6 @@
-//! A walk through the rows and their sums: at each opening through those that say what there is and when it must be
+//! A walk through the rows and their checksums: at each opening through those that say what there is and when it must be
 //! looked at, for `orrery check` through all of them.
-//! Always holds: a row that is not what was written is named; a wake mark that cannot be trusted becomes due at once,
+//! Always holds: a row that is not what was written is named; a wake-up that cannot be trusted becomes due at once,
 //! and the index of streams is made anew where it says something else than they do, so that none is woken too late or not
 //! found. Absent: any other repair.
 
@@ -9,15 +9,15 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, Row, params};
 
 use super::inspect::FileFault;
+use super::row_checksums::{self, Place, RecordRow};
 use super::streams::FILED_TO;
-use super::sums::{self, Place, RecordRow};
 use super::{reads, schema, streams, wakes};
 use crate::environment::Entry;
 
 /// Rows of one table that are named at most: more of them say nothing new.
 const NAMED_MAX: usize = 1_000;
 
-/// A wake mark that is due whatever the time is.
+/// A wake-up that is due whatever the time is.
 pub(super) const DUE_NOW: i64 = 0;
 
 /// What is wrong with the rows of a table.
@@ -56,7 +56,7 @@ fn named(row: &Row<'_>, table: &str) -> String {
 pub(super) struct Streams {
     /// Rows that name another subject, or another stream, than was written.
     pub(super) faults: Vec<FileFault>,
-    /// Wake marks that are not what was written.
+    /// Wake-ups that are not what was written.
     pub(super) marks: Vec<FileFault>,
     /// The buckets of the latter.
     untrusted: BTreeSet<i64>,
@@ -73,7 +73,11 @@ pub(super) fn streams(file: &Connection) -> rusqlite::Result<Streams> {
         let stream = row.get(0)?;
         let entry = || {
             let subject = reads::subject_at(row, 1)?;
-            sums::compare("", row.get(4)?, sums::of_stream(Place::of(&subject), stream))?;
+            row_checksums::compare(
+                "",
+                row.get(4)?,
+                row_checksums::of_stream(Place::of(&subject), stream),
+            )?;
             Ok(streams::entry(&subject, stream))
         };
         match entry() {
@@ -92,7 +96,7 @@ pub(super) fn streams(file: &Connection) -> rusqlite::Result<Streams> {
     Ok(walked)
 }
 
-/// Looks at every wake mark.
+/// Looks at every wake-up.
 fn marks(file: &Connection, walked: &mut Streams) -> rusqlite::Result<()> {
     let mut faults = Faults { found: Vec::new() };
     let sql = "SELECT w.stream, s.kind, s.namespace, s.id, w.bucket, w.grp, w.due, w.mark, w.sum
@@ -101,7 +105,7 @@ fn marks(file: &Connection, walked: &mut Streams) -> rusqlite::Result<()> {
         let (stream, bucket): (i64, i64) = (row.get(0)?, row.get(4)?);
         let fits = || -> rusqlite::Result<bool> {
             let subject = reads::subject_at(row, 1)?;
-            let sum = sums::of_wake(Place::of(&subject), stream, row.get(6)?, row.get(7)?);
+            let sum = row_checksums::of_wake(Place::of(&subject), stream, row.get(6)?, row.get(7)?);
             Ok(row.get::<_, i64>(8)? == sum
                 && row.get::<_, i64>(5)? == i64::from(subject.group().index())
                 && bucket == wakes::bucket_of(stream))
@@ -113,7 +117,7 @@ fn marks(file: &Connection, walked: &mut Streams) -> rusqlite::Result<()> {
         if !fits {
             // Whose it was is one of those that began together with whom it names.
             walked.untrusted.extend([bucket, wakes::bucket_of(stream)]);
-            faults.name(|| named(row, "wakes"), "its wake mark is not what was written");
+            faults.name(|| named(row, "wakes"), "its wake-up is not what was written");
         }
         Ok(())
     })?;
@@ -152,7 +156,7 @@ pub(super) fn is_indexed(file: &Connection, walked: &Streams) -> rusqlite::Resul
     Ok(whole && found == walked.filed)
 }
 
-/// Makes the index of names what the rows say, and what cannot be trusted of wake marks due at once: it may have been
+/// Makes the index of names what the rows say, and what cannot be trusted of wake-ups due at once: it may have been
 /// the mark of any stream of its bucket. Answers for how many buckets.
 pub(super) fn make_right(file: &Connection, walked: &Streams) -> rusqlite::Result<usize> {
     if !is_indexed(file, walked)? {
@@ -182,7 +186,9 @@ fn drop_untrusted(file: &Connection, bucket: i64) -> rusqlite::Result<()> {
         let subject = streams::named(file, stream)?;
         let fits = subject.is_some_and(|subject| {
             let place = Place::of(&subject);
-            let sum = row.get(2).and_then(|due| Ok(sums::of_wake(place, stream, due, row.get(3)?)));
+            let sum = row
+                .get(2)
+                .and_then(|due| Ok(row_checksums::of_wake(place, stream, due, row.get(3)?)));
             let is_there =
                 i64::from(subject.group().index()) == grp && wakes::bucket_of(stream) == bucket;
             is_there && sum.is_ok_and(|sum| row.get::<_, i64>(4).is_ok_and(|stored| stored == sum))
@@ -198,7 +204,7 @@ fn drop_untrusted(file: &Connection, bucket: i64) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Looks at what the file says of itself, and at the rows of nudges and tombstones.
+/// Looks at what the file says of itself, and at the rows of append notices and tombstones.
 pub(super) fn small(file: &Connection) -> rusqlite::Result<Vec<FileFault>> {
     let mut faults = Faults { found: Vec::new() };
     if !schema::is_as_made(file)? {
@@ -206,20 +212,25 @@ pub(super) fn small(file: &Connection) -> rusqlite::Result<Vec<FileFault>> {
         return Ok(faults.found);
     }
     walk(file, "SELECT key, value, sum FROM meta", |row| {
-        let sum = sums::of_meta(row.get_ref(0)?.as_str()?, row.get_ref(1)?);
-        let checked = sums::compare("", row.get(2)?, sum);
+        let sum = row_checksums::of_meta(row.get_ref(0)?.as_str()?, row.get_ref(1)?);
+        let checked = row_checksums::compare("", row.get(2)?, sum);
         if !holds(checked)? {
             faults
                 .name(|| "events.db".to_owned(), "what it says of itself is not what was written");
         }
         Ok(())
     })?;
-    walk(file, "SELECT grp, kind, namespace, id, seq, sum FROM nudges", |row| {
+    walk(file, "SELECT grp, kind, namespace, id, seq, sum FROM append_notices", |row| {
         let checked = |row: &Row<'_>| {
-            sums::compare("", row.get(5)?, sums::of_nudge(Place::read(row)?, row.get(4)?))
+            row_checksums::compare(
+                "",
+                row.get(5)?,
+                row_checksums::of_notice(Place::read(row)?, row.get(4)?),
+            )
         };
         if !holds(checked(row))? {
-            faults.name(|| named(row, "nudges"), "its nudge is not what was written");
+            faults
+                .name(|| named(row, "append_notices"), "its append notice is not what was written");
         }
         Ok(())
     })?;

@@ -13,9 +13,9 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::backup::COPIED_AT;
 use super::folder::FolderError;
+use super::row_checksums::{self, RecordRow};
 use super::streams::FILED_TO;
-use super::sums::{self, RecordRow};
-use super::{format_3, soundness};
+use super::{format_3, startup_check};
 use crate::config::Secret;
 use crate::environment::draw_secret;
 
@@ -26,10 +26,10 @@ const APPLICATION_ID: i32 = 0x4F52_5259;
 const FORMATS_REFUSED: u32 = 1;
 
 /// The first step makes a new file, each further one brings a file to the next format. Steps are only ever added.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     // `records` is in the order of commits, so that a batch fills few pages whatever its subjects are; streams are
     // found through the index. `newest` is set only where it differs from `at`, so that the newest time of all is
-    // known from the last row alone. A stream's number is internal and never leaves the file. The sums: `sums`.
+    // known from the last row alone. A stream's number is internal and never leaves the file. Their sums: `row_checksums`.
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY NOT NULL, sum INTEGER NOT NULL) STRICT, WITHOUT ROWID;
      CREATE TABLE streams (
          grp INTEGER NOT NULL, kind INTEGER NOT NULL, namespace TEXT NOT NULL, id BLOB NOT NULL,
@@ -56,7 +56,7 @@ const MIGRATIONS: [&str; 2] = [
          grp INTEGER NOT NULL, kind INTEGER NOT NULL, namespace TEXT NOT NULL, id BLOB NOT NULL,
          seq INTEGER NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY (grp, kind, namespace, id)) STRICT, WITHOUT ROWID;",
     // What grows with every job is in the order of arrival, so that a commit writes few pages however much is stored:
-    // `streams` by number, `ids` (subject to stream) filed in bulk, wake marks in a table of the living. Decision 0031.
+    // `streams` by number, `ids` (subject to stream) filed in bulk, wake-ups in a table of the living. Decision 0031.
     "ALTER TABLE streams RENAME TO streams_of_format_2;
      CREATE TABLE streams (
          stream INTEGER PRIMARY KEY, kind INTEGER NOT NULL, namespace TEXT NOT NULL, id BLOB NOT NULL,
@@ -68,6 +68,8 @@ const MIGRATIONS: [&str; 2] = [
          bucket INTEGER NOT NULL, grp INTEGER NOT NULL, stream INTEGER NOT NULL, due INTEGER NOT NULL,
          mark INTEGER NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY (bucket, grp, stream)) STRICT, WITHOUT ROWID;
      ALTER TABLE records ADD COLUMN packed INTEGER;",
+    // The word that is used everywhere else.
+    "ALTER TABLE nudges RENAME TO append_notices;",
 ];
 
 /// The format that is written here.
@@ -112,18 +114,18 @@ pub(super) fn open_writer(
         file: named.clone(),
         reason: error.to_string(),
     };
-    soundness::before(file)?;
+    startup_check::before(file)?;
     let mut connection = Connection::open(file).map_err(unreadable)?;
     leaves_files_alone(&connection).map_err(unreadable)?;
     let format = format_of(&connection, &named)?;
     configure(&connection).map_err(unreadable)?;
-    soundness::after(&mut connection, file, format == known())?;
+    startup_check::after(&mut connection, file, format == known())?;
     if (1..known()).contains(&format) {
         tracing::info!(format, to = known(), "the event store is brought to a new format");
     }
     migrate(&mut connection, format, new_store_id).map_err(|error| not_migrated(file, &error))?;
     if (1..known()).contains(&format) {
-        soundness::after(&mut connection, file, true)?;
+        startup_check::after(&mut connection, file, true)?;
     }
     raise_incarnation_of_copy(&mut connection, now).map_err(unreadable)?;
     draw_lease_key(&connection).map_err(unreadable)?;
@@ -278,7 +280,7 @@ pub(super) fn say(
     value: impl Into<Value>,
 ) -> rusqlite::Result<()> {
     let value = value.into();
-    let sum = sums::of_meta(key, ValueRef::from(&value));
+    let sum = row_checksums::of_meta(key, ValueRef::from(&value));
     connection
         .prepare_cached("INSERT OR REPLACE INTO meta (key, value, sum) VALUES (?1, ?2, ?3)")?
         .execute(params![key, value, sum])?;
@@ -288,7 +290,11 @@ pub(super) fn say(
 /// What the file says of itself under a key.
 pub(super) fn said<T: FromSql>(connection: &Connection, key: &str) -> rusqlite::Result<T> {
     connection.query_row("SELECT value, sum FROM meta WHERE key = ?1", [key], |row| {
-        sums::compare("what it says of itself", row.get(1)?, sums::of_meta(key, row.get_ref(0)?))?;
+        row_checksums::compare(
+            "what it says of itself",
+            row.get(1)?,
+            row_checksums::of_meta(key, row.get_ref(0)?),
+        )?;
         row.get(0)
     })
 }

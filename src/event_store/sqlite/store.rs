@@ -20,13 +20,13 @@ use super::mark::Synced;
 use super::reserve::Reserve;
 use super::transaction::Session;
 use super::writer::{Done, Request, Room, Work, Writer};
-use super::{failure, reads, schema, soundness, streams, wakes};
+use super::{failure, reads, schema, startup_check, streams, wakes};
 use crate::config::Secret;
 use crate::environment::fail_points::{self, Point};
 use crate::environment::{NotRun, Threads, Unfiled};
 use crate::event_store::contract::{
-    AppendItem, Appended, EventStore, EventStoreError, MarkMove, Nudge, PayloadHash, Payloads,
-    Snapshot, StoreInfo, StoreResult, StreamPart, Tombstone, WakeMark,
+    AppendItem, AppendNotice, Appended, EventStore, EventStoreError, PayloadHash, Payloads,
+    Snapshot, StoreInfo, StoreResult, StreamPart, Tombstone, WakeUp, WakeUpMove,
 };
 
 /// Writes that wait for the writer: more than the engine has in flight, so that a full queue is a fault.
@@ -140,7 +140,7 @@ impl SqliteEventStore {
         let file = folder.events_file();
         let unreadable =
             |reason: String| FolderError::Unreadable { file: file.display().to_string(), reason };
-        soundness::before(&file)?;
+        startup_check::before(&file)?;
         let readers =
             (0..READERS).map(|_| schema::open_beside(&file)).collect::<Result<Vec<_>, _>>()?;
         let first = readers.first().ok_or_else(|| unreadable("nobody reads it".to_owned()))?;
@@ -262,7 +262,7 @@ impl EventStore for SqliteEventStore {
         until: Millis,
         after: Option<SubjectId>,
         max: usize,
-    ) -> BoxFuture<'_, StoreResult<Vec<WakeMark>>> {
+    ) -> BoxFuture<'_, StoreResult<Vec<WakeUp>>> {
         Box::pin(self.read_with(group_name(group), move |file, _| {
             wakes::live(file, group, until, after.as_ref(), max)
         }))
@@ -279,7 +279,7 @@ impl EventStore for SqliteEventStore {
         }))
     }
 
-    fn move_marks(&self, moves: Vec<MarkMove>) -> BoxFuture<'_, StoreResult<Vec<bool>>> {
+    fn move_marks(&self, moves: Vec<WakeUpMove>) -> BoxFuture<'_, StoreResult<Vec<bool>>> {
         Box::pin(async move {
             match self.write(Work::MoveMarks(moves)).await? {
                 Done::Moved(moved) => Ok(moved),
@@ -288,23 +288,23 @@ impl EventStore for SqliteEventStore {
         })
     }
 
-    fn mark<'a>(&'a self, subject: &'a SubjectId) -> BoxFuture<'a, StoreResult<Option<WakeMark>>> {
+    fn mark<'a>(&'a self, subject: &'a SubjectId) -> BoxFuture<'a, StoreResult<Option<WakeUp>>> {
         let of = subject.clone();
         Box::pin(self.read_with(subject.to_string(), move |file, unfiled| {
             wakes::of_subject(file, unfiled, &of)
         }))
     }
 
-    fn nudge(&self, nudges: Vec<Nudge>) -> BoxFuture<'_, StoreResult<()>> {
-        Box::pin(async move { self.write(Work::Nudge(nudges)).await.map(|_| ()) })
+    fn write_notices(&self, notices: Vec<AppendNotice>) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(async move { self.write(Work::AppendNotice(notices)).await.map(|_| ()) })
     }
 
-    fn nudges(&self, group: GroupId) -> BoxFuture<'_, StoreResult<Vec<Nudge>>> {
-        Box::pin(self.read_with(group_name(group), move |file, _| reads::nudges(file, group)))
+    fn notices(&self, group: GroupId) -> BoxFuture<'_, StoreResult<Vec<AppendNotice>>> {
+        Box::pin(self.read_with(group_name(group), move |file, _| reads::notices(file, group)))
     }
 
-    fn clear_nudges(&self, nudges: Vec<Nudge>) -> BoxFuture<'_, StoreResult<()>> {
-        Box::pin(async move { self.write(Work::ClearNudges(nudges)).await.map(|_| ()) })
+    fn clear_notices(&self, notices: Vec<AppendNotice>) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(async move { self.write(Work::ClearNotices(notices)).await.map(|_| ()) })
     }
 
     fn payloads<'a>(

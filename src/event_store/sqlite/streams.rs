@@ -2,14 +2,14 @@
 //! index from a subject to its stream is filed in bulk (`environment::Unfiled`), because an id that follows from a key
 //! has a page of its own in it.
 //! Always holds: a stream is taken for a subject's only when its row says so and fits its sum; an entry that leads to
-//! no row is damage, never a stream that does not exist. Absent: records, and wake marks (`wakes`).
+//! no row is damage, never a stream that does not exist. Absent: records, and wake-ups (`wakes`).
 
 use domain::ids::{GroupId, SubjectId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::reads::{self, limit};
+use super::row_checksums::{self, Place, RecordRow};
 use super::schema;
-use super::sums::{self, Place, RecordRow};
 use super::transaction::kind_number;
 use crate::environment::{Entry, Filing, Unfiled};
 
@@ -57,7 +57,9 @@ pub(super) fn find(
             Some(false) => {}
             // Not committed where this look is, or deleted or filed since it began; otherwise its row has gone.
             None if entry.row > committed || !unfiled.has(entry) => {}
-            None => return Err(sums::not_as_written("the row that says where the stream is")),
+            None => {
+                return Err(row_checksums::not_as_written("the row that says where the stream is"));
+            }
         }
     }
     let mut filed = file.prepare_cached("SELECT stream FROM ids WHERE grp = ?1 AND key = ?2")?;
@@ -67,7 +69,9 @@ pub(super) fn find(
         match whose(file, stream, subject)? {
             Some(true) => return Ok(Some(stream)),
             Some(false) => {}
-            None => return Err(sums::not_as_written("the row that says where the stream is")),
+            None => {
+                return Err(row_checksums::not_as_written("the row that says where the stream is"));
+            }
         }
     }
     Ok(None)
@@ -79,8 +83,8 @@ fn whose(file: &Connection, stream: i64, subject: &SubjectId) -> rusqlite::Resul
         .prepare_cached("SELECT kind, namespace, id, sum FROM streams WHERE stream = ?1")?
         .query_row([stream], |row| {
             let found = reads::subject_at(row, 0)?;
-            let sum = sums::of_stream(Place::of(&found), stream);
-            sums::compare("the row that says where the stream is", row.get(3)?, sum)?;
+            let sum = row_checksums::of_stream(Place::of(&found), stream);
+            row_checksums::compare("the row that says where the stream is", row.get(3)?, sum)?;
             Ok(found == *subject)
         });
     found.optional()
@@ -96,7 +100,7 @@ pub(super) fn begin(file: &Connection, subject: &SubjectId, stream: i64) -> rusq
         kind_number(subject.kind),
         subject.namespace.as_str(),
         &subject.id.as_bytes()[..],
-        sums::of_stream(Place::of(subject), stream),
+        row_checksums::of_stream(Place::of(subject), stream),
     ])?;
     Ok(())
 }

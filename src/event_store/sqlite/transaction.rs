@@ -8,11 +8,13 @@ use domain::ids::{Millis, SubjectId, SubjectKind};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::heads::{Head, Heads};
-use super::sums::{self, Place, RecordRow};
+use super::row_checksums::{self, Place, RecordRow};
 use super::{packed, reads, schema, streams, wakes};
 use crate::environment::fail_points::{self, Point};
 use crate::environment::{Entry, Filing, Unfiled};
-use crate::event_store::contract::{AppendItem, Appended, MarkMove, Nudge, Snapshot, Tombstone};
+use crate::event_store::contract::{
+    AppendItem, AppendNotice, Appended, Snapshot, Tombstone, WakeUpMove,
+};
 
 /// Tombstones whose time is over that one deletion clears away, so that none costs much.
 const TOMBSTONES_CLEARED_MAX: u32 = 16;
@@ -114,7 +116,7 @@ impl Session {
     pub(super) fn move_mark(
         &mut self,
         file: &Connection,
-        wanted: &MarkMove,
+        wanted: &WakeUpMove,
     ) -> rusqlite::Result<bool> {
         let known = self.heads.get(&wanted.subject).map(|head| head.stream);
         let stream = match known {
@@ -171,7 +173,12 @@ impl Session {
             stored(snapshot.seq),
             &snapshot.hash[..],
             &snapshot.body[..],
-            sums::of_snapshot(head.stream, stored(snapshot.seq), &snapshot.hash, &snapshot.body),
+            row_checksums::of_snapshot(
+                head.stream,
+                stored(snapshot.seq),
+                &snapshot.hash,
+                &snapshot.body
+            ),
         ])?;
         Ok(())
     }
@@ -217,7 +224,13 @@ impl Session {
             &tombstone.hash[..],
             &tombstone.first_answer[..],
             keep_until,
-            sums::of_tombstone(place, count, &tombstone.hash, &tombstone.first_answer, keep_until),
+            row_checksums::of_tombstone(
+                place,
+                count,
+                &tombstone.hash,
+                &tombstone.first_answer,
+                keep_until
+            ),
         ))?;
         // The last row may be gone now, and with it what knew the newest time.
         schema::say(file, "newest_at", self.newest_at)?;
@@ -343,29 +356,29 @@ fn clear_tombstones(file: &Connection, newest_at: Millis) -> rusqlite::Result<()
 }
 
 /// Keeps the higher seq.
-pub(super) fn nudge(file: &Connection, nudge: &Nudge) -> rusqlite::Result<()> {
-    let subject = &nudge.subject;
+pub(super) fn notice(file: &Connection, notice: &AppendNotice) -> rusqlite::Result<()> {
+    let subject = &notice.subject;
     file.prepare_cached(
-        "INSERT INTO nudges (grp, kind, namespace, id, seq, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        "INSERT INTO append_notices (grp, kind, namespace, id, seq, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT (grp, kind, namespace, id) DO UPDATE SET seq = excluded.seq, sum = excluded.sum
          WHERE excluded.seq > seq",
     )?
     .execute(with_subject!(
         subject,
-        stored(nudge.seq),
-        sums::of_nudge(Place::of(subject), stored(nudge.seq))
+        stored(notice.seq),
+        row_checksums::of_notice(Place::of(subject), stored(notice.seq))
     ))?;
     Ok(())
 }
 
-/// Deletes a nudge unless a newer one has come.
-pub(super) fn clear_nudge(file: &Connection, nudge: &Nudge) -> rusqlite::Result<()> {
-    let subject = &nudge.subject;
+/// Deletes an append notice unless a newer one has come.
+pub(super) fn clear_notice(file: &Connection, notice: &AppendNotice) -> rusqlite::Result<()> {
+    let subject = &notice.subject;
     file.prepare_cached(
-        "DELETE FROM nudges
+        "DELETE FROM append_notices
          WHERE grp = ?1 AND kind = ?2 AND namespace = ?3 AND id = ?4 AND seq <= ?5",
     )?
-    .execute(with_subject!(subject, stored(nudge.seq)))?;
+    .execute(with_subject!(subject, stored(notice.seq)))?;
     Ok(())
 }
 

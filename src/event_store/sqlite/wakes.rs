@@ -1,4 +1,4 @@
-//! Wake marks: a small table of its own, of the streams that must be looked at some time. A job that is over touches
+//! Wake-ups: a small table of its own, of the streams that must be looked at some time. A job that is over touches
 //! nothing else when it loses its mark.
 //! Marks lie in buckets of streams that began together, in a bucket by group: a commit's marks share a page or two, and
 //! a look at a group reads its part of each bucket. A bucket is also what is looked at when a mark is damaged.
@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 use domain::ids::{GroupId, Millis, SubjectId};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::row_checksums::{self, Place};
 use super::rows::DUE_NOW;
-use super::sums::{self, Place};
 use super::transaction::stored;
 use super::{reads, streams};
 use crate::environment::Unfiled;
-use crate::event_store::contract::{MarkMove, WakeMark};
+use crate::event_store::contract::{WakeUp, WakeUpMove};
 
 /// Streams of one bucket: their marks fill about two pages.
 const BUCKET: i64 = 256;
@@ -50,7 +50,7 @@ pub(super) fn set(
             stream,
             due,
             number,
-            sums::of_wake(Place::of(subject), stream, due, number),
+            row_checksums::of_wake(Place::of(subject), stream, due, number),
         ])?;
     Ok(made == 1)
 }
@@ -59,7 +59,7 @@ pub(super) fn set(
 pub(super) fn move_mark(
     file: &Connection,
     stream: i64,
-    wanted: &MarkMove,
+    wanted: &WakeUpMove,
 ) -> rusqlite::Result<bool> {
     let subject = &wanted.subject;
     let (grp, expected, number) =
@@ -80,7 +80,7 @@ pub(super) fn move_mark(
                 expected,
                 due,
                 number,
-                sums::of_wake(Place::of(subject), stream, due, number),
+                row_checksums::of_wake(Place::of(subject), stream, due, number),
             ])?,
         (None, _) => file
             .prepare_cached(
@@ -103,25 +103,25 @@ pub(super) fn mark(
     file: &Connection,
     subject: &SubjectId,
     stream: i64,
-) -> rusqlite::Result<Option<WakeMark>> {
+) -> rusqlite::Result<Option<WakeUp>> {
     file.prepare_cached(
         "SELECT due, mark, sum FROM wakes WHERE bucket = ?1 AND grp = ?2 AND stream = ?3",
     )?
     .query_row(params![bucket_of(stream), subject.group().index(), stream], |row| {
         let (due, number) = (row.get(0)?, row.get(1)?);
-        let sum = sums::of_wake(Place::of(subject), stream, due, number);
+        let sum = row_checksums::of_wake(Place::of(subject), stream, due, number);
         Ok(trusted(subject, due, number, row.get::<_, i64>(2)? == sum))
     })
     .optional()
 }
 
 /// One that cannot be trusted is due whatever the time is.
-fn trusted(subject: &SubjectId, due: Millis, number: i64, fits: bool) -> WakeMark {
+fn trusted(subject: &SubjectId, due: Millis, number: i64, fits: bool) -> WakeUp {
     if !fits {
-        tracing::warn!(%subject, "a wake mark is not what was written: the subject is looked at now");
+        tracing::warn!(%subject, "a wake-up is not what was written: the subject is looked at now");
     }
     let due = if fits { due } else { DUE_NOW };
-    WakeMark { subject: subject.clone(), due, number: u64::try_from(number).unwrap_or(0) }
+    WakeUp { subject: subject.clone(), due, number: u64::try_from(number).unwrap_or(0) }
 }
 
 /// The mark of one subject, for a reader.
@@ -129,21 +129,21 @@ pub(super) fn of_subject(
     file: &Connection,
     unfiled: &Unfiled,
     of: &SubjectId,
-) -> rusqlite::Result<Option<WakeMark>> {
+) -> rusqlite::Result<Option<WakeUp>> {
     match streams::find(file, unfiled, of)? {
         Some(stream) => mark(file, of, stream),
         None => Ok(None),
     }
 }
 
-/// Wake marks of a group due at or before `until`, in subject order.
+/// Wake-ups of a group due at or before `until`, in subject order.
 pub(super) fn live(
     file: &mut Connection,
     group: GroupId,
     until: Millis,
     after: Option<&SubjectId>,
     max: usize,
-) -> rusqlite::Result<Vec<WakeMark>> {
+) -> rusqlite::Result<Vec<WakeUp>> {
     let file = file.transaction()?;
     let mut next = file.prepare_cached("SELECT min(bucket) FROM wakes WHERE bucket > ?1")?;
     let mut of_bucket = file.prepare_cached(
@@ -151,7 +151,7 @@ pub(super) fn live(
          FROM wakes AS w CROSS JOIN streams AS s ON s.stream = w.stream
          WHERE w.bucket = ?1 AND w.grp = ?2 AND w.due <= ?3",
     )?;
-    let mut found: BTreeMap<SubjectId, WakeMark> = BTreeMap::new();
+    let mut found: BTreeMap<SubjectId, WakeUp> = BTreeMap::new();
     let mut bucket = i64::MIN;
     while let Some(least) = next.query_row([bucket], |row| row.get::<_, Option<i64>>(0))? {
         bucket = least;
@@ -159,7 +159,7 @@ pub(super) fn live(
         while let Some(row) = rows.next()? {
             let (due, number) = (row.get(4)?, row.get(5)?);
             let subject = reads::subject_at(row, 0)?;
-            let sum = sums::of_wake(Place::of(&subject), row.get(3)?, due, number);
+            let sum = row_checksums::of_wake(Place::of(&subject), row.get(3)?, due, number);
             let fits = row.get::<_, i64>(6)? == sum;
             if after.is_some_and(|after| subject <= *after) {
                 continue;

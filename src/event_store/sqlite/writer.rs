@@ -21,7 +21,8 @@ use super::reserve::Reserve;
 use super::transaction::{self, Session};
 use crate::environment::fail_points::{self, Point};
 use crate::event_store::contract::{
-    AppendItem, Appended, EventStoreError, MarkMove, Nudge, Snapshot, StoreResult, Tombstone,
+    AppendItem, AppendNotice, Appended, EventStoreError, Snapshot, StoreResult, Tombstone,
+    WakeUpMove,
 };
 
 /// Requests that share a transaction at most: keeps one commit, and the wait of the next, short.
@@ -37,9 +38,9 @@ const ROOM_LOOK: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) enum Work {
     Append(Vec<AppendItem>),
-    MoveMarks(Vec<MarkMove>),
-    Nudge(Vec<Nudge>),
-    ClearNudges(Vec<Nudge>),
+    MoveMarks(Vec<WakeUpMove>),
+    AppendNotice(Vec<AppendNotice>),
+    ClearNotices(Vec<AppendNotice>),
     SaveSnapshot(SubjectId, Snapshot),
     Delete { subject: SubjectId, expected: u64, tombstone: Tombstone, keep_until: Millis },
 }
@@ -259,14 +260,16 @@ impl Writer {
                 fail_points::pass(Point::MarksWritten);
                 Done::Moved(moved)
             }
-            Work::Nudge(nudges) => {
-                nudges.iter().try_for_each(|nudge| transaction::nudge(&self.file, nudge))?;
-                fail_points::pass(Point::NudgesWritten);
+            Work::AppendNotice(notices) => {
+                notices.iter().try_for_each(|notice| transaction::notice(&self.file, notice))?;
+                fail_points::pass(Point::NoticesWritten);
                 Done::Written
             }
-            Work::ClearNudges(nudges) => {
-                nudges.iter().try_for_each(|nudge| transaction::clear_nudge(&self.file, nudge))?;
-                fail_points::pass(Point::NudgesDeleted);
+            Work::ClearNotices(notices) => {
+                notices
+                    .iter()
+                    .try_for_each(|notice| transaction::clear_notice(&self.file, notice))?;
+                fail_points::pass(Point::NoticesDeleted);
                 Done::Written
             }
             Work::SaveSnapshot(subject, snapshot) => {
@@ -328,7 +331,10 @@ fn bytes_of(work: &Work) -> usize {
     match work {
         Work::Append(items) => items.iter().map(item).sum(),
         Work::SaveSnapshot(_, snapshot) => snapshot.body.len(),
-        Work::MoveMarks(_) | Work::Nudge(_) | Work::ClearNudges(_) | Work::Delete { .. } => 0,
+        Work::MoveMarks(_)
+        | Work::AppendNotice(_)
+        | Work::ClearNotices(_)
+        | Work::Delete { .. } => 0,
     }
 }
 

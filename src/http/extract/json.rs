@@ -18,8 +18,8 @@ pub(crate) use super::depth::is_deeper_than;
 pub use super::parsers::Parsers;
 use super::{bounded, pointer};
 use crate::environment::Clock;
-use crate::http::admission::Admission;
 use crate::http::problem::{Code, Problem};
+use crate::http::shedding::RequestPermit;
 use crate::http::state::Api;
 
 /// What bounds a body, put into every request by the layers.
@@ -35,7 +35,7 @@ pub struct BodyLimit {
     /// By which that is measured.
     pub clock: Arc<dyn Clock>,
     /// Where the bytes that come are charged; none: nothing bounds them but `bytes_max`.
-    pub admission: Option<Arc<Admission>>,
+    pub admission: Option<Arc<RequestPermit>>,
     /// Of jobs and payloads.
     pub bounds: Arc<Bounds>,
     /// Reads large bodies.
@@ -44,7 +44,7 @@ pub struct BodyLimit {
 
 impl BodyLimit {
     /// That of the API's requests.
-    pub(in crate::http) fn of(api: &Api, admission: Option<Arc<Admission>>) -> Self {
+    pub(in crate::http) fn of(api: &Api, admission: Option<Arc<RequestPermit>>) -> Self {
         let settings = api.settings();
         Self {
             bytes_max: settings.body_bytes_max,

@@ -24,8 +24,8 @@ use crate::engine::forwarding::wire::{
 use crate::engine::forwarding::{ALIVE_EVERY_MS, AnswerProof, BODY_BYTES_MAX, PROOF, Unproven};
 use crate::engine::handle::EngineError;
 use crate::environment::Clock;
-use crate::http::admission::Admission;
 use crate::http::extract::json::{BodyLimit, read_body};
+use crate::http::shedding::RequestPermit;
 use crate::http::state::Api;
 use crate::telemetry::metrics::FORWARDED;
 
@@ -51,7 +51,7 @@ pub async fn forward(State(api): State<Api>, mut request: Request) -> Response {
         Err(why) => return unproven(why),
     };
     // What it wants has been let in over there, and the core weighs it; here only the bytes count, as they come.
-    let admission = match Admission::of_engine(&api) {
+    let admission = match RequestPermit::of_engine(&api) {
         Ok(admission) => Arc::new(admission),
         Err(problem) => return problem.into_response(),
     };

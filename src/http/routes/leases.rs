@@ -57,9 +57,9 @@ pub async fn lease(
     let place = place(&api, &caller, wanted.wait_ms)?;
     let request = lease_request(&api, &caller, wanted)?;
     let holder = Holder::of(&request);
-    let wish = api.engine().wish(request).await?;
+    let poll = api.engine().poll(request).await?;
     Ok(park(async move {
-        let granted = wish.granted().await?;
+        let granted = poll.granted().await?;
         drop(place);
         let (leases, undelivered) = Box::pin(delivery(&api, &holder, granted)).await?;
         Ok(undelivered.sent_with(&LeasesAnswer { leases }))
@@ -217,7 +217,7 @@ async fn reported(
     let next = next.and_then(|wanted| lease_request(&api, &caller, wanted).ok());
     let holder = next.as_ref().map(Holder::of);
     let claims = next.as_ref().is_some_and(|next| next.claim.is_some());
-    let (answers, wish) = api.engine().report(&caller.namespace, reports, next).await;
+    let (answers, poll) = api.engine().report(&caller.namespace, reports, next).await;
     let mut answers = answers.into_iter();
     let outcomes = refused.into_iter().map(|refusal| match refusal {
         Some(problem) => Reported::Refused(problem),
@@ -229,11 +229,11 @@ async fn reported(
         },
     });
     let reported = AllReported { outcomes: outcomes.collect(), texts, caller };
-    let (Some(wish), Some(holder)) = (wish, holder) else {
+    let (Some(poll), Some(holder)) = (poll, holder) else {
         return Ok(reported.answer(Vec::new(), Undelivered::default()));
     };
     Ok(park(async move {
-        let leased = wish.granted().await;
+        let leased = poll.granted().await;
         drop(place);
         // What was reported is reported: trouble with the next work must not hide it.
         let (leases, undelivered) = match leased {

@@ -1,4 +1,4 @@
-//! What GET /engines shows of each engine. Absent: engines that are buried; their groups are the others'.
+//! What GET /engines shows of each engine. Absent: engines that are evicted; their groups are the others'.
 
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -1,4 +1,4 @@
-//! Documents of `engines`: `_id` = the engine's number, its lease's end `until`, and once it is buried `buried_at`,
+//! Documents of `engines`: `_id` = the engine's number, its lease's end `until`, and once it is evicted `evicted_at`,
 //! which nothing takes away; a day later the document goes by itself.
 //! Always holds: numbers come from one counter and are never given twice, also when a join was answered by silence.
 
@@ -71,64 +71,64 @@ impl MongoMembership {
         let longer = vec![doc! { "$set": {
             "renewed_at": "$$NOW", "until": until(), "leaving": leaving,
         } }];
-        let which = doc! { "_id": i64::from(me), "buried_at": { "$exists": false } };
+        let which = doc! { "_id": i64::from(me), "evicted_at": { "$exists": false } };
         let engines = self.documents();
         let renewed = self.connection.calls().make("an engine's renewal", async move {
             engines.find_one_and_update(which, longer).return_document(ReturnDocument::After).await
         });
-        let Some(renewed) = renewed.await.map_err(of_call)? else { return Ok(Renewal::Buried) };
+        let Some(renewed) = renewed.await.map_err(of_call)? else { return Ok(Renewal::Evicted) };
         let at = renewed.get_datetime("renewed_at").ok().map(|at| millis_of(*at));
         Ok(Renewal::Held { at })
     }
 
-    /// One update decides: a lease that is over, or that never was, is buried; one that holds is left alone.
-    pub(super) async fn bury_engine(&self, engine: EngineId) -> MembershipResult<bool> {
+    /// One update decides: a lease that is over, or that never was, is evicted; one that holds is left alone.
+    pub(super) async fn evict_engine(&self, engine: EngineId) -> MembershipResult<bool> {
         let over = doc! { "$lt": ["$until", "$$NOW"] };
         // A missing end is before every time; a missing field set to what is missing stays away.
-        let buried = vec![doc! { "$set": { "buried_at": {
-            "$ifNull": ["$buried_at", { "$cond": [over, "$$NOW", "$$REMOVE"] }],
+        let evicted = vec![doc! { "$set": { "evicted_at": {
+            "$ifNull": ["$evicted_at", { "$cond": [over, "$$NOW", "$$REMOVE"] }],
         } } }];
         let which = doc! { "_id": i64::from(engine) };
         let engines = self.documents();
-        let after = self.connection.calls().make("the burial of an engine", async move {
+        let after = self.connection.calls().make("the eviction of an engine", async move {
             engines
-                .find_one_and_update(which, buried)
+                .find_one_and_update(which, evicted)
                 .upsert(true)
                 .return_document(ReturnDocument::After)
                 .await
         });
         let after = after.await.map_err(of_call)?;
-        Ok(after.is_some_and(|after| after.get_datetime("buried_at").is_ok()))
+        Ok(after.is_some_and(|after| after.get_datetime("evicted_at").is_ok()))
     }
 
-    /// One update decides: only an engine at this address that is not leaving is buried whatever its lease says.
-    pub(super) async fn evict_engine(
+    /// One update decides: only an engine at this address that is not leaving is evicted whatever its lease says.
+    pub(super) async fn evict_engine_at(
         &self,
         engine: EngineId,
         address: &str,
     ) -> MembershipResult<bool> {
-        let buried = vec![doc! { "$set": {
-            "buried_at": { "$ifNull": ["$buried_at", "$$NOW"] },
+        let evicted = vec![doc! { "$set": {
+            "evicted_at": { "$ifNull": ["$evicted_at", "$$NOW"] },
         } }];
         let which = doc! {
             "_id": i64::from(engine), "address": address, "leaving": { "$ne": true },
         };
         let engines = self.documents();
         let after = self.connection.calls().make("the eviction of an engine", async move {
-            engines.find_one_and_update(which, buried).return_document(ReturnDocument::After).await
+            engines.find_one_and_update(which, evicted).return_document(ReturnDocument::After).await
         });
         let after = after.await.map_err(of_call)?;
-        Ok(after.is_some_and(|after| after.get_datetime("buried_at").is_ok()))
+        Ok(after.is_some_and(|after| after.get_datetime("evicted_at").is_ok()))
     }
 
     pub(super) async fn end_life(&self, me: EngineId) -> MembershipResult<()> {
-        let buried = vec![doc! { "$set": {
-            "buried_at": { "$ifNull": ["$buried_at", "$$NOW"] }, "until": "$$NOW",
+        let evicted = vec![doc! { "$set": {
+            "evicted_at": { "$ifNull": ["$evicted_at", "$$NOW"] }, "until": "$$NOW",
         } }];
         let which = doc! { "_id": i64::from(me) };
         let engines = self.documents();
         let ended = self.connection.calls().make("an engine's leaving", async move {
-            engines.update_one(which, buried).await.map(drop)
+            engines.update_one(which, evicted).await.map(drop)
         });
         ended.await.map_err(of_call)
     }
@@ -138,7 +138,7 @@ impl MongoMembership {
             "name": 1, "address": 1, "version": 1, "public_key": 1, "started_at": 1, "renewed_at": 1, "leaving": 1,
             "lives": { "$gte": ["$until", "$$NOW"] },
         };
-        let filter = doc! { "buried_at": { "$exists": false } };
+        let filter = doc! { "evicted_at": { "$exists": false } };
         let found = self.all("the engines", &self.engines, filter, fields).await?;
         let read: Result<_, Undecodable> =
             found.iter().map(|document| record_of(Fields(document))).collect();

@@ -89,7 +89,7 @@ impl Membership for MongoMembership {
     }
 
     fn look(&self) -> BoxFuture<'_, MembershipResult<Roster>> {
-        // The groups first: whoever drives one of them had joined before, and is among the engines unless buried.
+        // The groups first: whoever drives one of them had joined before, and is among the engines unless evicted.
         async {
             let groups = self.read_groups().await?;
             Ok(Roster { engines: self.read_engines().await?, groups })
@@ -97,16 +97,16 @@ impl Membership for MongoMembership {
         .boxed()
     }
 
-    fn bury(&self, engine: EngineId) -> BoxFuture<'_, MembershipResult<bool>> {
-        self.bury_engine(engine).boxed()
+    fn evict(&self, engine: EngineId) -> BoxFuture<'_, MembershipResult<bool>> {
+        self.evict_engine(engine).boxed()
     }
 
-    fn evict<'a>(
+    fn evict_at<'a>(
         &'a self,
         engine: EngineId,
         address: &'a str,
     ) -> BoxFuture<'a, MembershipResult<bool>> {
-        self.evict_engine(engine, address).boxed()
+        self.evict_engine_at(engine, address).boxed()
     }
 
     fn take(&self, me: EngineId, takes: Vec<Take>) -> BoxFuture<'_, MembershipResult<()>> {

@@ -1,6 +1,6 @@
-//! The groups that this engine drives: renewing its lease, burying the dead, taking over, handing over. Each step looks
+//! The groups that this engine drives: renewing its lease, evicting the dead, taking over, handing over. Each step looks
 //! at the records, changes what is this engine's to change, and tells the core and the peers what it saw.
-//! Always holds: the core lets go of a group before its record names somebody else; an engine that was buried gives up
+//! Always holds: the core lets go of a group before its record names somebody else; an engine that was evicted gives up
 //! everything before it begins a new life under a new number; a step may be cut off at any await, and the next one
 //! decides by what it reads. Absent: who should drive what (`membership::share`), waiting, and any safety: the append says
 //! who wrote.
@@ -21,7 +21,7 @@ use crate::membership::contract::{
     Renewal, Roster,
 };
 use crate::membership::peers::{Peer, Peers, PeersSeen};
-use crate::membership::share::{self, LetGo, Plan};
+use crate::membership::share::{self, Plan, ReleasedFences};
 use crate::services::lifecycle::{Tick, TickReport};
 use crate::telemetry::metrics::{
     ENGINES, GROUP_DRIVEN, GROUP_HAND_OVERS, GROUP_TAKEOVERS, GROUPS_DRIVEN, RENEWAL_AGE,
@@ -33,7 +33,7 @@ const LOOK_MS: Millis = 500;
 /// Between two renewals: three fit into a lease, so that one may be lost.
 const RENEW_EVERY: Duration = Duration::from_secs(3);
 /// An engine believes in its lease so much shorter than others do, by its own monotonic clock.
-const IN_HAND: Duration = Duration::from_secs(2);
+const SAFETY_MARGIN: Duration = Duration::from_secs(2);
 /// An answer that took longer says little about what time it is at the store.
 const SAMPLE_TOOK_MAX: Duration = Duration::from_millis(500);
 
@@ -42,7 +42,7 @@ const GROUPS: usize = domain::bounds::GROUPS as usize;
 /// What a look showed.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
-    /// This engine's number, which another start or a burial changes.
+    /// This engine's number, which another start or an eviction changes.
     pub me: EngineId,
     /// Engines and groups.
     pub roster: Roster,
@@ -89,12 +89,12 @@ struct State {
     me: EngineId,
     /// By the monotonic clock.
     renew_at: Duration,
-    let_go: LetGo,
+    released: ReleasedFences,
     /// What the core was told last.
     drivers: Vec<Option<EngineId>>,
     living: Vec<EngineId>,
     /// What other engines wrote could not be read the last time.
-    nudges_unread: bool,
+    notices_unread: bool,
 }
 
 #[derive(Debug, Default)]
@@ -110,10 +110,10 @@ impl Groups {
             me: part.joined_as,
             // At once: how long ago it joined is not known here.
             renew_at: Duration::ZERO,
-            let_go: [0; GROUPS],
+            released: [0; GROUPS],
             drivers: part.drivers,
             living: Vec::new(),
-            nudges_unread: false,
+            notices_unread: false,
         };
         let shown = Shown { renewed_at: clock.monotonic(), ..Shown::default() };
         Self {
@@ -137,7 +137,7 @@ impl Groups {
 
     /// The number by which the others know it.
     pub(super) fn number(&self) -> EngineId {
-        self.peers.known_as().unwrap_or(self.joined_as)
+        self.peers.external_id().unwrap_or(self.joined_as)
     }
 
     /// What the engine of this number is called.
@@ -158,7 +158,7 @@ impl Groups {
 
     /// Whether the lease surely holds, with time in hand.
     pub(super) fn holds(&self) -> bool {
-        self.renewal_age() < LEASE.saturating_sub(IN_HAND)
+        self.renewal_age() < LEASE.saturating_sub(SAFETY_MARGIN)
     }
 
     /// From now on it gets nothing more and keeps nothing.
@@ -182,27 +182,27 @@ impl Groups {
             self.renew(&mut state).await?;
         }
         let mut roster = self.membership.look().await?;
-        let mut buried = self.evict_former(&state, &roster).await?;
+        let mut evicted = self.evict_former(&state, &roster).await?;
         for engine in share::dead(&roster, state.me) {
-            if self.membership.bury(engine).await? {
-                buried.push(engine);
+            if self.membership.evict(engine).await? {
+                evicted.push(engine);
             }
         }
-        roster.engines.retain(|record| !buried.contains(&record.engine));
-        let plan = share::plan(&roster, state.me, &buried, &state.let_go);
+        roster.engines.retain(|record| !evicted.contains(&record.engine));
+        let plan = share::plan(&roster, state.me, &evicted, &state.released);
         if !plan.take.is_empty() {
             roster = self.take(&state, &roster, &plan).await?;
-            roster.engines.retain(|record| !buried.contains(&record.engine));
+            roster.engines.retain(|record| !evicted.contains(&record.engine));
         }
         if !plan.hand_over.is_empty() {
-            self.let_go(&mut state, &roster, &plan).await;
+            self.released(&mut state, &roster, &plan).await;
             self.membership.hand_over(state.me, plan.hand_over.clone()).await?;
             metrics::counter!(GROUP_HAND_OVERS).increment(plan.hand_over.len() as u64);
         }
         self.tell(&mut state, &roster).await;
         self.show(&state, roster);
         if renewed && !state.living.is_empty() {
-            self.read_nudges(&mut state).await;
+            self.read_notices(&mut state).await;
         }
         Ok((plan.take.len() + plan.hand_over.len()) as u64)
     }
@@ -219,7 +219,7 @@ impl Groups {
                 }
                 Ok(())
             }
-            Renewal::Buried => self.begin_again(state).await,
+            Renewal::Evicted => self.begin_again(state).await,
         }
     }
 
@@ -230,11 +230,11 @@ impl Groups {
         self.engine.drives_until(sent_at.saturating_add(millis(LEASE))).await;
     }
 
-    /// Others have buried this engine: what it drove is theirs. It gives up everything, then joins anew.
+    /// PeerDirectory have evicted this engine: what it drove is theirs. It gives up everything, then rejoins.
     async fn begin_again(&self, state: &mut State) -> MembershipResult<()> {
         tracing::warn!(
             engine = state.me,
-            "this engine was silent for too long and was buried; it begins again"
+            "this engine was silent for too long and was evicted; it begins again"
         );
         let ours = self.joined_as;
         let given_up = state.drivers.iter().map(|driver| driver.filter(|driver| *driver != ours));
@@ -246,22 +246,22 @@ impl Groups {
         }
         let (sent, sent_at) = (self.clock.monotonic(), self.clock.now_ms());
         state.me = self.membership.join(&self.introduction).await?;
-        state.let_go = [0; GROUPS];
+        state.released = [0; GROUPS];
         // What it asks and tells counts under the number that others see among the living.
-        self.told.joined_anew(state.me);
-        self.engine.known_as(state.me).await;
+        self.told.rejoined(state.me);
+        self.engine.external_id(state.me).await;
         self.held(state, sent, sent_at).await;
         Ok(())
     }
 
     /// What other engines wrote for this one.
-    async fn read_nudges(&self, state: &mut State) {
+    async fn read_notices(&self, state: &mut State) {
         let mine = |(group, driver): (GroupId, &Option<EngineId>)| {
             (*driver == Some(self.joined_as)).then_some(group)
         };
         let mine = GroupId::all().zip(&state.drivers).filter_map(mine).collect();
-        let read = self.engine.read_nudges(mine).await;
-        let was_unread = std::mem::replace(&mut state.nudges_unread, read.is_err());
+        let read = self.engine.read_notices(mine).await;
+        let was_unread = std::mem::replace(&mut state.notices_unread, read.is_err());
         if let Err(error) = read
             && !was_unread
         {
@@ -276,7 +276,7 @@ impl Groups {
         let after = self.membership.look().await?;
         for taken in &plan.take {
             let at = usize::from(taken.group.index());
-            let mine = |record: &GroupRecord| share::is_mine(record, state.me, &state.let_go);
+            let mine = |record: &GroupRecord| share::is_mine(record, state.me, &state.released);
             if !after.groups.get(at).is_some_and(mine) {
                 continue;
             }
@@ -289,9 +289,9 @@ impl Groups {
     }
 
     /// The core lets go of what is to be handed over, before anybody else may take it.
-    async fn let_go(&self, state: &mut State, roster: &Roster, plan: &Plan) {
+    async fn released(&self, state: &mut State, roster: &Roster, plan: &Plan) {
         for group in &plan.hand_over {
-            if let Some(gone) = state.let_go.get_mut(usize::from(group.group.index())) {
+            if let Some(gone) = state.released.get_mut(usize::from(group.group.index())) {
                 *gone = (*gone).max(group.fence);
             }
         }
@@ -323,7 +323,7 @@ impl Groups {
         let living: Vec<EngineId> =
             others().filter(|record| lives(record)).map(|record| record.engine).collect();
         let driver = |record: &GroupRecord| {
-            if share::is_mine(record, state.me, &state.let_go) {
+            if share::is_mine(record, state.me, &state.released) {
                 return Some(self.joined_as);
             }
             // While nobody drives it, whoever should will in a moment.

@@ -50,7 +50,7 @@ impl Driver {
         self.groups.seen()
     }
 
-    /// The number that this engine goes by among the engines: another one after a burial.
+    /// The number that this engine goes by among the engines: another one after an eviction.
     pub fn number(&self) -> EngineId {
         self.groups.number()
     }
@@ -104,7 +104,7 @@ impl Service for Driver {
             .with(Turning::new(self.engine.clone()))
     }
 
-    /// Others need not wait until its lease is over.
+    /// PeerDirectory need not wait until its lease is over.
     async fn drain(&self, _deadline: Duration) -> Result<(), ServiceError> {
         self.groups.end().await.map_err(ServiceError::new)
     }

@@ -88,7 +88,7 @@ impl Retention {
         let (gone, over) = if pass.too_many.is_empty() {
             self.walk(&mut pass, now).await?
         } else {
-            self.let_go_of_too_many(&mut pass).await?
+            self.remove_excess(&mut pass).await?
         };
         if over {
             self.had_groups.store(pass.walked > 0, Ordering::Relaxed);
@@ -170,7 +170,7 @@ impl Retention {
         pass.too_many.is_empty()
     }
 
-    async fn let_go_of_too_many(&self, pass: &mut Pass) -> Result<(u64, bool), EngineError> {
+    async fn remove_excess(&self, pass: &mut Pass) -> Result<(u64, bool), EngineError> {
         let mut gone = 0;
         for _ in 0..ASKED_MAX {
             let Some((changed_at, subject)) = pass.too_many.last() else { break };

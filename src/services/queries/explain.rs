@@ -15,7 +15,7 @@ use domain::refusal::Refusal;
 
 use self::shapes::{explained, unreadable};
 use super::Queries;
-use crate::engine::core::message::{Held, Names, QueueFacts, Tended};
+use crate::engine::core::message::{Held, Names, QueueFacts, SubjectInspection};
 use crate::engine::handle::EngineError;
 use crate::engine::reads::WakesAt;
 
@@ -47,10 +47,10 @@ impl Queries {
             Err(error) => return Err(error),
         };
         let nodes = explained.waits.iter().flat_map(|wait| &wait.of).copied().collect();
-        let tended = self.engine.tended(&subject, nodes, None).await.ok();
-        explained.memory = self.memory(&subject, tended.as_ref()).await?;
-        if let Some(tended) = tended.filter(|tended| tended.drives) {
-            explained.waits.iter_mut().for_each(|wait| wait.tended(&tended));
+        let inspection = self.engine.inspection(&subject, nodes, None).await.ok();
+        explained.memory = self.memory(&subject, inspection.as_ref()).await?;
+        if let Some(inspection) = inspection.filter(|inspection| inspection.drives) {
+            explained.waits.iter_mut().for_each(|wait| wait.inspection(&inspection));
         }
         let queues: BTreeSet<&str> = explained
             .waits
@@ -74,12 +74,12 @@ impl Queries {
     async fn memory(
         &self,
         subject: &SubjectId,
-        tended: Option<&Tended>,
+        inspection: Option<&SubjectInspection>,
     ) -> Result<Memory, EngineError> {
-        let Some(tended) = tended.filter(|tended| tended.drives) else {
+        let Some(inspection) = inspection.filter(|inspection| inspection.drives) else {
             return Ok(Memory::Unknown);
         };
-        Ok(match tended.held {
+        Ok(match inspection.held {
             Held::Whole => Memory::Held,
             Held::Loading => Memory::Loading,
             Held::Damaged => Memory::Unreadable,
@@ -100,8 +100,10 @@ impl Queries {
     ) -> Result<GrantAnswer, EngineError> {
         let state = self.engine.environment(namespace, name).await?;
         let subject = SubjectId::environment(namespace.clone(), name);
-        let tended = self.engine.tended(&subject, Vec::new(), Some(job)).await.ok();
-        let asks = tended.filter(|tended| tended.drives).and_then(|tended| tended.asks);
+        let inspection = self.engine.inspection(&subject, Vec::new(), Some(job)).await.ok();
+        let asks = inspection
+            .filter(|inspection| inspection.drives)
+            .and_then(|inspection| inspection.asks);
         let shortage = state.as_ref().and_then(|state| state.shortage(&asked));
         let used = state.as_ref().map(|state| state.use_by_resource()).unwrap_or_default();
         let used = used.into_iter().map(|(resource, amount)| (resource.to_owned(), amount));
@@ -139,8 +141,8 @@ impl GrantAnswer {
 
 impl WaitAnswer {
     /// What the driver keeps of its nodes.
-    fn tended(&mut self, tended: &Tended) {
-        let leases: BTreeMap<u32, Millis> = tended.leases.iter().copied().collect();
+    fn inspection(&mut self, inspection: &SubjectInspection) {
+        let leases: BTreeMap<u32, Millis> = inspection.leases.iter().copied().collect();
         for attempt in &mut self.attempts {
             attempt.lease_expires_at = leases.get(&attempt.ix).copied().map(rfc3339);
         }
@@ -150,7 +152,7 @@ impl WaitAnswer {
             let at = rfc3339(*first);
             self.message = format!("{} ({which}at {at}, unless it is kept)", self.message);
         }
-        let before = tended.before.iter().filter(|(ix, _)| self.of.contains(ix));
+        let before = inspection.before.iter().filter(|(ix, _)| self.of.contains(ix));
         if let Some(workers) = &mut self.workers {
             workers.before = before.map(|(_, before)| *before).min();
         }

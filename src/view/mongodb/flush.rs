@@ -83,7 +83,7 @@ impl MongoView {
             self.write(NODES, pages),
         )
         .await?;
-        self.bury_pages(&documents).await?;
+        self.evict_pages(&documents).await?;
         for which in seen {
             self.known.saw(which);
         }
@@ -227,7 +227,7 @@ impl MongoView {
 
     /// The pages of deleted jobs: what is left of each keeps late ones away until its time is over; then the server
     /// removes it by itself.
-    async fn bury_pages(&self, documents: &BTreeMap<SubjectId, Document>) -> ViewResult<()> {
+    async fn evict_pages(&self, documents: &BTreeMap<SubjectId, Document>) -> ViewResult<()> {
         let statements: Vec<Statement> = documents
             .values()
             .filter(|document| document.subject.kind == SubjectKind::Job)
@@ -250,8 +250,8 @@ impl MongoView {
                 })
             })
             .collect();
-        let buried = self.connection.bulk("pages of deleted jobs", NODES, &statements).await;
-        buried.map(drop).map_err(of_call)
+        let evicted = self.connection.bulk("pages of deleted jobs", NODES, &statements).await;
+        evicted.map(drop).map_err(of_call)
     }
 
     async fn clear_deleted(&self, collection: &'static str) -> ViewResult<()> {

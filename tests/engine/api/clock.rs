@@ -23,8 +23,8 @@ async fn pass(service: &Service, seconds: u64) {
 /// A job that is leased for 30 s; the lease.
 async fn leased(service: &Service) -> String {
     service.post("/api/v1/jobs", &json!({ "name": "j", "nodes": [{ "key": "a" }] })).await.ok(201);
-    let wish = json!({ "worker": "w", "max": 1, "lease_ms": 30_000 });
-    let granted = service.post("/api/v1/queues/default/lease", &wish).await.ok(200);
+    let poll = json!({ "worker": "w", "max": 1, "lease_ms": 30_000 });
+    let granted = service.post("/api/v1/queues/default/lease", &poll).await.ok(200);
     granted["leases"][0]["lease"].as_str().expect("a lease").to_owned()
 }
 

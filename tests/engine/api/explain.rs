@@ -82,8 +82,8 @@ async fn ready_work_says_who_polls_and_running_work_whose_lease_it_is() {
     );
 
     // Somebody who waits there for work of another kind.
-    let wish = json!({"worker": "w0", "wait_ms": 20_000, "action_types": ["other"]}).to_string();
-    let waits = service.call(Method::POST, "/api/v1/queues/default/lease", &[], Some(&wish));
+    let poll = json!({"worker": "w0", "wait_ms": 20_000, "action_types": ["other"]}).to_string();
+    let waits = service.call(Method::POST, "/api/v1/queues/default/lease", &[], Some(&poll));
     tokio::pin!(waits);
     for _ in 0..50 {
         tokio::select! {

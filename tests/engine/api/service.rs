@@ -11,7 +11,7 @@ use domain::ids::{JobId, Namespace, SubjectId};
 use orrery::config::{Secret, Settings};
 use orrery::engine::core::CoreSettings;
 use orrery::engine::executor::{self, Forward};
-use orrery::engine::forwarding::{Forwarding, Others};
+use orrery::engine::forwarding::{Forwarding, PeerDirectory};
 use orrery::engine::handle::Engine;
 use orrery::environment::{Clock, SimulatedClock, Surroundings};
 use orrery::event_store::contract::EventStore as _;
@@ -55,7 +55,7 @@ pub(crate) struct Place {
     pub(crate) view: Arc<MemoryView>,
     pub(crate) outside: Surroundings,
     pub(crate) clock: SimulatedClock,
-    pub(crate) others: Option<Others>,
+    pub(crate) others: Option<PeerDirectory>,
     /// Where the engines meet; none: this one is alone.
     pub(crate) membership: Option<MemoryMembership>,
 }

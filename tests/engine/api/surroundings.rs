@@ -188,8 +188,8 @@ async fn every_answer_names_the_engine_that_gave_it() {
     assert_eq!((made.status.as_u16(), made.header("orrery-engine")), (201, engine));
     let refused = service.call(Method::POST, "/api/v1/jobs", &[], Some("{")).await;
     assert_eq!((refused.status.as_u16(), refused.header("orrery-engine")), (400, engine));
-    let wish = r#"{"worker": "w", "wait_ms": 0}"#;
-    let leased = service.call(Method::POST, "/api/v1/queues/q/lease", &[], Some(wish)).await;
+    let poll = r#"{"worker": "w", "wait_ms": 0}"#;
+    let leased = service.call(Method::POST, "/api/v1/queues/q/lease", &[], Some(poll)).await;
     assert_eq!((leased.status.as_u16(), leased.header("orrery-engine")), (200, engine));
 }
 

@@ -111,7 +111,7 @@ async fn who_finds_no_place_to_wait_in_has_submitted_nothing() {
 }
 
 #[tokio::test]
-async fn a_wish_that_makes_no_sense_is_refused_with_its_name() {
+async fn a_poll_that_makes_no_sense_is_refused_with_its_name() {
     let service = Service::start().await;
     let id = service.job(&one_node()).await;
     for (query, name) in [

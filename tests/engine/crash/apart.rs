@@ -1,4 +1,4 @@
-//! The points that one engine alone never passes: nudges between two engines, and a stream's deletion. The test runs
+//! The points that one engine alone never passes: append notices between two engines, and a stream's deletion. The test runs
 //! itself as a child with two engines over one store, which aborts at the point; then an engine on the same folder
 //! must find all that was acknowledged, be told of what it did not see, and see no deletion half done.
 
@@ -30,13 +30,13 @@ use orrery::view::sqlite::SqliteView;
 use uuid::Uuid;
 
 use super::process::pause;
-use crate::harness::jobs::{diamond, namespace, single, subject, submission, wish};
+use crate::harness::jobs::{diamond, namespace, poll, single, subject, submission};
 
 pub(super) const FOLDER: &str = "ORRERY_CRASH_FOLDER";
 /// Jobs of the child; the last one is deleted.
 const JOBS: u128 = 6;
 const DRIVER: EngineId = 1;
-const GUEST: EngineId = 2;
+const TRANSIENT: EngineId = 2;
 
 /// Nobody answers: every engine decides for itself, which is safe.
 #[derive(Debug)]
@@ -98,17 +98,17 @@ async fn child() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let folder = Path::new(&folder);
     let (store, view) = open(folder);
-    let guest = engine(GUEST, &store, &view).await;
+    let transient = engine(TRANSIENT, &store, &view).await;
     for number in 1..=JOBS {
         let job = if number % 2 == 0 { single() } else { diamond() };
-        let submission = submission(JobId(Uuid::from_u128(number)), job, guest.now());
-        guest.submit(submission, Caller::engine()).await.expect("accepted");
+        let submission = submission(JobId(Uuid::from_u128(number)), job, transient.now());
+        transient.submit(submission, Caller::engine()).await.expect("accepted");
         acked(folder, &format!("submitted {number}"));
     }
     let driver = engine(DRIVER, &store, &view).await;
-    until_no_nudges(store.as_ref()).await;
+    until_no_notices(store.as_ref()).await;
     driver.stop().await;
-    guest.stop().await;
+    transient.stop().await;
     let deleted = subject(JOBS);
     let head = loader::load(store.as_ref(), &deleted).await.expect("a stream").seq;
     let gone = store.delete(&deleted, head, tombstone(head), i64::MAX).await;
@@ -116,11 +116,11 @@ async fn child() {
     acked(folder, "deleted");
 }
 
-async fn until_no_nudges(store: &dyn EventStore) {
+async fn until_no_notices(store: &dyn EventStore) {
     loop {
         let mut waiting = 0;
         for group in GroupId::all() {
-            waiting += store.nudges(group).await.expect("a store").len();
+            waiting += store.notices(group).await.expect("a store").len();
         }
         if waiting == 0 {
             return;
@@ -194,7 +194,7 @@ async fn look_after(folder: &Path, armed: &str) {
 }
 
 pub(super) async fn work(driver: &Engine) {
-    for granted in driver.lease(wish("worker", 10)).await.expect("leases") {
+    for granted in driver.lease(poll("worker", 10)).await.expect("leases") {
         let report = Report {
             node: granted.lease.node,
             epoch: granted.lease.epoch,

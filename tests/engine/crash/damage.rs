@@ -1,7 +1,7 @@
 //! Files that are cut, flipped and mixed, over a recorded run: an engine in a child process runs jobs over the
 //! embedded store and is aborted when its checkpoint is about to copy pages. Each copy that is then damaged either
 //! opens as one of the states the run went through, or is refused by name.
-//! Always holds: a state is everything at once (streams with their chains, marks, nudges, what the store says of
+//! Always holds: a state is everything at once (streams with their chains, marks, append notices, what the store says of
 //! itself), so that a mixture of two states is neither.
 
 use std::collections::BTreeMap;
@@ -184,7 +184,7 @@ async fn state_of(store: &dyn EventStore) -> Result<String, EventStoreError> {
         }
         let due = store.live(group, i64::MAX, None, 1_000).await?;
         lines.push(format!("{DUE}{due:?}"));
-        lines.push(format!("{:?}", store.nudges(group).await?));
+        lines.push(format!("{:?}", store.notices(group).await?));
     }
     let gone = store.read(&subject(JOBS), 1, usize::MAX).await?;
     lines.push(format!("{:?}", gone.tombstone));

@@ -16,7 +16,7 @@ use super::checker::{Exported, is_first_answer, is_outcome, is_unchanged, judge}
 use super::client::{Commanded, Log, Reported, Submission};
 use super::load::shape;
 use super::process::says_it_panicked;
-use crate::harness::jobs::{node, spec, subject, wish};
+use crate::harness::jobs::{node, poll, spec, subject};
 use crate::harness::lab::{Lab, recorded, report_of, wait};
 use crate::harness::retold::{nth, retold, told};
 
@@ -83,7 +83,7 @@ fn report(lab: &mut Lab, log: &mut Log, granted: &Granted, fails: bool) {
 /// Works until there is nothing; the first attempt of `fails` fails.
 fn work(lab: &mut Lab, log: &mut Log, mut fails: bool) {
     loop {
-        let granted = lab.lease(0, wish("worker", 10));
+        let granted = lab.lease(0, poll("worker", 10));
         if granted.is_empty() {
             return;
         }
@@ -101,7 +101,7 @@ fn right_run() -> Run {
         let job = lab.submit(0, number, named(name));
         submitted(&mut log, name, Some(JobId(job.id)));
         if number == 2 {
-            let granted = lab.lease(0, wish("worker", 10));
+            let granted = lab.lease(0, poll("worker", 10));
             lab.command(0, &job, JobCommand::Cancel { reason: None });
             log.commands.push(Commanded { job: job.id.to_string(), what: "cancel" });
             report(&mut lab, &mut log, &granted[0], false);

@@ -29,13 +29,13 @@ fn way(point: Point) -> Way {
         | P::CheckpointDone
         | P::CheckpointFollow
         | P::CheckpointFollowed => Way::Heavy,
-        P::NudgesWritten
-        | P::NudgesDeleted
+        P::NoticesWritten
+        | P::NoticesDeleted
         | P::StreamDeleted
-        | P::Nudge
-        | P::Nudged
-        | P::ClearNudges
-        | P::NudgesCleared => Way::Apart,
+        | P::AppendNotice
+        | P::Noticed
+        | P::ClearNotices
+        | P::NoticesCleared => Way::Apart,
         _ => Way::Load,
     }
 }

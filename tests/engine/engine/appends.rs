@@ -11,7 +11,7 @@ use orrery::engine::core::message::{Caller, Command, Failure, Request, Response}
 use orrery::event_store::memory::{AppendFault, Faults};
 
 use crate::harness::history;
-use crate::harness::jobs::{diamond, fan, single, wish};
+use crate::harness::jobs::{diamond, fan, poll, single};
 use crate::harness::lab::{Lab, recorded, replayed, report_of};
 
 fn completion() -> Outcome {
@@ -26,9 +26,9 @@ fn nothing_is_answered_or_offered_before_its_append() {
     let submitted = lab.send(0, request);
     let read = lab.send(0, Request::Read { subject: job.clone() });
     assert!(lab.heard(submitted).is_none() && lab.heard(read).is_none());
-    let early = lab.send(0, Request::Lease(wish("early", 10)));
+    let early = lab.send(0, Request::Lease(poll("early", 10)));
     assert!(lab.heard(early).is_none(), "a lease of what is not durable waits for it");
-    lab.let_go();
+    lab.release_appends();
     let Some(Response::Leases(granted)) = lab.heard(early) else { panic!("no leases") };
     let released =
         lab.send(0, report_of(&granted[0], Outcome::Release { undelivered: false }, b"not now"));
@@ -37,16 +37,16 @@ fn nothing_is_answered_or_offered_before_its_append() {
     assert!(matches!(lab.heard(read), Some(Response::Read(Some(_)))));
 
     lab.holds_appends = true;
-    let leasing = lab.send(0, Request::Lease(wish("worker", 10)));
+    let leasing = lab.send(0, Request::Lease(poll("worker", 10)));
     assert!(lab.heard(leasing).is_none(), "a lease waits for its append");
-    lab.let_go();
+    lab.release_appends();
     let Some(Response::Leases(granted)) = lab.heard(leasing) else { panic!("no leases") };
     lab.holds_appends = true;
     let done = lab.send(0, report_of(&granted[0], completion(), b"done"));
     let again = lab.send(0, report_of(&granted[0], completion(), b"done"));
     assert!(lab.heard(done).is_none(), "a report waits for its append");
     assert!(lab.heard(again).is_none(), "an answer that rests on it waits with it");
-    lab.let_go();
+    lab.release_appends();
     assert!(recorded(&lab.heard(done).expect("an answer")));
     assert!(replayed(&lab.heard(again).expect("an answer")));
 }
@@ -66,7 +66,7 @@ fn an_append_that_fails_or_is_lost_is_settled_and_nothing_is_doubled() {
         let (job, request) = lab.submission(1, diamond());
         assert!(matches!(lab.ask(0, request), Response::Failed(Failure::OutcomeUnknown)));
         lab.advance(2_000);
-        let held = lab.lease(0, wish("worker", 10));
+        let held = lab.lease(0, poll("worker", 10));
         assert_eq!(held.len(), 1, "{fault:?}");
         lab.store.lay_down([fault]);
         let answer = lab.complete(0, &held[0]);
@@ -85,10 +85,10 @@ fn a_lease_whose_append_is_not_known_is_given_back_uncounted() {
         let mut lab = Lab::new();
         let job = lab.submit(0, 1, single());
         lab.store.lay_down([fault]);
-        let answer = lab.ask(0, Request::Lease(wish("worker", 10)));
+        let answer = lab.ask(0, Request::Lease(poll("worker", 10)));
         assert!(matches!(answer, Response::Failed(Failure::OutcomeUnknown)), "{answer:?}");
         lab.advance(1_000);
-        let held = lab.lease(0, wish("worker", 10));
+        let held = lab.lease(0, poll("worker", 10));
         assert_eq!(held.len(), 1, "it is offered again at once");
         assert_eq!(held[0].attempt, 1, "and was not counted");
         assert!(recorded(&lab.complete(0, &held[0])));
@@ -101,7 +101,7 @@ fn a_lease_whose_append_is_not_known_is_given_back_uncounted() {
 fn a_full_store_refuses_submissions_and_lets_work_finish() {
     let mut lab = Lab::new();
     let job = lab.submit(0, 1, single());
-    let held = lab.lease(0, wish("worker", 1));
+    let held = lab.lease(0, poll("worker", 1));
     lab.store.lay_down([AppendFault::Full, AppendFault::Full]);
     let (refused, request) = lab.submission(2, single());
     assert!(matches!(lab.ask(0, request), Response::Failed(Failure::Full)));
@@ -116,7 +116,7 @@ fn a_full_store_refuses_submissions_and_lets_work_finish() {
 fn a_completion_repeated_later_or_after_a_restart_gets_its_first_answer() {
     let mut lab = Lab::new();
     let job = lab.submit(0, 1, diamond());
-    let held = lab.lease(0, wish("worker", 1));
+    let held = lab.lease(0, poll("worker", 1));
     assert!(recorded(&lab.complete(0, &held[0])));
     lab.advance(10_000);
     assert!(replayed(&lab.complete(0, &held[0])));
@@ -180,7 +180,7 @@ fn a_store_that_misbehaves_at_random_changes_nothing_but_the_pace() {
             subjects.push(subject);
         }
         for round in 0..400 {
-            let ticket = lab.send(0, Request::Lease(wish("worker", 3)));
+            let ticket = lab.send(0, Request::Lease(poll("worker", 3)));
             if let Some(Response::Leases(granted)) = lab.heard(ticket) {
                 for one in granted {
                     lab.send(0, report_of(&one, completion(), b"done"));

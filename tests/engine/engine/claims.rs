@@ -6,7 +6,7 @@ use orrery::engine::core::message::{
 };
 use orrery::engine::core::{Core, CoreSettings};
 
-use crate::harness::jobs::{START, claim, fan, single, subject, wish};
+use crate::harness::jobs::{START, claim, fan, poll, single, subject};
 use crate::harness::lab::{Lab, Way, recorded};
 
 fn two() -> Lab {
@@ -14,7 +14,7 @@ fn two() -> Lab {
 }
 
 fn under_claim(max: usize) -> LeaseRequest {
-    LeaseRequest { claim: Some(claim("one")), ..wish("worker", max) }
+    LeaseRequest { claim: Some(claim("one")), ..poll("worker", max) }
 }
 
 fn names(response: Option<Response>) -> Vec<String> {
@@ -78,7 +78,7 @@ fn requests_that_wait_under_one_claim_are_one_request() {
     assert_eq!(names(lab.heard(twin)).len(), 1, "who is left has the work");
     lab.advance(1_000);
     assert!(lab.heard(elsewhere).is_none());
-    assert!(lab.lease(0, wish("another", 1)).is_empty(), "and nothing was given back");
+    assert!(lab.lease(0, poll("another", 1)).is_empty(), "and nothing was given back");
 }
 
 #[test]
@@ -118,13 +118,13 @@ fn a_claim_that_comes_again_while_only_a_part_of_it_is_leased_waits_for_the_whol
         lab.advance(1_000);
         lab.holds_appends = true;
         let first = lab.send(0, Request::Lease(under_claim(2)));
-        lab.let_go_one();
+        lab.release_append();
         assert!(
             lab.held() > 0 && lab.heard(first).is_none(),
             "a part is durable, the other is not"
         );
         let again = lab.send(again_at, Request::Lease(under_claim(2)));
-        lab.let_go();
+        lab.release_appends();
         let [first, again] = [first, again].map(|ticket| names(lab.heard(ticket)));
         assert_eq!((first.len(), again), (2, first), "{engines} engines, asked at {again_at}");
     }
@@ -190,7 +190,7 @@ fn a_claim_that_comes_to_an_engine_right_after_it_was_asked_about_there_is_still
 /// Under a claim of its own, and for nothing that waits.
 fn another(number: usize) -> Request {
     let claim = Some(claim(&format!("claim {number}")));
-    Request::Lease(LeaseRequest { claim, ..wish("worker", 1) })
+    Request::Lease(LeaseRequest { claim, ..poll("worker", 1) })
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn what_is_said_to_an_earlier_question_about_the_same_claim_does_not_count() {
 }
 
 #[test]
-fn an_engine_that_joined_anew_asks_and_gives_way_under_its_new_number() {
+fn an_engine_that_rejoined_asks_and_gives_way_under_its_new_number() {
     let no = || Response::Leases(Vec::new());
     let mut core = alone_of_two(0);
     core.handle(START, Input::KnownAs { engine: 7 });

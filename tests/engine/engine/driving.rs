@@ -10,7 +10,7 @@ use orrery::engine::core::CoreSettings;
 use orrery::engine::core::message::{Caller, Failure, Input, Response};
 use orrery::event_store::contract::EventStore as _;
 
-use crate::harness::jobs::{fan, in_environment, single, wish};
+use crate::harness::jobs::{fan, in_environment, poll, single};
 use crate::harness::lab::{Lab, Way, recorded, wait};
 
 fn two() -> Lab {
@@ -31,7 +31,7 @@ fn a_heartbeat_is_kept_only_while_the_groups_are_surely_its_own() {
     let mut lab = two();
     let job = lab.submit(0, 1, single());
     let driver = lab.driver_of(&job);
-    let held = lab.lease(driver, wish("worker", 1));
+    let held = lab.lease(driver, poll("worker", 1));
     let end = lab.now + 10_000;
     until(&mut lab, driver, end);
     lab.advance(7_900);
@@ -47,7 +47,7 @@ fn no_lease_runs_out_while_somebody_else_may_have_heard_its_heartbeats() {
     let mut lab = two();
     let job = lab.submit(0, 1, single());
     let driver = lab.driver_of(&job);
-    let held = lab.lease(driver, wish("worker", 1));
+    let held = lab.lease(driver, poll("worker", 1));
     let now = lab.now;
     until(&mut lab, driver, now);
     lab.advance(120_000);
@@ -170,7 +170,7 @@ fn a_group_that_comes_back_while_a_document_is_on_its_way_is_driven_at_once() {
     assert!(lab.core_of(0).committed_state(&job).is_some(), "it stays for that");
     lab.route(0, drivers(0));
     assert_eq!(lab.core_of(0).counts().ready, 1);
-    assert_eq!(lab.lease(0, wish("worker", 1)).len(), 1);
-    lab.let_go();
+    assert_eq!(lab.lease(0, poll("worker", 1)).len(), 1);
+    lab.release_appends();
     lab.check_at_rest();
 }

@@ -8,7 +8,7 @@ use domain::job::command::JobCommand;
 use domain::job::status::JobStatus;
 use orrery::engine::core::message::{Caller, Command, Request, Response};
 
-use crate::harness::jobs::{in_environment, single, wish};
+use crate::harness::jobs::{in_environment, poll, single};
 use crate::harness::lab::Lab;
 
 fn holders(lab: &mut Lab, environment: &SubjectId) -> BTreeSet<u128> {
@@ -43,7 +43,7 @@ fn jobs_are_admitted_in_order_and_places_are_freed() {
     assert_eq!(holders(&mut lab, &pool), BTreeSet::from([1, 2]));
     let mut order = Vec::new();
     for _ in 0..6 {
-        let held = lab.lease(0, wish("worker", 1));
+        let held = lab.lease(0, poll("worker", 1));
         order.push(held[0].lease.job.0.as_u128());
         lab.complete(0, &held[0]);
         grants_match(&mut lab, &pool);
@@ -91,7 +91,7 @@ fn no_grant_leaks_when_the_engine_dies_at_any_moment() {
             if lab.store.appends() >= until {
                 break;
             }
-            let held = lab.lease(0, wish("worker", 1));
+            let held = lab.lease(0, poll("worker", 1));
             for one in &held {
                 lab.complete(0, one);
             }
@@ -122,7 +122,7 @@ fn no_grant_leaks_when_the_engine_dies_between_grant_and_take() {
     lab.send(0, request);
     // One append at a time: the submission, then the grant; the taking never lands.
     for _ in 0..2 {
-        lab.let_go_one();
+        lab.release_append();
     }
     assert_eq!(holders_of_stream(&lab, &pool), 1, "granted");
     lab.holds_appends = false;

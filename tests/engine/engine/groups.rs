@@ -1,6 +1,6 @@
 //! Several engines on one store, as in the product: executors, drivers stepped by hand, records in memory on the
 //! store's clock, and clocks of their own that may be wrong. Nobody forwards: what reaches the wrong engine is decided
-//! there, and its driver is nudged.
+//! there, and its driver is told by an append notice.
 //! Always holds: time passes only in `pass`, in every clock alike; nothing is lost and nothing counts twice.
 
 use std::collections::BTreeSet;
@@ -28,7 +28,7 @@ use orrery::view::memory::MemoryView;
 use uuid::Uuid;
 
 use crate::harness::history;
-use crate::harness::jobs::{self, START, diamond, namespace, submission, wish};
+use crate::harness::jobs::{self, START, diamond, namespace, poll, submission};
 
 /// Time passes in steps of it.
 const STEP: Duration = Duration::from_millis(100);
@@ -138,7 +138,7 @@ impl Deployment {
 
     async fn lease(&self, at: usize, max: usize) -> Vec<Granted> {
         let worker = format!("worker-{at}");
-        self.members[at].engine.lease(wish(&worker, max)).await.expect("leases")
+        self.members[at].engine.lease(poll(&worker, max)).await.expect("leases")
     }
 
     /// Reports all as done to this engine; answers how many counted.
@@ -284,7 +284,7 @@ async fn a_hung_engine_that_wakes_up_gives_up_everything_and_begins_again() {
     two.members[1].driver.step().await.expect("an answer");
     assert_eq!(two.driven(1).len(), 0);
     assert_eq!(two.members[1].driver.seen().me, 3, "a new life");
-    assert_eq!(two.members[1].driver.peers().known_as(), Some(3), "which others know it by");
+    assert_eq!(two.members[1].driver.peers().external_id(), Some(3), "which others know it by");
     two.pass(1_500).await;
     two.shared();
     assert!(!two.driven(1).is_empty());
@@ -349,7 +349,7 @@ async fn each_engine_lets_go_of_old_jobs_of_the_groups_that_it_drives() {
 }
 
 #[tokio::test]
-async fn an_engine_without_an_answer_stops_believing_before_others_may_bury_it() {
+async fn an_engine_without_an_answer_stops_believing_before_others_may_evict_it() {
     let mut two = Deployment::new();
     two.start(0).await;
     two.start(0).await;

@@ -5,7 +5,7 @@ use domain::job::status::JobStatus;
 use domain::refusal::Refusal;
 use orrery::engine::core::message::{Request, Response};
 
-use crate::harness::jobs::{claim, diamond, fan, node, single, spec, wish};
+use crate::harness::jobs::{claim, diamond, fan, node, poll, single, spec};
 use crate::harness::lab::{Lab, heartbeat, recorded};
 use crate::harness::{history, jobs};
 
@@ -18,7 +18,7 @@ fn expiries(lab: &Lab, job: &domain::ids::SubjectId) -> usize {
 fn a_lease_runs_out_when_heartbeats_stop_and_not_before() {
     let mut lab = Lab::new();
     let job = lab.submit(0, 1, single());
-    let held = lab.lease(0, wish("worker", 1));
+    let held = lab.lease(0, poll("worker", 1));
     for _ in 0..20 {
         lab.advance(20_000);
         assert!(matches!(lab.heartbeat(0, &held[0]), Response::Heartbeat { .. }));
@@ -31,7 +31,7 @@ fn a_lease_runs_out_when_heartbeats_stop_and_not_before() {
     assert!(matches!(lab.heartbeat(0, &held[0]), Response::Refused(Refusal::LeaseLost)));
     assert!(!recorded(&lab.complete(0, &held[0])), "a stale report does not count");
     lab.advance(10_000);
-    assert_eq!(lab.lease(0, wish("other", 1)).len(), 1);
+    assert_eq!(lab.lease(0, poll("other", 1)).len(), 1);
     history::check(lab.store.as_ref(), &job);
 }
 
@@ -39,7 +39,7 @@ fn a_lease_runs_out_when_heartbeats_stop_and_not_before() {
 fn a_heartbeat_that_has_arrived_keeps_its_lease() {
     let mut lab = Lab::new();
     let job = lab.submit(0, 1, diamond());
-    let held = lab.lease(0, wish("worker", 1));
+    let held = lab.lease(0, poll("worker", 1));
     // Something of the job is in the middle of an append as its heartbeat comes and its time goes by.
     lab.advance(29_000);
     lab.holds_appends = true;
@@ -52,7 +52,7 @@ fn a_heartbeat_that_has_arrived_keeps_its_lease() {
     lab.send(0, request);
     let kept = lab.send(0, heartbeat(&held[0]));
     lab.now += 1_500;
-    lab.let_go();
+    lab.release_appends();
     assert!(matches!(lab.heard(kept), Some(Response::Heartbeat { .. })));
     lab.advance(5_000);
     assert_eq!(expiries(&lab, &job), 0);
@@ -63,7 +63,7 @@ fn a_heartbeat_that_has_arrived_keeps_its_lease() {
 fn a_lease_is_good_for_a_full_period_after_a_restart() {
     let mut lab = Lab::new();
     let job = lab.submit(0, 1, single());
-    let held = lab.lease(0, wish("worker", 1));
+    let held = lab.lease(0, poll("worker", 1));
     lab.advance(25_000);
     lab.restart(0);
     lab.advance(29_000);
@@ -75,12 +75,12 @@ fn a_lease_is_good_for_a_full_period_after_a_restart() {
 fn a_poll_that_waits_is_served_when_work_appears() {
     let mut lab = Lab::new();
     let waits = jobs::START + 30_000;
-    let poll = Request::Lease(orrery::engine::core::message::LeaseRequest {
+    let waits = Request::Lease(orrery::engine::core::message::LeaseRequest {
         wait_until: waits,
-        ..wish("worker", 1)
+        ..poll("worker", 1)
     });
-    let first = lab.send(0, poll.clone());
-    let second = lab.send(0, poll);
+    let first = lab.send(0, waits.clone());
+    let second = lab.send(0, waits);
     lab.advance(1_000);
     assert!(lab.heard(first).is_none());
     lab.submit(0, 1, single());
@@ -95,14 +95,14 @@ fn a_poll_that_waits_is_served_when_work_appears() {
 fn a_poll_whose_client_is_gone_holds_no_lease() {
     for noticed in [true, false] {
         let mut lab = Lab::new();
-        let poll = Request::Lease(orrery::engine::core::message::LeaseRequest {
+        let waits = Request::Lease(orrery::engine::core::message::LeaseRequest {
             wait_until: jobs::START + 30_000,
-            ..wish("worker", 1)
+            ..poll("worker", 1)
         });
-        let gone = lab.send(0, poll);
+        let gone = lab.send(0, waits);
         lab.leave(0, gone, noticed);
         let job = lab.submit(0, 1, single());
-        let held = lab.lease(0, wish("other", 1));
+        let held = lab.lease(0, poll("other", 1));
         assert_eq!(held.len(), 1, "noticed: {noticed}");
         assert_eq!(held[0].attempt, 1, "it was not counted");
         assert!(recorded(&lab.complete(0, &held[0])));
@@ -118,7 +118,7 @@ fn the_same_claim_gives_the_same_leases_also_after_a_restart() {
     lab.submit(0, 2, fan(3));
     let wanted = orrery::engine::core::message::LeaseRequest {
         claim: Some(claim("the first")),
-        ..wish("worker", 10)
+        ..poll("worker", 10)
     };
     let ids = |granted: &[orrery::engine::core::message::Granted]| {
         let mut ids: Vec<_> = granted.iter().map(|one| one.lease).collect();
@@ -140,7 +140,7 @@ fn an_old_claim_never_gives_another_workers_lease() {
     let mut lab = Lab::new();
     let wanted = orrery::engine::core::message::LeaseRequest {
         claim: Some(claim("old")),
-        ..wish("worker", 10)
+        ..poll("worker", 10)
     };
     lab.submit(0, 1, single());
     let first = lab.lease(0, wanted.clone());
@@ -150,7 +150,7 @@ fn an_old_claim_never_gives_another_workers_lease() {
     lab.submit(0, 2, single());
     let others = orrery::engine::core::message::LeaseRequest {
         claim: Some(claim("new")),
-        ..wish("other", 1)
+        ..poll("other", 1)
     };
     assert_eq!(lab.lease(0, others).len(), 1);
     assert!(lab.lease(0, wanted).is_empty());
@@ -167,14 +167,14 @@ fn urgent_work_goes_first_and_old_work_is_not_starved() {
     let low = lab.submit(0, 1, job(10));
     lab.advance(1_000);
     let high = lab.submit(0, 2, job(1));
-    let first = lab.lease(0, wish("worker", 1));
+    let first = lab.lease(0, poll("worker", 1));
     assert_eq!(first[0].lease.job.0, high.id);
     assert!(recorded(&lab.complete(0, &first[0])));
     lab.advance(9 * 30_000);
     let late = lab.submit(0, 3, job(1));
-    let second = lab.lease(0, wish("worker", 1));
+    let second = lab.lease(0, poll("worker", 1));
     assert_eq!(second[0].lease.job.0, low.id, "nine steps of age");
-    assert_eq!(lab.lease(0, wish("worker", 1))[0].lease.job.0, late.id);
+    assert_eq!(lab.lease(0, poll("worker", 1))[0].lease.job.0, late.id);
 }
 
 #[test]
@@ -185,11 +185,11 @@ fn a_node_with_an_action_type_goes_to_those_who_ask_for_it() {
     lab.submit(0, 1, spec(vec![build, node("plain", &[])]));
     let asks = |word: &str| orrery::engine::core::message::LeaseRequest {
         action_types: vec![domain::ids::ActionType::parse(word).expect("an action")],
-        ..wish("worker", 10)
+        ..poll("worker", 10)
     };
     assert!(lab.lease(0, asks("test")).is_empty());
     assert_eq!(lab.lease(0, asks("build")).len(), 1);
-    assert_eq!(lab.lease(0, wish("worker", 10)).len(), 1);
+    assert_eq!(lab.lease(0, poll("worker", 10)).len(), 1);
 }
 
 #[test]
@@ -201,9 +201,9 @@ fn one_answer_carries_inputs_up_to_its_bound_and_the_rest_stays_offered() {
         domain::node::spec::NodeSpec { input: Some(input), ..node(&format!("n{at}"), &[]) }
     });
     lab.submit(0, 1, spec(nodes.collect()));
-    let first = lab.lease(0, wish("worker", 1_000));
+    let first = lab.lease(0, poll("worker", 1_000));
     assert!(first.len() < 40, "{} leases of 250 KiB in one answer", first.len());
-    let second = lab.lease(0, wish("worker", 1_000));
+    let second = lab.lease(0, poll("worker", 1_000));
     assert_eq!(first.len() + second.len(), 40, "what did not fit is still offered");
 }
 
@@ -211,17 +211,17 @@ fn one_answer_carries_inputs_up_to_its_bound_and_the_rest_stays_offered() {
 fn a_restore_voids_what_was_leased_before_it() {
     let mut lab = Lab::new();
     let job = lab.submit(0, 1, diamond());
-    let mut wished = wish("worker", 1);
-    wished.claim = Some(claim("c"));
-    let held = lab.lease(0, wished.clone());
+    let mut polled = poll("worker", 1);
+    polled.claim = Some(claim("c"));
+    let held = lab.lease(0, polled.clone());
     lab.store.raise_incarnation();
     lab.restart(0);
     assert!(matches!(lab.heartbeat(0, &held[0]), Response::Refused(Refusal::LeaseLost)));
     assert!(!recorded(&lab.complete(0, &held[0])), "whoever leased it may have lost it long ago");
-    assert!(lab.lease(0, wished).is_empty(), "its claim gives nothing either");
+    assert!(lab.lease(0, polled).is_empty(), "its claim gives nothing either");
     assert_eq!(expiries(&lab, &job), 1, "and nobody waits until it runs out");
     lab.advance(10_000);
-    let again = lab.lease(0, wish("other", 1));
+    let again = lab.lease(0, poll("other", 1));
     assert!(again[0].lease.epoch.0 >> 32 == 2 && recorded(&lab.complete(0, &again[0])));
     assert_eq!(lab.work(0), 3);
     assert_eq!(lab.status(&job), JobStatus::Completed);

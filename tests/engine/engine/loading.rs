@@ -7,9 +7,9 @@ use orrery::engine::core::message::{
     ASKED, Failure, Input, LoadedStream, Output, Request, Response, Ticket,
 };
 use orrery::engine::core::{Core, CoreSettings};
-use orrery::event_store::contract::WakeMark;
+use orrery::event_store::contract::WakeUp;
 
-use crate::harness::jobs::{START, claim, subject, wish};
+use crate::harness::jobs::{START, claim, poll, subject};
 
 fn core() -> Core {
     let mut core = Core::new(CoreSettings::default(), 1, 1, 7, START);
@@ -24,7 +24,7 @@ fn said(core: &mut Core) -> Vec<(SubjectId, Option<i64>)> {
     let outputs = std::iter::from_fn(|| core.poll());
     let loads = outputs.filter_map(|output| match output {
         Output::Load { subject, due } => Some((subject, Some(due))),
-        Output::Hasten { subject } => Some((subject, None)),
+        Output::PrioritizeLoad { subject } => Some((subject, None)),
         _ => None,
     });
     loads.collect()
@@ -36,10 +36,10 @@ fn read(core: &mut Core, ticket: u64, subject: &SubjectId) {
 }
 
 #[test]
-fn what_is_asked_for_while_it_waits_to_be_read_is_hastened_once() {
+fn what_is_asked_for_while_it_waits_to_be_read_is_prioritized_once() {
     let mut core = core();
     let [late, early, other] = [1, 2, 3].map(subject);
-    let mark = |subject: &SubjectId, due| WakeMark { subject: subject.clone(), due, number: 1 };
+    let mark = |subject: &SubjectId, due| WakeUp { subject: subject.clone(), due, number: 1 };
     let marks = vec![mark(&late, START - 5), mark(&early, START - 9)];
     core.handle(START, Input::Due { marks, whole: Vec::new() });
     assert_eq!(said(&mut core), [(late.clone(), Some(START - 5)), (early, Some(START - 9))]);
@@ -52,7 +52,7 @@ fn what_is_asked_for_while_it_waits_to_be_read_is_hastened_once() {
 
 /// Asks for work under a claim.
 fn asks_under_claim(core: &mut Core, ticket: Ticket) {
-    let mut request = wish("worker", 1);
+    let mut request = poll("worker", 1);
     request.claim = Some(claim("the same"));
     let request = Request::Lease(request);
     core.handle(START, Input::Request { ticket, request, forwarded: false });
@@ -74,7 +74,7 @@ fn a_claim_is_answered_when_every_stream_is_read_that_may_hold_its_leases_and_no
     let mut core = core();
     asks_under_claim(&mut core, 1);
     assert!(answers(&mut core, START).is_empty(), "nobody has looked");
-    let marks = vec![WakeMark { subject: subject(1), due: START, number: 1 }];
+    let marks = vec![WakeUp { subject: subject(1), due: START, number: 1 }];
     core.handle(START, Input::Due { marks, whole: GroupId::all().collect() });
     assert!(answers(&mut core, START).is_empty(), "a stream is being read");
     let stream = LoadedStream { entity: None, seq: 0, chain: [0; 32], mark: None, tombstone: None };

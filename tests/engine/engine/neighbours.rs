@@ -18,7 +18,7 @@ use orrery::environment::Surroundings;
 use orrery::event_store::memory::MemoryEventStore;
 use orrery::view::memory::MemoryView;
 
-use crate::harness::jobs::{START, claim, diamond, namespace, subject, submission, wish};
+use crate::harness::jobs::{START, claim, diamond, namespace, poll, subject, submission};
 use crate::harness::neighbours::{Neighbours, Way};
 
 const ENGINES: [EngineId; 2] = [1, 2];
@@ -67,8 +67,8 @@ fn a_worker_of_one_engine_does_the_work_of_both() {
         let worker = async {
             let mut done = 0;
             while done < JOBS * 4 {
-                let wish = LeaseRequest { wait_until: START + 60_000, ..wish("worker", 3) };
-                let granted = engines[0].lease(wish).await.expect("an answer");
+                let poll = LeaseRequest { wait_until: START + 60_000, ..poll("worker", 3) };
+                let granted = engines[0].lease(poll).await.expect("an answer");
                 assert!(granted.iter().all(|one| one.node().is_some()));
                 let reports: Vec<_> = granted.iter().map(report).collect();
                 let (reported, _) = engines[0].report(&namespace(), reports, None).await;
@@ -106,10 +106,10 @@ fn a_claim_that_comes_again_at_the_other_engine_gives_the_same_leases() {
             let request = Request::Command { subject, command, caller };
             engines[0].ask(request).await.expect("an answer");
         }
-        let wish = LeaseRequest { claim: Some(claim("one")), ..wish("worker", 4) };
+        let poll = LeaseRequest { claim: Some(claim("one")), ..poll("worker", 4) };
         let mut leased = Vec::new();
         for engine in [0, 1, 0] {
-            let granted = engines[engine].lease(wish.clone()).await.expect("an answer");
+            let granted = engines[engine].lease(poll.clone()).await.expect("an answer");
             let mut names: Vec<_> = granted.iter().map(|one| one.lease).collect();
             names.sort_by_key(|lease| lease.job);
             leased.push(names);

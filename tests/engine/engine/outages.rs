@@ -17,7 +17,7 @@ use orrery::event_store::memory::{Faults, MemoryEventStore};
 use orrery::view::memory::MemoryView;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use crate::harness::jobs::{START, single, subject, submission, wish};
+use crate::harness::jobs::{START, poll, single, subject, submission};
 
 /// Turns that everything under way gets at one moment.
 const TURNS: usize = 60;
@@ -96,8 +96,8 @@ async fn what_others_wrote_while_the_store_was_out_of_reach_is_read_later_and_to
     let request = Request::Command { subject: subject(1), command, caller: Caller::engine() };
     let started = other.ask(request).await.expect("an answer");
     assert!(matches!(started, Response::Command { .. }), "{started:?}");
-    let nudges = || async { store.nudges(subject(1).group()).await.map(|nudges| nudges.len()) };
-    assert_eq!(nudges().await, Ok(1));
+    let notices = || async { store.notices(subject(1).group()).await.map(|notices| notices.len()) };
+    assert_eq!(notices().await, Ok(1));
     store.set_faults(Faults { seed: 1, call_fails_per_mille: 1_000, ..Faults::default() });
     // The next look comes within a minute; from then on each 5 s until one succeeds.
     pass(&clock, 64).await;
@@ -107,7 +107,7 @@ async fn what_others_wrote_while_the_store_was_out_of_reach_is_read_later_and_to
     store.set_faults(Faults::default());
     pass(&clock, 6).await;
     assert_eq!((heard.times("could not be looked at"), heard.times("looked at again")), (1, 1));
-    assert_eq!(driver.lease(wish("worker", 1)).await.expect("an answer").len(), 1);
-    assert_eq!(nudges().await, Ok(0));
+    assert_eq!(driver.lease(poll("worker", 1)).await.expect("an answer").len(), 1);
+    assert_eq!(notices().await, Ok(0));
     drop(listening);
 }

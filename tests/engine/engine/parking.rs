@@ -7,7 +7,7 @@ use orrery::engine::core::message::Response;
 use orrery::event_store::contract::EventStore as _;
 use orrery::event_store::memory::Faults;
 
-use crate::harness::jobs::{self, diamond, single, wish};
+use crate::harness::jobs::{self, diamond, poll, single};
 use crate::harness::lab::{Lab, recorded, wait};
 
 #[test]
@@ -20,7 +20,7 @@ fn a_job_scheduled_far_away_is_dropped_and_comes_back_in_time() {
     assert_eq!(lab.core_of(0).counts().subjects, 0);
     lab.restart(0);
     lab.advance(3_600_000 - 1_001);
-    assert!(lab.lease(0, wish("worker", 1)).is_empty());
+    assert!(lab.lease(0, poll("worker", 1)).is_empty());
     lab.advance(2);
     assert_eq!(lab.work(0), 1);
     assert_eq!(lab.status(&job), JobStatus::Completed);
@@ -47,10 +47,10 @@ fn a_job_started_by_hand_waits_outside_memory() {
 fn a_paused_job_waits_outside_memory_and_goes_on() {
     let mut lab = Lab::new();
     let job = lab.submit(0, 1, diamond());
-    let held = lab.lease(0, wish("worker", 1));
+    let held = lab.lease(0, poll("worker", 1));
     lab.command(0, &job, JobCommand::Pause { reason: None });
     assert!(recorded(&lab.complete(0, &held[0])), "what runs may finish");
-    assert!(lab.lease(0, wish("worker", 1)).is_empty());
+    assert!(lab.lease(0, poll("worker", 1)).is_empty());
     lab.advance(1_000);
     assert_eq!(lab.core_of(0).counts().subjects, 0);
     lab.command(0, &job, JobCommand::Resume { reason: None });
@@ -78,7 +78,7 @@ fn marks_that_cannot_be_moved_are_tried_again_without_haste() {
 fn a_cancelled_job_ends_when_its_attempts_do() {
     let mut lab = Lab::new();
     let job = lab.submit(0, 1, diamond());
-    let held = lab.lease(0, wish("worker", 1));
+    let held = lab.lease(0, poll("worker", 1));
     lab.command(0, &job, JobCommand::Cancel { reason: None });
     assert!(matches!(lab.heartbeat(0, &held[0]), Response::Heartbeat { cancel: true, .. }));
     lab.advance(29_000);

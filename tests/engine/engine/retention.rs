@@ -13,7 +13,7 @@ use orrery::event_store::contract::EventStore as _;
 use orrery::event_store::memory::Faults;
 use orrery::view::contract::View as _;
 
-use crate::harness::jobs::{self, diamond, in_environment, single, wish};
+use crate::harness::jobs::{self, diamond, in_environment, poll, single};
 use crate::harness::lab::{Lab, recorded, wait};
 use crate::harness::one::One as _;
 
@@ -110,7 +110,7 @@ fn a_repeated_submission_gets_its_first_answer_for_a_day_and_then_makes_a_job() 
 fn late_reports_of_a_deleted_job_change_nothing() {
     let mut lab = Lab::new();
     assert!(is_done(&submit(&mut lab, 1, b"body")));
-    let held = lab.lease(0, wish("worker", 1));
+    let held = lab.lease(0, poll("worker", 1));
     assert!(recorded(&lab.complete(0, &held[0])));
     lab.advance(1_000);
     assert!(is_done(&delete(&mut lab, &jobs::subject(1))));

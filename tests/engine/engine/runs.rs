@@ -5,7 +5,7 @@ use orrery::engine::core::CoreSettings;
 use orrery::engine::core::message::{Failure, Request, Response};
 
 use crate::harness::history;
-use crate::harness::jobs::{diamond, fan, single, wish};
+use crate::harness::jobs::{diamond, fan, poll, single};
 use crate::harness::lab::{Lab, recorded};
 
 #[test]
@@ -16,7 +16,7 @@ fn a_diamond_runs_to_its_end_and_leaves_memory() {
     assert_eq!(lab.status(&job), JobStatus::Completed);
     lab.check_at_rest();
     assert_eq!(lab.core_of(0).counts().subjects, 0, "a finished job is retired");
-    assert_eq!(jobs_mark(&lab, &job), None, "its wake mark is gone");
+    assert_eq!(jobs_mark(&lab, &job), None, "its wake-up is gone");
     assert_eq!(lab.status(&job), JobStatus::Completed, "it is read from its stream");
 }
 
@@ -46,7 +46,7 @@ fn many_jobs_share_batches() {
         lab.send(0, request);
     }
     assert_eq!(lab.held(), 2, "no more appends are under way than allowed");
-    lab.let_go();
+    lab.release_appends();
     assert!(lab.store.appends() <= 4, "what gathered meanwhile went together");
     assert_eq!(lab.work(0), 100);
     lab.check_at_rest();
@@ -61,7 +61,7 @@ fn an_idle_engine_only_looks_every_few_seconds() {
         job.timeout_ms = Some(3_600_000);
         lab.submit(0, number, job);
     }
-    let held = lab.lease(0, wish("worker", 3));
+    let held = lab.lease(0, poll("worker", 3));
     for one in &held {
         assert!(recorded(&lab.complete(0, one)));
     }
@@ -76,7 +76,7 @@ fn overload_refuses_submissions_and_takes_reports() {
     let settings = CoreSettings { queue_max: 20, ..CoreSettings::default() };
     let mut lab = Lab::of(1, settings);
     let job = lab.submit(0, 1, single());
-    let held = lab.lease(0, wish("worker", 1));
+    let held = lab.lease(0, poll("worker", 1));
     lab.holds_appends = true;
     let mut refused = 0;
     for number in 2..=40 {
@@ -97,7 +97,7 @@ fn overload_refuses_submissions_and_takes_reports() {
     let report = crate::harness::lab::report_of(&held[0], outcome, b"done");
     let ticket = lab.send(0, report);
     assert!(lab.heard(ticket).is_none(), "it waits for its append");
-    lab.let_go();
+    lab.release_appends();
     assert!(recorded(&lab.heard(ticket).expect("an answer")));
     assert_eq!(lab.status(&job), JobStatus::Completed);
 }

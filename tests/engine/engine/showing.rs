@@ -12,7 +12,7 @@ use orrery::environment::Surroundings;
 use orrery::view::contract::Columns;
 use orrery::view::memory::MemoryView;
 
-use crate::harness::jobs::{self, single, wish};
+use crate::harness::jobs::{self, poll, single};
 use crate::harness::lab::{Lab, wait};
 use crate::harness::one::One as _;
 
@@ -48,11 +48,11 @@ fn of_a_large_job_only_the_pages_with_changed_nodes_are_shown_again() {
     let job = lab.submit(0, 1, jobs::fan(298));
     lab.advance(FOLDED);
     assert_eq!(page_numbers(&mut lab), [[0, 1, 2]], "a new job is shown whole");
-    let first = lab.lease(0, wish("worker", 1));
+    let first = lab.lease(0, poll("worker", 1));
     lab.complete(0, &first[0]);
     lab.advance(FOLDED);
     assert_eq!(page_numbers(&mut lab), [[0, 1, 2]], "all of them became ready");
-    let granted = lab.lease(0, wish("worker", 150));
+    let granted = lab.lease(0, poll("worker", 150));
     lab.advance(FOLDED);
     assert_eq!(page_numbers(&mut lab), [[0, 1]]);
     lab.complete(0, &granted[120]);
@@ -99,12 +99,12 @@ fn many_pages_are_shown_in_parts_and_a_busy_job_less_often() {
     assert_eq!(shown.iter().map(Vec::len).sum::<usize>(), 6 * 49);
     let mut busy = with_pages();
     busy.submit(0, 1, jobs::fan(900));
-    let first = busy.lease(0, wish("worker", 1));
+    let first = busy.lease(0, poll("worker", 1));
     busy.complete(0, &first[0]);
     busy.advance(FOLDED);
     busy.pages.clear();
     // Work all over the job, a node of each page each 100 ms for four seconds.
-    let granted = busy.lease(0, wish("worker", 900));
+    let granted = busy.lease(0, poll("worker", 900));
     for round in 0..40 {
         for one in granted.iter().skip(round).step_by(100) {
             busy.complete(0, one);
@@ -130,7 +130,7 @@ fn of_many_changes_those_of_ended_jobs_are_shown_first_and_no_job_twice_without_
     let jobs: Vec<_> = (1..=800).map(|number| lab.submit(0, number, single())).collect();
     lab.advance(100);
     assert!(jobs.iter().all(|job| shown(&lab, job).is_none()), "they may change again at once");
-    for granted in lab.lease(0, wish("worker", 100)) {
+    for granted in lab.lease(0, poll("worker", 100)) {
         lab.complete(0, &granted);
     }
     lab.advance(100);

@@ -6,10 +6,10 @@ use domain::job::event::Patch;
 use domain::job::status::JobStatus;
 use orrery::engine::core::CoreSettings;
 use orrery::engine::core::message::{Caller, Failure, Input, Request, Response};
-use orrery::event_store::contract::{EventStore as _, Nudge};
+use orrery::event_store::contract::{AppendNotice, EventStore as _};
 
 use crate::harness::history;
-use crate::harness::jobs::{diamond, fan, in_environment, single, wish};
+use crate::harness::jobs::{diamond, fan, in_environment, poll, single};
 use crate::harness::lab::{Lab, Way, heartbeat, recorded, replayed, report_of, wait};
 
 fn two() -> Lab {
@@ -20,8 +20,8 @@ fn completes() -> Outcome {
     Outcome::Complete { output: None, warnings: Vec::new(), artifacts: Vec::new() }
 }
 
-fn nudges(lab: &Lab) -> usize {
-    GroupId::all().map(|group| wait(lab.store.nudges(group)).expect("a store").len()).sum()
+fn notices(lab: &Lab) -> usize {
+    GroupId::all().map(|group| wait(lab.store.notices(group)).expect("a store").len()).sum()
 }
 
 /// The engine that does not drive it.
@@ -38,7 +38,7 @@ fn any_engine_takes_any_request() {
     for subject in lab.subjects.clone() {
         let (driver, other) = (lab.driver_of(&subject), other(&lab, &subject));
         assert!(lab.job(other, &subject).is_some());
-        let held = lab.lease(driver, wish("worker", 1));
+        let held = lab.lease(driver, poll("worker", 1));
         assert!(recorded(&lab.complete(other, &held[0])), "reported to the wrong engine");
         assert!(replayed(&lab.complete(driver, &held[0])));
     }
@@ -47,7 +47,7 @@ fn any_engine_takes_any_request() {
     for subject in lab.subjects.clone() {
         assert_eq!(lab.status(&subject), JobStatus::Completed);
     }
-    assert_eq!(nudges(&lab), 0);
+    assert_eq!(notices(&lab), 0);
     lab.check_at_rest();
 }
 
@@ -57,7 +57,7 @@ fn an_engine_decides_for_a_driver_that_does_not_answer() {
         let mut lab = two();
         let job = lab.submit(0, 1, diamond());
         let (driver, other) = (lab.driver_of(&job), other(&lab, &job));
-        let held = lab.lease(driver, wish("worker", 1));
+        let held = lab.lease(driver, poll("worker", 1));
         lab.way = way;
         let answer = lab.complete(other, &held[0]);
         assert!(recorded(&answer) || replayed(&answer), "{answer:?}");
@@ -66,9 +66,9 @@ fn an_engine_decides_for_a_driver_that_does_not_answer() {
         let resumed = lab.command(other, &job, JobCommand::Resume { reason: None });
         assert!(matches!(resumed, Response::Command { .. }), "{resumed:?}");
         lab.advance(6_000);
-        assert_eq!(nudges(&lab), 0, "the driver has read what was written for it");
+        assert_eq!(notices(&lab), 0, "the driver has read what was written for it");
         assert_eq!(lab.work(driver), 3);
-        assert_eq!(lab.core_of(other).counts().subjects, 0, "a guest leaves");
+        assert_eq!(lab.core_of(other).counts().subjects, 0, "a transient subject leaves");
         lab.way = Way::Works;
         assert_eq!(lab.status(&job), JobStatus::Completed);
         lab.check_at_rest();
@@ -123,17 +123,17 @@ fn a_parked_job_that_another_engine_changed_is_taken_up_by_its_driver() {
     assert_eq!(lab.core_of(driver).counts().subjects, 0);
     lab.way = Way::Cut;
     assert!(matches!(lab.command(other, &job, JobCommand::Start), Response::Command { .. }));
-    assert_eq!(nudges(&lab), 1);
+    assert_eq!(notices(&lab), 1);
     lab.advance(6_000);
-    assert_eq!(nudges(&lab), 0);
+    assert_eq!(notices(&lab), 0);
     let mark = wait(lab.store.mark(&job)).expect("a store").expect("a mark");
-    assert!(mark.due <= lab.now, "the wake mark is right before the nudge goes");
+    assert!(mark.due <= lab.now, "the wake-up is right before the append notice goes");
     lab.restart(driver);
     assert_eq!(lab.work(driver), 1);
 }
 
 #[test]
-fn a_nudge_that_could_not_be_written_is_written_with_its_record() {
+fn a_notice_that_could_not_be_written_is_written_with_its_record() {
     let mut lab = two();
     let (job, request) = lab.submission(1, diamond());
     let (driver, other) = (lab.driver_of(&job), other(&lab, &job));
@@ -147,56 +147,59 @@ fn a_nudge_that_could_not_be_written_is_written_with_its_record() {
     let unknown = lab.ask(other, request);
     assert!(matches!(unknown, Response::Failed(_)), "{unknown:?}");
     lab.store.set_faults(orrery::event_store::memory::Faults::default());
-    wait(lab.store.clear_nudges(vec![Nudge { subject: job, seq: 100 }])).expect("a store");
+    wait(lab.store.clear_notices(vec![AppendNotice { subject: job, seq: 100 }])).expect("a store");
     lab.advance(300);
-    assert_eq!(nudges(&lab), 1);
+    assert_eq!(notices(&lab), 1);
     lab.advance(6_000);
-    assert_eq!(nudges(&lab), 0);
+    assert_eq!(notices(&lab), 0);
     assert_eq!(lab.work(driver), 4);
 }
 
 #[test]
-fn a_nudge_without_its_append_is_forgotten() {
+fn a_notice_without_its_append_is_forgotten() {
     let mut lab = two();
     let job = lab.submit(0, 1, diamond());
     let driver = lab.driver_of(&job);
-    wait(lab.store.nudge(vec![Nudge { subject: job.clone(), seq: 100 }])).expect("a store");
+    wait(lab.store.write_notices(vec![AppendNotice { subject: job.clone(), seq: 100 }]))
+        .expect("a store");
     lab.advance(30_000);
-    assert_eq!(nudges(&lab), 1);
+    assert_eq!(notices(&lab), 1);
     lab.advance(45_000);
-    assert_eq!(nudges(&lab), 0);
+    assert_eq!(notices(&lab), 0);
     assert_eq!(lab.work(driver), 4);
     lab.check_at_rest();
 }
 
 #[test]
-fn a_nudge_has_its_own_minute_though_one_before_it_has_waited_in_vain() {
+fn a_notice_has_its_own_minute_though_one_before_it_has_waited_in_vain() {
     let mut lab = two();
     let job = lab.submit(0, 1, diamond());
     let driver = lab.driver_of(&job);
-    wait(lab.store.nudge(vec![Nudge { subject: job.clone(), seq: 100 }])).expect("a store");
+    wait(lab.store.write_notices(vec![AppendNotice { subject: job.clone(), seq: 100 }]))
+        .expect("a store");
     lab.advance(55_000);
-    wait(lab.store.nudge(vec![Nudge { subject: job.clone(), seq: 101 }])).expect("a store");
+    wait(lab.store.write_notices(vec![AppendNotice { subject: job.clone(), seq: 101 }]))
+        .expect("a store");
     lab.advance(45_000);
-    assert_eq!(nudges(&lab), 1, "the newer one has waited for less than a minute");
+    assert_eq!(notices(&lab), 1, "the newer one has waited for less than a minute");
     lab.advance(30_000);
-    assert_eq!(nudges(&lab), 0);
+    assert_eq!(notices(&lab), 0);
     assert_eq!(lab.work(driver), 4);
     lab.check_at_rest();
 }
 
 #[test]
-fn an_engine_that_may_have_lost_its_groups_nudges_for_what_it_appends() {
+fn an_engine_that_may_have_lost_its_groups_notices_for_what_it_appends() {
     let mut lab = two();
     let job = lab.submit(0, 1, single());
     let driver = lab.driver_of(&job);
     lab.hears(driver, Input::Drives { until: lab.now + 1_000 });
-    let held = lab.lease(driver, wish("worker", 1));
+    let held = lab.lease(driver, poll("worker", 1));
     assert!(recorded(&lab.complete(driver, &held[0])));
-    assert_eq!(nudges(&lab), 1, "whoever drives it by now is told");
+    assert_eq!(notices(&lab), 1, "whoever drives it by now is told");
     lab.hears(driver, Input::Drives { until: Millis::MAX });
     lab.advance(6_000);
-    assert_eq!(nudges(&lab), 0);
+    assert_eq!(notices(&lab), 0);
     lab.advance(6_000);
     assert_eq!(lab.core_of(driver).counts().subjects, 0, "it was read, looked at and let go of");
     lab.check_at_rest();
@@ -238,8 +241,8 @@ fn two_drivers_of_one_group_never_double_an_outcome() {
     lab.advance(6_000);
     for _ in 0..200 {
         lab.holds_appends = true;
-        let both = [0, 1].map(|engine| lab.send(engine, Request::Lease(wish("worker", 2))));
-        lab.let_go();
+        let both = [0, 1].map(|engine| lab.send(engine, Request::Lease(poll("worker", 2))));
+        lab.release_appends();
         for (engine, ticket) in both.into_iter().enumerate() {
             let Some(Response::Leases(held)) = lab.heard(ticket) else { panic!("no answer") };
             for one in &held {
@@ -265,8 +268,8 @@ fn the_groups_of_a_dead_engine_are_taken_over() {
     for number in 1..=10 {
         lab.submit(0, number, fan(4));
     }
-    let mut held = lab.lease(0, wish("worker", 5));
-    held.extend(lab.lease(1, wish("worker", 5)));
+    let mut held = lab.lease(0, poll("worker", 5));
+    held.extend(lab.lease(1, poll("worker", 5)));
     let all = vec![Some(0); 64];
     lab.route(0, all.clone());
     lab.route(1, all);
@@ -287,7 +290,7 @@ fn an_engine_that_just_lost_a_group_calls_no_lease_of_it_lost() {
     let mut lab = two();
     let job = lab.submit(0, 1, fan(2));
     let (driver, other) = (lab.driver_of(&job), other(&lab, &job));
-    let held = lab.lease(driver, wish("worker", 1));
+    let held = lab.lease(driver, poll("worker", 1));
     let drivers = vec![u32::try_from(other).ok(); 64];
     let ticket = lab.send_and_route(driver, heartbeat(&held[0]), drivers.clone());
     let answer = lab.heard(ticket).expect("an answer");
@@ -306,7 +309,7 @@ fn an_engine_that_just_lost_a_group_reads_before_it_refuses() {
     let drivers = vec![u32::try_from(other).ok(); 64];
     lab.route(other, drivers.clone());
     lab.advance(100);
-    let held = lab.lease(other, wish("worker", 1));
+    let held = lab.lease(other, poll("worker", 1));
     let report = report_of(&held[0], completes(), b"done");
     let ticket = lab.send_and_route(driver, report, drivers);
     let answer = lab.heard(ticket).expect("an answer");

@@ -82,7 +82,7 @@ async fn what_a_start_has_not_read_and_shown_yet_does_not_count_as_shown() {
     // The second dies; the first takes its groups and cannot write the view for a while.
     pair.view.stall();
     pair.clock.advance(Duration::from_secs(13));
-    pair.engines[0].driver.step().await.expect("it buries and takes");
+    pair.engines[0].driver.step().await.expect("it evicts and takes");
     pair.forget_second();
     for _ in 0..20 {
         pass(&pair, 100).await;

@@ -10,7 +10,7 @@ use domain::ids::{JobId, SubjectId};
 use orrery::engine::core::message::{Names, Request, Response};
 use orrery::engine::executor::Forward as _;
 use orrery::engine::forwarding::wire::{MEDIA_TYPE, RECORD_END, Said, encode_said};
-use orrery::engine::forwarding::{Forwarding, Others};
+use orrery::engine::forwarding::{Forwarding, PeerDirectory};
 use orrery::environment::{Clock as _, SimulatedClock};
 use orrery::event_store::contract::EventStore as _;
 use serde_json::{Value, json};
@@ -82,7 +82,7 @@ impl StandIn {
 
     /// With nothing but its words when it is nobody.
     async fn start_as(
-        engine: Option<(Others, SimulatedClock)>,
+        engine: Option<(PeerDirectory, SimulatedClock)>,
         answer: Vec<u8>,
         then: Then,
     ) -> Self {
@@ -100,7 +100,7 @@ impl StandIn {
 }
 
 /// The answer with the proof of each of its records; what has no end stays as it is.
-fn proven(engine: &(Others, SimulatedClock), proof: &str, answer: &[u8]) -> Vec<u8> {
+fn proven(engine: &(PeerDirectory, SimulatedClock), proof: &str, answer: &[u8]) -> Vec<u8> {
     let (others, clock) = engine;
     let mut proof = others.check(proof, clock.now_ms()).expect("it is for this engine").answers;
     let mut sealed = Vec::new();
@@ -118,7 +118,7 @@ fn proven(engine: &(Others, SimulatedClock), proof: &str, answer: &[u8]) -> Vec<
 
 async fn serve(
     mut stream: TcpStream,
-    engine: Option<(Others, SimulatedClock)>,
+    engine: Option<(PeerDirectory, SimulatedClock)>,
     answer: Vec<u8>,
     then: Then,
     (asked, poured): (Arc<AtomicUsize>, Arc<AtomicUsize>),

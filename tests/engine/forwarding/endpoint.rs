@@ -11,7 +11,7 @@ use orrery::engine::core::message::{Request, Response};
 use orrery::engine::forwarding::wire::{
     Asked, ITEMS_MAX, MEDIA_TYPE, RECORD_END, Said, decode_said, encode_batch,
 };
-use orrery::engine::forwarding::{BODY_BYTES_MAX, Others, PATH, PROOF};
+use orrery::engine::forwarding::{BODY_BYTES_MAX, PATH, PROOF, PeerDirectory};
 use orrery::membership::contract::Life;
 use orrery::membership::peers::Peers;
 use serde_json::json;
@@ -93,7 +93,7 @@ async fn who_is_no_engine_of_the_deployment_is_refused_and_nothing_is_done() {
     // A stranger knows all that is shown, and has the first engine's number and key, but not its own half of it.
     let (seen, peers) = Peers::new(Secret::new(SECRET));
     seen.tell(BTreeMap::from([(2, living(&pair.homes[1], &pair.keys[1]))]));
-    let stranger = Others::new(1, peers);
+    let stranger = PeerDirectory::new(1, peers);
     let forged = stranger.prove(life(2), SENT_AT, &body).expect("it is known").0;
     let of_another_body = pair.others[0].prove(life(2), SENT_AT, b"{}").expect("it is known").0;
     for proof in [None, Some(""), Some("no"), Some(forged.as_str()), Some(of_another_body.as_str())]
@@ -102,7 +102,7 @@ async fn who_is_no_engine_of_the_deployment_is_refused_and_nothing_is_done() {
         assert_eq!(answer.status.as_u16(), 401, "{proof:?}: {}", answer.text);
         assert!(!answer.text.contains("between"), "{}", answer.text);
     }
-    let unseen = Others::new(9, Peers::new(Secret::new(SECRET)).1);
+    let unseen = PeerDirectory::new(9, Peers::new(Secret::new(SECRET)).1);
     assert!(unseen.prove(life(2), SENT_AT, &body).is_none(), "it has seen nobody");
     assert_eq!(second.store.appends(), before);
 }

@@ -101,7 +101,7 @@ async fn while_the_driver_does_not_answer_the_state_is_explained_all_the_same() 
 }
 
 #[tokio::test]
-async fn an_engine_that_was_buried_answers_under_its_new_number() {
+async fn an_engine_that_was_evicted_answers_under_its_new_number() {
     let pair = Pair::start().await;
     let answers =
         async |at: usize| pair.engines[at].get("/livez").await.header("orrery-engine").to_owned();

@@ -11,7 +11,7 @@ use axum::routing::IntoMakeService;
 use domain::ids::{GroupId, JobId, Millis, Namespace, SubjectId};
 use orrery::config::Secret;
 use orrery::engine::core::CoreSettings;
-use orrery::engine::forwarding::Others;
+use orrery::engine::forwarding::PeerDirectory;
 use orrery::environment::{SimulatedClock, Surroundings};
 use orrery::event_store::memory::MemoryEventStore;
 use orrery::http::parked::Served;
@@ -39,7 +39,7 @@ pub(super) fn life(engine: u32) -> Life {
 /// Engines 1 and 2, each driving its share of the groups.
 pub(super) struct Pair {
     pub(super) engines: [Service; 2],
-    pub(super) others: [Others; 2],
+    pub(super) others: [PeerDirectory; 2],
     pub(super) homes: [String; 2],
     /// What each shows the other.
     pub(super) keys: [String; 2],
@@ -97,7 +97,7 @@ impl Pair {
         let view = Arc::new(MemoryView::default());
         let [first, second] = secrets.map(|secret| Peers::new(Secret::new(secret)));
         let keys = [&first.1, &second.1].map(|peers| peers.key().public().to_owned());
-        let others = [Others::new(1, first.1), Others::new(2, second.1)];
+        let others = [PeerDirectory::new(1, first.1), PeerDirectory::new(2, second.1)];
         let seen = [first.0, second.0];
         let membership = MemoryMembership::new(Arc::clone(&outside.clock));
         let place = |at: usize| Place {

@@ -53,7 +53,7 @@ fn wanted(wait_ms: u64) -> Value {
     json!({"worker": "w", "max": 1, "wait_ms": wait_ms})
 }
 
-async fn poll(service: &Service, wait_ms: u64) -> Vec<Value> {
+async fn http_poll(service: &Service, wait_ms: u64) -> Vec<Value> {
     let path = format!("/api/v1/queues/{QUEUE}/lease");
     let leased = service.post(&path, &wanted(wait_ms)).await.ok(200);
     leased["leases"].as_array().expect("leases").clone()
@@ -77,7 +77,7 @@ async fn until_polls(pair: &Pair, at: usize, polls: u64) {
 
 /// The one piece of work, taken where its job is driven; its attempt is the first that counts.
 async fn is_first_attempt(pair: &Pair, job: &str) {
-    let leases = pair.pass_until(poll(&pair.engines[1], 5_000)).await;
+    let leases = pair.pass_until(http_poll(&pair.engines[1], 5_000)).await;
     assert_eq!(leases.len(), 1, "it is there again: {leases:?}");
     assert_eq!((&leases[0]["job_id"], &leases[0]["attempt"]), (&json!(job), &json!(1)));
     let report = json!({"items": [{"lease": leases[0]["lease"]}]});
@@ -87,7 +87,7 @@ async fn is_first_attempt(pair: &Pair, job: &str) {
     assert_eq!(ended["status"], "completed");
 }
 
-fn wish(pair: &Pair) -> Request {
+fn forwarded_poll(pair: &Pair) -> Request {
     Request::Lease(LeaseRequest {
         namespace: namespace(),
         queue: QueueName::parse(QUEUE).expect("a queue"),
@@ -105,7 +105,7 @@ fn wish(pair: &Pair) -> Request {
 async fn a_poll_that_waits_at_one_engine_gets_work_that_appears_at_another_at_once() {
     let pair = Pair::start().await;
     for number in 0..5 {
-        let mut polling = Box::pin(poll(&pair.engines[0], LONG_MS));
+        let mut polling = Box::pin(http_poll(&pair.engines[0], LONG_MS));
         tokio::select! {
             biased;
             early = &mut polling => panic!("there is no work yet: {early:?}"),
@@ -124,7 +124,7 @@ async fn a_poll_that_waits_at_one_engine_gets_work_that_appears_at_another_at_on
 async fn a_poll_across_engines_that_finds_nothing_ends_in_time() {
     let pair = Pair::start().await;
     // Work that is announced and gone when it is asked for: the poll goes on waiting, and not for longer.
-    let mut polling = Box::pin(poll(&pair.engines[0], 3_000));
+    let mut polling = Box::pin(http_poll(&pair.engines[0], 3_000));
     tokio::select! {
         biased;
         early = &mut polling => panic!("there is no work yet: {early:?}"),
@@ -168,7 +168,7 @@ async fn work_granted_to_an_engine_that_is_gone_is_given_back_uncounted() {
     let mut released = 0;
     for gone_after in 0..TURNS_MAX {
         let job = job_of_second(second, gone_after).await;
-        let asked = Asked::Request(Box::new(wish(&pair))).encode().expect("a JSON");
+        let asked = Asked::Request(Box::new(forwarded_poll(&pair))).encode().expect("a JSON");
         let body = encode_batch(1, life(2), pair.clock.now_ms(), [(1_000, asked.as_slice())]);
         let mut request = axum::http::Request::new(axum::body::Body::from(body.clone()));
         *request.method_mut() = Method::POST;
@@ -199,7 +199,7 @@ async fn work_that_comes_back_for_a_worker_who_is_gone_is_given_back_uncounted()
     let mut released = 0;
     for gone_after in 0..TURNS_MAX {
         let job = job_of_second(&pair.engines[1], gone_after).await;
-        let mut asked = forwarding.forward(2, wish(&pair), Duration::from_secs(2));
+        let mut asked = forwarding.forward(2, forwarded_poll(&pair), Duration::from_secs(2));
         let mut came = (&mut asked).now_or_never();
         for _ in 0..gone_after {
             tokio::task::yield_now().await;
@@ -222,7 +222,7 @@ async fn work_that_comes_back_for_a_worker_who_is_gone_is_given_back_uncounted()
 #[tokio::test]
 async fn a_worker_gets_its_answer_though_the_engine_that_was_asked_for_it_ends() {
     let pair = Pair::start().await;
-    let polls = (0..3).map(|_| poll(&pair.engines[0], 4_000));
+    let polls = (0..3).map(|_| http_poll(&pair.engines[0], 4_000));
     let mut polling = Box::pin(futures_util::future::join_all(polls));
     let hinted = async {
         until_polls(&pair, 0, 3).await;
@@ -261,7 +261,7 @@ async fn a_request_that_waits_for_a_job_is_answered_at_the_engine_that_does_not_
     tokio::select! {
         biased;
         answer = &mut asking => panic!("it has not ended: {}", answer.text),
-        leases = pair.pass_until(poll(&pair.engines[1], 5_000)) => {
+        leases = pair.pass_until(http_poll(&pair.engines[1], 5_000)) => {
             let report = json!({"items": [{"lease": leases[0]["lease"]}]});
             pair.engines[1].post("/api/v1/leases/complete", &report).await.ok(200);
         }

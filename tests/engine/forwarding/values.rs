@@ -23,13 +23,13 @@ use domain::payload::{Hash, Payload, StoredPayload};
 use domain::refusal::{FieldError, Refusal};
 use orrery::engine::core::message::{
     Asks, Caller, Command, Failure, GrantRequest, Granted, Held, LeaseRequest, Names, QueueFacts,
-    Request, Response, Shown, Tended, Work, WorkerFacts,
+    Request, Response, Shown, SubjectInspection, Work, WorkerFacts,
 };
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::harness::jobs::{
-    START, claim, diamond, in_environment, namespace, node, spec, subject, submission, wish,
+    START, claim, diamond, in_environment, namespace, node, poll, spec, subject, submission,
 };
 use crate::harness::lab::Lab;
 use orrery::engine::core::CoreSettings;
@@ -91,13 +91,13 @@ impl Draw {
         }
     }
 
-    fn wish(&self) -> LeaseRequest {
-        let mut wish = wish("worker", self.small() as usize);
-        wish.claim = self.some(claim("again"));
-        wish.wait_until = self.at();
-        wish.action_types =
+    fn poll(&self) -> LeaseRequest {
+        let mut poll = poll("worker", self.small() as usize);
+        poll.claim = self.some(claim("again"));
+        poll.wait_until = self.at();
+        poll.action_types =
             self.some(ActionType::parse("a/b c").expect("one")).into_iter().collect();
-        wish
+        poll
     }
 
     fn definition(&self) -> Definition {
@@ -209,8 +209,8 @@ pub(super) fn requests(draw: &Draw) -> Vec<Request> {
         since: draw.at(),
     };
     all.extend([
-        Request::Lease(draw.wish()),
-        Request::NextWork { request: draw.wish(), reports: draw.number },
+        Request::Lease(draw.poll()),
+        Request::NextWork { request: draw.poll(), reports: draw.number },
         Request::Heartbeat { namespace: namespace(), lease: draw.lease() },
         Request::Read { subject: subject(u128::from(draw.number)) },
         Request::Claimed {
@@ -222,7 +222,7 @@ pub(super) fn requests(draw: &Draw) -> Vec<Request> {
         Request::AskGrant { environment, grant },
         Request::Queues { namespace: namespace(), part: Names::default() },
         Request::Workers { namespace: namespace(), part: Names::default() },
-        Request::Tended {
+        Request::Inspect {
             subject: SubjectId::job(namespace(), draw.job()),
             nodes: vec![0, draw.small()],
             ask: draw.some(draw.job()),
@@ -240,7 +240,7 @@ pub(super) fn requests(draw: &Draw) -> Vec<Request> {
             | Request::AskGrant { .. }
             | Request::Queues { .. }
             | Request::Workers { .. }
-            | Request::Tended { .. } => {}
+            | Request::Inspect { .. } => {}
         }
     }
     all
@@ -321,13 +321,13 @@ pub(super) fn job() -> JobSnapshot {
     let mut wanted = spec(vec![node("a", &[]), node("b", &["a"]), node("c", &["a"])]);
     wanted.input = Some(Draw::fixed().raw());
     let job = lab.submit(0, 1, wanted);
-    let held = lab.lease(0, wish("worker", 1));
+    let held = lab.lease(0, poll("worker", 1));
     lab.complete(0, &held[0]);
     lab.job(0, &job).expect("it is there")
 }
 
-fn tended(draw: &Draw) -> Tended {
-    Tended {
+fn inspection(draw: &Draw) -> SubjectInspection {
+    SubjectInspection {
         by: draw.small(),
         drives: draw.given,
         held: Held::Whole,
@@ -397,7 +397,7 @@ pub(super) fn responses(draw: &Draw, job: &JobSnapshot) -> Vec<Response> {
         Response::Read(Some(shown_environment())),
         Response::Queues { facts: vec![facts], known: 1 },
         Response::Workers { facts: vec![worker], known: 1 },
-        Response::Tended(tended(draw)),
+        Response::Inspection(inspection(draw)),
     ]);
     let failures = [
         Failure::OutcomeUnknown,

@@ -61,7 +61,7 @@ pub(crate) fn submission(id: JobId, job: JobSpec, now: Millis) -> Submission {
 }
 
 /// A request that does not wait.
-pub(crate) fn wish(worker: &str, max: usize) -> LeaseRequest {
+pub(crate) fn poll(worker: &str, max: usize) -> LeaseRequest {
     LeaseRequest {
         namespace: namespace(),
         queue: QueueName::default_queue(),

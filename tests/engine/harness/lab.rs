@@ -52,10 +52,11 @@ pub(crate) fn wait<F: Future>(future: F) -> F::Output {
 /// Carries a request to the storage out, at once. Answers what comes back, if anything does.
 pub(crate) fn carry(store: &MemoryEventStore, view: &MemoryView, output: Output) -> Option<Input> {
     Some(match output {
-        Output::Append { nudges, items } => {
+        Output::Append { notices, items } => {
             let subjects = items.iter().map(|item| item.subject.clone()).collect();
-            let nudged = if nudges.is_empty() { Ok(()) } else { wait(store.nudge(nudges)) };
-            Input::Appended { subjects, outcome: nudged.and_then(|()| wait(store.append(items))) }
+            let noticed =
+                if notices.is_empty() { Ok(()) } else { wait(store.write_notices(notices)) };
+            Input::Appended { subjects, outcome: noticed.and_then(|()| wait(store.append(items))) }
         }
         Output::Load { subject, .. } => {
             let result = wait(loader::load(store, &subject)).map(Box::new);
@@ -77,8 +78,8 @@ pub(crate) fn carry(store: &MemoryEventStore, view: &MemoryView, output: Output)
             let result = wait(deletion::remove(store, &subject, seq, chain, keep_until));
             Input::Removed { subject, result }
         }
-        Output::ClearNudges { nudges } => {
-            drop(wait(store.clear_nudges(nudges)));
+        Output::ClearNotices { notices } => {
+            drop(wait(store.clear_notices(notices)));
             return None;
         }
         Output::Snapshot { subject, snapshot } => {
@@ -88,7 +89,7 @@ pub(crate) fn carry(store: &MemoryEventStore, view: &MemoryView, output: Output)
         Output::Answer { .. }
         | Output::Forward { .. }
         | Output::Announce { .. }
-        | Output::Hasten { .. } => return None,
+        | Output::PrioritizeLoad { .. } => return None,
     })
 }
 
@@ -120,7 +121,7 @@ pub(crate) struct Lab {
     pub(crate) way: Way,
     /// What is on its way to which engine, too late.
     late: Vec<(usize, Request)>,
-    /// Appends wait in `held` until `let_go`.
+    /// Appends wait in `held` until `release_appends`.
     pub(crate) holds_appends: bool,
     /// And so do flushes.
     pub(crate) holds_flushes: bool,
@@ -307,8 +308,8 @@ impl Lab {
             }
             if let Ok(marks) = wait(self.store.live(group, until, None, 10_000)) {
                 self.members[at].core.handle(self.now, Input::Due { marks, whole: Vec::new() });
-                if let Ok(nudges) = wait(self.store.nudges(group)) {
-                    self.members[at].core.handle(self.now, Input::Nudged { nudges });
+                if let Ok(notices) = wait(self.store.notices(group)) {
+                    self.members[at].core.handle(self.now, Input::Notices { notices });
                     let whole = vec![group];
                     self.members[at].core.handle(self.now, Input::Due { marks: Vec::new(), whole });
                 }
@@ -323,13 +324,13 @@ impl Lab {
     }
 
     /// The engine could not listen for so long.
-    pub(crate) fn deaf(&mut self, at: usize, ms: Millis) {
-        self.members[at].core.was_away(self.now, ms);
+    pub(crate) fn stalled(&mut self, at: usize, ms: Millis) {
+        self.members[at].core.record_stall(self.now, ms);
         self.settle();
     }
 
     /// Carries out what was held.
-    pub(crate) fn let_go(&mut self) {
+    pub(crate) fn release_appends(&mut self) {
         (self.holds_appends, self.holds_flushes) = (false, false);
         for (at, output) in std::mem::take(&mut self.held) {
             self.perform(at, output);
@@ -338,7 +339,7 @@ impl Lab {
     }
 
     /// Carries out the oldest of what is held; the rest goes on waiting.
-    pub(crate) fn let_go_one(&mut self) {
+    pub(crate) fn release_append(&mut self) {
         let Some((at, output)) = self.held.pop_front() else { return };
         self.holds_appends = false;
         self.perform(at, output);
@@ -558,7 +559,7 @@ impl Lab {
     pub(crate) fn work(&mut self, at: usize) -> usize {
         let mut done = 0;
         loop {
-            let granted = self.lease(at, jobs::wish("worker", 1_000));
+            let granted = self.lease(at, jobs::poll("worker", 1_000));
             if granted.is_empty() {
                 return done;
             }

@@ -26,8 +26,8 @@ fn settings(clock: &Path) -> &'static [(&'static str, &'static str)] {
 async fn lease(engine: &EngineProcess) -> String {
     let job = json!({ "name": "j", "nodes": [{ "key": "a" }] });
     engine.until_submitted(&job).await;
-    let wish = json!({ "worker": "w", "max": 1, "wait_ms": 5_000, "lease_ms": 60_000 });
-    let (_, granted) = engine.post("/api/v1/queues/default/lease", &wish, None).await;
+    let poll = json!({ "worker": "w", "max": 1, "wait_ms": 5_000, "lease_ms": 60_000 });
+    let (_, granted) = engine.post("/api/v1/queues/default/lease", &poll, None).await;
     granted["leases"][0]["lease"].as_str().expect("a lease").to_owned()
 }
 

@@ -284,9 +284,9 @@ fn damages_of_streams(over: &str, running: &str, waiting: &str) -> Vec<Damage> {
                 "INSERT INTO streams SELECT stream + 900, kind, namespace, id, 0 FROM streams WHERE stream = {over}"
             ),
         ),
-        ("wake_mark", "running", set(running, "due = due + 600000")),
-        ("wake_mark", "running", none(running)),
-        ("wake_mark", "waiting", none(waiting)),
+        ("wake_up", "running", set(running, "due = due + 600000")),
+        ("wake_up", "running", none(running)),
+        ("wake_up", "waiting", none(waiting)),
         ("file", "waiting", set(waiting, "bucket = bucket + 1")),
         ("file", "stream number 999", set(waiting, "stream = 999")),
     ]

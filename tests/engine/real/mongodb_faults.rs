@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use bson::{Document, doc};
-use orrery::environment::mongodb::Lease;
+use orrery::environment::mongodb::Lock;
 use serde_json::{Value, json};
 
 use super::mongodb::on;
@@ -89,7 +89,7 @@ async fn an_engine_that_waits_for_the_schema_is_not_ready_until_it_is_up() {
     let Some(database) = Database::bare().await else { return };
     let connection = &database.connection;
     let held = Duration::from_mins(2);
-    let right = Lease::take(connection, "schema", "another engine", held).await;
+    let right = Lock::take(connection, "schema", "another engine", held).await;
     let right = right.expect("an answer").expect("the right");
     let folder = tempfile::tempdir().expect("a folder");
     let (path, settings) = (folder.path().to_owned(), on(&database));

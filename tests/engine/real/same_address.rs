@@ -62,14 +62,18 @@ async fn an_engine_started_again_at_its_address_takes_over_while_the_dead_ones_l
         record.get_datetime(field).expect("a time").timestamp_millis()
     };
     let dead = records.first().expect("the first engine's record");
-    let (buried, until) = (moment(dead, "buried_at"), moment(dead, "until"));
+    let (evicted, until) = (moment(dead, "evicted_at"), moment(dead, "until"));
     let begins = moment(records.last().expect("the new life's record"), "started_at");
     // A machine that took so long to start it says nothing about what it then did.
     if begins + 5_000 < until {
-        assert!(buried < until, "it was waited for: its lease ended {} ms before", buried - until);
+        assert!(
+            evicted < until,
+            "it was waited for: its lease ended {} ms before",
+            evicted - until
+        );
     }
-    let lives = |record: &&Document| !record.contains_key("buried_at");
-    assert_eq!(records.iter().filter(lives).count(), 2, "nobody else was buried: {records:?}");
+    let lives = |record: &&Document| !record.contains_key("evicted_at");
+    assert_eq!(records.iter().filter(lives).count(), 2, "nobody else was evicted: {records:?}");
     drop((first, second));
     database.end().await;
 }

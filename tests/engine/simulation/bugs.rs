@@ -13,7 +13,7 @@ pub(crate) enum Bug {
     UnknownAppliedAgain,
     /// An engine says that something is durable before it is.
     AnswerBeforeAppend,
-    /// An engine that joined anew tells of its work under its first number.
+    /// An engine that rejoined tells of its work under its first number.
     OldNumber,
     /// The clock by which leases run out is ahead by hours. Costs work, and must break nothing.
     SweeperAhead,
@@ -39,8 +39,8 @@ impl Bug {
         Self::Site(Planted::GrantFreedBySilence),
         Self::Site(Planted::LateFlushResurrects),
         Self::Site(Planted::ForwardedTwice),
-        Self::Site(Planted::NudgeClearedEarly),
-        Self::Site(Planted::WakeMarkLate),
+        Self::Site(Planted::NoticeClearedEarly),
+        Self::Site(Planted::WakeUpLate),
         Self::OldNumber,
     ];
 

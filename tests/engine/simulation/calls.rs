@@ -102,7 +102,7 @@ impl World {
                 | Request::AskGrant { .. }
                 | Request::Queues { .. }
                 | Request::Workers { .. }
-                | Request::Tended { .. } => (None, None),
+                | Request::Inspect { .. } => (None, None),
             };
             let call = Call {
                 asked,
@@ -152,9 +152,9 @@ impl World {
             let Some(call) = self.calls.get_mut(&ticket) else { continue };
             let head = call.subject.as_ref().map_or(0, |subject| self.checker.head(subject));
             call.arrived = Some((of, head));
-            if let Request::Lease(wish) | Request::NextWork { request: wish, .. } = &mut request {
+            if let Request::Lease(poll) | Request::NextWork { request: poll, .. } = &mut request {
                 // How long it may wait is said in milliseconds; the engine makes it a time of its own clock.
-                wish.wait_until += self.members[at].clock(self.now);
+                poll.wait_until += self.members[at].clock(self.now);
             }
             self.give(of, Input::Request { ticket, request, forwarded: false });
         }
@@ -283,7 +283,7 @@ fn kind(response: &Response) -> u64 {
         Response::Leases(granted) => 8 + granted.len() as u64,
         Response::Heartbeat { .. } => 3,
         Response::Read(_) => 4,
-        Response::Queues { .. } | Response::Workers { .. } | Response::Tended(_) => 5,
+        Response::Queues { .. } | Response::Workers { .. } | Response::Inspection(_) => 5,
         Response::Failed(_) => 6,
     }
 }

@@ -146,7 +146,7 @@ impl World {
             let (clock, away) = (member.clock(now), now - member.frozen_since);
             // It notices that it was away, as the product's executor does.
             if let Some(core) = member.core.as_mut() {
-                core.was_away(clock, away);
+                core.record_stall(clock, away);
             }
         }
     }

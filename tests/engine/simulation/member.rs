@@ -226,12 +226,12 @@ impl World {
             }
             Output::Announce { to, queues } => self.announces(of, to, &queues),
             // Streams come back in an order of their own here anyway.
-            Output::Hasten { .. } => {}
+            Output::PrioritizeLoad { .. } => {}
             Output::Load { .. }
             | Output::LoadTail { .. }
             | Output::MoveMarks { .. }
             | Output::Remove { .. }
-            | Output::ClearNudges { .. }
+            | Output::ClearNotices { .. }
             | Output::Snapshot { .. }
             | Output::Flush { .. } => {
                 let slow = matches!(output, Output::Flush { .. }) && {
@@ -268,19 +268,19 @@ impl World {
                 continue;
             }
             let fails = self.mix.storage.calls;
-            let (marks, nudges) = (!self.dice.chance(fails), !self.dice.chance(fails));
+            let (marks, notices) = (!self.dice.chance(fails), !self.dice.chance(fails));
             let marks =
                 marks.then(|| wait(self.store.live(group, until, None, 10_000)).ok()).flatten();
-            let nudges = nudges.then(|| wait(self.store.nudges(group)).ok()).flatten();
-            let is_whole = marks.is_some() && nudges.is_some();
+            let notices = notices.then(|| wait(self.store.notices(group)).ok()).flatten();
+            let is_whole = marks.is_some() && notices.is_some();
             // They come in this order, one right after the other.
             let later = self.storage_wait();
             let mut comes = |input| self.after(later, Happening::Back { of, input });
             if let Some(marks) = marks.filter(|marks| !marks.is_empty()) {
                 comes(Input::Due { marks, whole: Vec::new() });
             }
-            if let Some(nudges) = nudges.filter(|nudges| !nudges.is_empty()) {
-                comes(Input::Nudged { nudges });
+            if let Some(notices) = notices.filter(|notices| !notices.is_empty()) {
+                comes(Input::Notices { notices });
             }
             if is_whole {
                 comes(Input::Due { marks: Vec::new(), whole: vec![group] });
@@ -314,7 +314,7 @@ fn subjects_of(input: &Input) -> Vec<domain::ids::SubjectId> {
         | Input::MarksMoved { .. }
         | Input::Removed { .. }
         | Input::Due { .. }
-        | Input::Nudged { .. }
+        | Input::Notices { .. }
         | Input::Flushed { .. }
         | Input::Routes { .. }
         | Input::Peers { .. }

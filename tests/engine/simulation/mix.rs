@@ -41,7 +41,7 @@ pub(crate) struct StorageFaults {
     /// Appends that act only after up to `slow_ms`, when their writer has long been told that nobody knows.
     pub(crate) slow: u64,
     pub(crate) slow_ms: Millis,
-    /// Records for other engines' subjects that come long after the nudge that tells of them.
+    /// Records for other engines' subjects that come long after the append notice that tells of them.
     pub(crate) apart: u64,
     /// Other calls that answer `Unavailable`, having acted or not.
     pub(crate) calls: u64,
@@ -69,7 +69,7 @@ pub(crate) struct EngineFaults {
     pub(crate) crash_every_ms: Millis,
     /// Mean time between changes of drivers.
     pub(crate) reroute_every_ms: Millis,
-    /// Changes of drivers in which some engine was buried and joins anew, under another number.
+    /// Changes of drivers in which some engine was evicted and rejoins, under another number.
     pub(crate) joins_anew: u64,
     /// Mean time between freezes of an engine.
     pub(crate) freeze_every_ms: Millis,

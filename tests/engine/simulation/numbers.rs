@@ -1,4 +1,4 @@
-//! The numbers by which engines know one another. An engine that was buried joins anew under another number: the others
+//! The numbers by which engines know one another. An engine that was evicted rejoins under another number: the others
 //! know it by that from their next look on, it itself from the answer to its joining, and it goes on driving under the
 //! number it began with. What is sent to a number that nobody has any more arrives nowhere.
 
@@ -6,7 +6,7 @@ use orrery::engine::core::message::Input;
 
 use super::world::{Happening, World};
 
-/// Numbers of those that joined anew start here, above those of all that began.
+/// Numbers of those that rejoined start here, above those of all that began.
 const ANEW_FROM: u32 = 100;
 
 impl World {
@@ -30,7 +30,7 @@ impl World {
         if !self.dice.chance(often) {
             return;
         }
-        self.checker.count("fault: joined anew");
+        self.checker.count("fault: rejoined");
         let at = self.dice.index(self.members.len());
         let newest = self.members.iter().map(|member| member.number + 1).max();
         let number = newest.unwrap_or(0).max(ANEW_FROM);

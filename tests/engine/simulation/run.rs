@@ -11,9 +11,9 @@ use super::bugs::Bug;
 use super::world::World;
 
 /// Invariant 29: three leases of 30 s, the longest wait before a retry (20 s), the longest schedule ahead (90 s), the
-/// grace (30 s), a forgotten nudge (60 s), and the work itself, node after node.
+/// grace (30 s), a forgotten append notice (60 s), and the work itself, node after node.
 const QUIET_WITHIN_MS: Millis = 400_000;
-/// Nudges without an append, claims and parked subjects are let go of within this.
+/// Append notices without an append, claims and parked subjects are let go of within this.
 const SETTLE_MS: Millis = 75_000;
 /// Before it is judged in the calm what is overdue.
 const BREATH_MS: Millis = 15_000;

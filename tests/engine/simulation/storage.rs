@@ -5,7 +5,7 @@
 use domain::ids::{Millis, SubjectId};
 use orrery::engine::core::message::{Input, Output};
 use orrery::event_store::contract::{
-    AppendItem, Appended, EventStore as _, EventStoreError, Nudge, Record,
+    AppendItem, AppendNotice, Appended, EventStore as _, EventStoreError, Record,
 };
 use orrery::event_store::memory::AppendFault;
 use orrery::view::contract::View as _;
@@ -17,7 +17,7 @@ use crate::harness::one::One as _;
 
 /// After so long without an answer an append counts as unknown.
 const APPEND_DEADLINE_MS: Millis = 1_000;
-/// A record comes so long after its nudge at most: longer than it takes a driver to see the nudge and to let go again.
+/// A record comes so long after its append notice at most: longer than it takes a driver to see the append notice and to let go again.
 const APART_MAX_MS: Millis = 20_000;
 
 fn unavailable() -> EventStoreError {
@@ -58,7 +58,7 @@ impl World {
 
     pub(crate) fn reaches_storage(&mut self, of: Whose, output: Output, replies: bool) {
         let input = match output {
-            Output::Append { nudges, items } => self.appends(of, nudges, items, replies),
+            Output::Append { notices, items } => self.appends(of, notices, items, replies),
             Output::Flush { documents } if self.dice.chance(self.mix.storage.flushes) => {
                 self.checker.count("fault: flush");
                 let shown = documents.iter().map(|d| (d.subject.clone(), d.seq)).collect();
@@ -126,9 +126,9 @@ impl World {
 
     /// Carries a call out, with a look at what engines leave for one another.
     fn carries(&mut self, of: Whose, output: Output) -> Option<Input> {
-        if let Output::ClearNudges { nudges } = &output {
-            for nudge in nudges {
-                self.checker.nudge_cleared(nudge, self.now);
+        if let Output::ClearNotices { notices } = &output {
+            for notice in notices {
+                self.checker.notice_cleared(notice, self.now);
             }
         }
         let input = carry(&self.store, &self.view, output);
@@ -145,27 +145,27 @@ impl World {
         input
     }
 
-    /// Nudges first; what happens between the two may be a crash.
+    /// Append notices first; what happens between the two may be a crash.
     fn appends(
         &mut self,
         of: Whose,
-        nudges: Vec<Nudge>,
+        notices: Vec<AppendNotice>,
         items: Vec<AppendItem>,
         replies: bool,
     ) -> Option<Input> {
         let subjects: Vec<SubjectId> = items.iter().map(|item| item.subject.clone()).collect();
-        if !nudges.is_empty() {
+        if !notices.is_empty() {
             let fails = self.mix.storage.calls;
             let failed = self.dice.chance(fails);
             if !failed || self.dice.chance(500) {
-                self.checker.nudged(&nudges, self.now);
-                wait(self.store.nudge(nudges)).expect("the store is there");
+                self.checker.noticed(&notices, self.now);
+                wait(self.store.write_notices(notices)).expect("the store is there");
             }
             if failed {
                 return Some(Input::Appended { subjects, outcome: Err(unavailable()) });
             }
-            let output = Output::Append { nudges: Vec::new(), items };
-            self.follows_nudge(of, output, subjects, replies);
+            let output = Output::Append { notices: Vec::new(), items };
+            self.follows_notice(of, output, subjects, replies);
             return None;
         }
         if self.has(Bug::UnknownAppliedAgain) {
@@ -180,8 +180,8 @@ impl World {
         Some(Input::Appended { subjects, outcome })
     }
 
-    /// A record follows the nudge that tells of it: at once, or when its writer has long given up on it.
-    fn follows_nudge(
+    /// A record follows the append notice that tells of it: at once, or when its writer has long given up on it.
+    fn follows_notice(
         &mut self,
         of: Whose,
         output: Output,
@@ -193,7 +193,7 @@ impl World {
             let wait = self.storage_wait();
             return self.after(wait, Happening::Storage { of, output, replies });
         }
-        self.checker.count("fault: a record long after its nudge");
+        self.checker.count("fault: a record long after its append notice");
         let wait = self.dice.wait(1, APART_MAX_MS);
         let in_time = wait <= APPEND_DEADLINE_MS;
         if replies && !in_time {

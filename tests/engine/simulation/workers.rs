@@ -69,18 +69,18 @@ impl World {
         if self.workers[worker].polling || (self.calm && self.workers[worker].pinned.is_none()) {
             return;
         }
-        let (wish, wait) = self.wish(worker);
-        let asked = Asked::Lease { worker, claim: wish.claim.clone(), again: false };
+        let (poll, wait) = self.poll(worker);
+        let asked = Asked::Lease { worker, claim: poll.claim.clone(), again: false };
         match self.workers[worker].pinned {
             Some((engine, _)) => {
-                self.asks_engine(engine, vec![(asked, Request::Lease(wish))], wait);
+                self.asks_engine(engine, vec![(asked, Request::Lease(poll))], wait);
             }
-            None => self.asks(asked, Request::Lease(wish), wait),
+            None => self.asks(asked, Request::Lease(poll), wait),
         }
     }
 
     /// What a worker asks for, and how long it waits.
-    fn wish(&mut self, worker: usize) -> (LeaseRequest, Millis) {
+    fn poll(&mut self, worker: usize) -> (LeaseRequest, Millis) {
         let ways = self.mix.worker.clone();
         let pinned = self.workers[worker].pinned;
         let queue = pinned.map_or_else(|| self.dice.index(QUEUES.len()), |(_, queue)| queue);
@@ -94,7 +94,7 @@ impl World {
             one.claims += 1;
             one.claim = Claim::parse(&format!("{} {}", one.name, one.claims)).ok();
         }
-        let wish = LeaseRequest {
+        let poll = LeaseRequest {
             queue: QueueName::parse(QUEUES[queue]).expect("a queue"),
             action_types,
             worker: one.name.clone(),
@@ -102,10 +102,10 @@ impl World {
             lease_ms: self.dice.pick(&[5_000, 5_000, 12_000, 30_000]),
             max: self.dice.pick(&[1, 2, 5]),
             wait_until: self.dice.pick(&[0, 1_000, 10_000]),
-            ..jobs::wish("nobody", 1)
+            ..jobs::poll("nobody", 1)
         };
-        let wait = wish.wait_until;
-        (wish, wait)
+        let wait = poll.wait_until;
+        (poll, wait)
     }
 
     /// Those who wait for nothing and have not seen the answer to their claim.
@@ -201,11 +201,11 @@ impl World {
             return self.asks(asked, request, 0);
         }
         // The report and the wish for more in one breath.
-        let (wish, wait) = self.wish(worker);
-        let next = Asked::Lease { worker, claim: wish.claim.clone(), again: false };
-        let wish = Request::NextWork { request: wish, reports: 1 };
+        let (poll, wait) = self.poll(worker);
+        let next = Asked::Lease { worker, claim: poll.claim.clone(), again: false };
+        let poll = Request::NextWork { request: poll, reports: 1 };
         let at = self.dice.index(self.members.len());
-        self.asks_engine(at, vec![(next, wish), (asked, request)], wait);
+        self.asks_engine(at, vec![(next, poll), (asked, request)], wait);
     }
 
     pub(crate) fn hears_of_heartbeat(&mut self, held: u64, response: Option<&Response>) {

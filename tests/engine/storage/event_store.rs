@@ -2,7 +2,7 @@
 //! every implementation.
 
 use orrery::event_store::contract::{
-    Appended, EventStore, MarkMove, Nudge, Snapshot, Tombstone, WakeMark,
+    AppendNotice, Appended, EventStore, Snapshot, Tombstone, WakeUp, WakeUpMove,
 };
 
 use super::samples::{
@@ -79,7 +79,7 @@ each_store! {
     live_shows_what_is_due_in_subject_order_page_by_page,
     a_retired_stream_has_no_mark_until_it_gets_a_new_one,
     subjects_come_in_order_and_without_deleted_ones,
-    the_higher_nudge_stays_and_a_clear_takes_no_newer_one,
+    the_higher_notice_stays_and_a_clear_takes_no_newer_one,
     payloads_belong_to_their_subject_and_come_with_the_record,
     the_newest_snapshot_stays,
     a_deleted_stream_leaves_a_tombstone_that_refuses_late_appends,
@@ -228,14 +228,14 @@ async fn marks_begin_with_the_stream_and_move_only_from_the_expected_number(
     store: &dyn EventStore,
 ) {
     fill(store, &job(1), 2).await;
-    let move_to = |expected, due| MarkMove { subject: job(1), expected, due };
-    let mark = |due, number| Ok(Some(WakeMark { subject: job(1), due, number }));
+    let move_to = |expected, due| WakeUpMove { subject: job(1), expected, due };
+    let mark = |due, number| Ok(Some(WakeUp { subject: job(1), due, number }));
     assert_eq!(store.mark(&job(1)).await, mark(NOW, 1));
     assert_eq!(store.move_marks(vec![move_to(1, Some(NOW + 10))]).await, Ok(vec![true]));
     assert_eq!(store.move_marks(vec![move_to(1, Some(NOW + 20))]).await, Ok(vec![false]));
     assert_eq!(store.move_marks(vec![move_to(0, Some(NOW + 20))]).await, Ok(vec![false]));
     assert_eq!(store.mark(&job(1)).await, mark(NOW + 10, 2));
-    let stranger = MarkMove { subject: job(9), expected: 0, due: Some(NOW) };
+    let stranger = WakeUpMove { subject: job(9), expected: 0, due: Some(NOW) };
     let both = vec![stranger, move_to(2, Some(NOW - 5))];
     assert_eq!(store.move_marks(both).await, Ok(vec![false, true]));
     assert_eq!(store.mark(&job(1)).await, mark(NOW - 5, 3));
@@ -274,13 +274,13 @@ async fn live_shows_what_is_due_in_subject_order_page_by_page(store: &dyn EventS
 
 async fn a_retired_stream_has_no_mark_until_it_gets_a_new_one(store: &dyn EventStore) {
     fill(store, &job(1), 1).await;
-    let move_to = |expected, due| vec![MarkMove { subject: job(1), expected, due }];
+    let move_to = |expected, due| vec![WakeUpMove { subject: job(1), expected, due }];
     assert_eq!(store.move_marks(move_to(1, None)).await, Ok(vec![true]));
     assert_eq!(store.mark(&job(1)).await, Ok(None));
     assert_eq!(store.live(job(1).group(), i64::MAX, None, ALL).await, Ok(vec![]));
     assert_eq!(store.move_marks(move_to(1, Some(NOW))).await, Ok(vec![false]));
     assert_eq!(store.move_marks(move_to(0, Some(NOW + 1))).await, Ok(vec![true]));
-    let mark = WakeMark { subject: job(1), due: NOW + 1, number: 1 };
+    let mark = WakeUp { subject: job(1), due: NOW + 1, number: 1 };
     assert_eq!(store.mark(&job(1)).await, Ok(Some(mark)));
     assert_eq!(
         append(store, item(&job(1), 2)).await,
@@ -295,7 +295,7 @@ async fn subjects_come_in_order_and_without_deleted_ones(store: &dyn EventStore)
         fill(store, subject, 1).await;
     }
     store
-        .move_marks(vec![MarkMove { subject: subjects[1].clone(), expected: 1, due: None }])
+        .move_marks(vec![WakeUpMove { subject: subjects[1].clone(), expected: 1, due: None }])
         .await
         .expect("retired");
     store.delete(&subjects[4], 1, tombstone(1), NOW + 1).await.expect("deleted");
@@ -306,16 +306,16 @@ async fn subjects_come_in_order_and_without_deleted_ones(store: &dyn EventStore)
     assert_eq!(rest, [subjects[3].clone(), subjects[5].clone()]);
 }
 
-async fn the_higher_nudge_stays_and_a_clear_takes_no_newer_one(store: &dyn EventStore) {
-    let nudge = |seq| vec![Nudge { subject: job(1), seq }];
-    // A nudge is written before the append it tells of, so there may be no stream yet.
-    store.nudge(nudge(5)).await.expect("nudged");
-    store.nudge(nudge(3)).await.expect("nudged");
-    assert_eq!(store.nudges(job(1).group()).await, Ok(nudge(5)));
-    store.clear_nudges(nudge(4)).await.expect("cleared");
-    assert_eq!(store.nudges(job(1).group()).await, Ok(nudge(5)));
-    store.clear_nudges(nudge(5)).await.expect("cleared");
-    assert_eq!(store.nudges(job(1).group()).await, Ok(vec![]));
+async fn the_higher_notice_stays_and_a_clear_takes_no_newer_one(store: &dyn EventStore) {
+    let notice = |seq| vec![AppendNotice { subject: job(1), seq }];
+    // An append notice is written before the append it tells of, so there may be no stream yet.
+    store.write_notices(notice(5)).await.expect("noticed");
+    store.write_notices(notice(3)).await.expect("noticed");
+    assert_eq!(store.notices(job(1).group()).await, Ok(notice(5)));
+    store.clear_notices(notice(4)).await.expect("cleared");
+    assert_eq!(store.notices(job(1).group()).await, Ok(notice(5)));
+    store.clear_notices(notice(5)).await.expect("cleared");
+    assert_eq!(store.notices(job(1).group()).await, Ok(vec![]));
 }
 
 async fn payloads_belong_to_their_subject_and_come_with_the_record(store: &dyn EventStore) {

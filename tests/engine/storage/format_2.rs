@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use domain::ids::{GroupId, SubjectId};
-use orrery::event_store::contract::{EventStore, WakeMark};
+use orrery::event_store::contract::{EventStore, WakeUp};
 use orrery::event_store::sqlite::{
     DataFolder, FolderError, Inspection, Settings, SqliteEventStore,
 };
@@ -53,7 +53,7 @@ async fn has(store: &SqliteEventStore, said: &[Said]) {
         let marked = said.iter().filter_map(|(subject, _, _, mark)| {
             let (due, number) = (*mark)?;
             let number = u64::try_from(number).expect("a number");
-            Some(WakeMark { subject: subject.clone(), due, number })
+            Some(WakeUp { subject: subject.clone(), due, number })
         });
         let expected: Vec<_> = marked.filter(|mark| mark.subject.group() == group).collect();
         assert_eq!(live, expected);
@@ -64,7 +64,7 @@ async fn has(store: &SqliteEventStore, said: &[Said]) {
         let part = store.read(subject, 1, usize::MAX).await.expect("a part");
         assert_eq!(i64::try_from(part.records.len()), Ok(*records), "{subject}");
         let found = store.mark(subject).await.expect("an answer");
-        let number = |mark: &WakeMark| i64::try_from(mark.number).expect("a number");
+        let number = |mark: &WakeUp| i64::try_from(mark.number).expect("a number");
         assert_eq!(found.map(|mark| (mark.due, number(&mark))), *mark, "{subject}");
     }
 }

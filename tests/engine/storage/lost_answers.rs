@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use domain::ids::{GroupId, Millis, Namespace, SubjectId, SubjectKind};
 use futures_util::future::BoxFuture;
 use orrery::event_store::contract::{
-    AppendItem, Appended, EventStore, EventStoreError, MarkMove, Nudge, PayloadHash, Payloads,
-    Snapshot, StoreInfo, StoreResult, StreamPart, Tombstone, WakeMark,
+    AppendItem, AppendNotice, Appended, EventStore, EventStoreError, PayloadHash, Payloads,
+    Snapshot, StoreInfo, StoreResult, StreamPart, Tombstone, WakeUp, WakeUpMove,
 };
 use orrery::view::contract::{Document, JobQuery, Page, View, ViewError, ViewResult};
 
@@ -109,7 +109,7 @@ impl EventStore for LossyStore {
         until: Millis,
         after: Option<SubjectId>,
         max: usize,
-    ) -> BoxFuture<'_, StoreResult<Vec<WakeMark>>> {
+    ) -> BoxFuture<'_, StoreResult<Vec<WakeUp>>> {
         self.inner.live(group, until, after, max)
     }
 
@@ -123,26 +123,26 @@ impl EventStore for LossyStore {
     }
 
     /// A move may not be repeated: its number is another by then.
-    fn move_marks(&self, moves: Vec<MarkMove>) -> BoxFuture<'_, StoreResult<Vec<bool>>> {
+    fn move_marks(&self, moves: Vec<WakeUpMove>) -> BoxFuture<'_, StoreResult<Vec<bool>>> {
         Box::pin(async move { self.heard(self.inner.move_marks(moves).await) })
     }
 
-    fn mark<'a>(&'a self, subject: &'a SubjectId) -> BoxFuture<'a, StoreResult<Option<WakeMark>>> {
+    fn mark<'a>(&'a self, subject: &'a SubjectId) -> BoxFuture<'a, StoreResult<Option<WakeUp>>> {
         self.inner.mark(subject)
     }
 
-    fn nudge(&self, nudges: Vec<Nudge>) -> BoxFuture<'_, StoreResult<()>> {
-        let again = nudges.clone();
-        written!(self, heard, self.inner.nudge(nudges), self.inner.nudge(again))
+    fn write_notices(&self, notices: Vec<AppendNotice>) -> BoxFuture<'_, StoreResult<()>> {
+        let again = notices.clone();
+        written!(self, heard, self.inner.write_notices(notices), self.inner.write_notices(again))
     }
 
-    fn nudges(&self, group: GroupId) -> BoxFuture<'_, StoreResult<Vec<Nudge>>> {
-        self.inner.nudges(group)
+    fn notices(&self, group: GroupId) -> BoxFuture<'_, StoreResult<Vec<AppendNotice>>> {
+        self.inner.notices(group)
     }
 
-    fn clear_nudges(&self, nudges: Vec<Nudge>) -> BoxFuture<'_, StoreResult<()>> {
-        let again = nudges.clone();
-        written!(self, heard, self.inner.clear_nudges(nudges), self.inner.clear_nudges(again))
+    fn clear_notices(&self, notices: Vec<AppendNotice>) -> BoxFuture<'_, StoreResult<()>> {
+        let again = notices.clone();
+        written!(self, heard, self.inner.clear_notices(notices), self.inner.clear_notices(again))
     }
 
     fn payloads<'a>(

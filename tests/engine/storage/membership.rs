@@ -16,7 +16,7 @@ use orrery::membership::memory::MemoryMembership;
 use super::mongodb::Database;
 use super::samples::NOW;
 
-/// So much of a lease is left a moment before it is over: a burial that is early by a second comes within it.
+/// So much of a lease is left a moment before it is over: an eviction that is early by a second comes within it.
 const LEFT: Duration = Duration::from_millis(900);
 
 /// A membership, and a way to end leases.
@@ -57,14 +57,14 @@ impl Stage<'_> {
         }
     }
 
-    /// Whether this burial was not before the end of the lease. On a machine that stood still meanwhile the lease may
+    /// Whether this eviction was not before the end of the lease. On a machine that stood still meanwhile the lease may
     /// be over by now: the stored times say whether it was.
-    async fn is_in_time(&self, engine: EngineId, buried: bool) -> bool {
+    async fn is_in_time(&self, engine: EngineId, evicted: bool) -> bool {
         match self {
-            Self::InMemory(..) => !buried,
+            Self::InMemory(..) => !evicted,
             Self::OnMongodb(database) => {
                 let after = stored(database, engine).await;
-                !buried || time(&after, "buried_at") >= time(&after, "until")
+                !evicted || time(&after, "evicted_at") >= time(&after, "until")
             }
         }
     }
@@ -123,11 +123,11 @@ each_membership! {
     an_engine_is_shown_as_it_introduced_itself,
     a_group_goes_to_one_of_two_that_want_it,
     only_its_driver_hands_a_group_over_and_only_under_the_fence_it_saw,
-    an_engine_whose_lease_holds_is_not_buried,
-    an_engine_is_not_buried_a_moment_before_its_lease_is_over,
-    a_buried_engine_is_told_so_and_stays_buried,
-    a_late_renewal_is_in_time_when_it_is_before_the_burial,
-    an_engine_that_nobody_knows_is_buried_when_asked_for,
+    an_engine_whose_lease_holds_is_not_evicted,
+    an_engine_is_not_evicted_a_moment_before_its_lease_is_over,
+    a_evicted_engine_is_told_so_and_stays_evicted,
+    a_late_renewal_is_in_time_when_it_is_before_the_eviction,
+    an_engine_that_nobody_knows_is_evicted_when_asked_for,
     an_engine_that_leaves_is_gone_at_once,
     everybody_sees_the_key_that_an_engine_shows,
 }
@@ -221,18 +221,18 @@ async fn only_its_driver_hands_a_group_over_and_only_under_the_fence_it_saw(stag
     assert_eq!((taken.driver, taken.fence, taken.next), (Some(two), 3, None));
 }
 
-async fn an_engine_whose_lease_holds_is_not_buried(stage: &Stage<'_>) {
+async fn an_engine_whose_lease_holds_is_not_evicted(stage: &Stage<'_>) {
     let (a, b) = (stage.membership(), stage.membership());
     let (one, two) = (join(&a).await, join(&b).await);
-    assert_eq!(b.bury(one).await, Ok(false));
+    assert_eq!(b.evict(one).await, Ok(false));
     stage.end_lease(one, &[two]).await;
     assert!(look(&b).await.engines.iter().any(|e| e.engine == one && !e.lives));
     assert!(matches!(a.renew(one, false).await, Ok(Renewal::Held { .. })));
-    assert_eq!(b.bury(one).await, Ok(false));
+    assert_eq!(b.evict(one).await, Ok(false));
     assert!(look(&b).await.engines.iter().all(|e| e.lives));
 }
 
-async fn an_engine_is_not_buried_a_moment_before_its_lease_is_over(stage: &Stage<'_>) {
+async fn an_engine_is_not_evicted_a_moment_before_its_lease_is_over(stage: &Stage<'_>) {
     let (a, b) = (stage.membership(), stage.membership());
     let (one, two) = (join(&a).await, join(&b).await);
     // The lease that it joined with, and one that it renewed.
@@ -241,50 +241,50 @@ async fn an_engine_is_not_buried_a_moment_before_its_lease_is_over(stage: &Stage
             assert!(matches!(a.renew(one, false).await, Ok(Renewal::Held { .. })));
         }
         stage.nearly_end_lease(one, &[two]).await;
-        let buried = b.bury(one).await.expect("an answer");
-        assert!(stage.is_in_time(one, buried).await, "renewed: {renews}");
-        if buried {
+        let evicted = b.evict(one).await.expect("an answer");
+        assert!(stage.is_in_time(one, evicted).await, "renewed: {renews}");
+        if evicted {
             return;
         }
     }
 }
 
-async fn a_buried_engine_is_told_so_and_stays_buried(stage: &Stage<'_>) {
+async fn a_evicted_engine_is_told_so_and_stays_evicted(stage: &Stage<'_>) {
     let (a, b) = (stage.membership(), stage.membership());
     let (one, two) = (join(&a).await, join(&b).await);
     a.take(one, vec![Take { group: group(0), fence: 0 }]).await.expect("an answer");
     stage.end_lease(one, &[two]).await;
-    assert_eq!(b.bury(one).await, Ok(true));
-    assert_eq!(a.renew(one, false).await, Ok(Renewal::Buried));
-    assert_eq!((b.bury(one).await, a.bury(one).await), (Ok(true), Ok(true)));
+    assert_eq!(b.evict(one).await, Ok(true));
+    assert_eq!(a.renew(one, false).await, Ok(Renewal::Evicted));
+    assert_eq!((b.evict(one).await, a.evict(one).await), (Ok(true), Ok(true)));
     assert_eq!(look(&b).await.engines.iter().map(|e| e.engine).collect::<Vec<_>>(), [two]);
-    assert_eq!(record(&b, 0).await.driver, Some(one), "a burial frees nothing by itself");
+    assert_eq!(record(&b, 0).await.driver, Some(one), "an eviction frees nothing by itself");
     b.take(two, vec![Take { group: group(0), fence: 1 }]).await.expect("an answer");
-    // What the buried one still sends changes nothing.
+    // What the evicted one still sends changes nothing.
     let late = HandOver { group: group(0), fence: 1, next: None };
     a.hand_over(one, vec![late]).await.expect("an answer");
     assert_eq!(record(&b, 0).await.driver, Some(two));
     assert_eq!(join(&a).await, 3, "and it may begin a new life");
 }
 
-async fn a_late_renewal_is_in_time_when_it_is_before_the_burial(stage: &Stage<'_>) {
+async fn a_late_renewal_is_in_time_when_it_is_before_the_eviction(stage: &Stage<'_>) {
     let (a, b) = (stage.membership(), stage.membership());
     let (one, two) = (join(&a).await, join(&b).await);
     for _ in 0..20 {
         stage.end_lease(one, &[two]).await;
-        let (renewed, buried) = tokio::join!(a.renew(one, false), b.bury(one));
+        let (renewed, evicted) = tokio::join!(a.renew(one, false), b.evict(one));
         let held = matches!(renewed.expect("an answer"), Renewal::Held { .. });
-        assert_ne!(held, buried.expect("an answer"), "one of them comes first");
+        assert_ne!(held, evicted.expect("an answer"), "one of them comes first");
         if !held {
             break;
         }
     }
 }
 
-async fn an_engine_that_nobody_knows_is_buried_when_asked_for(stage: &Stage<'_>) {
+async fn an_engine_that_nobody_knows_is_evicted_when_asked_for(stage: &Stage<'_>) {
     let membership = stage.membership();
-    assert_eq!(membership.bury(77).await, Ok(true));
-    assert_eq!(membership.renew(77, false).await, Ok(Renewal::Buried));
+    assert_eq!(membership.evict(77).await, Ok(true));
+    assert_eq!(membership.renew(77, false).await, Ok(Renewal::Evicted));
     assert_eq!(look(&membership).await.engines, []);
 }
 
@@ -293,8 +293,8 @@ async fn an_engine_that_leaves_is_gone_at_once(stage: &Stage<'_>) {
     let (one, two) = (join(&a).await, join(&b).await);
     a.leave(one).await.expect("an answer");
     assert_eq!(look(&b).await.engines.iter().map(|e| e.engine).collect::<Vec<_>>(), [two]);
-    assert_eq!(b.bury(one).await, Ok(true));
-    assert_eq!(a.renew(one, false).await, Ok(Renewal::Buried));
+    assert_eq!(b.evict(one).await, Ok(true));
+    assert_eq!(a.renew(one, false).await, Ok(Renewal::Evicted));
 }
 
 async fn everybody_sees_the_key_that_an_engine_shows(stage: &Stage<'_>) {
@@ -314,5 +314,5 @@ async fn an_engine_that_is_alone_drives_everything_whatever_is_done() {
     alone.renew(me, true).await.expect("an answer");
     let roster = look(&alone).await;
     assert!(roster.groups.iter().all(|group| group.driver == Some(me)));
-    assert_eq!((roster.engines.len(), alone.bury(me).await), (1, Ok(false)));
+    assert_eq!((roster.engines.len(), alone.evict(me).await), (1, Ok(false)));
 }

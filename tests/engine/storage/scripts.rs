@@ -1,5 +1,5 @@
-//! A random script of commands gives the same on every store: answers, states, histories byte for byte, marks, nudges
-//! and lists. Two engines over one store: the first drives, the second decides what it is asked by itself and nudges.
+//! A random script of commands gives the same on every store: answers, states, histories byte for byte, marks, append notices
+//! and lists. Two engines over one store: the first drives, the second decides what it is asked by itself and append notices.
 //! A script follows from its seed; a store that answers differently anywhere leads to another transcript.
 //! With answers lost on the way the same holds, and nothing is doubled, lost or stuck in the end.
 
@@ -166,7 +166,7 @@ impl Script {
         let request = LeaseRequest {
             claim: claim.map(|word| jobs::claim(&word)),
             lease_ms: self.dice.pick(&[5_000, 30_000]),
-            ..jobs::wish("worker", most)
+            ..jobs::poll("worker", most)
         };
         if let Some(Response::Leases(granted)) = self.asks(at, Request::Lease(request)).await {
             self.granted.extend(granted);
@@ -301,8 +301,8 @@ impl Script {
                 self.engines[0]
                     .handle(self.now, Input::Due { marks, whole: GroupId::all().collect() });
             }
-            if let Ok(nudges) = self.stores.store.nudges(group).await {
-                self.engines[0].handle(self.now, Input::Nudged { nudges });
+            if let Ok(notices) = self.stores.store.notices(group).await {
+                self.engines[0].handle(self.now, Input::Notices { notices });
             }
         }
     }
@@ -343,7 +343,7 @@ impl Script {
             seen.push(format!(
                 "{group:?}: {:?} {:?}",
                 store.live(group, Millis::MAX, None, 1_000).await,
-                store.nudges(group).await
+                store.notices(group).await
             ));
         }
         for sort in [JobSort::CreatedAt, JobSort::UpdatedAt, JobSort::Priority] {
@@ -408,7 +408,7 @@ impl Script {
     /// Completes everything that a queue offers.
     async fn helps(&mut self, queue: &str) {
         let queue = QueueName::parse(queue).expect("a queue");
-        let request = LeaseRequest { queue, ..jobs::wish("helper", 500) };
+        let request = LeaseRequest { queue, ..jobs::poll("helper", 500) };
         let granted = self.asks(0, Request::Lease(request)).await;
         let Some(Response::Leases(granted)) = granted else { return };
         for one in granted {
@@ -422,10 +422,11 @@ impl Script {
 /// Carries a request to the storage out. Answers what comes back, if anything does.
 async fn carried(store: &dyn EventStore, view: &dyn View, output: Output) -> Option<Input> {
     Some(match output {
-        Output::Append { nudges, items } => {
+        Output::Append { notices, items } => {
             let subjects = items.iter().map(|item| item.subject.clone()).collect();
-            let nudged = if nudges.is_empty() { Ok(()) } else { store.nudge(nudges).await };
-            let outcome = match nudged {
+            let noticed =
+                if notices.is_empty() { Ok(()) } else { store.write_notices(notices).await };
+            let outcome = match noticed {
                 Ok(()) => store.append(items).await,
                 Err(error) => Err(error),
             };
@@ -451,9 +452,9 @@ async fn carried(store: &dyn EventStore, view: &dyn View, output: Output) -> Opt
             let result = deletion::remove(store, &subject, seq, chain, keep_until).await;
             Input::Removed { subject, result }
         }
-        Output::ClearNudges { nudges } => {
+        Output::ClearNotices { notices } => {
             // What is not cleared comes again at the next look.
-            drop(store.clear_nudges(nudges).await);
+            drop(store.clear_notices(notices).await);
             return None;
         }
         Output::Snapshot { subject, snapshot } => {
@@ -464,7 +465,7 @@ async fn carried(store: &dyn EventStore, view: &dyn View, output: Output) -> Opt
         Output::Answer { .. }
         | Output::Forward { .. }
         | Output::Announce { .. }
-        | Output::Hasten { .. } => return None,
+        | Output::PrioritizeLoad { .. } => return None,
     })
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use domain::ids::{GroupId, JobId, Millis, SubjectId};
 use orrery::event_store::contract::{
-    Appended, EventStore, EventStoreError, MarkMove, Nudge, Snapshot, Tombstone,
+    AppendNotice, Appended, EventStore, EventStoreError, Snapshot, Tombstone, WakeUpMove,
 };
 use orrery::event_store::sqlite::{DataFolder, FolderError, Inspection};
 use rusqlite::types::ValueRef;
@@ -104,7 +104,7 @@ fn flip(folder: &Path, sql: &str) {
     assert_eq!(changed, 1, "{sql}");
 }
 
-/// The wake mark of a job.
+/// The wake-up of a job.
 fn mark_of(subject: &SubjectId) -> String {
     format!("stream = (SELECT stream FROM streams WHERE {})", id_of(subject))
 }
@@ -113,7 +113,7 @@ fn id_of(subject: &SubjectId) -> String {
     format!("id = x'{}'", subject.id.simple())
 }
 
-/// A folder with streams, marks far ahead, a snapshot, a nudge and a tombstone.
+/// A folder with streams, marks far ahead, a snapshot, an append notice and a tombstone.
 async fn stored() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let store = store_in(folder.path());
@@ -125,7 +125,7 @@ async fn stored() -> tempfile::TempDir {
     }
     let kept = Snapshot { seq: 2, hash: [1; 32], body: Arc::from(&b"kept"[..]) };
     store.save_snapshot(&job(1), kept).await.expect("kept");
-    store.nudge(vec![Nudge { subject: job(1), seq: 2 }]).await.expect("nudged");
+    store.write_notices(vec![AppendNotice { subject: job(1), seq: 2 }]).await.expect("noticed");
     fill(&store, &job(9), 3).await;
     let tombstone = Tombstone { count: 3, hash: [7; 32], first_answer: b"{}".to_vec() };
     assert_eq!(store.delete(&job(9), 3, tombstone, LATER).await, Ok(true));
@@ -161,7 +161,7 @@ async fn the_sums_of_the_tests_are_those_of_the_store() {
 }
 
 #[tokio::test]
-async fn a_wake_mark_that_is_not_what_was_written_is_due_at_once() {
+async fn a_wake_up_that_is_not_what_was_written_is_due_at_once() {
     let flips = [
         "due = due + 4096",
         "due = due + 4096000000000",
@@ -178,7 +178,7 @@ async fn a_wake_mark_that_is_not_what_was_written_is_due_at_once() {
         flip(folder.path(), &format!("UPDATE wakes SET {set} WHERE {}", mark_of(&job(1))));
         let named = faults(folder.path());
         let named =
-            named.iter().any(|fault| fault.ends_with("its wake mark is not what was written"));
+            named.iter().any(|fault| fault.ends_with("its wake-up is not what was written"));
         assert!(named, "{set}");
         let store = store_in(folder.path());
         let due = store.live(job(1).group(), NOW, None, 10).await.expect("marks");
@@ -188,9 +188,9 @@ async fn a_wake_mark_that_is_not_what_was_written_is_due_at_once() {
         let others = store.mark(&job(2)).await.expect("a mark").expect("a mark");
         assert_eq!((others.due, others.number), (LATER, 1), "{set}");
         // Whoever looks moves it on from there; one that needs no looking at was looked at once.
-        let moved = MarkMove { subject: job(1), expected: due[0].number, due: Some(LATER) };
+        let moved = WakeUpMove { subject: job(1), expected: due[0].number, due: Some(LATER) };
         assert_eq!(store.move_marks(vec![moved]).await, Ok(vec![true]), "{set}");
-        let needless = MarkMove { subject: job(4), expected: 1, due: None };
+        let needless = WakeUpMove { subject: job(4), expected: 1, due: None };
         assert_eq!(store.move_marks(vec![needless]).await, Ok(vec![true]), "{set}");
         drop(store);
         assert_eq!(faults(folder.path()), Vec::<String>::new(), "{set}");
@@ -294,8 +294,8 @@ async fn a_row_that_says_what_there_is_is_refused_by_name_at_the_start() {
         tombstones("first_answer = x'7b7c'"),
         tombstones("keep_until = 5"),
         tombstones(other),
-        format!("UPDATE nudges SET seq = 1 WHERE {one}"),
-        format!("UPDATE nudges SET {other} WHERE {one}"),
+        format!("UPDATE append_notices SET seq = 1 WHERE {one}"),
+        format!("UPDATE append_notices SET {other} WHERE {one}"),
     ] {
         let folder = stored().await;
         flip(folder.path(), &sql);
@@ -360,7 +360,7 @@ async fn what_changes_while_the_store_is_open_is_named_where_it_is_read() {
     flip(folder.path(), &format!("UPDATE streams SET stream = 77 WHERE {}", id_of(&job(1))));
     flip(folder.path(), &format!("UPDATE wakes SET mark = 5 WHERE {}", mark_of(&job(2))));
     flip(folder.path(), &format!("UPDATE tombstones SET count = 9 WHERE {}", id_of(&job(9))));
-    flip(folder.path(), &format!("UPDATE nudges SET seq = 1 WHERE {}", id_of(&job(1))));
+    flip(folder.path(), &format!("UPDATE append_notices SET seq = 1 WHERE {}", id_of(&job(1))));
     for number in [1, 9] {
         let damaged = store.read(&job(number), 1, usize::MAX).await.expect_err("damaged");
         let EventStoreError::Damaged { subject, .. } = &damaged else { panic!("{damaged}") };
@@ -369,8 +369,8 @@ async fn what_changes_while_the_store_is_open_is_named_where_it_is_read() {
     assert_eq!(append(&store, item_of(&job(9), record(1, 1, 5, 0))).await, Appended::Conflict);
     let mark = store.mark(&job(2)).await.expect("a mark").expect("a mark");
     assert!(mark.due < NOW, "never too late");
-    let nudges = store.nudges(job(1).group()).await;
-    assert!(matches!(nudges, Err(EventStoreError::Damaged { .. })), "{nudges:?}");
+    let notices = store.notices(job(1).group()).await;
+    assert!(matches!(notices, Err(EventStoreError::Damaged { .. })), "{notices:?}");
 }
 
 #[test]

@@ -19,6 +19,7 @@ const FILES: &[(&str, &str)] = &[
     ("nodes", include_str!("../../../../migrations/0005_nodes.json")),
     ("lean_pages", include_str!("../../../../migrations/0006_lean_pages.json")),
     ("environment_times", include_str!("../../../../migrations/0007_environment_times.json")),
+    ("words", include_str!("../../../../migrations/0008_words.json")),
 ];
 
 /// One step of the schema.

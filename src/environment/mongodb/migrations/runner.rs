@@ -8,7 +8,7 @@ use std::time::Duration;
 use bson::{Document, doc};
 use mongodb::Collection;
 
-use super::super::{CallError, Cause, Lease, MongoConnection, StartError};
+use super::super::{CallError, Cause, Lock, MongoConnection, StartError};
 use super::files::{Migration, Migrations};
 
 /// Where what was applied is recorded.
@@ -23,6 +23,9 @@ const LOCK_AGAIN: Duration = Duration::from_millis(500);
 const COMMAND_MAX: Duration = Duration::from_hours(6);
 /// The server's answer to making a collection that is there.
 const NAMESPACE_EXISTS: i32 = 48;
+/// A collection to drop, or an index of one, is gone already: the command was run before.
+const NAMESPACE_NOT_FOUND: i32 = 26;
+const INDEX_NOT_FOUND: i32 = 27;
 
 /// One migration and whether it is applied.
 #[derive(Debug, Clone)]
@@ -93,7 +96,7 @@ impl Migrator {
                 return Ok(missing);
             }
             let Some(lock) =
-                Lease::take(&self.connection, LOCK, "a change of schema", LOCK_HELD).await?
+                Lock::take(&self.connection, LOCK, "a change of schema", LOCK_HELD).await?
             else {
                 if !waits {
                     tracing::info!("another engine changes the schema; not ready until it is done");
@@ -142,7 +145,7 @@ impl Migrator {
             .collect()
     }
 
-    async fn apply(&self, migration: &Migration, lock: &Lease) -> Result<(), StartError> {
+    async fn apply(&self, migration: &Migration, lock: &Lock) -> Result<(), StartError> {
         tracing::info!(number = migration.number, name = migration.name, "a migration begins");
         for command in &migration.commands {
             self.hold(lock).await?;
@@ -165,7 +168,7 @@ impl Migrator {
         Ok(())
     }
 
-    async fn hold(&self, lock: &Lease) -> Result<(), StartError> {
+    async fn hold(&self, lock: &Lock) -> Result<(), StartError> {
         if lock.renew().await? {
             return Ok(());
         }
@@ -176,7 +179,7 @@ impl Migrator {
     }
 
     /// One command, the lock renewed while it runs.
-    async fn run(&self, command: Document, lock: &Lease) -> Result<(), StartError> {
+    async fn run(&self, command: Document, lock: &Lock) -> Result<(), StartError> {
         let calls = self.connection.calls().with_deadline(COMMAND_MAX);
         let database = self.connection.database().clone();
         let run = calls
@@ -186,7 +189,14 @@ impl Migrator {
         loop {
             tokio::select! {
                 done = &mut run => return match done {
-                    Err(CallError { cause: Cause::Refused { code: NAMESPACE_EXISTS, .. }, .. }) => Ok(()),
+                    Err(CallError {
+                        cause:
+                            Cause::Refused {
+                                code: NAMESPACE_EXISTS | NAMESPACE_NOT_FOUND | INDEX_NOT_FOUND,
+                                ..
+                            },
+                        ..
+                    }) => Ok(()),
                     other => went_through(&other?),
                 },
                 () = calls.clock().sleep(third) => self.hold(lock).await?,

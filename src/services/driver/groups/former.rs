@@ -9,7 +9,7 @@ use crate::membership::contract::{EngineId, EngineRecord, Life, MembershipResult
 
 impl Groups {
     /// Lives before this one at its address, as long as it is in its first life itself: of two engines that are told the
-    /// same address by mistake the later one buries the other once, and not each the other for ever.
+    /// same address by mistake the later one evicts the other once, and not each the other for ever.
     pub(super) fn former<'a>(
         &self,
         state: &State,
@@ -33,30 +33,30 @@ impl Groups {
         former.map(|record| record.engine).collect()
     }
 
-    /// Buries lives before this one at its address at once, when it is proven that nobody else is reached there: something
+    /// Evicts lives before this one at its address at once, when it is proven that nobody else is reached there: something
     /// that was meant for them, and signed by an engine of this deployment, has come here. It asks them something itself,
-    /// so that it comes. Answers who is buried.
+    /// so that it comes. Answers who is evicted.
     pub(super) async fn evict_former(
         &self,
         state: &State,
         roster: &Roster,
     ) -> MembershipResult<Vec<EngineId>> {
-        let mut buried = Vec::new();
+        let mut evicted = Vec::new();
         for record in self.former(state, roster).filter(|record| record.lives) {
             if !self.has_arrived(record) {
                 self.engine.calls_on(record.engine).await;
             }
             if self.has_arrived(record)
-                && self.membership.evict(record.engine, &record.address).await?
+                && self.membership.evict_at(record.engine, &record.address).await?
             {
                 tracing::info!(
                     engine = record.engine,
                     address = record.address,
                     "this engine has come to the address of another life, which is over"
                 );
-                buried.push(record.engine);
+                evicted.push(record.engine);
             }
         }
-        Ok(buried)
+        Ok(evicted)
     }
 }

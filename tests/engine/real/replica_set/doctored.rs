@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::judging::{Made, judge};
 use super::workers::Reported;
-use crate::harness::jobs::{node, spec, subject, wish};
+use crate::harness::jobs::{node, poll, spec, subject};
 use crate::harness::lab::{Lab, recorded, report_of, wait};
 use crate::harness::retold::{retold, told};
 
@@ -30,7 +30,7 @@ fn right_run() -> Run {
     let mut reports = Vec::new();
     let mut gives_back = true;
     loop {
-        let granted = lab.lease(0, wish("worker", 10));
+        let granted = lab.lease(0, poll("worker", 10));
         if granted.is_empty() {
             break;
         }

@@ -142,7 +142,7 @@ impl Checker {
             Response::Read(shown) => self.read_answer(call, shown.as_ref()),
             Response::Queues { .. }
             | Response::Workers { .. }
-            | Response::Tended(_)
+            | Response::Inspection(_)
             | Response::Failed(_) => Ok(()),
         }
     }

@@ -1,4 +1,4 @@
-//! What engines leave for one another in the store: a wake mark is never later than what its job waits for, and a nudge
+//! What engines leave for one another in the store: a wake-up is never later than what its job waits for, and an append notice
 //! is not taken away before what it tells of was there, or had a minute to come. Seen when it is done: what comes of it
 //! may take until somebody happens to look.
 
@@ -8,14 +8,14 @@ use domain::ids::{Millis, SubjectId};
 use domain::job::spec::Start;
 use domain::job::status::JobStatus;
 use domain::node::status::NodeStatus;
-use orrery::event_store::contract::{MarkMove, Nudge};
+use orrery::event_store::contract::{AppendNotice, WakeUpMove};
 
 use super::Checker;
 use super::facts::millis;
 use super::job::JobStory;
 
 /// An engine waits a minute on its own clock, which may run a tenth too fast.
-const NUDGES_KEPT_MS: Millis = 54_000;
+const NOTICES_KEPT_MS: Millis = 54_000;
 
 impl JobStory {
     /// When something must happen to it at the latest; none: only when somebody asks for it.
@@ -40,9 +40,9 @@ impl JobStory {
 }
 
 impl Checker {
-    /// A wake mark was moved, by an engine whose clock shows `clock` and which knows so many events of the subject.
-    pub(crate) fn marked(&mut self, moved: &MarkMove, clock: Millis, knows: u64) {
-        // What others wrote meanwhile is told by a nudge, or found by a look.
+    /// A wake-up was moved, by an engine whose clock shows `clock` and which knows so many events of the subject.
+    pub(crate) fn marked(&mut self, moved: &WakeUpMove, clock: Millis, knows: u64) {
+        // What others wrote meanwhile is told by an append notice, or found by a look.
         if self.head(&moved.subject) != knows {
             return;
         }
@@ -55,7 +55,7 @@ impl Checker {
             }
         };
         if late {
-            let what = format!("{}: a wake mark that is too late", moved.subject);
+            let what = format!("{}: a wake-up that is too late", moved.subject);
             self.break_at("29", &what);
         }
     }
@@ -71,35 +71,36 @@ impl Checker {
         }
     }
 
-    /// Nudges were written.
-    pub(crate) fn nudged(&mut self, nudges: &[Nudge], now: Millis) {
-        for nudge in nudges {
-            let laid = self.nudges.entry(nudge.subject.clone()).or_default();
-            laid.entry(nudge.seq).or_insert(now);
+    /// Append notices were written.
+    pub(crate) fn noticed(&mut self, notices: &[AppendNotice], now: Millis) {
+        for notice in notices {
+            let laid = self.notices.entry(notice.subject.clone()).or_default();
+            laid.entry(notice.seq).or_insert(now);
         }
     }
 
-    /// Clocks are put forward, which engines that run never see outside of here: nudges that lie there may have had their
+    /// Clocks are put forward, which engines that run never see outside of here: append notices that lie there may have had their
     /// minute.
     pub(crate) fn clocks_jump(&mut self) {
-        self.nudges
+        self.notices
             .values_mut()
             .flat_map(BTreeMap::values_mut)
             .for_each(|since| *since = Millis::MIN);
     }
 
-    /// A nudge is taken away, with those of the subject that tell of less.
-    pub(crate) fn nudge_cleared(&mut self, nudge: &Nudge, now: Millis) {
-        let Some(laid) = self.nudges.get_mut(&nudge.subject) else { return };
+    /// An append notice is taken away, with those of the subject that tell of less.
+    pub(crate) fn notice_cleared(&mut self, notice: &AppendNotice, now: Millis) {
+        let Some(laid) = self.notices.get_mut(&notice.subject) else { return };
         // The store keeps the highest; one that is higher stays.
-        if laid.keys().next_back().is_some_and(|highest| *highest > nudge.seq) {
+        if laid.keys().next_back().is_some_and(|highest| *highest > notice.seq) {
             return;
         }
         let laid = std::mem::take(laid);
-        let (head, gone) = (self.head(&nudge.subject), self.is_gone(&nudge.subject));
-        let early = laid.range(head + 1..).any(|(_, since)| now < since + NUDGES_KEPT_MS);
+        let (head, gone) = (self.head(&notice.subject), self.is_gone(&notice.subject));
+        let early = laid.range(head + 1..).any(|(_, since)| now < since + NOTICES_KEPT_MS);
         if early && !gone {
-            let what = format!("{}: a nudge is cleared before its event came", nudge.subject);
+            let what =
+                format!("{}: an append notice is cleared before its event came", notice.subject);
             self.break_at("28", &what);
         }
     }

@@ -75,7 +75,7 @@ impl JobStory {
             JobFact::Paused { .. } if self.ending.is_some() => {
                 Err("invariant 3: paused while ending".to_owned())
             }
-            JobFact::Deleted if log.let_go.contains(&self.id) && self.status.is_over() => {
+            JobFact::Deleted if log.release_appends.contains(&self.id) && self.status.is_over() => {
                 self.deleted = true;
                 Ok(())
             }

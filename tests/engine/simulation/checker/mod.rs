@@ -50,7 +50,7 @@ pub(super) struct ClientLog {
     /// How often a patch with this description was sent.
     pub(super) patches: BTreeMap<String, u32>,
     /// Jobs that retention was told to let go of.
-    pub(super) let_go: BTreeSet<JobId>,
+    pub(super) release_appends: BTreeSet<JobId>,
     /// What was leased under a worker's claim, by answers that left.
     pub(super) claims: BTreeMap<(String, String), BTreeSet<AttemptKey>>,
     /// Until when an engine promised to keep an attempt, on its clock.
@@ -82,8 +82,8 @@ pub(crate) struct Checker {
     comes_of: BTreeMap<(SubjectId, CorrelationId), (u64, Millis)>,
     /// The newest seq that the view was given of each subject.
     pub(crate) given: BTreeMap<SubjectId, u64>,
-    /// Nudges that lie in the store, with when each was written first.
-    nudges: BTreeMap<SubjectId, BTreeMap<u64, Millis>>,
+    /// Append notices that lie in the store, with when each was written first.
+    notices: BTreeMap<SubjectId, BTreeMap<u64, Millis>>,
     incarnation: u64,
     /// Events of each subject that somebody has been answered about.
     pub(super) acknowledged: BTreeMap<SubjectId, u64>,
@@ -141,7 +141,7 @@ impl Checker {
     /// A person or a service is about to send a command.
     pub(crate) fn asks(&mut self, subject: &SubjectId, command: &JobCommand) {
         match command {
-            JobCommand::Delete { .. } => _ = self.log.let_go.insert(JobId(subject.id)),
+            JobCommand::Delete { .. } => _ = self.log.release_appends.insert(JobId(subject.id)),
             JobCommand::Patch(patch) => {
                 if let Some(Some(text)) = &patch.description {
                     *self.log.patches.entry(text.clone()).or_default() += 1;

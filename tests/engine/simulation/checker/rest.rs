@@ -1,5 +1,5 @@
 //! What must hold when everything has come to rest: every acknowledged job exists and is over, nothing is leased, armed
-//! or nudged for it, the lists of the view show each job exactly once as it is, and a replay from the store gives the
+//! or told by an append notice for it, the lists of the view show each job exactly once as it is, and a replay from the store gives the
 //! state once more.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -70,7 +70,7 @@ impl Checker {
                 hold(story.is_idle(), "28", "a grant is kept by a job that is over")?;
             } else {
                 let retired = loaded.mark.is_none();
-                hold(retired, "28", &format!("{subject} is over and has a wake mark"))?;
+                hold(retired, "28", &format!("{subject} is over and has a wake-up"))?;
             }
         }
         Ok(())
@@ -78,8 +78,8 @@ impl Checker {
 
     fn nothing_is_kept(&self, store: &MemoryEventStore, cores: &[&Core]) -> Held {
         for group in GroupId::all() {
-            let nudges = wait(store.nudges(group)).map_err(|error| error.to_string())?;
-            hold(nudges.is_empty(), "28", "a nudge is left")?;
+            let notices = wait(store.notices(group)).map_err(|error| error.to_string())?;
+            hold(notices.is_empty(), "28", "an append notice is left")?;
         }
         for core in cores {
             let (kept, counts) = (core.kept(), core.counts());

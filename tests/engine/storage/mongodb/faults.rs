@@ -10,7 +10,7 @@ use mongodb::Client;
 use orrery::environment::mongodb::{MongoConnection, SubjectKey};
 use orrery::environment::{Clock, SimulatedClock, SystemClock};
 use orrery::event_store::contract::{
-    AppendItem, Appended, EventStore, EventStoreError, MarkMove, Tombstone,
+    AppendItem, Appended, EventStore, EventStoreError, Tombstone, WakeUpMove,
 };
 use orrery::event_store::mongodb::MongoEventStore;
 use orrery::view::contract::{Columns, Document as Shown, JobQuery, View};
@@ -209,7 +209,7 @@ async fn a_mark_that_an_earlier_try_left_too_late_is_hurried() {
     assert_eq!(append(&store, item(&job(1), 1)).await, Appended::Committed);
     let due = store.mark(&job(1)).await.expect("a mark").map(|mark| mark.due);
     assert_eq!(due, Some(NOW));
-    let parked = MarkMove { subject: job(1), expected: 1, due: Some(NOW + 70_000) };
+    let parked = WakeUpMove { subject: job(1), expected: 1, due: Some(NOW + 70_000) };
     assert_eq!(store.move_marks(vec![parked]).await, Ok(vec![true]));
     assert_eq!(append(&store, item(&job(1), 1)).await, Appended::Committed);
     let due = store.mark(&job(1)).await.expect("a mark").map(|mark| mark.due);

@@ -17,11 +17,11 @@ use crate::storage::samples::NOW;
 fn shown(seq: u64, pages: &[u32]) -> Shown {
     let mut lab = Lab::new();
     let subject = lab.submit(0, 7, jobs::fan(118));
-    let first = lab.lease(0, jobs::wish("worker", 1));
+    let first = lab.lease(0, jobs::poll("worker", 1));
     lab.complete(0, &first[0]);
     if seq > 3 {
         // Some of them run by then.
-        lab.lease(0, jobs::wish("worker", 5));
+        lab.lease(0, jobs::poll("worker", 5));
     }
     let Some((_, Entity::Job(job))) = lab.core_of(0).committed_state(&subject) else {
         panic!("no job")

@@ -12,9 +12,9 @@ use bson::{Bson, Document, doc};
 use domain::ids::{EnvironmentName, SubjectId, SubjectKind};
 use futures_util::stream::{self, StreamExt};
 use orrery::environment::SimulatedClock;
-use orrery::environment::mongodb::{Lease, MongoConnection, SubjectKey};
+use orrery::environment::mongodb::{Lock, MongoConnection, SubjectKey};
 use orrery::event_store::contract::{
-    EventStore, MarkMove, Nudge, PayloadSweep, Snapshot, Tombstone,
+    AppendNotice, EventStore, PayloadSweep, Snapshot, Tombstone, WakeUpMove,
 };
 use orrery::event_store::mongodb::MongoEventStore;
 use orrery::view::contract::{
@@ -166,13 +166,13 @@ async fn ask_the_event_store(database: &Database) {
     store.subjects(group, None, 10).await.expect("subjects");
     store.subjects(group, Some(job(1)), 10).await.expect("subjects");
     store.mark(&job(1)).await.expect("an answer");
-    let move_to = |number, expected| MarkMove { subject: job(number), expected, due: None };
+    let move_to = |number, expected| WakeUpMove { subject: job(number), expected, due: None };
     store.move_marks(vec![move_to(2, 1), move_to(3, 1)]).await.expect("moved");
     store.move_marks(vec![move_to(4, 1), move_to(5, 7)]).await.expect("moved in part");
-    let nudge = vec![Nudge { subject: job(1), seq: 3 }];
-    store.nudge(nudge.clone()).await.expect("nudged");
-    store.nudges(group).await.expect("nudges");
-    store.clear_nudges(nudge).await.expect("cleared");
+    let notice = vec![AppendNotice { subject: job(1), seq: 3 }];
+    store.write_notices(notice.clone()).await.expect("noticed");
+    store.notices(group).await.expect("append_notices");
+    store.clear_notices(notice).await.expect("cleared");
     store.payloads(&job(900), &[payload("large").hash, [1; 32]]).await.expect("payloads");
     let snapshot = |seq| Snapshot { seq, hash: [1; 32], body: b"{}"[..].into() };
     for seq in [2, 3, 1] {
@@ -211,7 +211,7 @@ async fn late_marks_and_strange_ones(database: &Database, store: &MongoEventStor
     events.insert_one(mark(doc! { "k": 77 }, NOW)).await.expect("inserted");
     let group = domain::ids::GroupId::all().nth(7).expect("a group");
     store.live(group, NOW, None, 10).await.expect("marks");
-    let right = Lease::take(&database.connection, "test", "me", Duration::from_secs(9)).await;
+    let right = Lock::take(&database.connection, "test", "me", Duration::from_secs(9)).await;
     let right = right.expect("an answer").expect("the right");
     right.renew().await.expect("an answer");
     right.release().await.expect("let go");
@@ -373,8 +373,8 @@ fn named_in_the_sources() -> BTreeSet<String> {
                 let Some(name) = behind.strip_prefix('"').and_then(|b| b.split('"').next()) else {
                     continue;
                 };
-                // Others are fields of documents: one word, or an operator.
-                if name.contains(' ') || ["nudges", "payloads"].contains(&name) {
+                // PeerDirectory are fields of documents: one word, or an operator.
+                if name.contains(' ') || ["append_notices", "payloads"].contains(&name) {
                     names.insert(name.to_owned());
                 }
             }

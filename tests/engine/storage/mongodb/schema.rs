@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use bson::{Document, doc};
+use domain::ids::GroupId;
 use orrery::environment::mongodb::migrations::{Migrations, Migrator};
-use orrery::environment::mongodb::{Lease, StartError, to_date};
+use orrery::environment::mongodb::{Lock, StartError, to_date};
 use orrery::event_store::contract::{EventStore, PayloadSweep};
 use orrery::membership::contract::Membership as _;
 use orrery::view::contract::View;
@@ -84,7 +85,7 @@ async fn a_newer_and_a_changed_schema_are_refused() {
 async fn a_migrator_that_died_is_followed_when_its_right_is_over() {
     let Some(database) = Database::bare().await else { return };
     let held = Duration::from_millis(300);
-    let taken = Lease::take(&database.connection, "schema", "the one that dies", held).await;
+    let taken = Lock::take(&database.connection, "schema", "the one that dies", held).await;
     let died = taken.expect("an answer").expect("the right");
     for command in known().iter().take(1).flat_map(|first| first.commands.clone()).take(3) {
         database.connection.database().run_command(command).await.expect("applied");
@@ -107,7 +108,7 @@ async fn a_migrator_that_died_is_followed_when_its_right_is_over() {
 async fn whoever_waits_for_the_schema_applies_nothing_meanwhile() {
     let Some(database) = Database::bare().await else { return };
     let taken =
-        Lease::take(&database.connection, "schema", "the first", Duration::from_mins(1)).await;
+        Lock::take(&database.connection, "schema", "the first", Duration::from_mins(1)).await;
     let first = taken.expect("an answer").expect("the right");
     let migrator = Migrator::new(database.connection.clone(), known());
     let second = tokio::spawn(async move { migrator.up().await });
@@ -143,7 +144,7 @@ async fn a_migration_whose_statements_fail_is_not_recorded() {
 #[tokio::test]
 async fn a_lease_is_one_holders_and_whoever_slept_through_its_end_finds_out() {
     let Some(database) = Database::bare().await else { return };
-    let take = |held| Lease::take(&database.connection, "test", "me", Duration::from_millis(held));
+    let take = |held| Lock::take(&database.connection, "test", "me", Duration::from_millis(held));
     let first = take(60_000).await.expect("an answer").expect("the lease");
     assert!(take(60_000).await.expect("an answer").is_none());
     assert!(first.renew().await.expect("an answer"));
@@ -172,6 +173,7 @@ async fn documents_of_every_earlier_schema_carry_over() {
         (5, include_str!("../../../../migrations/samples/0005_nodes.json")),
         (6, include_str!("../../../../migrations/samples/0006_lean_pages.json")),
         (7, include_str!("../../../../migrations/samples/0007_environment_times.json")),
+        (8, include_str!("../../../../migrations/samples/0008_words.json")),
     ];
     let numbers: Vec<u32> = samples.iter().map(|(number, _)| *number).collect();
     assert_eq!(numbers, known().iter().map(|migration| migration.number).collect::<Vec<_>>());
@@ -227,6 +229,13 @@ async fn documents_of_every_earlier_schema_carry_over() {
     fill(&store, &job(9), 2).await;
     let roster = database.membership().look().await.expect("a roster");
     assert_eq!(roster.engines.iter().map(|engine| engine.engine).collect::<Vec<_>>(), [7]);
+    // What another engine wrote of its append before the migration is still told of.
+    let mut notices = Vec::new();
+    for group in GroupId::all() {
+        notices.extend(store.notices(group).await.expect("notices").into_iter().map(|one| one.seq));
+    }
+    notices.sort_unstable();
+    assert_eq!(notices, [3, 4]);
     assert_eq!(roster.groups.iter().map(|group| group.fence).sum::<u64>(), 7);
     database.end().await;
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use domain::ids::Millis;
 use tokio::sync::oneshot;
 
-use super::outside::driven;
+use super::store_io::driven;
 use super::{Executor, Message};
 use crate::engine::core::Core;
 use crate::engine::core::message::{Failure, Input, LeaseRequest, Request, Response, Ticket};
@@ -17,7 +17,7 @@ impl Message {
     fn asked_at(&self) -> Option<Millis> {
         match self {
             Self::Ask { at, .. } | Self::AskAll { at, .. } => Some(*at),
-            Self::Gone { .. } | Self::Came(_) | Self::Sampled { .. } | Self::Stop => None,
+            Self::Gone { .. } | Self::StoreCompleted(_) | Self::Sampled { .. } | Self::Stop => None,
         }
     }
 }
@@ -46,10 +46,10 @@ impl Executor {
     /// Tells the core how late this engine is: for its own next turn, and for what was asked first of what is heard.
     pub(super) fn look_how_late(&mut self, next: Millis, heard: &[Message]) {
         let now = self.clock.now_ms();
-        self.core.was_away(now, now.saturating_sub(next));
+        self.core.record_stall(now, now.saturating_sub(next));
         // They come in their order: the first is the oldest. Time that the clock stepped over is no wait.
         if let Some(at) = heard.iter().find_map(Message::asked_at) {
-            self.core.heard_late(now, now.saturating_sub(at.max(self.stepped_to)));
+            self.core.record_delay(now, now.saturating_sub(at.max(self.stepped_to)));
         }
     }
 
@@ -68,7 +68,7 @@ impl Executor {
                     self.core.handle(self.clock.now_ms(), Input::Gone { ticket });
                 }
             }
-            Message::Came(input) => {
+            Message::StoreCompleted(input) => {
                 if let Input::Routes { drivers } = &input {
                     self.drive(driven(drivers, self.me));
                     self.look_now = true;

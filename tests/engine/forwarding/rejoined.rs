@@ -1,8 +1,8 @@
-//! An engine that was buried and has joined anew is heard and asked under its new number, on the real way.
+//! An engine that was evicted and has rejoined is heard and asked under its new number, on the real way.
 
 use std::collections::BTreeMap;
 
-use orrery::engine::forwarding::Others;
+use orrery::engine::forwarding::PeerDirectory;
 use orrery::membership::peers::Peers;
 use serde_json::{Value, json};
 
@@ -12,11 +12,11 @@ use super::pair::{Pair, SECRET, STARTED_AT, drivers, life, living};
 const POLLS_MAX: usize = 50;
 
 #[tokio::test]
-async fn work_of_an_engine_that_joined_anew_is_found_by_who_polls_another() {
+async fn work_of_an_engine_that_rejoined_is_found_by_who_polls_another() {
     let pair = Pair::start().await;
-    pair.seen[1].joined_anew(3);
+    pair.seen[1].rejoined(3);
     pair.seen[1].began_at(STARTED_AT);
-    pair.engines[1].engine.known_as(3).await;
+    pair.engines[1].engine.external_id(3).await;
     pair.seen[0].tell(BTreeMap::from([(3, living(&pair.homes[1], &pair.keys[1]))]));
     let theirs = drivers().into_iter().map(|driver| driver.map(|of| if of == 2 { 3 } else { of }));
     pair.engines[0].engine.routes(theirs.collect(), vec![1, 3]).await;
@@ -38,12 +38,12 @@ async fn work_of_an_engine_that_joined_anew_is_found_by_who_polls_another() {
 #[test]
 fn it_names_itself_by_the_number_that_others_know() {
     let (seen, peers) = Peers::new(orrery::config::Secret::new(SECRET));
-    let others = Others::new(2, peers);
+    let others = PeerDirectory::new(2, peers);
     assert_eq!(others.me(), 2);
     assert!(!others.is_for_me(life(2)), "it has not seen when it began");
     seen.began_at(STARTED_AT);
     assert!(others.is_for_me(life(2)));
-    seen.joined_anew(3);
+    seen.rejoined(3);
     assert_eq!(others.me(), 3);
     assert!(!others.is_for_me(life(2)) && !others.is_for_me(life(3)));
     seen.began_at(STARTED_AT + 1);

@@ -1,6 +1,6 @@
-//! Subjects coming into memory and leaving it. A driven subject comes when its wake mark is due, when somebody asks or
+//! Subjects coming into memory and leaving it. A driven subject comes when its wake-up is due, when somebody asks or
 //! when somebody else appended to it; it leaves when it is over and the view durably shows it, or when all it waits
-//! for is far away. Its wake mark is right before it goes.
+//! for is far away. Its wake-up is right before it goes.
 
 use std::sync::Arc;
 
@@ -12,26 +12,26 @@ use domain::planted::{self, Planted};
 
 use crate::engine::core::Core;
 use crate::engine::core::entity::{Entity, EntityEvent};
+use crate::engine::core::foreign_appends::{LOOK_FIRST_MS, NOTICES_KEPT_MS};
 use crate::engine::core::message::{ASKED, Failure, LoadedStream, LoadedTail, Output};
-use crate::engine::core::others::{LOOK_FIRST_MS, NUDGES_KEPT_MS};
 use crate::engine::core::projection::deleted_until;
 use crate::engine::core::slot::{JOB_TIMER, Phase, Slot};
-use crate::event_store::contract::{EventStoreError, MarkMove, Nudge};
+use crate::event_store::contract::{AppendNotice, EventStoreError, WakeUpMove};
 
 /// A loaded environment grants nothing for so long: those who hold grants are heard first (design, fine print 8).
 const GRANTS_AFTER_LOAD_MS: Millis = 2_000;
-/// A wake mark for what only a person wakes.
+/// A wake-up for what only a person wakes.
 pub(in crate::engine) const NEVER: Millis = Millis::MAX;
-/// A wake mark that could not be moved is tried again after so long.
+/// A wake-up that could not be moved is tried again after so long.
 const LEAVE_AGAIN_MS: Millis = 1_000;
 /// Subjects looked at for leaving in one turn.
 const LEAVES_MAX: usize = 2_000;
 
 impl Core {
-    /// Has the wake mark moved to now, before anything is appended or a nudge is forgotten.
+    /// Has the wake-up moved to now, before anything is appended or an append notice is forgotten.
     pub(super) fn wake(&mut self, slot: &mut Slot) {
         slot.phase = Phase::Waking;
-        self.mark_moves.push(MarkMove {
+        self.wake_up_moves.push(WakeUpMove {
             subject: slot.subject.clone(),
             expected: slot.mark.0,
             due: Some(self.now),
@@ -57,7 +57,7 @@ impl Core {
             Err(error) => {
                 // Who waits is told; the subject is read again when it is asked for or looked for.
                 tracing::warn!(subject = %subject, %error, "a stream could not be read");
-                self.let_go(ix, slot);
+                self.unload(ix, slot);
                 return;
             }
         }
@@ -66,12 +66,12 @@ impl Core {
     }
 
     /// What is stored of it is not known now: who waits is told, and it is read again when it is asked or looked for.
-    fn let_go(&mut self, ix: u32, mut slot: Box<Slot>) {
+    fn unload(&mut self, ix: u32, mut slot: Box<Slot>) {
         self.forget(ix, &mut slot);
         if self.drives(&slot.subject) {
             self.unread.is_unread(slot.subject.group());
         }
-        slot.guest = true;
+        slot.transient = true;
         self.refuse_all(ix, &mut slot, &Failure::Unavailable);
         self.slots.put(ix, slot);
         self.slots.remove(ix);
@@ -82,7 +82,7 @@ impl Core {
         self.forget(ix, slot);
         slot.has_read();
         slot.stale = false;
-        slot.guest = !self.drives(&slot.subject);
+        slot.transient = !self.drives(&slot.subject);
         slot.entity = stream.entity;
         slot.deleted = stream.tombstone.and_then(|tombstone| {
             serde_json::from_slice(&tombstone.first_answer).ok().map(Arc::new)
@@ -92,12 +92,12 @@ impl Core {
         slot.mark = stream.mark.map_or((0, None), |mark| (mark.number, Some(mark.due)));
         (slot.proven_at, slot.look_after) = (self.now, LOOK_FIRST_MS);
         self.count_tenant(slot);
-        if slot.guest || slot.entity.is_none() {
-            return self.clear_nudge(slot);
+        if slot.transient || slot.entity.is_none() {
+            return self.clear_notice(slot);
         }
-        // A deletion by another engine may be here before its nudge is, and its stream must not go unshown.
+        // A deletion by another engine may be here before its append notice is, and its stream must not go unshown.
         let retired =
-            slot.mark.1.is_none() && is_over(slot) && slot.nudged.is_none() && !slot.is_deleted();
+            slot.mark.1.is_none() && is_over(slot) && slot.noticed.is_none() && !slot.is_deleted();
         if retired {
             slot.shown = slot.seq;
         } else {
@@ -116,7 +116,7 @@ impl Core {
             self.reconcile_grants(ix, slot);
             self.arm_look(ix, slot);
         }
-        self.clear_nudge(slot);
+        self.clear_notice(slot);
     }
 
     pub(super) fn tail(
@@ -154,12 +154,12 @@ impl Core {
         slot.chain = tail.chain;
         let events: Vec<EntityEvent> = tail.events.clone();
         self.effects(ix, slot, &events);
-        self.clear_nudge(slot);
+        self.clear_notice(slot);
     }
 
     pub(super) fn marks_moved(
         &mut self,
-        moves: &[MarkMove],
+        moves: &[WakeUpMove],
         result: Result<Vec<bool>, EventStoreError>,
     ) {
         let unreachable = result.is_err();
@@ -181,16 +181,16 @@ impl Core {
             } else if unreachable {
                 // It may have been moved or not, and only a read tells: appending on a mark that is believed would
                 // leave a job that no engine finds again. Who looks for what is due, or asks, reads it.
-                self.let_go(ix, slot);
+                self.unload(ix, slot);
                 continue;
             } else {
                 // Somebody else moved it: read everything again.
                 self.catch_up_whole(&mut slot);
             }
-            if held && !leaving && slot.nudged.is_some() {
-                self.clear_nudge(&mut slot);
+            if held && !leaving && slot.noticed.is_some() {
+                self.clear_notice(&mut slot);
             }
-            let goes = leaving && held && slot.queue.is_empty() && slot.nudged.is_none();
+            let goes = leaving && held && slot.queue.is_empty() && slot.noticed.is_none();
             if goes {
                 self.count_leaving(&slot);
                 self.forget(ix, &mut slot);
@@ -211,7 +211,7 @@ impl Core {
         }
         slot.phase = Phase::Ready;
         match result {
-            Ok(true) if slot.queue.is_empty() && slot.nudged.is_none() => {
+            Ok(true) if slot.queue.is_empty() && slot.noticed.is_none() => {
                 self.forget(ix, &mut slot);
                 self.slots.put(ix, slot);
                 self.slots.remove(ix);
@@ -252,15 +252,15 @@ impl Core {
                 self.slots.remove(ix);
             }
         }
-        if !self.mark_moves.is_empty() {
-            let moves = std::mem::take(&mut self.mark_moves);
+        if !self.wake_up_moves.is_empty() {
+            let moves = std::mem::take(&mut self.wake_up_moves);
             self.outputs.push_back(Output::MoveMarks { moves });
         }
     }
 
     /// A subject whose mark is as it should be leaves memory.
     fn count_leaving(&mut self, slot: &Slot) {
-        if slot.guest || slot.entity.is_none() {
+        if slot.transient || slot.entity.is_none() {
             return;
         }
         match slot.mark.1 {
@@ -274,20 +274,20 @@ impl Core {
         if !slot.is_idle() || slot.flushing.is_some() {
             return false;
         }
-        if slot.nudged.is_some() && !slot.guest && slot.damaged.is_none() {
+        if slot.noticed.is_some() && !slot.transient && slot.damaged.is_none() {
             // It came while something was under way, or tells of an append that has not come. The store may have
             // lost it to another driver by now: nobody will tell of it again.
-            self.clear_nudge(slot);
-            if let Some((_, since)) = slot.nudged {
-                self.arm_once(ix, slot, since.saturating_add(NUDGES_KEPT_MS), JOB_TIMER);
+            self.clear_notice(slot);
+            if let Some((_, since)) = slot.noticed {
+                self.arm_once(ix, slot, since.saturating_add(NOTICES_KEPT_MS), JOB_TIMER);
                 return false;
             }
         }
         let shown = slot.dirty_since.is_none() && slot.shown == slot.seq;
         let Some(entity) = slot.entity.as_ref() else {
-            return slot.damaged.is_none() || slot.guest;
+            return slot.damaged.is_none() || slot.transient;
         };
-        if slot.guest {
+        if slot.transient {
             return true;
         }
         if !shown || !slot.pages.is_empty() || slot.damaged.is_some() || !slot.asks.is_empty() {
@@ -310,7 +310,7 @@ impl Core {
             if slot.mark.1 == due {
                 return true;
             }
-            if !self.holds() {
+            if !self.owns_groups() {
                 // Somebody else may drive it by now, and move its mark.
                 let at = self.now.saturating_add(LEAVE_AGAIN_MS);
                 self.arm_once(ix, slot, at, JOB_TIMER);
@@ -321,10 +321,10 @@ impl Core {
                 self.arm_look(ix, slot);
                 return false;
             }
-            let late = planted::on(Planted::WakeMarkLate);
+            let late = planted::on(Planted::WakeUpLate);
             let due = due.map(|due| due.saturating_add(if late { 600_000 } else { 0 }));
             slot.phase = Phase::Leaving;
-            self.mark_moves.push(MarkMove {
+            self.wake_up_moves.push(WakeUpMove {
                 subject: slot.subject.clone(),
                 expected: slot.mark.0,
                 due,
@@ -334,16 +334,16 @@ impl Core {
     }
 
     /// This engine does not drive it any more.
-    pub(super) fn become_guest(&mut self, ix: u32) {
+    pub(super) fn become_transient(&mut self, ix: u32) {
         let Some(mut slot) = self.slots.take(ix) else { return };
         let under_way = slot.in_flight.as_ref().map(|in_flight| in_flight.item.record.last());
         if under_way.is_some() || slot.shown < slot.seq {
             // The new driver may have loaded it already, and shows what this engine cannot show any more.
             let seq = under_way.unwrap_or(slot.seq);
-            self.batch_nudges.push(Nudge { subject: slot.subject.clone(), seq });
+            self.batch_notices.push(AppendNotice { subject: slot.subject.clone(), seq });
         }
         self.forget(ix, &mut slot);
-        slot.guest = true;
+        slot.transient = true;
         // What waits is decided on what the new driver wrote, not on what was known here.
         slot.stale = slot.seq > 0;
         slot.dirty_since = None;

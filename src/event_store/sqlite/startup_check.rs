@@ -72,13 +72,13 @@ pub(super) fn after(
     if woken > 0 {
         tracing::warn!(
             woken,
-            "wake marks were not what was written: all that began beside their subjects is looked at now"
+            "wake-ups were not what was written: all that began beside their subjects is looked at now"
         );
     }
     Ok(())
 }
 
-/// Every row that says what there is must be what was written. Answers in how many buckets wake marks
+/// Every row that says what there is must be what was written. Answers in how many buckets wake-ups
 /// were not.
 fn rows_hold(file: &Connection, path: &Path) -> Result<usize, FolderError> {
     let unreadable = |error: rusqlite::Error| damaged(path, &error);

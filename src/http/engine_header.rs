@@ -1,5 +1,5 @@
 //! Which engine answers: its number and its name, in a header of every answer.
-//! Always holds: the header is made once a number, and not once an answer; a burial, after which the engine goes by another
+//! Always holds: the header is made once a number, and not once an answer; an eviction, after which the engine goes by another
 //! number, makes it anew. Absent: answers of a connection that was turned away, which no engine has heard.
 
 use std::sync::{PoisonError, RwLock};
@@ -13,9 +13,9 @@ pub(super) const ENGINE: HeaderName = HeaderName::from_static("orrery-engine");
 
 /// The header, once it is made.
 #[derive(Debug, Default)]
-pub(super) struct Answerer(RwLock<Option<(EngineId, HeaderValue)>>);
+pub(super) struct EngineHeader(RwLock<Option<(EngineId, HeaderValue)>>);
 
-impl Answerer {
+impl EngineHeader {
     /// That of the engine with this number.
     pub(super) fn header(
         &self,
@@ -46,10 +46,10 @@ mod tests {
 
     #[test]
     fn a_header_is_made_once_a_number_and_holds_any_name() {
-        let answerer = Answerer::default();
-        assert_eq!(answerer.header(3, |_| "blue".to_owned()), "3; name=\"blue\"");
-        assert_eq!(answerer.header(3, |_| "never asked again".to_owned()), "3; name=\"blue\"");
-        let strange = answerer.header(4, |number| format!("gr\u{fc}n\r\n\"{number}\""));
+        let engine_header = EngineHeader::default();
+        assert_eq!(engine_header.header(3, |_| "blue".to_owned()), "3; name=\"blue\"");
+        assert_eq!(engine_header.header(3, |_| "never asked again".to_owned()), "3; name=\"blue\"");
+        let strange = engine_header.header(4, |number| format!("gr\u{fc}n\r\n\"{number}\""));
         assert_eq!(strange, "4; name=\"gr?n???4?\"");
     }
 }

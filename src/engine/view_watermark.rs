@@ -24,7 +24,7 @@ impl Engine {
     /// Everything that this engine acknowledged before this time is in the view, and all of the groups that it drives.
     pub fn shown_until(&self) -> Millis {
         let counts = self.counts();
-        let taken = *self.gauges.unshown_of_taken();
+        let taken = *self.gauges.acquired_view_gap();
         let since = [counts.unshown_since, counts.unread_since, taken];
         since.into_iter().flatten().min().unwrap_or_else(|| self.now())
     }

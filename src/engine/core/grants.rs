@@ -50,7 +50,10 @@ impl Core {
     /// After a commit, a load or an ask: the next grant that fits, by priority and age. Nothing overtakes: the first in
     /// order that does not fit holds the others up, so that a large job does not starve.
     pub(super) fn grant_next(&mut self, ix: u32, slot: &mut Slot) {
-        if slot.phase != Phase::Ready || !slot.is_settled() || slot.guest || !slot.queue.is_empty()
+        if slot.phase != Phase::Ready
+            || !slot.is_settled()
+            || slot.transient
+            || !slot.queue.is_empty()
         {
             return;
         }
@@ -125,7 +128,7 @@ impl Core {
             | Response::Read(_)
             | Response::Queues { .. }
             | Response::Workers { .. }
-            | Response::Tended(_)
+            | Response::Inspection(_)
             | Response::Failed(_) => false,
         };
         if declined {

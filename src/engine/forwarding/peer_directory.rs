@@ -91,7 +91,7 @@ pub enum Unproven {
 
 /// The other engines; cheap to clone, all clones see the same.
 #[derive(Debug, Clone)]
-pub struct Others {
+pub struct PeerDirectory {
     me: EngineId,
     peers: Peers,
     /// Numbers of requests so far, to whomever.
@@ -99,15 +99,15 @@ pub struct Others {
     pairs: Arc<Mutex<BTreeMap<EngineId, Arc<Pair>>>>,
 }
 
-impl Others {
+impl PeerDirectory {
     /// Of the engine that joined as `me`.
     pub fn new(me: EngineId, peers: Peers) -> Self {
         Self { me, peers, numbers: Arc::default(), pairs: Arc::default() }
     }
 
-    /// This engine, by the number that the others know it by: another one than at its start when it had to join anew.
+    /// This engine, by the number that the others know it by: another one than at its start when it had to rejoin.
     pub fn me(&self) -> EngineId {
-        self.peers.known_as().unwrap_or(self.me)
+        self.peers.external_id().unwrap_or(self.me)
     }
 
     /// Whether what is meant for this life is meant for this engine. No as long as it has not seen its own record, and
@@ -230,7 +230,7 @@ mod tests {
     use crate::membership::peers::{Peer, PeersSeen};
 
     /// Engines 1 and 2, of which each has seen the other, with these secrets.
-    fn two(secrets: [&str; 2]) -> [(PeersSeen, Others); 2] {
+    fn two(secrets: [&str; 2]) -> [(PeersSeen, PeerDirectory); 2] {
         let made = secrets.map(|secret| Peers::new(Secret::new(secret)));
         let keys = [0, 1].map(|at: usize| made[at].1.key().public().to_owned());
         let mut number = 0;
@@ -242,7 +242,7 @@ mod tests {
                 Peer { address, version, started_at: 5, lives: true, leaving: false, public_key };
             seen.tell(BTreeMap::from([(3 - number, peer)]));
             seen.began_at(5);
-            (seen, Others::new(number, peers))
+            (seen, PeerDirectory::new(number, peers))
         })
     }
 

@@ -6,7 +6,7 @@ use domain::ids::{JobId, SubjectId};
 
 use crate::engine::core::Core;
 use crate::engine::core::entity::Entity;
-use crate::engine::core::message::{Asks, Held, Tended};
+use crate::engine::core::message::{Asks, Held, SubjectInspection};
 use crate::engine::core::slot::{Phase, Slot};
 
 /// Nodes of one subject that are looked at in one look.
@@ -16,9 +16,14 @@ const BEFORE_MAX: usize = 10_000;
 
 impl Core {
     /// What is kept of a subject, of these nodes of it, and of the ask of a job at it.
-    pub(super) fn tended(&self, subject: &SubjectId, nodes: &[u32], ask: Option<JobId>) -> Tended {
+    pub(super) fn inspection(
+        &self,
+        subject: &SubjectId,
+        nodes: &[u32],
+        ask: Option<JobId>,
+    ) -> SubjectInspection {
         let found = self.slots.find(subject).and_then(|ix| self.slots.get(ix));
-        let mut tended = Tended {
+        let mut inspection = SubjectInspection {
             by: self.me,
             drives: self.drives(subject),
             held: Held::Absent,
@@ -26,8 +31,8 @@ impl Core {
             before: Vec::new(),
             asks: None,
         };
-        let Some(slot) = found else { return tended };
-        tended.held = match (&slot.damaged, slot.phase, slot.guest) {
+        let Some(slot) = found else { return inspection };
+        inspection.held = match (&slot.damaged, slot.phase, slot.transient) {
             (Some(_), ..) => Held::Damaged,
             (None, Phase::Loading, _) => Held::Loading,
             (None, _, true) => Held::Absent,
@@ -35,15 +40,15 @@ impl Core {
         };
         for node in nodes.iter().take(NODES_MAX) {
             if let Some(lease) = slot.leases.get(node) {
-                tended.leases.push((*node, lease.expires_at));
+                inspection.leases.push((*node, lease.expires_at));
             }
             if let Some(before) = self.before(slot, *node) {
-                tended.before.push((*node, before));
+                inspection.before.push((*node, before));
             }
         }
-        tended.asks =
+        inspection.asks =
             ask.map(|job| Asks { waiting: slot.asks.len() as u64, before: slot.asks.before(job) });
-        tended
+        inspection
     }
 
     /// How many offered nodes of the same queue and kind are served before this one.

@@ -89,7 +89,7 @@ pub(super) fn refusal(api: &Api, urgency: Urgency) -> Option<Problem> {
 
 /// What a request has of the engine while it is read and worked on; it is given back when this is dropped.
 #[derive(Debug)]
-pub struct Admission {
+pub struct RequestPermit {
     charge: Charge,
     /// Whose turn a submission waits for once it has been read; none: it needs no place.
     turns: Option<Turns>,
@@ -102,7 +102,7 @@ struct Turns {
     clock: Arc<dyn Clock>,
 }
 
-impl Admission {
+impl RequestPermit {
     /// Lets a request of this peer in, as far as it is known before its body is read.
     pub(super) fn begin(api: &Api, urgency: Urgency, peer: Option<Peer>) -> Result<Self, Problem> {
         let charge = api.bodies().charge(urgency, peer);

@@ -21,7 +21,7 @@ use super::{CallError, MongoConnection, to_stored};
 
 /// The right itself; only `take` makes one.
 #[derive(Debug)]
-pub struct Lease {
+pub struct Lock {
     connection: MongoConnection,
     leases: Collection<Document>,
     name: &'static str,
@@ -30,7 +30,7 @@ pub struct Lease {
     fence: i64,
 }
 
-impl Lease {
+impl Lock {
     /// Takes the right of this name for `held`, unless somebody has it: then says so with `None`. `who` is shown to
     /// people.
     ///

@@ -48,7 +48,7 @@ impl Engine {
             | Response::Heartbeat { .. }
             | Response::Read(_)
             | Response::Workers { .. }
-            | Response::Tended(_)
+            | Response::Inspection(_)
             | Response::Failed(_) => None,
         });
         let name = |facts: &QueueFacts| facts.queue.clone();
@@ -74,7 +74,7 @@ impl Engine {
             | Response::Heartbeat { .. }
             | Response::Read(_)
             | Response::Queues { .. }
-            | Response::Tended(_)
+            | Response::Inspection(_)
             | Response::Failed(_) => None,
         });
         summed(told, silent, part, |facts: &WorkerFacts| facts.worker.clone(), add_worker)

@@ -1,4 +1,4 @@
-//! Checksums of rows: what no hash covers (times, nonces, wake marks, ids, the hash of a record itself) is summed where
+//! Checksums of rows: what no hash covers (times, nonces, wake-ups, ids, the hash of a record itself) is summed where
 //! it is written and compared where it is read, so that a bit which flips on the disk is damage, never another value.
 //! Always holds: a sum covers the row's place (its stream, its subject), so that a row that turns up elsewhere does
 //! not fit either; every single flipped bit of what it covers changes it. Absent: bodies of records and payloads,
@@ -150,18 +150,18 @@ pub(super) fn of_stream(place: Place<'_>, stream: i64) -> i64 {
     place.sum().number(stream).done()
 }
 
-/// A wake mark of a stream.
+/// A wake-up of a stream.
 pub(super) fn of_wake(place: Place<'_>, stream: i64, due: i64, mark: i64) -> i64 {
     place.sum().number(stream).number(due).number(mark).done()
 }
 
-/// A wake mark, or that there is none, as format 2 had it.
+/// A wake-up, or that there is none, as format 2 had it.
 pub(super) fn of_wake_in_format_2(place: Place<'_>, due: Option<i64>, mark: Option<i64>) -> i64 {
     place.sum().optional(due).optional(mark).done()
 }
 
-/// A nudge.
-pub(super) fn of_nudge(place: Place<'_>, seq: i64) -> i64 {
+/// An append notice.
+pub(super) fn of_notice(place: Place<'_>, seq: i64) -> i64 {
     place.sum().number(seq).done()
 }
 

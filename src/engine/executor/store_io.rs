@@ -1,4 +1,4 @@
-//! What the executor does outside: appends with their nudges, flushes, the ways to other engines, and the look for
+//! What the executor does outside: appends with their append notices, flushes, the ways to other engines, and the look for
 //! subjects of driven groups that become due.
 
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use crate::engine::core::message::{EngineId, Input};
 use crate::engine::deletion;
 use crate::environment::fail_points::{self, Point};
 use crate::event_store::contract::{
-    AppendItem, Appended, ChainHash, EventStore, EventStoreError, MarkMove, Nudge, Snapshot,
-    StoreResult,
+    AppendItem, AppendNotice, Appended, ChainHash, EventStore, EventStoreError, Snapshot,
+    StoreResult, WakeUpMove,
 };
-use crate::telemetry::metrics::{APPEND_DURATION, APPEND_EVENTS, NUDGES};
+use crate::telemetry::metrics::{APPEND_DURATION, APPEND_EVENTS, NOTICES};
 use crate::view::contract::{Document, View, ViewError, ViewResult};
 
 /// After so long subjects are looked for again that could not be loaded, or whose marks could not be moved.
@@ -25,7 +25,7 @@ pub(super) const LOOK_EVERY_MS: Millis = 5_000;
 const LOOK_SELDOM_MS: Millis = 60_000;
 
 impl Executor {
-    pub(super) fn append(&mut self, nudges: Vec<Nudge>, items: Vec<AppendItem>) {
+    pub(super) fn append(&mut self, notices: Vec<AppendNotice>, items: Vec<AppendItem>) {
         let store = Arc::clone(&self.store);
         let clock = Arc::clone(&self.clock);
         let too_long = clock.sleep(self.append_deadline);
@@ -34,7 +34,7 @@ impl Executor {
         self.spawn(async move {
             let began = clock.monotonic();
             let subjects: Vec<SubjectId> = items.iter().map(|item| item.subject.clone()).collect();
-            let append = append(store.as_ref(), nudges, items);
+            let append = append(store.as_ref(), notices, items);
             let outcome = tokio::select! {
                 outcome = append => outcome,
                 () = too_long => Err(EventStoreError::Unavailable("no answer in time".to_owned())),
@@ -46,7 +46,7 @@ impl Executor {
         });
     }
 
-    pub(super) fn move_marks(&mut self, moves: Vec<MarkMove>) {
+    pub(super) fn move_marks(&mut self, moves: Vec<WakeUpMove>) {
         let store = Arc::clone(&self.store);
         self.under_way += 1;
         self.spawn(async move {
@@ -57,18 +57,18 @@ impl Executor {
         });
     }
 
-    pub(super) fn clear_nudges(&self, nudges: Vec<Nudge>) {
+    pub(super) fn clear_notices(&self, notices: Vec<AppendNotice>) {
         let (store, outages) = (Arc::clone(&self.store), Arc::clone(&self.outages));
         self.spawn(async move {
-            fail_points::pass(Point::ClearNudges);
-            match store.clear_nudges(nudges).await {
-                Ok(()) => _ = outages.nudges.ends(),
-                Err(error) if outages.nudges.begins() => {
-                    tracing::warn!(%error, "nudges stay for the next look");
+            fail_points::pass(Point::ClearNotices);
+            match store.clear_notices(notices).await {
+                Ok(()) => _ = outages.notices.ends(),
+                Err(error) if outages.notices.begins() => {
+                    tracing::warn!(%error, "append notices stay for the next look");
                 }
                 Err(_) => {}
             }
-            fail_points::pass(Point::NudgesCleared);
+            fail_points::pass(Point::NoticesCleared);
             None
         });
     }
@@ -131,10 +131,10 @@ impl Executor {
 
     /// Drives these groups from now on. What is in those that are new is not known before the next look.
     pub(super) fn drive(&mut self, groups: Vec<GroupId>) {
-        let mut unlooked = self.gauges.unlooked();
-        unlooked.retain(|group| groups.contains(group));
-        unlooked.extend(groups.iter().filter(|group| !self.groups.contains(group)));
-        drop(unlooked);
+        let mut unscanned_groups = self.gauges.unscanned_groups();
+        unscanned_groups.retain(|group| groups.contains(group));
+        unscanned_groups.extend(groups.iter().filter(|group| !self.groups.contains(group)));
+        drop(unscanned_groups);
         self.gauges.driven().clone_from(&groups);
         let at = (self.clock.monotonic(), self.clock.now_ms());
         self.reads.drives(&groups, &self.groups, at);
@@ -146,7 +146,7 @@ impl Executor {
         let look = Arc::new(Look::new(Arc::clone(&self.outages), Arc::clone(&self.look_again)));
         for group in self.groups.clone() {
             let (store, returns) = (Arc::clone(&self.store), self.returns.clone());
-            let nudges = !self.alone;
+            let notices = !self.alone;
             let (look, gauges) = (Arc::clone(&look), Arc::clone(&self.gauges));
             self.spawn(async move {
                 let mut after = None;
@@ -163,7 +163,7 @@ impl Executor {
                             after = last;
                             if whole {
                                 // After the word of it: who waits for the look hears of what it found.
-                                gauges.unlooked().remove(&group);
+                                gauges.unscanned_groups().remove(&group);
                                 break;
                             }
                         }
@@ -175,19 +175,19 @@ impl Executor {
                 }
                 // Behind all that it found, also where that is nothing: a turn takes note of it.
                 let whole = Input::Due { marks: Vec::new(), whole: vec![group] };
-                if !nudges {
+                if !notices {
                     return Some(whole);
                 }
-                match store.nudges(group).await {
-                    Ok(nudges) => {
-                        count_nudges("read", nudges.len());
-                        if !nudges.is_empty() {
-                            let _ = returns.send(Input::Nudged { nudges });
+                match store.notices(group).await {
+                    Ok(notices) => {
+                        count_notices("read", notices.len());
+                        if !notices.is_empty() {
+                            let _ = returns.send(Input::Notices { notices });
                         }
                         Some(whole)
                     }
                     Err(error) => {
-                        look.failed(group, "nudges", &error);
+                        look.failed(group, "append_notices", &error);
                         None
                     }
                 }
@@ -199,7 +199,7 @@ impl Executor {
 /// A subject is parked only for what is further away than `park_after_ms`: a look that reaches so far, as often, finds
 /// it in time. All marks of living subjects are read each time, and those that have left memory meanwhile are loaded
 /// for nothing, so it should be seldom. What others wrote is read at each renewal of the lease on the groups
-/// (`Engine::read_nudges`), and by the look that follows a taking over.
+/// (`Engine::read_notices`), and by the look that follows a taking over.
 pub(super) fn look_every_ms(settings: &CoreSettings) -> Millis {
     settings.park_after_ms.clamp(LOOK_EVERY_MS, LOOK_SELDOM_MS)
 }
@@ -210,22 +210,22 @@ pub(super) fn driven(drivers: &[Option<EngineId>], me: EngineId) -> Vec<GroupId>
         .collect()
 }
 
-/// Counts nudges on their way between engines.
-pub(in crate::engine) fn count_nudges(way: &'static str, count: usize) {
-    metrics::counter!(NUDGES, "way" => way).increment(count as u64);
+/// Counts append notices on their way between engines.
+pub(in crate::engine) fn count_notices(way: &'static str, count: usize) {
+    metrics::counter!(NOTICES, "way" => way).increment(count as u64);
 }
 
-/// Nudges are durable before what they tell of.
+/// Append notices are durable before what they tell of.
 pub(super) async fn append(
     store: &dyn EventStore,
-    nudges: Vec<Nudge>,
+    notices: Vec<AppendNotice>,
     items: Vec<AppendItem>,
 ) -> StoreResult<Vec<Appended>> {
-    if !nudges.is_empty() {
-        fail_points::pass(Point::Nudge);
-        count_nudges("written", nudges.len());
-        store.nudge(nudges).await?;
-        fail_points::pass(Point::Nudged);
+    if !notices.is_empty() {
+        fail_points::pass(Point::AppendNotice);
+        count_notices("written", notices.len());
+        store.write_notices(notices).await?;
+        fail_points::pass(Point::Noticed);
     }
     fail_points::pass(Point::Append);
     store.append(items).await
