@@ -33,18 +33,22 @@ const LAYERS: &[&[&str]] = &[
 /// The domain's stages, lowest first: what the last listed word of a module's path says it is. A module names only
 /// modules of its own stage or an earlier one. `mod.rs` only declares and re-exports, and is looked through.
 const DOMAIN_STAGES: &[&[&str]] = &[
-    &["ids", "bounds", "exact_json", "payload", "planted", "time_text"],
-    &["status"],
+    &["ids", "bounds", "dice", "exact_json", "payload", "planted", "time_text"],
+    &["status", "attempt"],
     &["refusal", "history"],
+    &["subject"],
     &["policy"],
     &["spec"],
     &["graph", "plan", "retry", "expression"],
     &["event", "command", "effect", "state"],
-    &["check", "due", "remembered", "verify"],
+    &["check", "due", "verify"],
     &["apply"],
     &["decide"],
     &["progress", "explain", "summary", "rows", "detail"],
 ];
+
+/// The folders of the domain that hold one kind of subject each. What two of them share stands in `subject`.
+const DOMAIN_KINDS: &[&str] = &["environment", "job"];
 
 /// What the domain may depend on. None of these reads a clock, draws a number or does IO with the features we take.
 const DOMAIN_DEPENDENCIES: &[&str] =
@@ -173,6 +177,11 @@ fn every_layer_names_only_layers_below_it() {
 #[test]
 fn the_domain_names_only_its_own_or_an_earlier_stage() {
     holds(&laws::domain_order(&tree(&["domain/src"]), DOMAIN_STAGES));
+}
+
+#[test]
+fn kinds_of_subjects_never_name_each_other() {
+    holds(&laws::kinds_apart(&tree(&["domain/src"]), DOMAIN_KINDS));
 }
 
 #[test]

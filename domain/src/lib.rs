@@ -6,6 +6,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 pub mod bounds;
+pub mod dice;
 pub mod environment;
 pub mod exact_json;
 pub mod history;
@@ -16,4 +17,5 @@ pub mod payload;
 pub mod planted;
 pub mod refusal;
 pub mod retry;
+pub mod subject;
 pub mod time_text;

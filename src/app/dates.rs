@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use domain::ids::Millis;
-use domain::job::summary::rfc3339;
+use domain::time_text::rfc3339;
 
 use crate::config::Settings;
 

@@ -65,7 +65,7 @@ pub(crate) async fn run(args: BackupArgs, console: &Console) -> Result<(), Failu
             "folder": dir,
             "streams": made.streams,
             "bytes": made.bytes,
-            "newest_at": domain::job::summary::rfc3339(made.newest_at),
+            "newest_at": domain::time_text::rfc3339(made.newest_at),
         }));
     }
     console.say(&format!(

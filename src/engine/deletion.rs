@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use domain::ids::{Millis, SubjectId};
-use domain::job::command::FirstAnswer;
-use domain::job::event::CommandMark;
 use domain::job::state::JobState;
 use domain::job::summary::JobSnapshot;
+use domain::subject::answer::FirstAnswer;
+use domain::subject::envelope::CommandMark;
 use serde_json::value::RawValue;
 
 use crate::engine::core::entity::EntityEvent;

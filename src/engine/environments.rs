@@ -3,8 +3,8 @@
 use domain::environment::command::{Definition, EnvironmentCommand};
 use domain::environment::state::EnvironmentState;
 use domain::ids::{EnvironmentName, Namespace, SubjectId};
-use domain::job::command::Answer;
 use domain::refusal::Refusal;
+use domain::subject::answer::Answer;
 
 use crate::engine::core::entity::Entity;
 use crate::engine::core::message::{Caller, Command, Request, Response, Shown};

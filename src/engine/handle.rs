@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use domain::ids::{GroupId, JobId, LeaseId, Millis, Namespace, SubjectId};
-use domain::job::command::{Answer, JobCommand};
+use domain::job::command::JobCommand;
 use domain::job::summary::JobSnapshot;
 use domain::refusal::Refusal;
+use domain::subject::answer::Answer;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::engine::core::CoreCounts;

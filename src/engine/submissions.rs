@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use domain::ids::{GroupId, JobId, Millis, SubjectId};
-use domain::job::command::{Answer, FirstAnswer, JobCommand, Submission};
+use domain::job::command::{JobCommand, Submission};
 use domain::job::summary::JobSnapshot;
 use domain::refusal::Refusal;
+use domain::subject::answer::{Answer, FirstAnswer};
 
 use crate::engine::core::message::{Caller, Response};
 use crate::engine::handle::{Changed, Engine, EngineError, job_request};

@@ -2,7 +2,8 @@
 //! Always holds: a request for work whose asker goes away is taken back, or what was leased to it is given back.
 
 use domain::ids::{JobId, Namespace, SubjectId};
-use domain::job::command::{Answer, JobCommand, Report};
+use domain::job::command::{JobCommand, Report};
+use domain::subject::answer::Answer;
 use tokio::sync::oneshot;
 
 use crate::engine::core::message::{Caller, Granted, LeaseRequest, Request, Response, Ticket};

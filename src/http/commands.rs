@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use domain::ids::{JobId, Namespace, WorkerName};
-use domain::job::event::CommandMark;
+use domain::subject::envelope::CommandMark;
 
 use super::extract::headers::{Caller, IfMatch, Versions};
 use super::problem::Problem;

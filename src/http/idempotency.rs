@@ -4,8 +4,8 @@
 
 use domain::exact_json;
 use domain::ids::CommandId;
-use domain::job::event::CommandMark;
 use domain::payload::Hash;
+use domain::subject::envelope::CommandMark;
 
 use super::extract::headers::IdempotencyKey;
 

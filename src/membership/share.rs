@@ -3,6 +3,7 @@
 //! its own share); only the driver lets go of a group whose driver lives; what a leaving engine drives goes at once, if there is anybody.
 //! Absent: reading, changing, believing.
 
+use domain::dice::{GOLDEN, splitmix64};
 use domain::ids::GroupId;
 
 use super::contract::{EngineId, EngineRecord, GroupRecord, HandOver, Roster, Take};
@@ -78,10 +79,7 @@ pub fn plan(
 /// The same on every machine and in every version, since engines of two versions share the groups (splitmix64).
 fn rendezvous_weight(group: GroupId, engine: EngineId) -> u64 {
     let seed = (u64::from(engine) << 8) | u64::from(group.index());
-    let mut z = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
+    splitmix64(seed.wrapping_mul(GOLDEN))
 }
 
 #[cfg(test)]

@@ -105,6 +105,23 @@ pub(crate) fn domain_order(files: &[SourceFile], stages: &[&[&str]]) -> Vec<Stri
     broken
 }
 
+/// No kind of subject names another, and what all of them share names none.
+pub(crate) fn kinds_apart(files: &[SourceFile], kinds: &[&str]) -> Vec<String> {
+    let mut broken = Vec::new();
+    for (file, path, target) in inner_paths(files) {
+        let module = file.module();
+        let (Some(from), Some(to)) = (module.first(), target.first()) else { continue };
+        let bound = kinds.contains(&from.as_str()) || from == "subject";
+        if bound && from != to && kinds.contains(&to.as_str()) {
+            broken.push(format!(
+                "{}: `{from}` may not name `{to}`; what both need belongs into `subject`",
+                at(file, path)
+            ));
+        }
+    }
+    broken
+}
+
 fn only_declares(file: &SourceFile) -> bool {
     file.path.ends_with("/mod.rs") || file.path.ends_with("/lib.rs")
 }

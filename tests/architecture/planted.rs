@@ -5,8 +5,9 @@
 use crate::laws;
 use crate::source::SourceFile;
 use crate::{
-    DETERMINISTIC, DOMAIN_DEPENDENCIES, DOMAIN_FEATURES_REFUSED, DOMAIN_STAGES, FILE_NAMES_REFUSED,
-    LAYERS, LOOKUPS_ONLY, NEVER_DETERMINISTIC, OUTSIDE_CRATES, TASK_STARTERS, THREAD_STARTERS,
+    DETERMINISTIC, DOMAIN_DEPENDENCIES, DOMAIN_FEATURES_REFUSED, DOMAIN_KINDS, DOMAIN_STAGES,
+    FILE_NAMES_REFUSED, LAYERS, LOOKUPS_ONLY, NEVER_DETERMINISTIC, OUTSIDE_CRATES, TASK_STARTERS,
+    THREAD_STARTERS,
 };
 
 fn files(planted: &[(&str, &str)]) -> Vec<SourceFile> {
@@ -127,6 +128,24 @@ fn a_planted_later_stage_is_found_also_through_a_re_export() {
     found(&laws::domain_order(&files(&glob), DOMAIN_STAGES), "a glob hides");
     let unplaced = files(&[("domain/src/surprise.rs", "//! surprise")]);
     found(&laws::domain_order(&unplaced, DOMAIN_STAGES), "has no place");
+}
+
+#[test]
+fn a_planted_name_of_another_kind_of_subject_is_found() {
+    let check = |path, text| laws::kinds_apart(&files(&[(path, text)]), DOMAIN_KINDS);
+    found(
+        &check("domain/src/environment/decide.rs", "use crate::job::command::Answer;"),
+        "`environment` may not name `job`",
+    );
+    found(
+        &check("domain/src/subject/envelope.rs", "use crate::job::event::JobFact;"),
+        "`subject` may not name `job`",
+    );
+    nothing(&check(
+        "domain/src/environment/decide.rs",
+        "use crate::{ids::JobId, subject::answer};",
+    ));
+    nothing(&check("domain/src/job/decide/mod.rs", "use super::draft::Draft;"));
 }
 
 #[test]

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use crate::environment::event::{EnvironmentEvent, EnvironmentFact};
 use crate::environment::state::{EnvironmentState, Grant};
 use crate::ids::Millis;
-use crate::job::remembered::remember;
-use crate::job::state::Answered;
+use crate::subject::remembered::{Answered, remember};
 
 impl EnvironmentState {
     /// The state after the first event, which must be a definition.

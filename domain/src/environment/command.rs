@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::bounds;
 use crate::environment::event::{EnvironmentEvent, ReleaseCause};
 use crate::ids::{EnvironmentName, JobId, Namespace};
-use crate::job::command::Answer;
 use crate::refusal::FieldError;
+use crate::subject::answer::Answer;
 
 /// A command to one environment.
 #[derive(Debug, Clone, Serialize, Deserialize)]

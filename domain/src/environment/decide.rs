@@ -3,16 +3,16 @@
 //! Invariant: nothing is granted beyond the capacity as it is at that moment.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use crate::environment::command::{Decision, Definition, EnvironmentCommand};
 use crate::environment::event::{EnvironmentEvent, EnvironmentFact};
 use crate::environment::state::EnvironmentState;
 use crate::ids::{EnvironmentName, JobId};
-use crate::job::command::{Answer, Context};
-use crate::job::event::{EVENT_VERSION, Envelope};
-use crate::job::remembered::may_remember;
 use crate::refusal::Refusal;
+use crate::subject::answer::Answer;
+use crate::subject::context::Context;
+use crate::subject::envelope::Envelope;
+use crate::subject::remembered::{answered_before, may_remember};
 
 /// Decides a command on an environment; `state` is none when the stream does not exist.
 pub fn decide(
@@ -20,8 +20,8 @@ pub fn decide(
     command: &EnvironmentCommand,
     context: &Context,
 ) -> Result<Decision, Refusal> {
-    if let Some(decision) = answered_before(state, context)? {
-        return Ok(decision);
+    if let Some(seq) = state.map_or(Ok(None), |known| answered_before(&known.commands, context))? {
+        return Ok(unchanged(Answer::Replayed { seq }));
     }
     if let EnvironmentCommand::Define { namespace, name, definition } = command {
         if *name == EnvironmentName::default_environment() {
@@ -49,12 +49,7 @@ pub fn decide(
     if state.deleted {
         return absent(command);
     }
-    match context.expected_version {
-        Some(expected) if expected != state.seq => {
-            return Err(Refusal::VersionMismatch { expected, current: state.seq });
-        }
-        _ => {}
-    }
+    context.expects(state.seq)?;
     may_remember(&state.commands, context, &state.namespace)?;
     match command {
         EnvironmentCommand::Define { .. } => Err(Refusal::EnvironmentExists),
@@ -68,24 +63,6 @@ pub fn decide(
                 EnvironmentFact::Released { job: *job, run: *run, number: *number, why: *why };
             Ok(done(Some(state), fact, context))
         }
-    }
-}
-
-/// A command whose id the subject holds gets its first answer, or a refusal when its body differs.
-fn answered_before(
-    state: Option<&EnvironmentState>,
-    context: &Context,
-) -> Result<Option<Decision>, Refusal> {
-    let known = match (state, &context.command) {
-        (Some(state), Some(mark)) => state.commands.get(&mark.id).map(|answered| (mark, answered)),
-        _ => None,
-    };
-    match known {
-        None => Ok(None),
-        Some((mark, answered)) if answered.body == mark.body => {
-            Ok(Some(unchanged(Answer::Replayed { seq: answered.seq })))
-        }
-        Some(_) => Err(Refusal::IdempotencyKeyReused),
     }
 }
 
@@ -148,15 +125,8 @@ fn unchanged(answer: Answer) -> Decision {
 
 fn done(state: Option<&EnvironmentState>, fact: EnvironmentFact, context: &Context) -> Decision {
     let (seq, newest_at) = state.map_or((0, context.now), |state| (state.seq, state.newest_at));
-    let by = Envelope {
-        v: EVENT_VERSION,
-        // An event is never older than the one before it.
-        at: context.now.max(newest_at),
-        actor: Arc::clone(&context.actor),
-        command: context.command.clone(),
-        correlation: context.correlation.clone(),
-        reason: None,
-    };
+    // An event is never older than the one before it.
+    let by = Envelope::of(context, context.now.max(newest_at), None);
     let answer = Answer::Done { seq: seq.saturating_add(1) };
     Decision { event: Some(EnvironmentEvent { by, fact }), answer }
 }

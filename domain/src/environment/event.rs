@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{EnvironmentName, JobId, Namespace};
-use crate::job::event::Envelope;
+use crate::subject::envelope::Envelope;
 
 /// An event of an environment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{CommandId, EnvironmentName, JobId, Millis, Namespace, SubjectId};
-use crate::job::state::{Answered, pairs};
+use crate::subject::remembered::Answered;
 
 /// An environment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub struct EnvironmentState {
     /// How much of what there is; what is not named is unlimited.
     pub capacity: BTreeMap<String, u64>,
     /// By job and run.
-    #[serde(with = "pairs")]
+    #[serde(with = "crate::subject::pairs")]
     pub grants: BTreeMap<(JobId, u32), Grant>,
     /// The newest grant's number, 0 before the first.
     pub granted: u64,

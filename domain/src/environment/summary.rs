@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::environment::state::EnvironmentState;
-use crate::job::summary::{SCHEMA_VERSION, rfc3339};
+use crate::subject::SCHEMA_VERSION;
+use crate::time_text::rfc3339;
 
 /// The JSON resource.
 #[derive(Debug, Clone, Serialize)]

@@ -9,15 +9,16 @@ use crate::environment::decide::decide;
 use crate::environment::event::{EnvironmentEvent, ReleaseCause};
 use crate::environment::state::EnvironmentState;
 use crate::ids::{CommandId, EnvironmentName, JobId, Namespace};
-use crate::job::command::{Answer, Context};
-use crate::job::event::CommandMark;
 use crate::payload::Hash;
 use crate::refusal::{Refusal, ours};
+use crate::subject::answer::Answer;
+use crate::subject::context::Context;
+use crate::subject::envelope::CommandMark;
 
 fn context() -> Context {
     Context {
         now: 1_000,
-        draw: 0.5,
+        dice: crate::dice::Dice::of(0),
         incarnation: 1,
         grace_ms: 30_000,
         actor: "engine".into(),

@@ -10,16 +10,15 @@ use std::sync::Arc;
 use crate::bounds;
 use crate::ids::Millis;
 use crate::job::event::{
-    AttemptFailure, AttemptRef, JobError, JobEvent, JobFact, Patch, PauseCause, ReportKind,
+    AttemptFailure, JobError, JobEvent, JobFact, Patch, PauseCause, ReportKind,
 };
-use crate::job::remembered::remember;
-use crate::job::state::{
-    Answered, ClaimMark, JobHead, JobState, NodeState, ReportMark, counts_as_completed,
-};
+use crate::job::state::{ClaimMark, JobHead, JobState, NodeState, ReportMark, counts_as_completed};
 use crate::job::status::JobStatus;
+use crate::node::attempt::AttemptRef;
 use crate::node::status::NodeStatus;
 use crate::payload::{Hash, Payload};
 use crate::planted::{self, Planted};
+use crate::subject::remembered::{Answered, remember};
 
 /// Bytes of sink outputs kept for the job's own output; beyond it the job's output is absent.
 pub const SINK_BYTES_MAX: u64 = 256 * 1_024;

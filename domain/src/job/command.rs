@@ -8,11 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::exact_json::ExactJson;
-use crate::ids::{Claim, CorrelationId, Epoch, JobId, Millis, Namespace, WorkerName};
-use crate::job::event::{AttemptError, AttemptRef, CommandMark, Patch, ReportKind};
+use crate::ids::{Claim, Epoch, JobId, Millis, Namespace, WorkerName};
+use crate::job::event::{AttemptError, Patch, ReportKind};
 use crate::job::plan::CheckedSpec;
 use crate::payload::Hash;
-use crate::refusal::Refusal;
 
 /// A command to one job.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -151,67 +150,4 @@ impl Outcome {
             Self::Release { .. } => ReportKind::Release,
         }
     }
-}
-
-/// What a decision may look at beside the state. Time and chance come in here and nowhere else.
-#[derive(Debug, Clone)]
-pub struct Context {
-    /// The engine's clock.
-    pub now: Millis,
-    /// Drawn for this decision, in [0, 1).
-    pub draw: f64,
-    /// Of the store.
-    pub incarnation: u32,
-    /// How long running attempts may go on after an ending is decided, milliseconds.
-    pub grace_ms: Millis,
-    /// Who asks: `client`, `worker/<name>`, `engine`.
-    pub actor: Arc<str>,
-    /// The command's identity, when it can come again.
-    pub command: Option<CommandMark>,
-    /// Of the request.
-    pub correlation: Option<CorrelationId>,
-    /// If-Match.
-    pub expected_version: Option<u64>,
-    /// Commands from callers' keys that the subject may remember.
-    pub keyed_commands_max: usize,
-}
-
-/// What a deleted job still answers: late repeats of its submission.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct FirstAnswer {
-    /// Which job.
-    pub id: JobId,
-    /// The submission's identity.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub command: Option<CommandMark>,
-    /// The job as it was made, as people were shown it.
-    pub job: Arc<RawValue>,
-}
-
-/// What a command's sender is told.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Answer {
-    /// It is so; the state after this seq shows it.
-    Done {
-        /// Event number.
-        seq: u64,
-    },
-    /// This command was answered before; the state after this seq is the first answer.
-    Replayed {
-        /// Event number.
-        seq: u64,
-    },
-    /// These attempts are leased.
-    Leased(Vec<AttemptRef>),
-    /// The report counts.
-    Recorded,
-    /// The report counted before.
-    RecordedBefore,
-    /// No, although something was written (evidence).
-    Refused(Refusal),
-    /// The job is deleted, and this was the answer that made it.
-    AsFirst(Arc<FirstAnswer>),
-    /// There was nothing to do.
-    Nothing,
 }

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use crate::exact_json::ExactJson;
 use crate::ids::{ActionType, Epoch, Millis, WorkerName};
 use crate::job::apply::Undo;
-use crate::job::event::{AttemptError, AttemptFailure, AttemptRef, JobEvent, JobFact, RetryDue};
+use crate::job::event::{AttemptError, AttemptFailure, JobEvent, JobFact, RetryDue};
 use crate::job::explain::Turn;
 use crate::job::rows;
 use crate::job::state::{JobState, NodeState};
+use crate::node::attempt::AttemptRef;
 use crate::node::status::NodeStatus;
 use crate::payload::Payload;
 

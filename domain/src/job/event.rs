@@ -10,50 +10,16 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::exact_json::ExactJson;
-use crate::ids::{
-    Claim, CommandId, CorrelationId, EnvironmentName, Epoch, JobId, Millis, Namespace, WorkerName,
-};
+use crate::ids::{Claim, EnvironmentName, Epoch, JobId, Millis, Namespace, WorkerName};
 use crate::job::plan::{About, Plan};
 use crate::job::status::JobStatus;
+use crate::node::attempt::AttemptRef;
 use crate::node::status::NodeStatus;
 use crate::payload::{Hash, Payload};
+use crate::subject::envelope::Envelope;
 
 pub use self::patch::Patch;
 pub use self::ranges::Ranges;
-
-/// The version of events that this engine writes.
-pub const EVENT_VERSION: u8 = 1;
-
-/// What every event says, whatever its subject.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Envelope {
-    /// Event version.
-    pub v: u8,
-    /// When it was decided, on the engine's clock.
-    pub at: Millis,
-    /// Who caused it: `client`, `worker/<name>`, `engine`.
-    pub actor: Arc<str>,
-    /// The command it answers, when that command can come again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub command: Option<CommandMark>,
-    /// Ties together what one request caused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub correlation: Option<CorrelationId>,
-    /// Why, in words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
-/// A command's identity in the event that answers it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CommandMark {
-    /// From the Idempotency-Key, or minted.
-    pub id: CommandId,
-    /// Of the canonical body.
-    pub body: Hash,
-    /// From a caller's key (kept for the subject's life) or minted (kept 10 minutes).
-    pub keyed: bool,
-}
 
 /// An event of a job.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -156,17 +122,6 @@ pub struct AttemptError {
     /// Free JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<Payload>,
-}
-
-/// Which attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AttemptRef {
-    /// The node's position.
-    pub node: u32,
-    /// Counted from 1.
-    pub attempt: u32,
-    /// The fencing token.
-    pub epoch: Epoch,
 }
 
 /// When the next execution is due.

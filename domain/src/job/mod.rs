@@ -11,7 +11,6 @@ pub mod event;
 pub mod explain;
 pub mod plan;
 pub mod progress;
-pub(crate) mod remembered;
 pub mod rows;
 pub mod spec;
 pub mod state;

@@ -2,7 +2,8 @@
 //! exactly one row. Made for people; only the events themselves verify.
 //! Invariant: `count` equals the number of rows (`every_transition_is_on_one_row`).
 
-use crate::job::event::{AttemptRef, JobEvent, JobFact};
+use crate::job::event::{JobEvent, JobFact};
+use crate::node::attempt::AttemptRef;
 
 /// One row. What all rows of an event share (seq, time, who, hashes) is the event's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,9 +106,11 @@ mod tests {
 
     use super::*;
     use crate::ids::{Epoch, WorkerName};
-    use crate::job::event::{EVENT_VERSION, Envelope, NodeChange, Ranges};
+    use crate::job::event::{NodeChange, Ranges};
     use crate::job::status::JobStatus;
     use crate::node::status::NodeStatus;
+    use crate::subject::envelope::EVENT_VERSION;
+    use crate::subject::envelope::Envelope;
 
     fn event(fact: JobFact, job: &[(JobStatus, JobStatus)], nodes: Vec<NodeChange>) -> JobEvent {
         let by = Envelope {

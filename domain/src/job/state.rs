@@ -17,6 +17,7 @@ use crate::job::status::JobStatus;
 use crate::node::spec::DependencyCondition;
 use crate::node::status::NodeStatus;
 use crate::payload::{Hash, Payload};
+use crate::subject::remembered::Answered;
 
 /// One node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,19 +68,6 @@ pub struct ClaimMark {
     pub worker: WorkerName,
     /// The worker's name for the request.
     pub claim: Claim,
-}
-
-/// A command that was answered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Answered {
-    /// Of the canonical body.
-    pub body: Hash,
-    /// The event that answered it: the state after it is the first answer.
-    pub seq: u64,
-    /// When.
-    pub at: Millis,
-    /// From a caller's key.
-    pub keyed: bool,
 }
 
 /// What is said of a job as a whole. Small, so that an undo keeps it whole.
@@ -167,7 +155,7 @@ pub struct JobState {
     /// Could start, held by `max_parallel`.
     pub held: BTreeSet<u32>,
     /// Reports of earlier attempts, by node and epoch.
-    #[serde(with = "pairs")]
+    #[serde(with = "crate::subject::pairs")]
     pub reports: BTreeMap<(u32, u64), ReportMark>,
     /// Stale reports kept as evidence.
     pub late: BTreeSet<(u32, u64)>,
@@ -177,28 +165,6 @@ pub struct JobState {
     pub claims: BTreeMap<u32, ClaimMark>,
     /// Outputs of nodes without children, for the job's own output.
     pub sinks: BTreeMap<u32, Payload>,
-}
-
-/// JSON keys are texts: maps with other keys are written as lists of pairs.
-pub(crate) mod pairs {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-    use std::collections::BTreeMap;
-
-    pub(crate) fn serialize<K: Serialize, V: Serialize, S: Serializer>(
-        map: &BTreeMap<K, V>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(map)
-    }
-
-    pub(crate) fn deserialize<'de, K, V, D>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
-    where
-        K: Deserialize<'de> + Ord,
-        V: Deserialize<'de>,
-        D: Deserializer<'de>,
-    {
-        Ok(Vec::<(K, V)>::deserialize(deserializer)?.into_iter().collect())
-    }
 }
 
 impl JobState {

@@ -18,7 +18,8 @@ use crate::node::status::NodeStatus;
 use crate::payload::{Payload, StoredPayload};
 use crate::retry::policy::RetryPolicy;
 
-pub use crate::time_text::rfc3339;
+use crate::subject::SCHEMA_VERSION;
+use crate::time_text::rfc3339;
 
 /// A job without its nodes: cheap to take from a state.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -38,9 +39,6 @@ pub struct JobSnapshot {
     /// The job as a whole.
     pub head: JobHead,
 }
-
-/// The version of what people are shown; raised only with a change that is not an addition.
-pub const SCHEMA_VERSION: u8 = 1;
 
 /// The JSON resource.
 #[derive(Debug, Clone, Serialize)]

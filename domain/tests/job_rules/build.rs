@@ -7,17 +7,21 @@ use domain::bounds::Bounds;
 use domain::ids::{Claim, CommandId, Epoch, JobId, Millis, Namespace, WorkerName};
 use domain::job::apply::Undo;
 use domain::job::check::{CheckSettings, check};
-use domain::job::command::{Answer, Context, JobCommand, LeaseOrder, Outcome, Report, Submission};
+use domain::job::command::{JobCommand, LeaseOrder, Outcome, Report, Submission};
 use domain::job::decide::{self, Decision};
-use domain::job::event::{AttemptError, AttemptRef, CommandMark, JobEvent};
+use domain::job::event::{AttemptError, JobEvent};
 use domain::job::plan::CheckedSpec;
 use domain::job::spec::{CompleteWhen, JobSpec, Start};
 use domain::job::state::JobState;
+use domain::node::attempt::AttemptRef;
 use domain::node::spec::{DependencyCondition, NodeSpec, Timeouts};
 use domain::node::status::NodeStatus;
 use domain::payload::Hash;
 use domain::refusal::Refusal;
 use domain::retry::policy::{JitterMode, RetryPolicy, Strategy as Waits};
+use domain::subject::answer::Answer;
+use domain::subject::context::Context;
+use domain::subject::envelope::CommandMark;
 use proptest::prelude::*;
 
 /// When every test begins.
@@ -63,7 +67,7 @@ pub(crate) fn checked(spec: JobSpec) -> CheckedSpec {
 pub(crate) fn context(now: Millis) -> Context {
     Context {
         now,
-        draw: 0.5,
+        dice: domain::dice::Dice::of(0),
         incarnation: 1,
         grace_ms: GRACE_MS,
         actor: Arc::from("test"),

@@ -1,12 +1,13 @@
 //! Named cases: joins, skips, limits, the four time-outs, pausing, what a patch may change.
 
-use domain::job::command::{Answer, JobCommand, Outcome};
+use domain::job::command::{JobCommand, Outcome};
 use domain::job::event::{JobFact, Patch, PauseCause};
 use domain::job::spec::{CompleteWhen, JobSpec};
 use domain::job::status::JobStatus;
 use domain::node::spec::{DependencyCondition, NodeSpec};
 use domain::node::status::NodeStatus;
 use domain::refusal::Refusal;
+use domain::subject::answer::Answer;
 
 use crate::build::{GRACE_MS, Live, T0, completes, fails, job, node, retry};
 
@@ -201,7 +202,8 @@ fn made_up_tokens_leave_no_evidence_and_old_ones_leave_it_once() {
     assert_eq!(live.report(first, completes(None)).err(), Some(Refusal::LeaseLost));
     assert_eq!(live.state.head.seq, seq + 1);
     for number in 1..200 {
-        let made_up = domain::job::event::AttemptRef { epoch: domain::ids::Epoch(number), ..first };
+        let made_up =
+            domain::node::attempt::AttemptRef { epoch: domain::ids::Epoch(number), ..first };
         assert!(!matches!(live.report(made_up, completes(None)), Ok(Answer::Recorded)));
     }
     assert!(live.state.head.seq <= seq + 1 + 16, "evidence has a bound");

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::ids::Epoch;
 use domain::job::apply::Undo;
-use domain::job::command::{Answer, Context, JobCommand, Outcome};
+use domain::job::command::{JobCommand, Outcome};
 use domain::job::decide::{self, Decision};
 use domain::job::detail::JobDetail;
 use domain::job::event::{JobEvent, JobFact, Patch};
@@ -16,6 +16,8 @@ use domain::job::status::JobStatus;
 use domain::node::status::NodeStatus::{self, Failed, Retrying, Running, Waiting};
 use domain::payload::Hash;
 use domain::refusal::Refusal;
+use domain::subject::answer::Answer;
+use domain::subject::context::Context;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 

@@ -2,7 +2,7 @@
 //! loaded. An entry alone grants nothing: the subject's own word counts.
 //! Absent: who asks, and what other engines know (`claims`).
 
-use domain::job::event::AttemptRef;
+use domain::node::attempt::AttemptRef;
 
 use crate::engine::core::Core;
 use crate::engine::core::claims::{ClaimKey, key_of};

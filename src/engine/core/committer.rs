@@ -5,10 +5,13 @@
 
 use std::sync::Arc;
 
+use domain::dice::Dice;
 use domain::job;
-use domain::job::command::{Answer, Context, JobCommand};
+use domain::job::command::JobCommand;
 use domain::planted::{self, Planted};
 use domain::refusal::Refusal;
+use domain::subject::answer::Answer;
+use domain::subject::context::Context;
 
 use crate::engine::core::Core;
 use crate::engine::core::entity::{self, Entity, EntityEvent};
@@ -274,7 +277,7 @@ impl Core {
     fn context(&mut self, caller: &Caller) -> Context {
         Context {
             now: self.now,
-            draw: self.draw_unit(),
+            dice: Dice::of(self.draw()),
             incarnation: self.incarnation,
             grace_ms: self.settings.grace_ms,
             actor: Arc::clone(&caller.actor),

@@ -1,18 +1,18 @@
 //! A subject of any kind behind one face: created, decided, applied, undone, encoded. A new kind of subject is a new
 //! variant here and nothing else in the core.
 
-use domain::environment;
 use domain::environment::event::EnvironmentEvent;
 use domain::environment::state::EnvironmentState;
 use domain::ids::{Millis, SubjectKind};
-use domain::job;
 use domain::job::apply::Undo;
-use domain::job::command::{Answer, Context};
 use domain::job::event::JobEvent;
 use domain::job::state::JobState;
 use domain::job::summary::JobSnapshot;
 use domain::payload::PayloadBytes;
 use domain::refusal::Refusal;
+use domain::subject::answer::Answer;
+use domain::subject::context::Context;
+use domain::{environment, job};
 
 use crate::engine::core::message::{Command, Shown};
 use crate::engine::json_text;

@@ -5,8 +5,9 @@
 use domain::environment::command::EnvironmentCommand;
 use domain::environment::event::ReleaseCause;
 use domain::ids::{EnvironmentName, JobId, Millis, SubjectId};
-use domain::job::command::{Answer, JobCommand};
+use domain::job::command::JobCommand;
 use domain::refusal::Refusal;
+use domain::subject::answer::Answer;
 
 use crate::engine::core::Core;
 use crate::engine::core::entity::Entity;

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ids::{LeaseId, Millis};
-use domain::job::command::{Answer, JobCommand, LeaseOrder, Outcome as Reported, Report};
-use domain::job::event::AttemptRef;
+use domain::job::command::{JobCommand, LeaseOrder, Outcome as Reported, Report};
+use domain::node::attempt::AttemptRef;
 use domain::payload::{Hash, Payload};
 use domain::refusal::{Quota, Refusal};
+use domain::subject::answer::Answer;
 
 use crate::engine::core::Core;
 use crate::engine::core::dispatch::{Entry, NotParked};

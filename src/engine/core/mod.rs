@@ -39,6 +39,7 @@ mod validity;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use domain::bounds::Quotas;
+use domain::dice::{GOLDEN, splitmix64};
 use domain::ids::Millis;
 
 use self::claims::{ClaimKey, PendingClaim};
@@ -361,16 +362,8 @@ impl Core {
 
     /// A number that depends only on the seed and the draws before it (splitmix64).
     fn draw(&mut self) -> u64 {
-        self.dice = self.dice.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.dice;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// In [0, 1).
-    #[expect(clippy::cast_precision_loss, reason = "53 bits fit a f64 exactly")]
-    fn draw_unit(&mut self) -> f64 {
-        (self.draw() >> 11) as f64 / (1_u64 << 53) as f64
+        let drawn = splitmix64(self.dice);
+        self.dice = self.dice.wrapping_add(GOLDEN);
+        drawn
     }
 }

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use domain::ids::{Millis, SubjectId};
-use domain::job::command::{Answer, JobCommand};
+use domain::job::command::JobCommand;
 use domain::job::event::JobFact;
+use domain::subject::answer::Answer;
 
 use crate::engine::core::Core;
 use crate::engine::core::effects::touched;

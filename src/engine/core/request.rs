@@ -12,7 +12,7 @@ use domain::ids::{
     WorkerName,
 };
 use domain::job::command::JobCommand;
-use domain::job::event::CommandMark;
+use domain::subject::envelope::CommandMark;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::core::message::EngineId;

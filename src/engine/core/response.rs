@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use domain::environment::state::EnvironmentState;
 use domain::ids::{LeaseId, Millis, Namespace, QueueName, WorkerName};
-use domain::job::command::Answer;
 use domain::job::plan::{Plan, PlanNode};
 use domain::job::summary::JobSnapshot;
 use domain::refusal::Refusal;
+use domain::subject::answer::Answer;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::membership::contract::EngineId;

@@ -2,10 +2,10 @@
 //! or the driver does not answer, it is decided here, which the append makes safe.
 
 use domain::ids::{CommandId, Millis, SubjectId};
-use domain::job::command::Answer;
-use domain::job::event::CommandMark;
 use domain::payload::Hash;
 use domain::planted::{self, Planted};
+use domain::subject::answer::Answer;
+use domain::subject::envelope::CommandMark;
 
 use crate::engine::core::claims::ClaimKey;
 use crate::engine::core::entity::Entity;

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use domain::ids::{Epoch, LeaseId, Millis, SubjectId};
-use domain::job::command::{FirstAnswer, JobCommand};
+use domain::job::command::JobCommand;
+use domain::subject::answer::FirstAnswer;
 
 use crate::engine::core::asks::Asks;
 use crate::engine::core::claims::ClaimKey;

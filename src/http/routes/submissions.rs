@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use domain::ids::JobId;
-use domain::job::event::CommandMark;
+use domain::subject::envelope::CommandMark;
 use serde_json::value::RawValue;
 
 use crate::engine::submissions::Made;

@@ -3,7 +3,7 @@
 
 use chrono::DateTime;
 use domain::ids::Millis;
-use domain::job::summary::rfc3339;
+use domain::time_text::rfc3339;
 
 /// What is accepted, for error messages.
 pub const ALLOWED: &str = "a time in RFC 3339 such as 2026-01-31T12:00:00Z, from 1970 to 9999";

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use domain::ids::{EnvironmentName, JobId, Millis, Namespace, SubjectId};
 use domain::job::explain::WaitCode;
-use domain::job::summary::rfc3339;
 use domain::refusal::Refusal;
+use domain::time_text::rfc3339;
 
 use self::shapes::{explained, unreadable};
 use super::Queries;

@@ -12,9 +12,9 @@ use domain::job::event::{JobEvent, JobFact, Submitted};
 use domain::job::plan::Plan;
 use domain::job::rows;
 use domain::job::status::JobStatus;
-use domain::job::summary::rfc3339;
 use domain::payload::Hash;
 use domain::refusal::Refusal;
+use domain::time_text::rfc3339;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 

@@ -9,11 +9,11 @@ use domain::exact_json::ExactJson;
 use domain::ids::{JobId, Millis, Namespace, SubjectId};
 use domain::job::detail::{AttemptStory, JobDetail};
 use domain::job::event::AttemptError;
-use domain::job::summary::rfc3339;
 use domain::node::spec::DependencyCondition;
 use domain::node::status::NodeStatus;
 use domain::payload::{Payload, StoredPayload};
 use domain::refusal::Refusal;
+use domain::time_text::rfc3339;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 

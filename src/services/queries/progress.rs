@@ -7,8 +7,8 @@ use domain::ids::{JobId, Millis, Namespace};
 use domain::job::progress::{Expected, NodeOutlook, progress};
 use domain::job::state::JobState;
 use domain::job::status::JobStatus;
-use domain::job::summary::rfc3339;
 use domain::node::status::NodeStatus;
+use domain::time_text::rfc3339;
 use serde::Serialize;
 
 use super::Queries;

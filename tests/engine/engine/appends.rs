@@ -1,12 +1,13 @@
 //! Answers and their appends: nothing leaves before its append, whatever becomes of that.
 
 use domain::ids::CommandId;
-use domain::job::command::{Answer, JobCommand, Outcome};
-use domain::job::event::CommandMark;
+use domain::job::command::{JobCommand, Outcome};
 use domain::job::spec::JobSpec;
 use domain::job::status::JobStatus;
 use domain::payload::Hash;
 use domain::refusal::Refusal;
+use domain::subject::answer::Answer;
+use domain::subject::envelope::CommandMark;
 use orrery::engine::core::message::{Caller, Command, Failure, Request, Response};
 use orrery::event_store::memory::{AppendFault, Faults};
 

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use domain::ids::{CommandId, JobId, Millis, SubjectId};
-use domain::job::command::{Answer, JobCommand};
-use domain::job::event::CommandMark;
+use domain::job::command::JobCommand;
 use domain::job::status::JobStatus;
 use domain::payload::Hash;
 use domain::refusal::Refusal;
+use domain::subject::answer::Answer;
+use domain::subject::envelope::CommandMark;
 use orrery::engine::core::message::{Caller, Command, Request, Response};
 use orrery::event_store::contract::EventStore as _;
 use orrery::event_store::memory::Faults;

@@ -1,9 +1,10 @@
 //! Two engines over one store: forwarding, deciding for one another, and both believing that they drive.
 
 use domain::ids::{GroupId, Millis, SubjectId};
-use domain::job::command::{Answer, JobCommand, Outcome};
+use domain::job::command::{JobCommand, Outcome};
 use domain::job::event::Patch;
 use domain::job::status::JobStatus;
+use domain::subject::answer::Answer;
 use orrery::engine::core::CoreSettings;
 use orrery::engine::core::message::{Caller, Failure, Input, Request, Response};
 use orrery::event_store::contract::{AppendNotice, EventStore as _};

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{Method, Request as HttpRequest, header};
-use domain::job::command::{Answer, JobCommand};
+use domain::job::command::JobCommand;
+use domain::subject::answer::Answer;
 use orrery::config::Secret;
 use orrery::engine::core::message::{Request, Response};
 use orrery::engine::forwarding::wire::{

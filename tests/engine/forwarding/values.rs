@@ -11,16 +11,19 @@ use domain::ids::{
     ActionType, CommandId, CorrelationId, EnvironmentName, Epoch, JobId, LeaseId, NodeKey,
     SubjectId, WorkerName,
 };
-use domain::job::command::{Answer, FirstAnswer, JobCommand, LeaseOrder, Outcome, Report};
-use domain::job::event::{AttemptError, AttemptRef, CommandMark, Patch};
+use domain::job::command::{JobCommand, LeaseOrder, Outcome, Report};
+use domain::job::event::{AttemptError, Patch};
 use domain::job::plan::PlanNode;
-use domain::job::state::Answered;
 use domain::job::status::JobStatus;
 use domain::job::summary::JobSnapshot;
+use domain::node::attempt::AttemptRef;
 use domain::node::spec::DependencyCondition;
 use domain::node::status::NodeStatus;
 use domain::payload::{Hash, Payload, StoredPayload};
 use domain::refusal::{FieldError, Refusal};
+use domain::subject::answer::{Answer, FirstAnswer};
+use domain::subject::envelope::CommandMark;
+use domain::subject::remembered::Answered;
 use orrery::engine::core::message::{
     Asks, Caller, Command, Failure, GrantRequest, Granted, Held, LeaseRequest, Names, QueueFacts,
     Request, Response, Shown, SubjectInspection, Work, WorkerFacts,

@@ -11,12 +11,13 @@ use std::task::{Context, Poll, Waker};
 use domain::environment::command::{Definition, EnvironmentCommand};
 use domain::environment::state::EnvironmentState;
 use domain::ids::{CommandId, EnvironmentName, GroupId, JobId, LeaseId, Millis, SubjectId};
-use domain::job::command::{Answer, JobCommand, Outcome, Report};
-use domain::job::event::CommandMark;
+use domain::job::command::{JobCommand, Outcome, Report};
 use domain::job::spec::JobSpec;
 use domain::job::status::JobStatus;
 use domain::job::summary::JobSnapshot;
 use domain::payload::Hash;
+use domain::subject::answer::Answer;
+use domain::subject::envelope::CommandMark;
 use orrery::engine::core::entity::Entity;
 use orrery::engine::core::message::{
     Caller, Command, Granted, Input, LeaseRequest, Output, Request, Response, Shown, Ticket,

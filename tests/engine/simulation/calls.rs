@@ -4,8 +4,8 @@
 
 use domain::ids::{Claim, CorrelationId, LeaseId, Millis, SubjectId};
 use domain::job::command::{JobCommand, Outcome, Report};
-use domain::job::event::CommandMark;
 use domain::payload::Hash;
+use domain::subject::envelope::CommandMark;
 use orrery::engine::core::message::{Caller, Command, Granted, Input, Request, Response, Ticket};
 
 use super::checker::Checker;

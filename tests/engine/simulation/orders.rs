@@ -7,11 +7,11 @@ use domain::bounds::Bounds;
 use domain::ids::{CommandId, JobId, Millis, SubjectId};
 use domain::job::check::{CheckSettings, check};
 use domain::job::command::Submission;
-use domain::job::event::CommandMark;
 use domain::job::spec::{CompleteWhen, JobSpec, Start};
 use domain::node::spec::{DependencyCondition, NodeSpec, Timeouts};
 use domain::payload::Hash;
 use domain::retry::policy::{JitterMode, RetryPolicy, Strategy};
+use domain::subject::envelope::CommandMark;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 

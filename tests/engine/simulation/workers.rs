@@ -3,9 +3,10 @@
 //! Always holds: every report is in the clients' log before it is sent.
 
 use domain::ids::{ActionType, Claim, Millis, QueueName, WorkerName};
-use domain::job::command::{Answer, Outcome};
+use domain::job::command::Outcome;
 use domain::job::event::AttemptError;
 use domain::payload::Hash;
+use domain::subject::answer::Answer;
 use orrery::engine::core::message::{Granted, LeaseRequest, Request, Response};
 
 use super::calls::{Asked, report};

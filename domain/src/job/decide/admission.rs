@@ -1,6 +1,5 @@
 //! Starting a pending job, and taking the environment's grant.
 
-use crate::job::command::{Answer, Context};
 use crate::job::decide::Decision;
 use crate::job::decide::draft::Draft;
 use crate::job::decide::submit::{admit, enqueue};
@@ -8,6 +7,8 @@ use crate::job::event::JobFact;
 use crate::job::state::JobState;
 use crate::job::status::JobStatus;
 use crate::refusal::Refusal;
+use crate::subject::answer::Answer;
+use crate::subject::context::Context;
 
 pub(super) fn start(state: &JobState, context: &Context) -> Result<Decision, Refusal> {
     if state.head.status != JobStatus::Pending {

@@ -4,14 +4,16 @@
 use std::sync::Arc;
 
 use crate::ids::Millis;
-use crate::job::command::{Answer, Context, FirstAnswer, JobCommand};
+use crate::job::command::JobCommand;
 use crate::job::decide::Decision;
 use crate::job::decide::admission::wrong_state;
-use crate::job::decide::draft::envelope;
-use crate::job::event::{CommandMark, JobEvent, JobFact, Ranges};
+use crate::job::event::{JobEvent, JobFact, Ranges};
 use crate::job::state::JobState;
 use crate::job::status::JobStatus;
 use crate::refusal::Refusal;
+use crate::subject::answer::{Answer, FirstAnswer};
+use crate::subject::context::Context;
+use crate::subject::envelope::{CommandMark, Envelope};
 
 /// Only what is over, and has not changed since it was chosen: somebody may have taken it up again.
 pub(super) fn delete(
@@ -27,7 +29,7 @@ pub(super) fn delete(
         return Ok(Decision::unchanged(Answer::Nothing));
     }
     let event = JobEvent {
-        by: envelope(context, context.now, Some("retention")),
+        by: Envelope::of(context, context.now, Some("retention")),
         job: Vec::new(),
         nodes: Vec::new(),
         held: Ranges::default(),

@@ -6,16 +6,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::ids::Millis;
-use crate::job::command::Context;
 use crate::job::decide::ending;
-use crate::job::event::{
-    EVENT_VERSION, Ending, Envelope, JobEnd, JobError, JobEvent, JobFact, NodeChange, Ranges,
-};
+use crate::job::event::{Ending, JobEnd, JobError, JobEvent, JobFact, NodeChange, Ranges};
 use crate::job::state::{JobState, Readiness, counts_as_completed, readiness};
 use crate::job::status::JobStatus;
 use crate::node::status::NodeStatus;
 use crate::payload::{Payload, PayloadBytes};
 use crate::planted::{self, Planted};
+use crate::subject::context::Context;
+use crate::subject::envelope::Envelope;
 
 /// What a node has become within this event.
 #[derive(Debug, Clone, Copy)]
@@ -317,7 +316,7 @@ impl<'a> Draft<'a> {
     ) -> (JobEvent, Vec<PayloadBytes>) {
         self.settle();
         let event = JobEvent {
-            by: envelope(context, self.now, reason),
+            by: Envelope::of(context, self.now, reason),
             job: self.job,
             nodes: grouped(self.changes),
             held: Ranges::of(self.newly_held),
@@ -326,18 +325,6 @@ impl<'a> Draft<'a> {
             fact,
         };
         (event, self.payloads)
-    }
-}
-
-/// Who, when, why.
-pub(super) fn envelope(context: &Context, now: Millis, reason: Option<&str>) -> Envelope {
-    Envelope {
-        v: EVENT_VERSION,
-        at: now,
-        actor: Arc::clone(&context.actor),
-        command: context.command.clone(),
-        correlation: context.correlation.clone(),
-        reason: reason.map(str::to_owned),
     }
 }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use crate::job::command::{Answer, Context};
 use crate::job::decide::Decision;
 use crate::job::decide::admission::wrong_state;
 use crate::job::decide::draft::Draft;
@@ -16,6 +15,8 @@ use crate::job::status::JobStatus;
 use crate::node::status::NodeStatus;
 use crate::payload::Payload;
 use crate::refusal::Refusal;
+use crate::subject::answer::Answer;
+use crate::subject::context::Context;
 
 /// Cancel is recorded at once. Asked again it changes nothing.
 pub(super) fn cancel(

@@ -2,15 +2,17 @@
 //! whether there is another execution; an `at_most_once` attempt with an unknown outcome never gets one by itself.
 
 use crate::ids::{Epoch, Millis};
-use crate::job::command::{Answer, Context};
 use crate::job::decide::Decision;
 use crate::job::decide::draft::Draft;
-use crate::job::event::{AttemptError, AttemptFailure, AttemptRef, JobError, JobFact, RetryDue};
+use crate::job::event::{AttemptError, AttemptFailure, JobError, JobFact, RetryDue};
 use crate::job::state::JobState;
 use crate::job::status::JobStatus;
+use crate::node::attempt::AttemptRef;
 use crate::node::status::NodeStatus;
 use crate::payload::Hash;
 use crate::retry::verdict::{ErrorFacts, Verdict, verdict};
+use crate::subject::answer::Answer;
+use crate::subject::context::Context;
 
 /// How a failure was noticed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,7 +152,8 @@ fn judge(
     };
     let deadline = deadline_of(state, attempt.node);
     let previous = u64::from(node.last_wait_ms);
-    match verdict(&policy, &facts, attempt.attempt, previous, context.draw, context.now, deadline) {
+    let draw = context.dice.unit(attempt.node);
+    match verdict(&policy, &facts, attempt.attempt, previous, draw, context.now, deadline) {
         Verdict::Retry { wait_ms, due, why } => (Some(RetryDue { due, wait_ms }), why.to_string()),
         Verdict::Final { why } => (None, why.to_string()),
     }

@@ -1,14 +1,17 @@
 //! Leasing ready nodes to a worker. Attempts are counted here, not at their failure: a worker that dies four times has
 //! used four.
 
-use crate::job::command::{Answer, Context, LeaseOrder};
+use crate::job::command::LeaseOrder;
 use crate::job::decide::Decision;
 use crate::job::decide::draft::Draft;
-use crate::job::event::{AttemptRef, JobFact};
+use crate::job::event::JobFact;
 use crate::job::state::JobState;
 use crate::job::status::JobStatus;
+use crate::node::attempt::AttemptRef;
 use crate::node::status::NodeStatus;
 use crate::planted::{self, Planted};
+use crate::subject::answer::Answer;
+use crate::subject::context::Context;
 
 pub(super) fn lease(state: &JobState, order: &LeaseOrder, context: &Context) -> Decision {
     if !state.offers_work() {

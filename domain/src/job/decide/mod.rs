@@ -13,12 +13,14 @@ mod report;
 mod submit;
 mod wake;
 
-use crate::job::command::{Answer, Context, JobCommand};
+use crate::job::command::JobCommand;
 use crate::job::event::JobEvent;
-use crate::job::remembered::may_remember;
 use crate::job::state::JobState;
 use crate::payload::PayloadBytes;
 use crate::refusal::Refusal;
+use crate::subject::answer::Answer;
+use crate::subject::context::Context;
+use crate::subject::remembered::{answered_before, may_remember};
 
 pub use self::deletion::after_deletion;
 
@@ -74,8 +76,8 @@ pub fn decide(
     if state.head.deleted && !matches!(command, JobCommand::Submit(_)) {
         return deletion::refused(command).map(Decision::unchanged);
     }
-    if let Some(decision) = answered_before(state, context)? {
-        return Ok(decision);
+    if let Some(seq) = answered_before(&state.commands, context)? {
+        return Ok(Decision::unchanged(Answer::Replayed { seq }));
     }
     // An event is never older than the one before it, whichever engine's clock it was decided on.
     let later;
@@ -85,12 +87,8 @@ pub fn decide(
     } else {
         context
     };
-    match (command, context.expected_version) {
-        (JobCommand::Submit(_), _) | (_, None) => {}
-        (_, Some(expected)) if expected != state.head.seq => {
-            return Err(Refusal::VersionMismatch { expected, current: state.head.seq });
-        }
-        _ => {}
+    if !matches!(command, JobCommand::Submit(_)) {
+        context.expects(state.head.seq)?;
     }
     // A cancel is always taken: it is the last thing that a job is told.
     if !matches!(command, JobCommand::Submit(_) | JobCommand::Cancel { .. }) {
@@ -113,17 +111,5 @@ pub fn decide(
             deletion::delete(state, *unchanged_since, context)
         }
         JobCommand::Wake { nodes } => Ok(wake::wake(state, nodes, context)),
-    }
-}
-
-/// A command whose id the subject holds gets its first answer, or a refusal when its body differs.
-fn answered_before(state: &JobState, context: &Context) -> Result<Option<Decision>, Refusal> {
-    let Some(mark) = &context.command else { return Ok(None) };
-    match state.commands.get(&mark.id) {
-        None => Ok(None),
-        Some(answered) if answered.body == mark.body => {
-            Ok(Some(Decision::unchanged(Answer::Replayed { seq: answered.seq })))
-        }
-        Some(_) => Err(Refusal::IdempotencyKeyReused),
     }
 }

@@ -1,12 +1,13 @@
 //! Changing what people may change. A patch that changes nothing writes nothing.
 
-use crate::job::command::{Answer, Context};
 use crate::job::decide::Decision;
 use crate::job::decide::draft::Draft;
 use crate::job::event::{JobFact, Patch};
 use crate::job::state::JobState;
 use crate::job::status::JobStatus;
 use crate::refusal::Refusal;
+use crate::subject::answer::Answer;
+use crate::subject::context::Context;
 
 pub(super) fn patch(
     state: &JobState,

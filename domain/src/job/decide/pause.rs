@@ -1,7 +1,6 @@
 //! Pausing and resuming. A paused job starts nothing new; what runs may finish and is recorded. Resuming lets nodes
 //! whose outcome is unknown run again: whoever resumes says that they may.
 
-use crate::job::command::{Answer, Context};
 use crate::job::decide::Decision;
 use crate::job::decide::admission::wrong_state;
 use crate::job::decide::draft::Draft;
@@ -10,6 +9,8 @@ use crate::job::state::JobState;
 use crate::job::status::JobStatus;
 use crate::node::status::NodeStatus;
 use crate::refusal::Refusal;
+use crate::subject::answer::Answer;
+use crate::subject::context::Context;
 
 pub(super) fn pause(
     state: &JobState,

@@ -5,16 +5,20 @@
 use crate::bounds;
 use crate::ids::Epoch;
 use crate::job::apply::may_release_undelivered;
-use crate::job::command::{Answer, Context, Outcome, Report};
+use crate::job::command::{Outcome, Report};
 use crate::job::decide::Decision;
-use crate::job::decide::draft::{Draft, envelope};
+use crate::job::decide::draft::Draft;
 use crate::job::decide::failure::{self, Noticed};
-use crate::job::event::{AttemptRef, JobEvent, JobFact, Ranges};
+use crate::job::event::{JobEvent, JobFact, Ranges};
 use crate::job::state::{JobState, NodeState, ReportMark};
+use crate::node::attempt::AttemptRef;
 use crate::node::status::NodeStatus;
 use crate::payload::{Payload, PayloadBytes};
 use crate::planted::{self, Planted};
 use crate::refusal::Refusal;
+use crate::subject::answer::Answer;
+use crate::subject::context::Context;
+use crate::subject::envelope::Envelope;
 
 pub(super) fn report(
     state: &JobState,
@@ -69,7 +73,7 @@ fn stale(
         hash: report.hash,
     };
     let event = JobEvent {
-        by: envelope(context, context.now, None),
+        by: Envelope::of(context, context.now, None),
         job: Vec::new(),
         nodes: Vec::new(),
         held: Ranges::default(),

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use crate::ids::EnvironmentName;
-use crate::job::command::{Answer, Context, Submission};
+use crate::job::command::Submission;
 use crate::job::decide::Decision;
-use crate::job::decide::draft::{Draft, envelope};
+use crate::job::decide::draft::Draft;
 use crate::job::event::{JobEvent, JobFact, Submitted};
 use crate::job::spec::Start;
 use crate::job::state::JobState;
 use crate::job::status::JobStatus;
 use crate::refusal::Refusal;
+use crate::subject::answer::Answer;
+use crate::subject::context::Context;
+use crate::subject::envelope::Envelope;
 
 pub(super) fn submit(submission: &Submission, context: &Context) -> Decision {
     let spec = &submission.spec;
@@ -24,7 +27,7 @@ pub(super) fn submit(submission: &Submission, context: &Context) -> Decision {
         trace_id: submission.trace_id.clone(),
     }));
     let bare = JobEvent {
-        by: envelope(context, context.now, None),
+        by: Envelope::of(context, context.now, None),
         job: Vec::new(),
         nodes: Vec::new(),
         held: crate::job::event::Ranges::default(),

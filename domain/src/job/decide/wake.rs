@@ -2,15 +2,17 @@
 //! Reports and heartbeats were heard before: an engine expires nothing that a message at hand would have saved.
 
 use crate::ids::Millis;
-use crate::job::command::{Answer, Context};
 use crate::job::decide::draft::Draft;
 use crate::job::decide::failure::{self, Noticed};
 use crate::job::decide::{Decision, admission, ending};
 use crate::job::due::{self, NodeDue};
-use crate::job::event::{AttemptError, AttemptRef, JobFact};
+use crate::job::event::{AttemptError, JobFact};
 use crate::job::state::JobState;
 use crate::job::status::JobStatus;
+use crate::node::attempt::AttemptRef;
 use crate::node::status::NodeStatus;
+use crate::subject::answer::Answer;
+use crate::subject::context::Context;
 
 pub(super) fn wake(state: &JobState, nodes: &[u32], context: &Context) -> Decision {
     let now = context.now;

@@ -9,8 +9,8 @@ use domain::job::due;
 use domain::job::event::JobError;
 use domain::job::explain::{EndCode, Ended, EndsOn, Explanation, Wait, WaitCode};
 use domain::job::status::JobStatus;
-use domain::job::summary::rfc3339;
 use domain::node::status::NodeStatus;
+use domain::time_text::rfc3339;
 use serde::Serialize;
 
 /// Why it does not go on.

@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 
 use domain::ids::{LeaseId, Millis, SubjectId};
-use domain::job::command::{Answer, JobCommand};
+use domain::job::command::JobCommand;
 use domain::job::status::JobStatus;
 use domain::node::status::NodeStatus;
 use domain::refusal::Refusal;
+use domain::subject::answer::Answer;
 use orrery::engine::core::message::{Failure, Granted, Response, Shown};
 
 use super::job::JobStory;

@@ -2,8 +2,9 @@
 //! newest lease, as a client sent them; times not before they are due.
 
 use domain::ids::Millis;
-use domain::job::event::{AttemptFailure, AttemptRef, EndingCause, JobEvent, JobFact, ReportKind};
+use domain::job::event::{AttemptFailure, EndingCause, JobEvent, JobFact, ReportKind};
 use domain::job::status::JobStatus;
+use domain::node::attempt::AttemptRef;
 use domain::node::spec::Timeouts;
 use domain::node::status::NodeStatus;
 use domain::payload::Hash;

@@ -4,8 +4,9 @@
 //! Always holds: an answer to a request that is in the stream names its event, and is never a no.
 
 use domain::ids::{CorrelationId, Millis, SubjectId};
-use domain::job::command::{Answer, JobCommand};
+use domain::job::command::JobCommand;
 use domain::refusal::Refusal;
+use domain::subject::answer::Answer;
 use orrery::engine::core::entity::EntityEvent;
 use orrery::engine::core::message::Response;
 

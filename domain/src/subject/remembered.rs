@@ -6,18 +6,46 @@
 use std::collections::BTreeMap;
 
 use crate::ids::{CommandId, Millis, Namespace};
-use crate::job::command::Context;
-use crate::job::state::Answered;
+use serde::{Deserialize, Serialize};
+
+use crate::payload::Hash;
 use crate::refusal::{Quota, Refusal};
+use crate::subject::context::Context;
 
 /// How long a minted command id is remembered, in milliseconds: longer than any forward or retry of one.
 const MINTED_KEPT_MS: Millis = 10 * 60 * 1_000;
 /// How long a caller's key is remembered, in milliseconds: as promised.
 const KEYED_KEPT_MS: Millis = 24 * 3_600 * 1_000;
 
+/// A command that was answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answered {
+    /// Of the canonical body.
+    pub body: Hash,
+    /// The event that answered it: the state after it is the first answer.
+    pub seq: u64,
+    /// When it was answered.
+    pub at: Millis,
+    /// From a caller's key.
+    pub keyed: bool,
+}
+
 fn is_kept(answered: &Answered, now: Millis) -> bool {
     let kept = if answered.keyed { KEYED_KEPT_MS } else { MINTED_KEPT_MS };
     answered.seq == 1 || answered.at >= now.saturating_sub(kept)
+}
+
+/// Which event answered this very command before. Refuses a command whose id comes with another body.
+pub(crate) fn answered_before(
+    commands: &BTreeMap<CommandId, Answered>,
+    context: &Context,
+) -> Result<Option<u64>, Refusal> {
+    let Some(mark) = &context.command else { return Ok(None) };
+    match commands.get(&mark.id) {
+        None => Ok(None),
+        Some(answered) if answered.body == mark.body => Ok(Some(answered.seq)),
+        Some(_) => Err(Refusal::IdempotencyKeyReused),
+    }
 }
 
 /// Remembers a command, and forgets those whose time is over.
@@ -51,7 +79,6 @@ pub(crate) fn may_remember(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::payload::Hash;
 
     fn id(number: u64) -> CommandId {
         CommandId::parse(&format!("key-{number}")).unwrap_or_else(|error| panic!("{error}"))

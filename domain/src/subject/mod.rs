@@ -1,0 +1,12 @@
+//! What every kind of subject shares: the envelope of its events, what a decision may look at beside the state, what a
+//! command's sender is told, and which commands are remembered.
+//! Always holds: nothing here names a kind of subject, so that kinds need not know each other.
+
+pub mod answer;
+pub mod context;
+pub mod envelope;
+pub mod pairs;
+pub mod remembered;
+
+/// The version of what people are shown; raised only with a change that is not an addition.
+pub const SCHEMA_VERSION: u8 = 1;
