@@ -78,6 +78,7 @@ const OUTSIDE_CRATES: &[(&[&str], &[&str])] = &[
     (&["reqwest"], &["src/environment/outbound.rs", "src/cli/"]),
     (&["rustls"], &["src/environment/outbound.rs", "src/cli/", "src/app/", "src/main.rs"]),
     (&["clap", "clap_complete", "indicatif"], &["src/cli/", "src/main.rs"]),
+    (&["orrery_bench"], &["src/cli/"]),
     (&["rand"], &["src/environment/"]),
     (&["hmac"], &["src/engine/forwarding/", "src/http/lease_tokens.rs"]),
     (&["x25519_dalek"], &["src/environment/agreement.rs"]),
@@ -197,6 +198,12 @@ fn the_domain_depends_on_nothing_that_acts() {
 }
 
 #[test]
+fn the_bench_is_built_without_the_engine_that_it_loads() {
+    let bench = std::fs::read_to_string(root().join("benches/load/Cargo.toml"));
+    holds(&laws::built_without_the_engine("benches/load/Cargo.toml", &bench.unwrap_or_default()));
+}
+
+#[test]
 fn implementations_of_a_store_never_name_each_other() {
     holds(&laws::store_implementations(&tree(&["src"])));
 }
@@ -249,7 +256,11 @@ fn every_file_opens_with_its_purpose() {
 
 #[test]
 fn no_file_is_too_long_to_read() {
-    holds(&laws::file_lengths(&tree(&["src", "domain/src"]), FILE_LINES_MAX, LONGER_FILES));
+    holds(&laws::file_lengths(
+        &tree(&["src", "domain/src", "benches/load/src"]),
+        FILE_LINES_MAX,
+        LONGER_FILES,
+    ));
 }
 
 #[test]

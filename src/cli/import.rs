@@ -1,7 +1,7 @@
 //! `orrery import wfformat FILE`: a recorded workflow execution becomes a job document.
 //!
-//! Decides: how the file is read (plain or gzipped, `-` for standard input) and where the job goes. Always: the
-//! file is checked whole before a byte is written. Absent: the format itself (`wfformat`), and submitting:
+//! Decides: where the job goes. Always: the file is checked whole before a byte is written. Absent: reading the file
+//! and the format itself (`orrery_bench::wfformat`, which the bench needs too), and submitting:
 //! `orrery import wfformat FILE | orrery submit -` does both.
 
 #![expect(
@@ -9,18 +9,14 @@
     reason = "every other failure of a file is told in the system's words"
 )]
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use orrery_bench::{document, wfformat};
 
 use super::console::Console;
 use super::failure::Failure;
-use super::wfformat;
-
-/// A file is not read beyond this, also when its compressed form is small. Real ones have a few MB.
-const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// Arguments of `orrery import`.
 #[derive(Debug, Clone, Args)]
@@ -51,43 +47,18 @@ struct WfformatArgs {
 pub(crate) fn run(args: &ImportArgs, console: &Console) -> Result<(), Failure> {
     let ImportFormat::Wfformat(args) = &args.format;
     let name = args.file.display();
-    let bytes = read(&args.file).map_err(|cause| match cause.kind() {
+    let bytes = document::read(&args.file).map_err(|cause| match cause.kind() {
         io::ErrorKind::NotFound => Failure::NotFound(format!("{name}: no such file")),
         _ => Failure::Failed(format!("{name}: {cause}")),
     })?;
     let job = wfformat::job_of(&bytes, &args.queue)
         .map_err(|cause| Failure::Failed(format!("{name}: {cause}")))?;
-    let document =
-        serde_json::to_string(&job).map_err(|cause| Failure::Failed(cause.to_string()))?;
-    console.text(&document)?;
+    let text = serde_json::to_string(&job).map_err(|cause| Failure::Failed(cause.to_string()))?;
+    console.text(&text)?;
     let edges: usize = job.nodes.iter().map(|node| node.depends_on.len()).sum();
     console.say(&format!(
         "{} nodes, {edges} edges; next: orrery submit --watch <the document>",
         job.nodes.len()
     ));
     Ok(())
-}
-
-/// Reads a file, or standard input for `-`, and unpacks it when it is gzipped.
-pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let stream: Box<dyn Read> = if path == Path::new("-") {
-        Box::new(io::stdin().lock())
-    } else {
-        Box::new(File::open(path)?)
-    };
-    let bytes = bounded(stream)?;
-    if bytes.starts_with(&[0x1f, 0x8b]) {
-        bounded(flate2::read::MultiGzDecoder::new(&bytes[..]))
-    } else {
-        Ok(bytes)
-    }
-}
-
-fn bounded(stream: impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    stream.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(io::Error::other(format!("longer than {FILE_BYTES_MAX} bytes")));
-    }
-    Ok(bytes)
 }

@@ -26,7 +26,6 @@ mod signals;
 mod submit;
 mod view;
 mod watch;
-mod wfformat;
 mod worker;
 
 use std::process::ExitCode;

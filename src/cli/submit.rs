@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use orrery_bench::document;
 use serde_json::value::RawValue;
 
 use super::chance;
@@ -52,14 +53,14 @@ pub(crate) struct SubmitArgs {
 pub(crate) async fn run(args: SubmitArgs, console: &Console) -> Result<(), Failure> {
     let client = Client::new(&args.engine)?;
     let name = args.file.display();
-    let document = super::import::read(&args.file).map_err(|cause| match cause.kind() {
+    let submitted = document::read(&args.file).map_err(|cause| match cause.kind() {
         io::ErrorKind::NotFound => Failure::NotFound(format!("{name}: no such file")),
         _ => Failure::Failed(format!("{name}: {cause}")),
     })?;
-    serde_json::from_slice::<&RawValue>(&document)
+    serde_json::from_slice::<&RawValue>(&submitted)
         .map_err(|cause| Failure::Failed(format!("{name} is not JSON: {cause}")))?;
     let key = args.idempotency_key.unwrap_or_else(chance::fresh_id);
-    let (job, answer) = submit(&client, document, &key).await?;
+    let (job, answer) = submit(&client, submitted, &key).await?;
     match (args.watch, args.follow.output) {
         (true, Format::Json) => {}
         (false, Format::Json) => console.json(&answer)?,

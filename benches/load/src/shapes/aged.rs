@@ -5,7 +5,7 @@
 use super::{Common, Variant, single};
 
 /// The variants on the engine as it is found, and when it has stored so many more.
-pub(in crate::cli::bench) fn aged(common: &Common, jobs: u64) -> Vec<Variant> {
+pub(crate) fn aged(common: &Common, jobs: u64) -> Vec<Variant> {
     let mut later = keyed(common, &format!("{jobs} more stored"));
     if let Some(first) = later.first_mut() {
         first.stored_before = Some(jobs);
@@ -24,7 +24,7 @@ fn keyed(common: &Common, stored: &str) -> Vec<Variant> {
 }
 
 /// What stores the jobs in between: batches, as fast as they go.
-pub(in crate::cli::bench) fn filling(common: &Common, jobs: u64) -> Option<Variant> {
+pub(crate) fn filling(common: &Common, jobs: u64) -> Option<Variant> {
     let batches = keyed(common, "").pop()?;
     Some(Variant { name: format!("storing {jobs} jobs"), ..batches })
 }

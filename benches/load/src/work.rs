@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::drive::{Run, read, wait_of};
 use super::link::Link;
 use super::wire::{ResultItem, StepInput, Wants, WorkAnswer, write_item};
-use crate::cli::failure::Failure;
+use crate::failure::Failure;
 
 /// How long a plain request for work waits. Short: a worker leaves when its request is answered, never before, since
 /// an engine that has not yet seen it gone would offer it the next run's work.

@@ -9,7 +9,7 @@ use super::{Common, Variant};
 const EVERY: Duration = Duration::from_millis(100);
 
 /// The variant; it shows two rows.
-pub(in crate::cli::bench) fn idle(common: &Common) -> Vec<Variant> {
+pub(crate) fn idle(common: &Common) -> Vec<Variant> {
     vec![Variant {
         shape: "idle",
         name: "1 job each 100 ms".to_owned(),

@@ -10,7 +10,7 @@ use super::server::{Reading, Sample};
 use super::spread::Spread;
 
 /// The table's heading.
-pub(super) const HEADING: [&str; 14] = [
+pub const HEADING: [&str; 14] = [
     "SHAPE",
     "VARIANT",
     "STEPS",
@@ -42,7 +42,7 @@ pub(super) struct Measured {
 
 /// One variant's figures. What could not be known is null.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Figures {
+pub struct Figures {
     shape: &'static str,
     variant: String,
     steps: u64,
@@ -128,7 +128,7 @@ impl Figures {
     }
 
     /// The row of the table.
-    pub(super) fn row(&self) -> Vec<String> {
+    pub fn row(&self) -> Vec<String> {
         let shown = |value: Option<f64>, digits: usize| {
             value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"))
         };
@@ -151,12 +151,12 @@ impl Figures {
     }
 
     /// Jobs that had not ended long after the measured time.
-    pub(super) fn left(&self) -> u64 {
+    pub fn left(&self) -> u64 {
         self.left
     }
 
     /// What went another way than planned, to be said beside the table.
-    pub(super) fn remarks(&self) -> Option<String> {
+    pub fn remarks(&self) -> Option<String> {
         let remarks: Vec<String> = [
             (self.late, "were sent late"),
             (self.shed, "jobs were shed by the engine"),

@@ -6,8 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::link::{Link, Target};
-use crate::cli::failure::Failure;
-use crate::telemetry::metrics::{APPENDS, EVENTS, VIEW_LAG};
+use crate::failure::Failure;
+
+/// Durable writes: the engine's metrics that are read have the names that its `/metrics` gives them.
+pub const APPENDS: &str = "orrery_appends_total";
+/// Events made durable.
+pub const EVENTS: &str = "orrery_events_total";
+/// How far the view is behind the streams, in seconds.
+pub const VIEW_LAG: &str = "orrery_view_lag_seconds";
 
 /// Clock ticks of `/proc` a second: the same on every Linux that this program is built for.
 const TICKS_PER_S: f64 = 100.0;

@@ -17,7 +17,7 @@ const NODES: [(&str, &[&str]); 10] = [
 ];
 
 /// The variant.
-pub(in crate::cli::bench) fn dag(common: &Common) -> Vec<Variant> {
+pub(crate) fn dag(common: &Common) -> Vec<Variant> {
     let nodes = NODES.iter().map(|(key, parents)| {
         let parents: Vec<String> = parents.iter().map(|&parent| parent.to_owned()).collect();
         common.node(key, &parents)

@@ -3,7 +3,7 @@
 use super::{Common, Variant};
 
 /// The variants, the hardest first.
-pub(in crate::cli::bench) fn single(common: &Common) -> Vec<Variant> {
+pub(crate) fn single(common: &Common) -> Vec<Variant> {
     let singly = Variant {
         shape: "single",
         name: "singly, 64 connections".to_owned(),

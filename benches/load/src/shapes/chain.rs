@@ -6,7 +6,7 @@ use super::{Common, Variant};
 const NODES: usize = 100;
 
 /// The variants, the hardest first.
-pub(in crate::cli::bench) fn chain(common: &Common) -> Vec<Variant> {
+pub(crate) fn chain(common: &Common) -> Vec<Variant> {
     let key = |position: usize| format!("s{position}");
     let nodes = (0..NODES).map(|position| {
         let parent = position.checked_sub(1).map(key);

@@ -3,13 +3,13 @@
 use serde_json::json;
 
 use super::{Common, Variant};
-use crate::cli::bench::wire::JobText;
+use crate::wire::JobText;
 
 /// The most nodes that the engine takes in one job by default.
 const NODES_A_JOB_MAX: usize = 20_000;
 
 /// The variant of `nodes` ready nodes, rounded up to whole jobs.
-pub(in crate::cli::bench) fn backlog(common: &Common, nodes: usize) -> Variant {
+pub(crate) fn backlog(common: &Common, nodes: usize) -> Variant {
     let each = nodes.clamp(1, NODES_A_JOB_MAX);
     let jobs = nodes.div_ceil(each).max(1);
     let node = |position: usize| json!({ "key": format!("n{position}"), "queue": common.queue });

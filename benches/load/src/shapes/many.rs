@@ -4,7 +4,7 @@
 use super::{Common, Variant, dag, single};
 
 /// The variants, named after what they run beside.
-pub(in crate::cli::bench) fn many(common: &Common, beside: &str) -> Vec<Variant> {
+pub(crate) fn many(common: &Common, beside: &str) -> Vec<Variant> {
     let singly = single(common).into_iter().take(1);
     let variants = singly.chain(dag(common)).map(|variant| Variant {
         name: format!("{} {}, {beside}", variant.shape, variant.name),

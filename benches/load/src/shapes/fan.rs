@@ -6,7 +6,7 @@ use super::{Common, Variant};
 const WIDTH: usize = 1_000;
 
 /// The variants, the hardest first.
-pub(in crate::cli::bench) fn fan(common: &Common) -> Vec<Variant> {
+pub(crate) fn fan(common: &Common) -> Vec<Variant> {
     let root = "root".to_owned();
     let keys: Vec<String> = (0..WIDTH).map(|position| format!("m{position}")).collect();
     let mut nodes = vec![common.node(&root, &[])];

@@ -5,14 +5,13 @@
 
 use std::time::Duration;
 
-use reqwest::Url;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use url::Url;
 
 use super::wire::is_busy;
-use crate::cli::client::{EngineArgs, without_secrets};
-use crate::cli::console::plain;
-use crate::cli::failure::Failure;
+use crate::Engine;
+use crate::failure::Failure;
 
 /// Longest wait for one answer, a long poll included.
 const ANSWER_MAX: Duration = Duration::from_mins(1);
@@ -32,21 +31,21 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// The engine of the arguments.
+    /// The engine at its address.
     ///
     /// # Errors
     /// `Usage` when the address is none, or is not plain HTTP.
-    pub(super) fn of(args: &EngineArgs) -> Result<Self, Failure> {
-        Self::at("--url", args, &args.url)
+    pub(super) fn of(engine: &Engine) -> Result<Self, Failure> {
+        Self::at("--url", engine, &engine.url)
     }
 
     /// The engine at another address, which was given by this option.
     ///
     /// # Errors
     /// As `of`.
-    pub(super) fn at(option: &str, args: &EngineArgs, address: &str) -> Result<Self, Failure> {
-        let shown = without_secrets(address);
-        let usage = |why: &str| Failure::Usage(format!("{option} {shown}: {why}"));
+    pub(super) fn at(option: &str, engine: &Engine, address: &str) -> Result<Self, Failure> {
+        // The address is not repeated: it may hold a password.
+        let usage = |why: &str| Failure::Usage(format!("{option}: {why}"));
         let url = Url::parse(address).map_err(|_| usage("write it as http://host:port"))?;
         if url.scheme() != "http" {
             return Err(usage("the bench speaks plain HTTP only"));
@@ -54,19 +53,18 @@ impl Target {
         let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
             return Err(usage("write it as http://host:port"));
         };
-        if !args.namespace.bytes().all(|byte| byte.is_ascii_graphic()) {
-            let name = plain(&args.namespace);
-            return Err(Failure::Usage(format!("--namespace {name}: is no name")));
+        if !engine.namespace.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Failure::Usage(format!("--namespace {}: is no name", engine.namespace)));
         }
         Ok(Self {
             headers: format!(
                 " HTTP/1.1\r\nhost: {host}:{port}\r\norrery-namespace: {}\r\ncontent-type: application/json\r\ncontent-length: ",
-                args.namespace
+                engine.namespace
             ),
             host: host.trim_matches(['[', ']']).to_owned(),
             port,
+            shown: format!("http://{host}:{port}{}", url.path().trim_end_matches('/')),
             prefix: url.path().trim_end_matches('/').to_owned(),
-            shown,
         })
     }
 
@@ -100,7 +98,6 @@ impl Answer<'_> {
     /// The failure that this answer is.
     pub(super) fn failure(&self, what: &str) -> Failure {
         let text: String = String::from_utf8_lossy(self.body).chars().take(400).collect();
-        let text = plain(&text);
         Failure::Failed(format!("{what} was answered with {}: {text}", self.status))
     }
 }
@@ -259,7 +256,7 @@ mod tests {
     use super::*;
 
     fn target(url: &str) -> Result<Target, Failure> {
-        Target::of(&EngineArgs { url: url.to_owned(), namespace: "default".to_owned() })
+        Target::of(&Engine { url: url.to_owned(), namespace: "default".to_owned() })
     }
 
     #[test]
@@ -293,7 +290,18 @@ mod tests {
         assert!(target_.is_local());
         assert!(!target("http://a.example").expect("a target").is_local());
         for bad in ["https://localhost", "localhost:1", "nonsense"] {
-            assert_eq!(target(bad).expect_err(bad).exit_code(), 2, "{bad}");
+            assert!(matches!(target(bad), Err(Failure::Usage(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_shown_nowhere() {
+        for address in
+            ["http://me:s3cret@host:1/x?token=s3cret", "https://me:s3cret@host", "me:s3cret@"]
+        {
+            let engine = Engine { url: address.to_owned(), namespace: "default".to_owned() };
+            let shown = format!("{:?} {:?}", Target::of(&engine), engine);
+            assert!(!shown.contains("s3cret"), "{shown}");
         }
     }
 }

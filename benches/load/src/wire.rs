@@ -8,8 +8,6 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::cli::console::plain;
-
 /// Stands in a document where the job's number goes; with its quotes it becomes the bare number.
 const NUMBER: &str = "@number@";
 
@@ -187,7 +185,7 @@ impl ErrorText<'_> {
 
     /// The whole of it.
     pub(super) fn shown(&self) -> String {
-        plain(&self.0.to_string()).into_owned()
+        self.0.to_string()
     }
 }
 

@@ -16,7 +16,7 @@ use super::progress::Progress;
 use super::server::{Sample, Server};
 use super::shapes::Variant;
 use super::wire::{Wants, WorkAnswer, write_item};
-use crate::cli::failure::Failure;
+use crate::failure::Failure;
 
 /// Time before the one that counts: connections open, buffers grow, caches fill.
 const WARM_UP: Duration = Duration::from_secs(2);

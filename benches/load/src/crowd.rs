@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 
 use super::drive::wait_of;
 use super::link::{Link, Target};
-use crate::cli::client::EngineArgs;
-use crate::cli::failure::Failure;
+use crate::Engine;
+use crate::failure::Failure;
 
 /// Namespaces that share the crowd.
 const NAMESPACES: usize = 10;
@@ -34,11 +34,10 @@ impl Crowd {
     /// # Errors
     /// When the engine goes away or refuses something.
     pub(super) async fn make(
-        args: &EngineArgs,
+        engine: &Engine,
         (queues, environments): (usize, usize),
     ) -> Result<Self, Failure> {
-        let namespace =
-            |number| EngineArgs { namespace: format!("crowd-{number}"), ..args.clone() };
+        let namespace = |number| Engine { namespace: format!("crowd-{number}"), ..engine.clone() };
         let targets: Result<Vec<Target>, Failure> =
             (0..NAMESPACES).map(|number| Target::of(&namespace(number))).collect();
         let mut crowd = Self { targets: targets?, jobs: Vec::new(), environments };

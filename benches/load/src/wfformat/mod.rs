@@ -5,7 +5,6 @@
 //! each edge twice and both must agree; a cycle, an unknown or a doubled id is refused with its name.
 //! Absent: the files that tasks read and write, machines, and anything that would run the programs.
 
-#[path = "wfformat_flat.rs"]
 mod flat;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -21,7 +20,7 @@ const DESCRIPTION_CHARS_MAX: usize = 1_000;
 
 /// What is wrong with a file.
 #[derive(Debug, PartialEq, thiserror::Error)]
-pub(crate) enum WfFormatError {
+pub enum WfFormatError {
     #[error("not a WfFormat document: {0}")]
     NotJson(String),
     #[error(
@@ -106,42 +105,42 @@ struct Program {
 
 /// A job document, as `POST /jobs` takes it.
 #[derive(Debug, Serialize)]
-pub(crate) struct ImportedJob {
-    pub(crate) name: String,
+pub struct ImportedJob {
+    pub name: String,
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub(crate) description: String,
-    pub(crate) metadata: BTreeMap<&'static str, String>,
-    pub(crate) nodes: Vec<ImportedNode>,
+    pub description: String,
+    pub metadata: BTreeMap<&'static str, String>,
+    pub nodes: Vec<ImportedNode>,
 }
 
 /// A node of it.
 #[derive(Debug, Serialize)]
-pub(crate) struct ImportedNode {
-    pub(crate) key: String,
-    pub(crate) name: String,
+pub struct ImportedNode {
+    pub key: String,
+    pub name: String,
     #[serde(rename = "type")]
-    pub(crate) kind: &'static str,
-    pub(crate) queue: String,
-    pub(crate) input: ImportedInput,
+    pub kind: &'static str,
+    pub queue: String,
+    pub input: ImportedInput,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) depends_on: Vec<String>,
-    pub(crate) metadata: BTreeMap<&'static str, String>,
+    pub depends_on: Vec<String>,
+    pub metadata: BTreeMap<&'static str, String>,
 }
 
 /// Its input: how long a stand-in worker takes, and what ran originally.
 #[derive(Debug, Serialize)]
-pub(crate) struct ImportedInput {
+pub struct ImportedInput {
     /// Seconds; 0 where none was recorded.
-    pub(crate) runtime_s: f64,
+    pub runtime_s: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) program: Option<String>,
+    pub program: Option<String>,
 }
 
 /// The job that repeats a recorded workflow.
 ///
 /// # Errors
 /// What is wrong with the document, naming the task.
-pub(crate) fn job_of(document: &[u8], queue: &str) -> Result<ImportedJob, WfFormatError> {
+pub fn job_of(document: &[u8], queue: &str) -> Result<ImportedJob, WfFormatError> {
     let document: Document = serde_json::from_slice(document)
         .map_err(|cause| WfFormatError::NotJson(cause.to_string()))?;
     let workflow = document.workflow.ok_or(WfFormatError::NoSpecification)?;
@@ -303,5 +302,4 @@ fn executed(
 
 #[cfg(test)]
 #[expect(clippy::expect_used, reason = "a test says what it expects")]
-#[path = "wfformat_tests.rs"]
 mod tests;

@@ -6,7 +6,6 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::shapes::Variant;
-use crate::cli::console::Console;
 
 /// One bar after the other.
 #[derive(Debug)]
@@ -17,8 +16,8 @@ pub(super) struct Progress {
 
 impl Progress {
     /// Nothing is drawn yet.
-    pub(super) fn new(console: &Console) -> Self {
-        Self { terminal: console.is_terminal(), bar: RefCell::new(None) }
+    pub(super) fn new(terminal: bool) -> Self {
+        Self { terminal, bar: RefCell::new(None) }
     }
 
     /// A new bar for something that takes `whole`.

@@ -194,7 +194,7 @@ fn every_recorded_workflow_keeps_its_tasks_and_edges() {
         if !path.to_string_lossy().ends_with(".json.gz") {
             continue;
         }
-        let bytes = crate::cli::import::read(&path).expect("a readable file");
+        let bytes = crate::document::read(&path).expect("a readable file");
         let document: Value = serde_json::from_slice(&bytes).expect("JSON");
         let tasks = document
             .pointer("/workflow/specification/tasks")

@@ -17,9 +17,7 @@ use super::ledger::Ledger;
 use super::link::{Link, Target};
 use super::shapes::Variant;
 use super::wire::{BatchAnswer, JobAnswer, Wants};
-use crate::cli::chance;
-use crate::cli::failure::Failure;
-use crate::environment::{Dice as _, SystemDice};
+use crate::failure::Failure;
 
 /// What was shed comes again after this, where the engine does not say when.
 const PUT_OFF: Duration = Duration::from_millis(20);
@@ -82,7 +80,7 @@ impl Run {
             target,
             workers_at,
             queue,
-            keys: chance::fresh_id(),
+            keys: format!("{:032x}", rand::random::<u128>()),
             fail,
             closing: Cell::new(false),
             leave: CancellationToken::new(),
@@ -132,7 +130,7 @@ impl Run {
 
     /// Whether the next attempt is to fail.
     pub(super) fn fails(&self) -> bool {
-        self.fail > 0.0 && SystemDice.unit() < self.fail
+        self.fail > 0.0 && rand::random::<f64>() < self.fail
     }
 
     /// A job has ended: there is room for another one.

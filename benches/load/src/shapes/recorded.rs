@@ -4,8 +4,8 @@
 use serde_json::json;
 
 use super::{Common, Variant};
-use crate::cli::bench::wire::JobText;
-use crate::cli::wfformat::ImportedJob;
+use crate::wfformat::ImportedJob;
+use crate::wire::JobText;
 
 /// A lease must outlive the longest sleep, since the bench sends no heartbeats.
 const LEASE_MS_MIN: f64 = 30_000.0;
@@ -16,7 +16,7 @@ const LEASE_MS_MAX: f64 = 3_600_000.0;
 ///
 /// # Errors
 /// When a sleep would outlast the longest lease, or the workflow cannot be written as JSON.
-pub(in crate::cli::bench) fn recorded(
+pub(crate) fn recorded(
     common: &Common,
     workflow: &ImportedJob,
     scale: f64,
@@ -92,7 +92,7 @@ fn longest_way_s(workflow: &ImportedJob) -> f64 {
 mod tests {
     use super::super::{graph, tests::common};
     use super::*;
-    use crate::cli::wfformat::job_of;
+    use crate::wfformat::job_of;
 
     fn workflow() -> ImportedJob {
         let document = json!({
