@@ -26,7 +26,6 @@ use orrery::engine::executor::{self, Forward};
 use orrery::engine::forwarding::{Forwarding, PeerDirectory};
 use orrery::engine::handle::Engine;
 use orrery::environment::Surroundings;
-use orrery::event_store::memory::MemoryEventStore;
 use orrery::http::hosts::Hosts;
 use orrery::http::lease_tokens::LeaseTokens;
 use orrery::http::router::router;
@@ -39,7 +38,8 @@ use orrery::services::job_scheduler::{JobScheduler, SubmissionBounds};
 use orrery::services::lifecycle::{Host, Operations};
 use orrery::services::queries::Queries;
 use orrery::telemetry::metrics;
-use orrery::view::memory::MemoryView;
+use orrery_testing::event_store::MemoryEventStore;
+use orrery_testing::view::MemoryView;
 use rustix::time::{ClockId, clock_gettime};
 
 /// As in the product.

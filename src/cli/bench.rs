@@ -60,9 +60,9 @@ impl Report for ToConsole {
             return Ok(());
         }
         let line = serde_json::to_string(figures)?;
-        self.console.data(&line).map_err(|failure| match failure {
-            Failure::Output(cause) => cause,
-            other => io::Error::other(other.to_string()),
+        let written = self.console.data(&line);
+        written.map_err(|failure| {
+            if let Failure::Output(cause) = failure { cause } else { io::Error::other(failure) }
         })
     }
 

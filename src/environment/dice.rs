@@ -1,11 +1,7 @@
-//! Randomness: one source in the product, a seeded one for tests and simulation.
-//! Always holds: a seeded die depends on its seed and on how often it was thrown, on nothing else.
+//! Randomness: one source in the product. Whoever needs the same draws again brings dice of their own.
 //! Absent: secrets. Nothing drawn here may serve as a key or a token that must not be guessed.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use domain::dice::{GOLDEN, splitmix64};
 
 /// Draws numbers. Retry jitter is drawn through it once and stored, never drawn again at replay.
 pub trait Dice: fmt::Debug + Send + Sync {
@@ -33,37 +29,9 @@ impl Dice for SystemDice {
     }
 }
 
-/// SplitMix64 over one counter: equal seeds give equal draws, on every machine, for ever.
-#[derive(Debug)]
-pub struct SeededDice {
-    state: AtomicU64,
-}
-
-impl SeededDice {
-    /// Dice whose throws follow from `seed`.
-    pub fn new(seed: u64) -> Self {
-        Self { state: AtomicU64::new(seed) }
-    }
-}
-
-impl Dice for SeededDice {
-    fn next_u64(&self) -> u64 {
-        splitmix64(self.state.fetch_add(GOLDEN, Ordering::Relaxed))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn equal_seeds_give_equal_draws() {
-        let (a, b, c) = (SeededDice::new(7), SeededDice::new(7), SeededDice::new(8));
-        let draws = |dice: &SeededDice| (0..100).map(|_| dice.next_u64()).collect::<Vec<_>>();
-        let drawn = draws(&a);
-        assert_eq!(drawn, draws(&b));
-        assert_ne!(drawn, draws(&c));
-    }
 
     #[test]
     fn a_unit_is_never_one() {
@@ -75,8 +43,6 @@ mod tests {
             }
         }
         assert!(Highest.unit() < 1.0);
-        let dice = SeededDice::new(1);
-        assert!((0..10_000).map(|_| dice.unit()).all(|draw| (0.0..1.0).contains(&draw)));
-        assert!((0.0..1.0).contains(&SystemDice.unit()));
+        assert!((0..10_000).map(|_| SystemDice.unit()).all(|draw| (0.0..1.0).contains(&draw)));
     }
 }

@@ -32,29 +32,3 @@ impl Ids {
         uuid::Builder::from_unix_timestamp_millis(ms, &chance).into_uuid()
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::super::Surroundings;
-
-    #[test]
-    fn ids_are_version_7_and_sort_by_time() {
-        let (outside, clock) = Surroundings::simulated(1_700_000_000_000, 1);
-        let first = outside.ids.mint();
-        clock.advance(Duration::from_millis(1));
-        let second = outside.ids.mint();
-        assert_eq!(first.get_version_num(), 7);
-        assert!(first < second);
-    }
-
-    #[test]
-    fn equal_surroundings_mint_equal_ids() {
-        let mint = || {
-            let (outside, _) = Surroundings::simulated(5, 9);
-            (0..10).map(|_| outside.ids.mint()).collect::<Vec<_>>()
-        };
-        assert_eq!(mint(), mint());
-    }
-}

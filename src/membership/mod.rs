@@ -5,7 +5,6 @@
 
 pub mod alone;
 pub mod contract;
-pub mod memory;
 pub mod mongodb;
 pub mod peers;
 pub mod share;

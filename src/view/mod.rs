@@ -2,6 +2,5 @@
 //! implementations never name each other.
 
 pub mod contract;
-pub mod memory;
 pub mod mongodb;
 pub mod sqlite;

@@ -8,5 +8,6 @@ mod engine;
 mod forwarding;
 mod harness;
 mod real;
+mod services;
 mod simulation;
 mod storage;

@@ -14,7 +14,7 @@ pub struct LoadArgs {
     #[arg(long, global = true, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) seconds: u64,
     /// Jobs a second, sent on schedule whatever becomes of them; those sent late are counted, those that the engine
-    /// puts off are not sent again. Of backlog: requests for work a second [default: as fast as they end]
+    /// sheds are not sent again. Of backlog: requests for work a second [default: as fast as they end]
     #[arg(long, global = true, value_name = "R", value_parser = rate)]
     pub(crate) rate: Option<f64>,
     /// The share of attempts that are reported as failed; jobs retry them at once

@@ -7,7 +7,7 @@
 //! inside: this package does not know the engine's, so the two are compiled side by side.
 
 mod arguments;
-mod crowd;
+mod background;
 pub mod document;
 mod drive;
 mod failure;
@@ -116,11 +116,11 @@ async fn bench(
     } else if let Shape::Many { queues, environments, keep } = args.shape {
         session.run(variants::many(&session.common, "empty", &args)).await?;
         let made = (queues as usize, environments as usize);
-        let crowd = crowd::Crowd::make(engine, made).await?;
+        let background = background::Background::make(engine, made).await?;
         let name = format!("{queues} queues, {environments} environments");
         session.run(variants::many(&session.common, &name, &args)).await?;
         if !keep {
-            crowd.end().await?;
+            background.end().await?;
         }
     } else {
         session.run(variants::of(&args, &session.common)?).await?;

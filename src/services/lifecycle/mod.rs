@@ -16,10 +16,7 @@ mod pump;
 mod service;
 mod snapshot;
 mod state;
-pub mod stress;
 mod tasks;
-#[cfg(test)]
-mod tests;
 
 pub use self::host::{FailedStart, Host, HostBuilder, HostError};
 pub use self::operations::{OperationError, Operations, Verdict};

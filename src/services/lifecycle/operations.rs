@@ -226,7 +226,7 @@ impl Operations {
         Ok(Running { operations: self.clone(), kind, id, began: now, permit: Some(permit) })
     }
 
-    pub(super) fn kinds(&self) -> Vec<OperationKindSnapshot> {
+    pub fn kinds(&self) -> Vec<OperationKindSnapshot> {
         let book = self.inner.book();
         let snapshot = |(kind, record): (&&'static str, &KindRecord)| OperationKindSnapshot {
             kind,
@@ -241,11 +241,11 @@ impl Operations {
         book.kinds.iter().map(snapshot).collect()
     }
 
-    pub(super) fn running(&self) -> Vec<RunningOperationSnapshot> {
+    pub fn running(&self) -> Vec<RunningOperationSnapshot> {
         self.inner.book().running.values().take(RUNNING_SHOWN_MAX).cloned().collect()
     }
 
-    pub(super) fn breakers(&self) -> Vec<BreakerSnapshot> {
+    pub fn breakers(&self) -> Vec<BreakerSnapshot> {
         let now = self.inner.clock.monotonic();
         let book = self.inner.book();
         let snapshot = |(operation, record): (&&'static str, &KindRecord)| BreakerSnapshot {
@@ -262,7 +262,7 @@ impl Operations {
     }
 
     /// Kinds that are stopped or on trial.
-    pub(super) fn stopped_kinds(&self) -> Vec<&'static str> {
+    pub fn stopped_kinds(&self) -> Vec<&'static str> {
         let book = self.inner.book();
         book.kinds
             .iter()

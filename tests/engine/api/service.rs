@@ -15,7 +15,6 @@ use orrery::engine::forwarding::{Forwarding, PeerDirectory};
 use orrery::engine::handle::Engine;
 use orrery::environment::{Clock, SimulatedClock, Surroundings};
 use orrery::event_store::contract::EventStore as _;
-use orrery::event_store::memory::MemoryEventStore;
 use orrery::http::hosts::Hosts;
 use orrery::http::lease_tokens::LeaseTokens;
 use orrery::http::parked::Served;
@@ -24,14 +23,15 @@ use orrery::http::router::router;
 use orrery::http::state::{Api, ApiSettings, Parts};
 use orrery::membership::alone::Alone;
 use orrery::membership::contract::{Introduction, Membership};
-use orrery::membership::memory::MemoryMembership;
 use orrery::membership::peers::Peers;
 use orrery::services::driver::{Driver, Part};
 use orrery::services::job_scheduler::{JobScheduler, SubmissionBounds};
 use orrery::services::lifecycle::{Host, Operations};
 use orrery::services::queries::Queries;
 use orrery::telemetry::metrics;
-use orrery::view::memory::MemoryView;
+use orrery_testing::event_store::MemoryEventStore;
+use orrery_testing::membership::MemoryMembership;
+use orrery_testing::view::MemoryView;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -130,7 +130,7 @@ impl Service {
 
     /// With settings of its own.
     pub(crate) async fn start_with(core: CoreSettings, change: impl FnOnce(&mut Settings)) -> Self {
-        let (outside, clock) = Surroundings::simulated(1_700_000_000_000, 7);
+        let (outside, clock) = orrery_testing::simulated(1_700_000_000_000, 7);
         let alone = Place {
             me: 1,
             drivers: vec![Some(1); GROUPS],

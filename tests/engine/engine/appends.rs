@@ -9,7 +9,7 @@ use domain::refusal::Refusal;
 use domain::subject::answer::Answer;
 use domain::subject::envelope::CommandMark;
 use orrery::engine::core::message::{Caller, Command, Failure, Request, Response};
-use orrery::event_store::memory::{AppendFault, Faults};
+use orrery_testing::event_store::{AppendFault, Faults};
 
 use crate::harness::history;
 use crate::harness::jobs::{diamond, fan, poll, single};

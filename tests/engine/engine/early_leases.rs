@@ -8,7 +8,7 @@ use orrery::engine::core::CoreSettings;
 use orrery::engine::core::message::{
     Caller, Command, Failure, Granted, Input, LeaseRequest, Request, Response, Ticket,
 };
-use orrery::event_store::memory::AppendFault;
+use orrery_testing::event_store::AppendFault;
 
 use crate::harness::jobs::{self, diamond, poll, single};
 use crate::harness::lab::{Lab, recorded, replayed, report_of};

@@ -17,14 +17,14 @@ use orrery::engine::core::message::{Caller, Granted};
 use orrery::engine::executor::{self, Parts};
 use orrery::engine::handle::Engine;
 use orrery::engine::work::Reported;
-use orrery::environment::{Clock, SimulatedClock, Surroundings};
-use orrery::event_store::memory::MemoryEventStore;
+use orrery::environment::{Clock, SimulatedClock};
 use orrery::membership::contract::{EngineId, Introduction, Membership};
-use orrery::membership::memory::MemoryMembership;
 use orrery::membership::peers::Peers;
 use orrery::services::driver::{Driver, Part};
 use orrery::services::housekeeping::{Keep, Retention};
-use orrery::view::memory::MemoryView;
+use orrery_testing::event_store::MemoryEventStore;
+use orrery_testing::membership::MemoryMembership;
+use orrery_testing::view::MemoryView;
 use uuid::Uuid;
 
 use crate::harness::history;
@@ -75,7 +75,7 @@ impl Deployment {
     async fn start(&mut self, skew: Millis) -> usize {
         let seed = 7 + self.members.len() as u64;
         let now = self.server.now_ms();
-        let (surroundings, clock) = Surroundings::simulated(now + skew, seed);
+        let (surroundings, clock) = orrery_testing::simulated(now + skew, seed);
         clock.sampled(now);
         let door = self.records.door();
         let introduction = Introduction {

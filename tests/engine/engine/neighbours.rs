@@ -14,9 +14,8 @@ use orrery::engine::core::message::{
 use orrery::engine::executor::{self, Parts};
 use orrery::engine::handle::Engine;
 use orrery::engine::work::Reported;
-use orrery::environment::Surroundings;
-use orrery::event_store::memory::MemoryEventStore;
-use orrery::view::memory::MemoryView;
+use orrery_testing::event_store::MemoryEventStore;
+use orrery_testing::view::MemoryView;
 
 use crate::harness::jobs::{START, claim, diamond, namespace, poll, subject, submission};
 use crate::harness::neighbours::{Neighbours, Way};
@@ -32,7 +31,7 @@ async fn engines() -> Vec<Engine> {
     let all = Arc::new(Neighbours::default());
     let mut engines = Vec::new();
     for me in ENGINES {
-        let (surroundings, _clock) = Surroundings::simulated(START, u64::from(me));
+        let (surroundings, _clock) = orrery_testing::simulated(START, u64::from(me));
         let parts = Parts {
             settings: CoreSettings::default(),
             me,

@@ -11,10 +11,10 @@ use orrery::engine::core::CoreSettings;
 use orrery::engine::core::message::{Caller, Command, Request, Response};
 use orrery::engine::executor::{self, Parts};
 use orrery::engine::handle::Engine;
-use orrery::environment::{SimulatedClock, Surroundings};
+use orrery::environment::SimulatedClock;
 use orrery::event_store::contract::EventStore as _;
-use orrery::event_store::memory::{Faults, MemoryEventStore};
-use orrery::view::memory::MemoryView;
+use orrery_testing::event_store::{Faults, MemoryEventStore};
+use orrery_testing::view::MemoryView;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::harness::jobs::{START, poll, single, subject, submission};
@@ -52,7 +52,7 @@ impl tracing::field::Visit for Heard {
 
 /// An engine that is not alone with its store; it drives everything, or knows of no driver and decides what it is asked.
 async fn engine(store: &Arc<MemoryEventStore>, me: u32, drives: bool) -> (Engine, SimulatedClock) {
-    let (surroundings, clock) = Surroundings::simulated(START, u64::from(me));
+    let (surroundings, clock) = orrery_testing::simulated(START, u64::from(me));
     let parts = Parts {
         settings: CoreSettings { alone: false, ..CoreSettings::default() },
         me,

@@ -5,7 +5,7 @@ use domain::job::spec::Start;
 use domain::job::status::JobStatus;
 use orrery::engine::core::message::Response;
 use orrery::event_store::contract::EventStore as _;
-use orrery::event_store::memory::Faults;
+use orrery_testing::event_store::Faults;
 
 use crate::harness::jobs::{self, diamond, poll, single};
 use crate::harness::lab::{Lab, recorded, wait};

@@ -11,8 +11,8 @@ use domain::subject::answer::Answer;
 use domain::subject::envelope::CommandMark;
 use orrery::engine::core::message::{Caller, Command, Request, Response};
 use orrery::event_store::contract::EventStore as _;
-use orrery::event_store::memory::Faults;
 use orrery::view::contract::View as _;
+use orrery_testing::event_store::Faults;
 
 use crate::harness::jobs::{self, diamond, in_environment, poll, single};
 use crate::harness::lab::{Lab, recorded, wait};

@@ -8,9 +8,8 @@ use domain::ids::SubjectId;
 use domain::job::status::JobStatus;
 use orrery::engine::core::CoreSettings;
 use orrery::engine::executor;
-use orrery::environment::Surroundings;
 use orrery::view::contract::Columns;
-use orrery::view::memory::MemoryView;
+use orrery_testing::view::MemoryView;
 
 use crate::harness::jobs::{self, poll, single};
 use crate::harness::lab::{Lab, wait};
@@ -157,7 +156,7 @@ fn a_view_that_no_engine_lived_to_make_is_made_by_the_next() {
         } else {
             view.stall();
         }
-        let (surroundings, _clock) = Surroundings::simulated(jobs::START, 7);
+        let (surroundings, _clock) = orrery_testing::simulated(jobs::START, 7);
         let parts = executor::Parts {
             settings: CoreSettings::default(),
             me: 1,

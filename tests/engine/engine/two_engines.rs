@@ -139,7 +139,7 @@ fn a_notice_that_could_not_be_written_is_written_with_its_record() {
     let (job, request) = lab.submission(1, diamond());
     let (driver, other) = (lab.driver_of(&job), other(&lab, &job));
     lab.way = Way::Cut;
-    let faults = orrery::event_store::memory::Faults {
+    let faults = orrery_testing::event_store::Faults {
         seed: 1,
         call_fails_per_mille: 1_000,
         ..Default::default()
@@ -147,7 +147,7 @@ fn a_notice_that_could_not_be_written_is_written_with_its_record() {
     lab.store.set_faults(faults);
     let unknown = lab.ask(other, request);
     assert!(matches!(unknown, Response::Failed(_)), "{unknown:?}");
-    lab.store.set_faults(orrery::event_store::memory::Faults::default());
+    lab.store.set_faults(orrery_testing::event_store::Faults::default());
     wait(lab.store.clear_notices(vec![AppendNotice { subject: job, seq: 100 }])).expect("a store");
     lab.advance(300);
     assert_eq!(notices(&lab), 1);

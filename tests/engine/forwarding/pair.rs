@@ -12,14 +12,14 @@ use domain::ids::{GroupId, JobId, Millis, Namespace, SubjectId};
 use orrery::config::Secret;
 use orrery::engine::core::CoreSettings;
 use orrery::engine::forwarding::PeerDirectory;
-use orrery::environment::{SimulatedClock, Surroundings};
-use orrery::event_store::memory::MemoryEventStore;
+use orrery::environment::SimulatedClock;
 use orrery::http::parked::Served;
 use orrery::membership::contract::{EngineRecord, Life};
-use orrery::membership::memory::MemoryMembership;
 use orrery::membership::peers::{Peer, Peers, PeersSeen};
 use orrery::membership::share;
-use orrery::view::memory::MemoryView;
+use orrery_testing::event_store::MemoryEventStore;
+use orrery_testing::membership::MemoryMembership;
+use orrery_testing::view::MemoryView;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
@@ -92,7 +92,7 @@ impl Pair {
     }
 
     pub(super) async fn with(secrets: [&str; 2], settings: [CoreSettings; 2]) -> Self {
-        let (outside, clock) = Surroundings::simulated(1_700_000_000_000, 7);
+        let (outside, clock) = orrery_testing::simulated(1_700_000_000_000, 7);
         let store = Arc::new(MemoryEventStore::new("test"));
         let view = Arc::new(MemoryView::default());
         let [first, second] = secrets.map(|secret| Peers::new(Secret::new(secret)));

@@ -25,9 +25,9 @@ use orrery::engine::core::message::{
 use orrery::engine::core::{Core, CoreSettings};
 use orrery::engine::{deletion, loader};
 use orrery::event_store::contract::EventStore;
-use orrery::event_store::memory::MemoryEventStore;
 use orrery::view::contract::View;
-use orrery::view::memory::MemoryView;
+use orrery_testing::event_store::MemoryEventStore;
+use orrery_testing::view::MemoryView;
 
 use super::{history, jobs};
 

@@ -1,7 +1,9 @@
 //! Chance of the simulation: one seed, one stream of draws, the same on every machine. The engines have dice of their
 //! own, seeded from here. Absent on purpose: any other source of chance, and any float.
 
-/// Splitmix64.
+use domain::dice::{GOLDEN, splitmix64};
+
+/// The generator and where it stands.
 #[derive(Debug, Clone)]
 pub(crate) struct Dice(u64);
 
@@ -11,11 +13,9 @@ impl Dice {
     }
 
     pub(crate) fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+        let drawn = splitmix64(self.0);
+        self.0 = self.0.wrapping_add(GOLDEN);
+        drawn
     }
 
     /// Below `end`, which is at least 1.

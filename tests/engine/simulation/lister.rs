@@ -86,7 +86,7 @@ impl World {
 }
 
 /// The ids of all jobs, read at once.
-pub(crate) fn all(view: &orrery::view::memory::MemoryView) -> BTreeSet<Uuid> {
+pub(crate) fn all(view: &orrery_testing::view::MemoryView) -> BTreeSet<Uuid> {
     let page = wait(view.jobs(query(JobSort::CreatedAt, false, 100))).expect("a view");
     page.items.iter().map(|body| id_of(body)).collect()
 }

@@ -7,8 +7,8 @@ use orrery::engine::core::message::{Input, Output};
 use orrery::event_store::contract::{
     AppendItem, AppendNotice, Appended, EventStore as _, EventStoreError, Record,
 };
-use orrery::event_store::memory::AppendFault;
 use orrery::view::contract::View as _;
+use orrery_testing::event_store::AppendFault;
 
 use super::bugs::Bug;
 use super::world::{Happening, Whose, World};

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use domain::ids::{Millis, SubjectId};
 use orrery::engine::core::message::{Announced, Input, Output, Request, Response, Ticket};
-use orrery::event_store::memory::MemoryEventStore;
-use orrery::view::memory::MemoryView;
+use orrery_testing::event_store::MemoryEventStore;
+use orrery_testing::view::MemoryView;
 
 use super::bugs::Bug;
 use super::calls::Call;

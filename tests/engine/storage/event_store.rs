@@ -16,13 +16,13 @@ macro_rules! each_store {
     ($($case:ident),+ $(,)?) => {
         mod in_memory {
             $(#[tokio::test] async fn $case() {
-                let store = orrery::event_store::memory::MemoryEventStore::new("store-a");
+                let store = orrery_testing::event_store::MemoryEventStore::new("store-a");
                 super::$case(&store).await;
             })+
         }
         mod delayed_in_memory {
             $(#[tokio::test] async fn $case() {
-                use orrery::event_store::memory::{Faults, MemoryEventStore};
+                use orrery_testing::event_store::{Faults, MemoryEventStore};
                 let faults = Faults { seed: 7, delay_turns_max: 3, ..Faults::default() };
                 super::$case(&MemoryEventStore::with_faults("store-a", faults)).await;
             })+
@@ -42,7 +42,7 @@ macro_rules! each_store {
         }
         mod with_every_write_repeated_in_memory {
             $(#[tokio::test] async fn $case() {
-                let store = std::sync::Arc::new(orrery::event_store::memory::MemoryEventStore::new("store-a"));
+                let store = std::sync::Arc::new(orrery_testing::event_store::MemoryEventStore::new("store-a"));
                 super::$case(&crate::storage::lost_answers::LossyStore::all_repeated(store)).await;
             })+
         }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use futures_util::future::{join, poll_immediate};
 use orrery::event_store::contract::{Appended, EventStore, EventStoreError};
-use orrery::event_store::memory::{AppendFault, Faults, MemoryEventStore};
 use orrery::view::contract::{Columns, Document, View};
-use orrery::view::memory::{Faults as ViewFaults, MemoryView};
+use orrery_testing::event_store::{AppendFault, Faults, MemoryEventStore};
+use orrery_testing::view::{Faults as ViewFaults, MemoryView};
 
 use super::samples::{append, fill, item, item_of, job, record};
 

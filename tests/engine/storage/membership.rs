@@ -11,7 +11,7 @@ use orrery::membership::alone::Alone;
 use orrery::membership::contract::{
     EngineId, GroupRecord, HandOver, Introduction, LEASE, Membership, Renewal, Roster, Take,
 };
-use orrery::membership::memory::MemoryMembership;
+use orrery_testing::membership::MemoryMembership;
 
 use super::mongodb::Database;
 use super::samples::NOW;

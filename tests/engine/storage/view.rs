@@ -18,12 +18,12 @@ macro_rules! each_view {
     ($($case:ident),+ $(,)?) => {
         mod in_memory {
             $(#[tokio::test] async fn $case() {
-                super::$case(&orrery::view::memory::MemoryView::default()).await;
+                super::$case(&orrery_testing::view::MemoryView::default()).await;
             })+
         }
         mod delayed_in_memory {
             $(#[tokio::test] async fn $case() {
-                use orrery::view::memory::{Faults, MemoryView};
+                use orrery_testing::view::{Faults, MemoryView};
                 let faults = Faults { seed: 7, delay_turns_max: 3, ..Faults::default() };
                 super::$case(&MemoryView::with_faults(faults)).await;
             })+

@@ -1,4 +1,4 @@
-//! `many`: `single` one by one and `dag`, on an empty engine and beside a crowd of queues and environments that nobody
+//! `many`: `single` one by one and `dag`, on an empty engine and beside many queues and environments that nobody
 //! asks about. What they cost is to be the same.
 
 use super::{Common, Variant, dag, single};

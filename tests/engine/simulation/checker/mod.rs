@@ -25,7 +25,7 @@ use domain::job::status::JobStatus;
 use domain::payload::{Hash, Payload, PayloadBytes};
 use orrery::engine::core::entity::{Entity, EntityEvent};
 use orrery::event_store::contract::{EventStore as _, Record, Snapshot};
-use orrery::event_store::memory::MemoryEventStore;
+use orrery_testing::event_store::MemoryEventStore;
 
 use self::environment::EnvironmentStory;
 use self::job::JobStory;

@@ -9,9 +9,9 @@ use domain::job::status::JobStatus;
 use orrery::engine::core::Core;
 use orrery::engine::loader;
 use orrery::event_store::contract::EventStore as _;
-use orrery::event_store::memory::MemoryEventStore;
 use orrery::view::contract::{Columns, JobSort, PageStart, Total, View as _};
-use orrery::view::memory::MemoryView;
+use orrery_testing::event_store::MemoryEventStore;
+use orrery_testing::view::MemoryView;
 use uuid::Uuid;
 
 use super::{Checker, Told, same};

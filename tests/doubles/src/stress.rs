@@ -1,15 +1,14 @@
 //! The start/stop stress that every service must pass: started and drained from many sides at once, over and over.
-//! Part of the library, not of its tests, because the integration tests call it for each service with its real
-//! surroundings. Uses the clock it is given; nothing here sleeps.
+//! Uses the clock it is given; nothing here sleeps.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::{Host, HostError, Service, ServiceState};
-use crate::config::ServicesSettings;
-use crate::environment::Surroundings;
+use orrery::config::ServicesSettings;
+use orrery::environment::Surroundings;
+use orrery::services::lifecycle::{Host, HostError, Service, ServiceState};
 
 /// Callers that start or drain at once, as many as ten hands on one switch.
 const CALLERS: usize = 10;

@@ -4,10 +4,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::stress::start_and_stop;
-use super::*;
-use crate::config::{ConfigError, ServicesSettings, Settings};
-use crate::environment::{Clock as _, SimulatedClock, Surroundings};
+use orrery::config::{ConfigError, ServicesSettings, Settings};
+use orrery::environment::{Clock as _, SimulatedClock, Surroundings};
+use orrery::services::lifecycle::{
+    FailedStart, Health, Host, HostError, Need, OperationError, Operations, Service, ServiceError,
+    ServiceSnapshot, ServiceState, Tick, TickReport, Ticks, Verdict, Wake,
+};
+use orrery_testing::stress::start_and_stop;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 type Diary = Arc<Mutex<Vec<String>>>;
@@ -150,7 +153,7 @@ struct Stage {
 
 impl Stage {
     fn new() -> Result<Self, ConfigError> {
-        let (outside, clock) = Surroundings::simulated(START, 7);
+        let (outside, clock) = orrery_testing::simulated(START, 7);
         Ok(Self {
             outside,
             clock,

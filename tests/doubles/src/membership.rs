@@ -11,11 +11,11 @@ use domain::ids::{GroupId, Millis};
 use futures_util::FutureExt as _;
 use futures_util::future::{self, BoxFuture};
 
-use super::contract::{
+use orrery::environment::Clock;
+use orrery::membership::contract::{
     EngineId, EngineRecord, GroupRecord, HandOver, Introduction, LEASE, Membership,
     MembershipError, MembershipResult, Renewal, Roster, Take,
 };
-use crate::environment::Clock;
 
 #[derive(Debug, Default)]
 struct Records {

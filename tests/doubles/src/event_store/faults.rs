@@ -7,7 +7,9 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::task::Poll;
 
-use crate::environment::{Dice, SeededDice};
+use orrery::environment::Dice as _;
+
+use crate::SeededDice;
 
 /// What becomes of one append call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

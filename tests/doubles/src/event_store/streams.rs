@@ -10,7 +10,7 @@ use std::sync::Arc;
 use domain::ids::{GroupId, Millis, SubjectId};
 use domain::planted::{self, Planted};
 
-use crate::event_store::contract::{
+use orrery::event_store::contract::{
     AppendItem, AppendNotice, Appended, Payload, PayloadHash, Record, Snapshot, StreamPart,
     Tombstone, WakeUp, WakeUpMove,
 };

@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 
 use super::documents::Documents;
 use super::faults::{FaultSource, Faults, give_way};
-use crate::view::contract::{Document, JobQuery, Page, View, ViewError, ViewResult};
+use orrery::view::contract::{Document, JobQuery, Page, View, ViewError, ViewResult};
 
 struct Inner {
     documents: Documents,

@@ -4,7 +4,9 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
-use crate::environment::{Dice, SeededDice};
+use orrery::environment::Dice as _;
+
+use crate::SeededDice;
 
 /// How often each fault happens, in thousandths of the calls; 0 by default.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use super::link::{Link, Target};
 use crate::Engine;
 use crate::failure::Failure;
 
-/// Namespaces that share the crowd.
+/// Namespaces that share what is made.
 const NAMESPACES: usize = 10;
 /// Nodes of one job, each with a queue of its own.
 const NODES: usize = 10_000;
@@ -21,14 +21,14 @@ const CONNECTIONS: usize = 32;
 
 /// What was made.
 #[derive(Debug)]
-pub(super) struct Crowd {
+pub(super) struct Background {
     targets: Vec<Target>,
     /// By the namespace's number.
     jobs: Vec<(usize, String)>,
     environments: usize,
 }
 
-impl Crowd {
+impl Background {
     /// Makes the queues and environments, and leaves them as they are.
     ///
     /// # Errors
@@ -37,26 +37,28 @@ impl Crowd {
         engine: &Engine,
         (queues, environments): (usize, usize),
     ) -> Result<Self, Failure> {
-        let namespace = |number| Engine { namespace: format!("crowd-{number}"), ..engine.clone() };
+        let namespace =
+            |number| Engine { namespace: format!("background-{number}"), ..engine.clone() };
         let targets: Result<Vec<Target>, Failure> =
             (0..NAMESPACES).map(|number| Target::of(&namespace(number))).collect();
-        let mut crowd = Self { targets: targets?, jobs: Vec::new(), environments };
+        let mut background = Self { targets: targets?, jobs: Vec::new(), environments };
         let mut made = 0;
         while made < queues {
             let number = made / NODES % NAMESPACES;
             let nodes = (made..queues.min(made + NODES)).map(
-                |queue| json!({ "key": format!("n{queue}"), "queue": format!("crowd-{queue}") }),
+                |queue| json!({ "key": format!("n{queue}"), "queue": format!("background-{queue}") }),
             );
             let nodes: Vec<_> = nodes.collect();
             made += nodes.len();
-            let job = json!({ "name": "crowd", "job_type": "bench", "nodes": nodes }).to_string();
+            let job =
+                json!({ "name": "background", "job_type": "bench", "nodes": nodes }).to_string();
             // The engine closes a connection on which nothing comes for some seconds.
-            let mut link = Link::open(&crowd.targets[number]).await?;
+            let mut link = Link::open(&background.targets[number]).await?;
             let id = until(&mut link, "POST", "/api/v1/jobs", job.as_bytes(), 201).await?;
-            crowd.jobs.push((number, id));
+            background.jobs.push((number, id));
         }
-        crowd.environments("POST", 201).await?;
-        Ok(crowd)
+        background.environments("POST", 201).await?;
+        Ok(background)
     }
 
     /// Takes it away.
@@ -80,7 +82,7 @@ impl Crowd {
                 let number = first % NAMESPACES;
                 let mut link = Link::open(&targets[number]).await?;
                 for environment in (first..count).step_by(CONNECTIONS) {
-                    let name = format!("crowd-{environment}");
+                    let name = format!("background-{environment}");
                     let body = json!({ "name": name, "capacity": { "slots": 1 } }).to_string();
                     let (path, body) = match method {
                         "POST" => ("/api/v1/environments".to_owned(), body.as_bytes()),

@@ -10,8 +10,8 @@ use futures_util::future::BoxFuture;
 
 use super::faults::{AppendFault, FaultSource, Faults, give_way};
 use super::streams::Streams;
-use crate::config::Secret;
-use crate::event_store::contract::{
+use orrery::config::Secret;
+use orrery::event_store::contract::{
     AppendItem, AppendNotice, Appended, EventStore, EventStoreError, PayloadHash, Payloads, Record,
     Snapshot, StoreInfo, StoreResult, StreamPart, Tombstone, WakeUp, WakeUpMove,
 };

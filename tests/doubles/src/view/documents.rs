@@ -9,7 +9,7 @@ use domain::ids::{Millis, Namespace, SubjectId, SubjectKind};
 use domain::planted::{self, Planted};
 use uuid::Uuid;
 
-use crate::view::contract::{
+use orrery::view::contract::{
     Columns, Document, JobColumns, JobQuery, JobSort, Page, PageStart, TOTAL_COUNTED_MAX, Total,
 };
 

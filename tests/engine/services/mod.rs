@@ -1,0 +1,3 @@
+//! Services: the life that all of them share, and each real one started and stopped from many sides.
+
+mod lifecycle;
