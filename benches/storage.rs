@@ -18,6 +18,7 @@ use orrery::event_store::contract::{AppendItem, Appended, EventStore, Record};
 use orrery::event_store::sqlite::{DataFolder, Settings, SqliteEventStore};
 use orrery::view::contract::{Columns, Document, JobColumns, JobQuery, JobSort, PageStart, View};
 use orrery::view::sqlite::SqliteView;
+use orrery_testing::view::every_job;
 use uuid::Uuid;
 
 /// A lease or completion event with a small output.
@@ -196,23 +197,7 @@ async fn view(below: &std::path::Path) {
     let started = Instant::now();
     view.sync().await.expect("synced");
     say(&format!("view sync {:?}", started.elapsed()));
-    let plain = JobQuery {
-        namespace: Namespace::default_namespace(),
-        statuses: Vec::new(),
-        job_type: None,
-        tag: None,
-        name_prefix: None,
-        environment: None,
-        parent_job_id: None,
-        triggered_by: None,
-        error_class: None,
-        created_after: None,
-        created_before: None,
-        sort: JobSort::CreatedAt,
-        descending: true,
-        start: PageStart::Page(1),
-        page_size: 100,
-    };
+    let plain = JobQuery { descending: true, ..every_job(Namespace::default_namespace()) };
     let cron = Some("cron".to_owned());
     for (what, query) in [
         ("all", plain.clone()),

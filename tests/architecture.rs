@@ -204,6 +204,11 @@ fn the_bench_is_built_without_the_engine_that_it_loads() {
 }
 
 #[test]
+fn no_test_passes_without_having_tried() {
+    holds(&laws::no_test_passes_untried(&tree(&["src", "domain", "tests", "benches"])));
+}
+
+#[test]
 fn implementations_of_a_store_never_name_each_other() {
     holds(&laws::store_implementations(&tree(&["src"])));
 }

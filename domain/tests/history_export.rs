@@ -1,5 +1,5 @@
 //! The Python verifier that the documentation ships agrees with ours, on a whole export and on damaged ones.
-//! Where there is no `python3`, it is not checked.
+//! It is asked for where there is a `python3`, as `scripts/test` does.
 
 use std::path::Path;
 use std::process::Command;
@@ -33,10 +33,8 @@ fn python_says(subject: &SubjectId, name: &str, text: &str) -> Option<(bool, Str
 }
 
 #[test]
-fn the_documented_verifier_agrees_with_ours() {
-    if Command::new("python3").arg("--version").output().is_err() {
-        return;
-    }
+#[ignore = "needs python3"]
+fn the_python_verifier_agrees_with_ours() {
     let subject = SubjectId::job(Namespace::default_namespace(), JobId(uuid::Uuid::from_u128(7)));
     let whole = export(&subject);
     let mut flipped = whole.clone();

@@ -220,6 +220,31 @@ pub(crate) fn built_without_the_engine(path: &str, manifest: &str) -> Vec<String
         .collect()
 }
 
+/// A test that returns from its own body, or from an `if` or `else` of it, passes without having tried anything. What cannot
+/// run everywhere is `#[ignore]`d with the reason. (A search that returns from its loop is deeper than that.)
+pub(crate) fn no_test_passes_untried(files: &[SourceFile]) -> Vec<String> {
+    let mut broken = Vec::new();
+    for file in files {
+        // How far the test is indented whose body is read.
+        let mut test: Option<usize> = None;
+        for (number, line) in (1..).zip(file.text.lines()) {
+            let words = line.trim_start();
+            let indent = line.len() - words.len();
+            if words.starts_with("#[test]") || words.starts_with("#[tokio::test") {
+                test = Some(indent);
+            } else if test.is_some_and(|of| words == "}" && indent == of) {
+                test = None;
+            }
+            let leaves = words == "return;" || line.ends_with("else { return };");
+            if leaves && test.is_some_and(|of| indent <= of + 8) {
+                broken
+                    .push(format!("{}:{number}: a test passes without having tried it", file.path));
+            }
+        }
+    }
+    broken
+}
+
 /// The entries of one section of a manifest: name and line.
 fn entries<'a>(manifest: &'a str, section: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
     let lines = manifest.lines().skip_while(move |line| line.trim() != section).skip(1);

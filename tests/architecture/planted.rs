@@ -182,6 +182,24 @@ fn a_planted_dependency_of_the_bench_on_the_engine_is_found() {
 }
 
 #[test]
+fn a_planted_test_that_does_nothing_is_found() {
+    let check = |body: &str| {
+        let text =
+            format!("mod tests {{\n    #[tokio::test]\n    async fn x() {{\n{body}\n    }}\n}}\n");
+        laws::no_test_passes_untried(&files(&[("tests/engine/x.rs", &text)]))
+    };
+    found(&check("        let Some(server) = server() else { return };"), "without having tried");
+    found(
+        &check("        if server.is_none() {\n            return;\n        }"),
+        "without having",
+    );
+    nothing(&check(
+        "        for _ in 0..9 {\n            if x() {\n                return;\n            }\n        }",
+    ));
+    nothing(&check("        server();\n    }\n    fn not_a_test() {\n        return;"));
+}
+
+#[test]
 fn a_planted_name_of_another_implementation_is_found() {
     let across =
         files(&[("src/event_store/sqlite/append.rs", "use crate::event_store::memory::Faults;")]);

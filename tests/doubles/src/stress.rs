@@ -1,14 +1,13 @@
 //! The start/stop stress that every service must pass: started and drained from many sides at once, over and over.
 //! Uses the clock it is given; nothing here sleeps.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
 use orrery::config::ServicesSettings;
 use orrery::environment::Surroundings;
-use orrery::services::lifecycle::{Host, HostError, Service, ServiceState};
+use orrery::services::lifecycle::{Host, HostBuilder, HostError, ServiceState};
 
 /// Callers that start or drain at once, as many as ten hands on one switch.
 const CALLERS: usize = 10;
@@ -43,17 +42,17 @@ pub enum StressError {
     },
 }
 
-/// Hosts the service that `make` gives, `rounds` times. In each round ten callers start and drain the host at once,
-/// beginning with another one each time; in every second round the host is up before they begin. `make` may give
-/// the same service each time: then it also shows that the service can be started again after its drain.
-pub async fn start_and_stop<S: Service>(
+/// Hosts the services that `make` adds, `rounds` times. In each round ten callers start and drain the host at once,
+/// beginning with another one each time; in every second round the host is up before they begin. `make` may add
+/// the same services each time: then it also shows that they can be started again after their drain.
+pub async fn start_and_stop(
     rounds: usize,
     settings: &ServicesSettings,
     outside: &Surroundings,
-    make: impl Fn() -> Arc<S>,
+    make: impl Fn(HostBuilder) -> HostBuilder,
 ) -> Result<(), StressError> {
     for round in 0..rounds {
-        let host = Host::builder().with(&make()).build(settings.clone(), outside.clone())?;
+        let host = make(Host::builder()).build(settings.clone(), outside.clone())?;
         if round % 2 == 1 {
             host.start().await;
         }

@@ -20,7 +20,7 @@ use orrery::event_store::contract::{EventStore, EventStoreError};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::apart::{acked, open, run_child, tombstone, try_open, work};
+use super::two_engine_points::{FOLDER, acked, open, run_child, tombstone, try_open, work};
 use crate::harness::jobs::{diamond, fan, node, single, spec, subject, submission};
 
 const HEADER: usize = 32;
@@ -43,55 +43,63 @@ struct Recorded {
     states: Vec<(usize, String)>,
 }
 
-#[tokio::test]
-#[ignore = "the child of the tests beside it"]
-async fn child() {
-    let Some(folder) = std::env::var_os(super::apart::FOLDER) else { return };
-    let folder = Path::new(&folder);
-    let (store, view) = open(folder);
-    let parts = Parts {
-        settings: CoreSettings { snapshot_every_events: 3, ..CoreSettings::default() },
-        me: 1,
-        drivers: GroupId::all().map(|_| Some(1)).collect(),
-        store: Arc::clone(&store) as _,
-        view,
-        surroundings: Surroundings::system(),
-        append_deadline: Duration::from_secs(5),
-        forward: None,
-    };
-    let (engine, running) = executor::start(parts).await.expect("an engine");
-    for number in 1..=JOBS {
-        let mut job = match number % 3 {
-            0 => fan(3),
-            1 => diamond(),
-            _ => single(),
+/// Never part of a usual run: `scripts/test` passes them over by this name.
+mod by_hand {
+    use super::*;
+
+    #[tokio::test]
+    #[ignore = "the child of the tests beside it"]
+    async fn child() {
+        let folder = std::env::var_os(FOLDER).expect("its parent names the folder");
+        let folder = Path::new(&folder);
+        let (store, view) = open(folder);
+        let parts = Parts {
+            settings: CoreSettings { snapshot_every_events: 3, ..CoreSettings::default() },
+            me: 1,
+            drivers: GroupId::all().map(|_| Some(1)).collect(),
+            store: Arc::clone(&store) as _,
+            view,
+            surroundings: Surroundings::system(),
+            append_deadline: Duration::from_secs(5),
+            forward: None,
         };
-        if number % 4 == 0 {
-            let text = format!("\"{}\"", "z".repeat(9_000));
-            let mut large = node("large", &[]);
-            large.input = Some(RawValue::from_string(text).expect("JSON"));
-            job = spec(vec![large]);
+        let (engine, running) = executor::start(parts).await.expect("an engine");
+        for number in 1..=JOBS {
+            let mut job = match number % 3 {
+                0 => fan(3),
+                1 => diamond(),
+                _ => single(),
+            };
+            if number % 4 == 0 {
+                let text = format!("\"{}\"", "z".repeat(9_000));
+                let mut large = node("large", &[]);
+                large.input = Some(RawValue::from_string(text).expect("JSON"));
+                job = spec(vec![large]);
+            }
+            let submission = submission(JobId(Uuid::from_u128(number)), job, engine.now());
+            engine.submit(submission, Caller::engine()).await.expect("accepted");
+            if number % 2 == 0 {
+                work(&engine).await;
+            }
         }
-        let submission = submission(JobId(Uuid::from_u128(number)), job, engine.now());
-        engine.submit(submission, Caller::engine()).await.expect("accepted");
-        if number % 2 == 0 {
-            work(&engine).await;
-        }
+        acked(folder, "ran");
+        engine.stop().await;
+        running.await.expect("it ends").expect("well");
+        drop(engine);
+        let head = loader::load(store.as_ref(), &subject(JOBS)).await.expect("a stream").seq;
+        let gone = store.delete(&subject(JOBS), head, tombstone(head), i64::MAX).await;
+        assert_eq!(gone, Ok(true));
+        acked(folder, "deleted");
+        // Everything is copied as the store is dropped: there it aborts.
     }
-    acked(folder, "ran");
-    engine.stop().await;
-    running.await.expect("it ends").expect("well");
-    drop(engine);
-    let head = loader::load(store.as_ref(), &subject(JOBS)).await.expect("a stream").seq;
-    let gone = store.delete(&subject(JOBS), head, tombstone(head), i64::MAX).await;
-    assert_eq!(gone, Ok(true));
-    acked(folder, "deleted");
-    // Everything is copied as the store is dropped: there it aborts.
 }
 
 async fn recorded() -> Recorded {
     let folder = tempfile::tempdir().expect("a folder");
-    assert!(run_child("crash::damage::child", folder.path(), "checkpoint.begin:1"), "it aborted");
+    assert!(
+        run_child("crash::damage::by_hand::child", folder.path(), "checkpoint.begin:1"),
+        "it aborted"
+    );
     let said = fs::read_to_string(folder.path().join("acked")).expect("what it did");
     assert!(said.contains("deleted"), "it aborted too early: {said}");
     let read = |name: &str| fs::read(folder.path().join(name)).expect("a file");

@@ -1,14 +1,14 @@
 //! Writes that fail, in a real process: a full disk is refused and served on, a failed write or sync ends the engine.
 //! Always holds: after a failed sync nothing is written any more, since nobody knows what is on the disk.
 
-use super::cell::{self, Between, Ends};
 use super::load::{HEAVY, SMALL};
+use super::matrix_cell::{self, Between, Ends};
 
 const STORE_ENDS: &str = "the event store cannot go on";
 const VIEW_ENDS: &str = "the view cannot go on";
 
 async fn met(armed: &str, ends: Ends, size: super::load::Size) {
-    assert!(cell::run_to(armed, ends, Between::Nothing, size).await, "{armed} was not met");
+    assert!(matrix_cell::run_to(armed, ends, Between::Nothing, size).await, "{armed} was not met");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,8 +5,8 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use orrery::environment::fail_points::Point;
 
-use super::cell::{self, Between};
 use super::load::{HEAVY, SMALL, Size, WHOLE};
+use super::matrix_cell::{self, Between};
 
 /// Cells at once: more than that only wait for one another.
 const AT_ONCE: usize = 3;
@@ -61,7 +61,8 @@ fn tell(what: &str) {
 async fn all(cells: Vec<(Point, u32, Between, Size)>) -> Vec<String> {
     let ran = stream::iter(cells.into_iter().map(|(point, time, between, size)| async move {
         let armed = format!("{}:{time}", point.name());
-        let reached = tokio::spawn(async move { (cell::run(&armed, between, size).await, armed) });
+        let reached =
+            tokio::spawn(async move { (matrix_cell::run(&armed, between, size).await, armed) });
         match reached.await {
             Ok((true, _)) => None,
             Ok((false, armed)) => (time == 1).then(|| format!("{armed} was not reached")),
@@ -90,39 +91,48 @@ async fn an_engine_aborted_at_a_point_goes_on_to_a_right_end() {
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "minutes: run by scripts/soak"]
-async fn the_whole_crash_matrix_goes_on_to_a_right_end() {
-    let mut cells = Vec::new();
-    for between in
-        [Between::Nothing, Between::ViewBehind, Between::ViewDeleted, Between::UnsyncedForgotten]
-    {
-        for &point in Point::ALL {
-            let Some(size) = size_of(point, WHOLE) else { continue };
-            for time in [1, 3, 17, 90] {
-                cells.push((point, time, between, size));
+/// Never part of a usual run: `scripts/test` passes them over by this name.
+mod by_hand {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[ignore = "minutes: run by scripts/soak"]
+    async fn the_whole_crash_matrix_goes_on_to_a_right_end() {
+        let mut cells = Vec::new();
+        for between in [
+            Between::Nothing,
+            Between::ViewBehind,
+            Between::ViewDeleted,
+            Between::UnsyncedForgotten,
+        ] {
+            for &point in Point::ALL {
+                let Some(size) = size_of(point, WHOLE) else { continue };
+                for time in [1, 3, 17, 90] {
+                    cells.push((point, time, between, size));
+                }
             }
         }
+        let broken = all(cells).await;
+        assert!(broken.is_empty(), "{}", broken.join("\n"));
     }
-    let broken = all(cells).await;
-    assert!(broken.is_empty(), "{}", broken.join("\n"));
-}
 
-/// One cell by hand: `ORRERY_CELL=write.committed:3 cargo test --test engine -- --ignored --exact
-/// crash::matrix::one_cell`.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a cell by hand: ORRERY_CELL=NAME:N[,view_behind|view_deleted|unsynced_forgotten]"]
-async fn one_cell() {
-    let Some(text) = std::env::var_os("ORRERY_CELL") else { return };
-    let text = text.to_string_lossy().into_owned();
-    let (armed, between) = text.split_once(',').unwrap_or((&text, ""));
-    let between = match between {
-        "view_behind" => Between::ViewBehind,
-        "view_deleted" => Between::ViewDeleted,
-        "unsynced_forgotten" => Between::UnsyncedForgotten,
-        _ => Between::Nothing,
-    };
-    let point = Point::ALL.iter().find(|point| armed.starts_with(&format!("{}:", point.name())));
-    let size = size_of(*point.expect("a point"), WHOLE).expect("a point of the product");
-    assert!(cell::run(armed, between, size).await, "{armed} was not reached");
+    /// One cell: `ORRERY_CELL=write.committed:3 cargo test --test engine -- --ignored --exact
+    /// crash::matrix::by_hand::one_cell`.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[ignore = "a cell by hand: ORRERY_CELL=NAME:N[,view_behind|view_deleted|unsynced_forgotten]"]
+    async fn one_cell() {
+        let text = std::env::var_os("ORRERY_CELL").expect("ORRERY_CELL names a cell");
+        let text = text.to_string_lossy().into_owned();
+        let (armed, between) = text.split_once(',').unwrap_or((&text, ""));
+        let between = match between {
+            "view_behind" => Between::ViewBehind,
+            "view_deleted" => Between::ViewDeleted,
+            "unsynced_forgotten" => Between::UnsyncedForgotten,
+            _ => Between::Nothing,
+        };
+        let point =
+            Point::ALL.iter().find(|point| armed.starts_with(&format!("{}:", point.name())));
+        let size = size_of(*point.expect("a point"), WHOLE).expect("a point of the product");
+        assert!(matrix_cell::run(armed, between, size).await, "{armed} was not reached");
+    }
 }

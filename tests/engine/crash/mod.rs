@@ -3,13 +3,13 @@
 //! client was told and what the engine exports.
 
 mod after_start;
-mod apart;
-mod cell;
 mod checker;
+mod checker_proven;
 mod client;
 mod damage;
-mod doctored;
 mod faults;
 mod load;
 mod matrix;
+mod matrix_cell;
 mod process;
+mod two_engine_points;

@@ -16,7 +16,7 @@ use orrery_testing::event_store::Faults;
 
 use crate::harness::jobs::{self, diamond, in_environment, poll, single};
 use crate::harness::lab::{Lab, recorded, wait};
-use crate::harness::one::One as _;
+use crate::harness::view_document::One as _;
 
 const DAY_MS: Millis = 24 * 3_600 * 1_000;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use orrery::engine::core::CoreSettings;
 use serde_json::{Value, json};
 
-use super::pair::{Pair, SECRET, nobody};
+use super::two_services::{Pair, SECRET, nobody};
 
 /// The second engine shows nothing for so long after its last flush.
 const FLUSH_MS: i64 = 20_000;

@@ -7,7 +7,7 @@ use orrery::engine::forwarding::wire::{
 };
 use proptest::prelude::*;
 
-use super::pair::life;
+use super::two_services::life;
 use super::values::{Draw, job, requests, responses};
 
 /// The JSON of version 1, a line each: what engines of that version send and read.

@@ -17,7 +17,7 @@ use orrery::membership::contract::Life;
 use orrery::membership::peers::Peers;
 use serde_json::json;
 
-use super::pair::{Pair, SECRET, life, living};
+use super::two_services::{Pair, SECRET, life, living};
 use super::values::{Draw, requests};
 use crate::api::service::{self, Service, one_node};
 

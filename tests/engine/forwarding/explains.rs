@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use super::pair::{Pair, call, nobody};
+use super::two_services::{Pair, call, nobody};
 
 async fn asked(pair: &Pair, at: usize, path: &str) -> Value {
     let answer = call(&pair.engines[at], Method::GET, &format!("{path}/explain"), &[], None).await;

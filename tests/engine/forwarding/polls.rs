@@ -15,7 +15,7 @@ use orrery::environment::Clock as _;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use super::pair::{Pair, driver_of, life};
+use super::two_services::{Pair, driver_of, life};
 use crate::api::service::Service;
 use crate::harness::jobs::namespace;
 
@@ -151,7 +151,7 @@ fn announced() -> orrery::engine::core::message::Announced {
 /// How often a job's work was leased to nobody and given back.
 async fn given_back(pair: &Pair, job: &str) -> usize {
     let subject = SubjectId::job(namespace(), JobId::parse(job).expect("an id"));
-    let events = super::broken::events(pair, &subject).await;
+    let events = super::faulty_peers::events(pair, &subject).await;
     events.iter().filter(|event| event.contains("\"undelivered\":true")).count()
 }
 

@@ -6,7 +6,7 @@ use orrery::engine::forwarding::PeerDirectory;
 use orrery::membership::peers::Peers;
 use serde_json::{Value, json};
 
-use super::pair::{Pair, SECRET, STARTED_AT, drivers, life, living};
+use super::two_services::{Pair, SECRET, STARTED_AT, drivers, life, living};
 
 /// Polls until its word has come; each takes some turns of the runtime.
 const POLLS_MAX: usize = 50;

@@ -4,7 +4,7 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use super::pair::{Pair, call, driver_of};
+use super::two_services::{Pair, call, driver_of};
 use crate::api::service::{Answer, Service};
 
 /// A script of requests about one job of engine 1, asked at `asked`; work is leased where it is ready.
@@ -271,7 +271,7 @@ async fn queues_and_workers_are_summed_over_the_living_engines_and_a_silent_one_
     let workers = pair.engines[1].get("/api/v1/workers").await.ok(200);
     assert_eq!((&workers["workers"][0]["leased"], &workers["total_count"]), (&2.into(), &1.into()));
 
-    pair.move_second_to(&super::pair::nobody().await);
+    pair.move_second_to(&super::two_services::nobody().await);
     let alone = pair.engines[0].get("/api/v1/queues").await.ok(200);
     assert_eq!(alone["queues"][0]["running"], 1);
     assert_eq!(alone["silent_engines"], json!([2]));
@@ -285,7 +285,7 @@ async fn a_consistent_list_shows_what_the_other_engine_has_acknowledged_or_says_
     let list = pair.pass_until(pair.engines[0].get(path)).await.ok(200);
     let shown = list["jobs"].as_array().expect("jobs").iter().any(|job| job["id"] == id.as_str());
     assert!(shown, "{list}");
-    pair.move_second_to(&super::pair::nobody().await);
+    pair.move_second_to(&super::two_services::nobody().await);
     let refused = pair.pass_until(pair.engines[0].get(path)).await;
     refused.problem(503, "view_behind");
 }

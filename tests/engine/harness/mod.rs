@@ -2,9 +2,9 @@
 //! millisecond is the test's, and two runs are the same. `jobs` builds what is submitted, `history` reads what was
 //! recorded and holds it to the rules.
 
+pub(crate) mod falsified_history;
 pub(crate) mod history;
 pub(crate) mod jobs;
 pub(crate) mod lab;
-pub(crate) mod neighbours;
-pub(crate) mod one;
-pub(crate) mod retold;
+pub(crate) mod peer_transport;
+pub(crate) mod view_document;

@@ -3,17 +3,17 @@
 
 mod bodies;
 mod clock;
+mod data_folder;
 mod disk_full;
-mod house;
 mod logs;
 mod mongodb;
 mod mongodb_faults;
+mod mongodb_replica_set;
+mod mongodb_same_address;
 mod open_files;
-mod outcomes;
 mod process;
-mod replica_set;
+mod recorded_outcomes;
 mod restarts;
-mod same_address;
 mod terminal;
 mod worker_commands;
 mod worker_ends;

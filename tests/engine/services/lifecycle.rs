@@ -495,14 +495,14 @@ async fn a_drain_ends_within_its_deadline_whatever_hangs() -> Outcome {
 #[tokio::test]
 async fn services_survive_the_start_and_stop_stress() -> Outcome {
     let stage = Stage::new()?;
-    start_and_stop(20, &stage.settings, &stage.outside, || {
-        stage.service("job_scheduler", &[], Script::Plain)
+    start_and_stop(20, &stage.settings, &stage.outside, |builder| {
+        builder.with(&stage.service("job_scheduler", &[], Script::Plain))
     })
     .await?;
     let same = stage.service("job_scheduler", &[], Script::Plain);
-    start_and_stop(20, &stage.settings, &stage.outside, || Arc::clone(&same)).await?;
-    start_and_stop(4, &stage.settings, &stage.outside, || {
-        stage.service("x", &[], Script::FailsToStart)
+    start_and_stop(20, &stage.settings, &stage.outside, |builder| builder.with(&same)).await?;
+    start_and_stop(4, &stage.settings, &stage.outside, |builder| {
+        builder.with(&stage.service("x", &[], Script::FailsToStart))
     })
     .await?;
     Ok(())

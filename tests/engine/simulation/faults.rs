@@ -6,7 +6,7 @@ use domain::ids::Millis;
 use orrery::engine::core::message::Input;
 
 use super::bugs::Bug;
-use super::mix::Mix;
+use super::run_settings::Mix;
 use super::world::{Happening, Whose, World};
 
 const HOUR_MS: Millis = 3_600_000;
@@ -54,7 +54,7 @@ impl World {
             self.view.lose_unsynced();
             self.checker.given.clear();
             // What is gone was not in the list all the time.
-            self.lister = super::lister::Lister::default();
+            self.lister = super::list_reader::Lister::default();
         }
     }
 

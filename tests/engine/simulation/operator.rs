@@ -13,7 +13,7 @@ use domain::subject::envelope::CommandMark;
 use orrery::engine::core::message::{Caller, Command, Request, Response};
 
 use super::calls::Asked;
-use super::orders::{self, POOL};
+use super::random_jobs::{self, POOL};
 use super::world::{Happening, World};
 use crate::harness::jobs;
 
@@ -33,7 +33,7 @@ impl World {
         let in_pool = self.mix.jobs_in_environments;
         for number in 0..self.mix.jobs {
             let at = if number < 3 { 0 } else { self.dice.wait(0, self.mix.safety_ms * 3 / 4) };
-            let order = orders::order(&mut self.dice, number, self.now + at, in_pool);
+            let order = random_jobs::order(&mut self.dice, number, self.now + at, in_pool);
             self.orders.push(order);
             self.after(at, Happening::Submits { order: number });
         }
@@ -108,8 +108,8 @@ impl World {
         let number = self.errands.len();
         let mark = match self.dice.below(3) {
             0 => None,
-            1 => Some(orders::mark(&format!("errand {number}"), true)),
-            _ => Some(orders::mark(&format!("errand {number}"), false)),
+            1 => Some(random_jobs::mark(&format!("errand {number}"), true)),
+            _ => Some(random_jobs::mark(&format!("errand {number}"), false)),
         };
         let head = self.checker.head(&subject);
         let expected_version = self.dice.chance(100).then_some(head);
@@ -195,7 +195,8 @@ impl World {
     fn asks_pool(&mut self, command: EnvironmentCommand) {
         let number = self.errands.len();
         let subject = self.pool.clone();
-        let mark = self.dice.chance(500).then(|| orders::mark(&format!("errand {number}"), true));
+        let mark =
+            self.dice.chance(500).then(|| random_jobs::mark(&format!("errand {number}"), true));
         let command = Command::Environment(command);
         self.errands.push(Errand { subject, command, mark, expected_version: None, tries: 0 });
         self.runs_errand(number);

@@ -13,7 +13,7 @@ use orrery_testing::event_store::AppendFault;
 use super::bugs::Bug;
 use super::world::{Happening, Whose, World};
 use crate::harness::lab::{carry, wait};
-use crate::harness::one::One as _;
+use crate::harness::view_document::One as _;
 
 /// After so long without an answer an append counts as unknown.
 const APPEND_DEADLINE_MS: Millis = 1_000;

@@ -10,7 +10,7 @@ use domain::subject::answer::Answer;
 use orrery::engine::core::message::{Granted, LeaseRequest, Request, Response};
 
 use super::calls::{Asked, report};
-use super::orders::{ACTIONS, QUEUES, raw};
+use super::random_jobs::{ACTIONS, QUEUES, raw};
 use super::world::{Happening, World};
 use crate::harness::jobs;
 

@@ -13,12 +13,12 @@ use super::bugs::Bug;
 use super::calls::Call;
 use super::checker::Checker;
 use super::dice::Dice;
-use super::lister::Lister;
-use super::member::Member;
-use super::mix::Mix;
+use super::engines::Member;
+use super::list_reader::Lister;
 use super::network::Flight;
 use super::operator::Errand;
-use super::orders::Order;
+use super::random_jobs::Order;
+use super::run_settings::Mix;
 use super::workers::{Held, Worker};
 use crate::harness::jobs;
 
@@ -165,7 +165,7 @@ impl World {
     pub(crate) fn new(seed: u64, bug: Option<Bug>) -> Self {
         let mut dice = Dice::new(seed);
         let mix = Mix::draw(&mut dice);
-        let pool = domain::ids::EnvironmentName::parse(super::orders::POOL).expect("a name");
+        let pool = domain::ids::EnvironmentName::parse(super::random_jobs::POOL).expect("a name");
         let mut world = Self {
             dice,
             now: jobs::START,

@@ -10,7 +10,7 @@ use orrery_testing::view::{Faults as ViewFaults, MemoryView};
 
 use super::samples::{append, fill, item, item_of, job, record};
 
-use crate::harness::one::One as _;
+use crate::harness::view_document::One as _;
 
 #[tokio::test]
 async fn a_lost_reply_is_settled_by_writing_the_same_record_again() {

@@ -1,7 +1,7 @@
 //! A database of its own for each case, on a real mongod: the one that `ORRERY_TEST_MONGODB_URI` names, else the one
 //! that `scripts/mongod` runs, started when none is running and stopped when this process has ended.
-//! When no mongod can be had, a case says so and passes: nothing was tested. With `ORRERY_TEST_MONGODB=required`
-//! that is a failure.
+//! The cases are ignored unless they are asked for (`cargo test -- --include-ignored`), which `scripts/test` does as soon as
+//! it has a mongod. Whoever asks for them without one gets a failure: nothing passes without having been tried.
 
 mod faults;
 mod nodes;
@@ -10,7 +10,6 @@ mod schema;
 pub(crate) mod start;
 mod sweep;
 
-use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, OnceLock};
 
@@ -22,27 +21,11 @@ use orrery::membership::mongodb::MongoMembership;
 use orrery::view::mongodb::MongoView;
 use uuid::Uuid;
 
-/// The URI of the mongod of this test run, if there is one.
-pub(crate) fn uri() -> Option<&'static str> {
+/// The URI of the mongod of this test run.
+pub(crate) fn uri() -> &'static str {
     static URI: OnceLock<Option<String>> = OnceLock::new();
     let uri = URI.get_or_init(|| given().or_else(running).or_else(started));
-    if uri.is_none() {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "tests are told whether a mongod must be there"
-        )]
-        let required = std::env::var("ORRERY_TEST_MONGODB").is_ok_and(|word| word == "required");
-        assert!(!required, "no mongod: `scripts/mongod start 1` says why");
-        // Not through the captured output: whoever runs the tests must see it.
-        let _ = std::io::stderr()
-            .write_all(b"\nNOT TESTED: there is no mongod (`scripts/mongod start 1` says why)\n");
-    }
-    uri.as_deref()
-}
-
-/// Whether the mongod was named from outside.
-pub(crate) fn is_given() -> bool {
-    given().is_some()
+    uri.as_deref().expect("a mongod: `scripts/mongod start 1` says why there is none")
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests are told where their mongod is")]
@@ -99,21 +82,20 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// None when there is no mongod.
-    pub(crate) async fn fresh() -> Option<Self> {
-        let database = Self::bare().await?;
+    pub(crate) async fn fresh() -> Self {
+        let database = Self::bare().await;
         let migrator =
             Migrator::new(database.connection.clone(), Migrations::known().expect("migrations"));
         migrator.up().await.expect("a schema");
-        Some(database)
+        database
     }
 
     /// Without any schema.
-    pub(crate) async fn bare() -> Option<Self> {
-        let uri = with_database(uri()?, &format!("test_{}", Uuid::now_v7().simple()));
+    pub(crate) async fn bare() -> Self {
+        let uri = with_database(uri(), &format!("test_{}", Uuid::now_v7().simple()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
         let connection = MongoConnection::open(&uri, clock).await.expect("a connection");
-        Some(Self { connection, uri })
+        Self { connection, uri }
     }
 
     pub(crate) async fn event_store(&self) -> MongoEventStore {

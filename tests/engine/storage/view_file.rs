@@ -7,7 +7,7 @@ use orrery::view::sqlite::SqliteView;
 
 use super::samples::{job, namespace};
 
-use crate::harness::one::One as _;
+use crate::harness::view_document::One as _;
 
 fn environment() -> Document {
     let columns = Columns::Named { name: "gpu".to_owned() };

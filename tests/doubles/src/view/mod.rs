@@ -7,5 +7,29 @@ mod documents;
 mod faults;
 mod store;
 
+use domain::ids::Namespace;
+use orrery::view::contract::{JobQuery, JobSort, PageStart};
+
 pub use self::faults::Faults;
 pub use self::store::MemoryView;
+
+/// Every job of a namespace, the oldest first, a hundred a page: what a test's query differs from.
+pub fn every_job(namespace: Namespace) -> JobQuery {
+    JobQuery {
+        namespace,
+        statuses: Vec::new(),
+        job_type: None,
+        tag: None,
+        name_prefix: None,
+        environment: None,
+        parent_job_id: None,
+        triggered_by: None,
+        error_class: None,
+        created_after: None,
+        created_before: None,
+        sort: JobSort::CreatedAt,
+        descending: false,
+        start: PageStart::Page(1),
+        page_size: 100,
+    }
+}

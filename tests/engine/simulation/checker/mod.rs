@@ -5,15 +5,15 @@
 //! Always holds: the first thing that is wrong is kept, with the number of the invariant that it breaks.
 
 mod answers;
-mod calm;
+mod decided_once;
 mod driving;
-mod ends;
+mod end_of_run;
 mod environment;
 mod explains;
 mod facts;
 mod job;
-mod once;
-mod rest;
+mod job_invariants;
+mod quiet_engines;
 
 use std::collections::{BTreeMap, BTreeSet};
 

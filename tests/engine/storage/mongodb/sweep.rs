@@ -24,18 +24,17 @@ async fn payloads(faulty: &Faulty) -> u64 {
 }
 
 #[tokio::test]
+#[ignore = "needs a mongod: scripts/test fetches one"]
 async fn payloads_whose_record_never_came_go_and_no_others() {
     let clock = SimulatedClock::at(NOW);
-    let Some(faulty) = Faulty::new(Arc::new(clock.clone())).await else { return };
+    let faulty = Faulty::new(Arc::new(clock.clone())).await;
     let store = &faulty.store;
     append(store, with_payload(&job(1), 1, "of a record")).await;
     append(store, with_payload(&job(2), 1, "of a stream that goes")).await;
     // The connection is cut when the payloads are in and the records are not, also for the second try.
     let events = format!("{}.events", faulty.database.connection.database().name());
     let cut = doc! { "closeConnection": true, "namespace": events };
-    if !faulty.lay_down("insert", 4, cut).await {
-        return;
-    }
+    faulty.lay_down("insert", 4, cut).await;
     for lost in [with_payload(&job(1), 2, "lost"), with_payload(&job(3), 1, "lost")] {
         assert!(store.append(vec![lost]).await.is_err());
     }

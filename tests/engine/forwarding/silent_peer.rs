@@ -11,7 +11,7 @@ use orrery::environment::Clock as _;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::pair::{Pair, SECRET, call, make, nobody};
+use super::two_services::{Pair, SECRET, call, make, nobody};
 use crate::harness::jobs::namespace;
 
 const SOON: Duration = Duration::from_secs(2);

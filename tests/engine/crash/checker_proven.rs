@@ -16,9 +16,9 @@ use super::checker::{Exported, is_first_answer, is_outcome, is_unchanged, judge}
 use super::client::{Commanded, Log, Reported, Submission};
 use super::load::shape;
 use super::process::says_it_panicked;
+use crate::harness::falsified_history::{nth, retold, told};
 use crate::harness::jobs::{node, poll, spec, subject};
 use crate::harness::lab::{Lab, recorded, report_of, wait};
-use crate::harness::retold::{nth, retold, told};
 
 /// Longer than what travels in an event.
 const LARGE_BYTES: usize = 5_000;

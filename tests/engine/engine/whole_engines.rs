@@ -18,7 +18,7 @@ use orrery_testing::event_store::MemoryEventStore;
 use orrery_testing::view::MemoryView;
 
 use crate::harness::jobs::{START, claim, diamond, namespace, poll, subject, submission};
-use crate::harness::neighbours::{Neighbours, Way};
+use crate::harness::peer_transport::{Neighbours, Way};
 
 const ENGINES: [EngineId; 2] = [1, 2];
 const JOBS: u128 = 20;

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::pair::{Pair, STARTED_AT, call};
+use super::two_services::{Pair, STARTED_AT, call};
 use crate::api::service::Answer;
 use crate::harness::jobs::namespace;
 
@@ -292,7 +292,7 @@ async fn a_command_kind_of_a_newer_engine_changes_nothing_here_and_says_so() {
         {"request": {"command": {"subject": format!("job/default/{job}"), "command": {"job": {"teleport": {}}},
                                  "caller": {"actor": "x"}}}}}]});
     let body = body.to_string().into_bytes();
-    let to = super::pair::life(2);
+    let to = super::two_services::life(2);
     let proof = pair.others[0].prove(to, 1_700_000_000_000, &body).expect("it is known").0;
     let headers = [("content-type", MEDIA_TYPE), (orrery::engine::forwarding::PROOF, &proof)];
     let text = String::from_utf8(body).expect("text");

@@ -13,7 +13,7 @@ use orrery_testing::view::MemoryView;
 
 use crate::harness::jobs::{self, poll, single};
 use crate::harness::lab::{Lab, wait};
-use crate::harness::one::One as _;
+use crate::harness::view_document::One as _;
 
 fn shown(lab: &Lab, job: &SubjectId) -> Option<&'static str> {
     match wait(lab.view.get(job)).expect("a view")?.columns {

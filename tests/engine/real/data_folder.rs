@@ -10,7 +10,7 @@ use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
 use super::process::{EngineProcess, WorkerProcess, tried};
-use crate::storage::sums::make_sums_fit;
+use crate::storage::row_checksums::make_sums_fit;
 
 /// So that a few events make a snapshot.
 const SMALL_SNAPSHOTS: &[(&str, &str)] = &[("ORRERY__ENGINE__SNAPSHOT_EVERY_EVENTS", "2")];

@@ -16,9 +16,9 @@ use uuid::Uuid;
 
 use super::{Checker, Told, same};
 use crate::harness::lab::wait;
-use crate::harness::one::One as _;
-use crate::simulation::lister::{id_of, query};
-use crate::simulation::orders::Order;
+use crate::harness::view_document::One as _;
+use crate::simulation::list_reader::{id_of, query};
+use crate::simulation::random_jobs::Order;
 
 type Held = Result<(), String>;
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use domain::ids::Millis;
 use orrery::view::contract::{JobQuery, JobSort, PageStart, View as _};
+use orrery_testing::view::every_job;
 use uuid::Uuid;
 
 use super::world::{Happening, World};
@@ -23,23 +24,7 @@ pub(crate) struct Lister {
 
 /// All jobs, this order.
 pub(crate) fn query(sort: JobSort, descending: bool, page_size: u32) -> JobQuery {
-    JobQuery {
-        namespace: jobs::namespace(),
-        statuses: Vec::new(),
-        job_type: None,
-        tag: None,
-        name_prefix: None,
-        environment: None,
-        parent_job_id: None,
-        triggered_by: None,
-        error_class: None,
-        created_after: None,
-        created_before: None,
-        sort,
-        descending,
-        start: PageStart::Page(1),
-        page_size,
-    }
+    JobQuery { sort, descending, page_size, ..every_job(jobs::namespace()) }
 }
 
 /// The id of a listed job.

@@ -37,8 +37,9 @@ async fn records(database: &Database) -> Vec<Document> {
 }
 
 #[tokio::test]
+#[ignore = "needs a mongod: scripts/test fetches one"]
 async fn an_engine_started_again_at_its_address_takes_over_while_the_dead_ones_lease_holds() {
-    let Some(database) = Database::bare().await else { return };
+    let database = Database::bare().await;
     let folder = tempfile::tempdir().expect("a folder");
     let (mut first, second) = two(&database, folder.path()).await;
     let one = json!({ "name": "one", "nodes": [{ "key": "a" }] });
@@ -79,8 +80,9 @@ async fn an_engine_started_again_at_its_address_takes_over_while_the_dead_ones_l
 }
 
 #[tokio::test]
+#[ignore = "needs a mongod: scripts/test fetches one"]
 async fn a_consistent_list_after_a_kill_shows_all_that_was_acknowledged_or_says_that_it_cannot() {
-    let Some(database) = Database::bare().await else { return };
+    let database = Database::bare().await;
     let folder = tempfile::tempdir().expect("a folder");
     let (mut first, second) = two(&database, folder.path()).await;
     let one = json!({ "name": "one", "nodes": [{ "key": "a" }] });

@@ -27,22 +27,23 @@ pub(super) enum Signal {
 }
 
 impl ReplicaSet {
-    /// Starts it; none when no mongod can be had here.
-    pub(super) fn start() -> Option<Self> {
+    /// Starts it.
+    pub(super) fn start() -> Self {
         let name = format!("test-{}", std::process::id());
-        let uri = script(&name, &["start", "3"])?;
+        let uri = script(&name, &["start", "3"])
+            .expect("a replica set: `scripts/mongod start 3` says why not");
         // The set outlives this process by a second: a test that panics leaves without a last word.
         let (watched, folder) = (std::process::id(), env!("CARGO_MANIFEST_DIR"));
         let watch = format!(
             "while kill -0 {watched} 2>/dev/null; do sleep 1; done; ORRERY_MONGOD_SET={name} '{folder}/scripts/mongod' stop"
         );
-        Command::new("sh")
+        let watching = Command::new("sh")
             .args(["-c", &watch])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .spawn()
-            .ok()?;
-        Some(Self { name, uri })
+            .spawn();
+        assert!(watching.is_ok(), "a shell watches the process");
+        Self { name, uri }
     }
 
     pub(super) fn uri(&self) -> String {

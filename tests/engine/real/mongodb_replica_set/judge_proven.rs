@@ -7,11 +7,11 @@ use orrery::event_store::contract::EventStore as _;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::judging::{Made, judge};
+use super::judge::{Made, judge};
 use super::workers::Reported;
+use crate::harness::falsified_history::{retold, told};
 use crate::harness::jobs::{node, poll, spec, subject};
 use crate::harness::lab::{Lab, recorded, report_of, wait};
-use crate::harness::retold::{retold, told};
 
 /// A run of one job of three nodes, `a` before `b`; the first attempt of `c` was given back.
 struct Run {

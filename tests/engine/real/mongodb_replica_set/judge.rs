@@ -5,7 +5,7 @@ use domain::payload::{Hash, Payload};
 use serde_json::Value;
 
 use super::workers::Reported;
-use crate::real::outcomes::{self, holds};
+use crate::real::recorded_outcomes::{self, holds};
 
 /// One job, as its submitter knows it.
 #[derive(Debug, Clone)]
@@ -28,7 +28,7 @@ pub(super) fn judge(job: &Value, made: &[Made], reports: &[Reported]) -> Result<
 }
 
 fn judge_job(job: &Value, made: &Made, reports: &[Reported]) -> Result<(), String> {
-    let outputs = outcomes::judged(&made.id, job, &made.export)?;
+    let outputs = recorded_outcomes::judged(&made.id, job, &made.export)?;
     for (lease, output) in &outputs {
         let sent = reports.iter().find(|report| report.lease == *lease);
         let sent = sent.ok_or_else(|| format!("{lease} completed, and nobody said so"))?;
