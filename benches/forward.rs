@@ -32,10 +32,10 @@ use orrery::http::router::router;
 use orrery::http::state::{Api, ApiSettings, Parts};
 use orrery::membership::alone::Alone;
 use orrery::membership::contract::{Introduction, Membership as _};
-use orrery::membership::peers::{Peer, Peers, PeersSeen};
-use orrery::services::driver::{Driver, Part};
+use orrery::membership::peers::{PeerEngine, Peers, PeersSeen};
+use orrery::services::driver::{Driver, DriverPart};
 use orrery::services::job_scheduler::{JobScheduler, SubmissionBounds};
-use orrery::services::lifecycle::{Host, Operations};
+use orrery::services::lifecycle::{Operations, ServiceHost};
 use orrery::services::queries::Queries;
 use orrery::telemetry::metrics;
 use orrery_testing::event_store::MemoryEventStore;
@@ -92,11 +92,11 @@ async fn member(me: u32, store: &Arc<MemoryEventStore>, outside: &Surroundings) 
     let joined_as = membership.join(&introduction).await.expect("a number");
     let (told, nobody) = Peers::new(secret());
     let drivers = vec![Some(joined_as); 64];
-    let part = Part { membership, introduction, joined_as, told, peers: nobody, drivers };
+    let part = DriverPart { membership, introduction, joined_as, told, peers: nobody, drivers };
     let driver = Driver::new(engine.clone(), Arc::clone(&clock), false, part);
     engine.drives_until(domain::ids::Millis::MAX).await;
     engine.routes(vec![Some(2); 64], vec![1, 2]).await;
-    let host = Host::builder().build(settings.services.clone(), outside.clone());
+    let host = ServiceHost::builder().build(settings.services.clone(), outside.clone());
     let api = Api::new(Parts {
         scheduler: JobScheduler::new(engine.clone(), outside.clone(), operations, bounds),
         queries: Queries::new(engine.clone(), clock),
@@ -166,7 +166,7 @@ async fn main() {
     let outside = Surroundings::system();
     let store = Arc::new(MemoryEventStore::new("bench"));
     let (one, two) = (member(1, &store, &outside).await, member(2, &store, &outside).await);
-    let living = |member: &Member| Peer {
+    let living = |member: &Member| PeerEngine {
         address: member.address.clone(),
         public_key: member.key.clone(),
         version: "1".to_owned(),

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use domain::ids::{JobId, Namespace, SubjectId};
 use futures_util::future::join_all;
 use orrery::event_store::contract::{AppendItem, Appended, EventStore, Record};
-use orrery::event_store::sqlite::{DataFolder, Settings, SqliteEventStore};
+use orrery::event_store::sqlite::{DataFolder, SqliteEventStore, SqliteSettings};
 use orrery::view::contract::{Columns, Document, JobColumns, JobQuery, JobSort, PageStart, View};
 use orrery::view::sqlite::SqliteView;
 use orrery_testing::view::every_job;
@@ -84,8 +84,9 @@ fn item(job_number: u64, first: u64) -> AppendItem {
 async fn appends(below: &std::path::Path, lasting: Duration, batch: u64, in_flight: u64) {
     let folder = tempfile::tempdir_in(below).expect("a folder");
     let data = Arc::new(DataFolder::open(folder.path()).expect("a data folder"));
-    let store =
-        Arc::new(SqliteEventStore::open(data, "bench", Settings::default()).expect("a store"));
+    let store = Arc::new(
+        SqliteEventStore::open(data, "bench", SqliteSettings::default()).expect("a store"),
+    );
     let rows = Arc::new(AtomicU64::new(0));
     let started = Instant::now();
     let lanes = (0..in_flight).map(|lane| {
@@ -129,7 +130,7 @@ async fn appends(below: &std::path::Path, lasting: Duration, batch: u64, in_flig
 async fn load(folder: &std::path::Path, rows: u64) {
     let started = Instant::now();
     let data = Arc::new(DataFolder::open(folder).expect("a data folder"));
-    let store = SqliteEventStore::open(data, "bench", Settings::default()).expect("a store");
+    let store = SqliteEventStore::open(data, "bench", SqliteSettings::default()).expect("a store");
     let opened = started.elapsed();
     let mut read = 0_u64;
     for group in domain::ids::GroupId::all() {

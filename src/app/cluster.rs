@@ -11,14 +11,14 @@ use super::storage::Storage;
 use crate::config::{Secret, Settings};
 use crate::membership::contract::{EngineId, Introduction};
 use crate::membership::peers::Peers;
-use crate::services::driver::Part;
+use crate::services::driver::DriverPart;
 
 /// What an engine has once it has joined.
 pub(super) struct Joined {
     pub(super) me: EngineId,
     /// Who drives what at first: an engine that is alone everything, another one nothing.
     pub(super) drivers: Vec<Option<EngineId>>,
-    pub(super) part: Part,
+    pub(super) part: DriverPart,
 }
 
 /// Joins, as an engine that listens here.
@@ -42,7 +42,13 @@ pub(super) async fn join(
     }
     let me = membership.join(&introduction).await?;
     let drivers: Vec<_> = GroupId::all().map(|_| storage.alone.then_some(me)).collect();
-    let part =
-        Part { membership, introduction, joined_as: me, told, peers, drivers: drivers.clone() };
+    let part = DriverPart {
+        membership,
+        introduction,
+        joined_as: me,
+        told,
+        peers,
+        drivers: drivers.clone(),
+    };
     Ok(Joined { me, drivers, part })
 }

@@ -38,7 +38,7 @@ use crate::membership::contract::MembershipError;
 use crate::services::driver::Driver;
 use crate::services::housekeeping::{Housekeeping, Keep};
 use crate::services::job_scheduler::{JobScheduler, SubmissionBounds};
-use crate::services::lifecycle::{Host, HostError, Operations};
+use crate::services::lifecycle::{HostError, Operations, ServiceHost};
 use crate::services::queries::Queries;
 use crate::services::view_writer::ViewWriter;
 use crate::telemetry::log::{self, Destination, LogError};
@@ -89,22 +89,16 @@ pub enum AppError {
     Rebuild(String),
     /// The services cannot be put together.
     #[error(transparent)]
-    Host(#[from] HostError),
+    ServiceHost(#[from] HostError),
     /// A service did not start.
     #[error("{service} did not start: {reason}")]
-    Service {
-        /// Which.
-        service: &'static str,
-        /// Why.
-        reason: String,
-    },
+    Service { service: &'static str, reason: String },
     /// The system allows too few open files.
     #[error(transparent)]
     Files(#[from] TooFewFiles),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {cause}")]
     Listen {
-        /// Which.
         address: SocketAddr,
         /// What the system said.
         cause: std::io::Error,
@@ -310,9 +304,9 @@ fn host(
     driver: &Arc<Driver>,
     (scheduler, sweep): (&Arc<JobScheduler>, Option<Arc<dyn PayloadSweep>>),
     outside: &Surroundings,
-) -> Result<Host, AppError> {
+) -> Result<ServiceHost, AppError> {
     let view_writer = ViewWriter::new(engine.clone(), settings.engine.view_lag_max);
-    let built = Host::builder()
+    let built = ServiceHost::builder()
         .with(driver)
         .with(&view_writer)
         .with(&Housekeeping::new(engine.clone(), keep(settings), sweep))
@@ -344,7 +338,7 @@ struct Drain<'a> {
     clock: Arc<dyn Clock>,
     settings: &'a Settings,
     server: Server,
-    host: &'a Host,
+    host: &'a ServiceHost,
     driver: &'a Driver,
     engine: &'a Engine,
 }

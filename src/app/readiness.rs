@@ -27,7 +27,7 @@ pub(super) fn checks(
         let mut checks = vec![
             check("serving", !leave.is_cancelled(), "the engine is stopping"),
             check("event_store", engine.store_answers(), "the last append was not answered"),
-            check("engine_lease", driver.holds(), "the engine's lease was not renewed in time"),
+            check("engine_tenure", driver.holds(), "the engine's tenure was not renewed in time"),
             // It serves with any clock, and says so.
             ReadyCheck { name: "clock".to_owned(), ok: true, detail: driver.clock_difference() },
         ];

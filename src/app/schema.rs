@@ -7,13 +7,13 @@ use std::sync::Arc;
 use super::AppError;
 use crate::config::Settings;
 use crate::environment::Surroundings;
-use crate::environment::mongodb::migrations::{Migrations, Migrator, Step};
+use crate::environment::mongodb::migrations::{MigrationStatus, Migrations, Migrator};
 use crate::environment::mongodb::{MongoConnection, StartError};
 
 /// One migration, as it is shown.
 #[derive(Debug, Clone)]
 pub struct SchemaStep {
-    /// From 1.
+    /// Counted from 1.
     pub number: u32,
     /// What it is about.
     pub name: String,
@@ -27,8 +27,8 @@ pub struct SchemaStep {
     pub commands: Vec<String>,
 }
 
-impl From<Step> for SchemaStep {
-    fn from(step: Step) -> Self {
+impl From<MigrationStatus> for SchemaStep {
+    fn from(step: MigrationStatus) -> Self {
         let commands = step.migration.commands.iter().map(ToString::to_string).collect();
         Self {
             number: step.migration.number,
@@ -60,7 +60,7 @@ pub async fn schema_up(settings: &Settings) -> Result<Vec<SchemaStep>, AppError>
     let (connection, migrator) = migrator(settings).await?;
     let applied = migrator.up().await;
     connection.close().await;
-    let step = |migration| SchemaStep::from(Step { migration, applied_at: None });
+    let step = |migration| SchemaStep::from(MigrationStatus { migration, applied_at: None });
     Ok(applied?.into_iter().map(step).collect())
 }
 

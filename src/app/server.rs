@@ -29,7 +29,7 @@ use crate::config::ServerSettings;
 use crate::environment::Clock;
 use crate::environment::open_files::is_out_of_files;
 use crate::http::parked::Served;
-use crate::http::peers::{Peer, Share, Shares};
+use crate::http::peers::{PeerAddress, Share, Shares};
 use crate::http::problem::{Code, PROBLEM_JSON, Problem};
 use crate::services::lifecycle::Tasks;
 use crate::telemetry::metrics::{HTTP_CONNECTIONS, HTTP_TURNED_AWAY};
@@ -165,7 +165,7 @@ impl Server {
         let mut without_files = false;
         loop {
             match self.listener.accept().await {
-                Ok((stream, from)) => self.take(stream, Peer::at(from)),
+                Ok((stream, from)) => self.take(stream, PeerAddress::at(from)),
                 Err(error) => {
                     if !without_files {
                         tracing::warn!(%error, "connections cannot be taken");
@@ -186,7 +186,7 @@ impl Server {
     }
 
     /// Serves a connection for which there is room, and for its peer.
-    fn take(&self, stream: TcpStream, peer: Peer) {
+    fn take(&self, stream: TcpStream, peer: PeerAddress) {
         let mut share = self.shares.begin(Some(peer));
         if !share.grow(1) {
             return self.turn_away(stream, &self.no_share);
@@ -197,7 +197,7 @@ impl Server {
         }
     }
 
-    fn serve(&self, stream: TcpStream, peer: Peer, open: Open) {
+    fn serve(&self, stream: TcpStream, peer: PeerAddress, open: Open) {
         // Answers are written whole; waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
         let (door, watcher) = (Arc::clone(&self.door), self.graceful.watcher());
@@ -271,7 +271,7 @@ impl Door {
     fn connection(
         &self,
         stream: TcpStream,
-        peer: Peer,
+        peer: PeerAddress,
         spoken: Spoken,
     ) -> impl GracefulConnection<Error = Box<dyn std::error::Error + Send + Sync>> + Send + use<>
     {

@@ -47,7 +47,7 @@ pub(super) async fn open(settings: &Settings, outside: &Surroundings) -> Result<
 
 fn embedded(settings: &Settings, outside: &Surroundings) -> Result<Storage, AppError> {
     let folder = Arc::new(DataFolder::open(settings.storage.folder())?);
-    let room = sqlite::Settings {
+    let room = sqlite::SqliteSettings {
         file_bytes_max: None,
         reserve_bytes: 0,
         disk_free_min: settings.storage.free_space_min_bytes,

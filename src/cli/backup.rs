@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use super::bar::{Bar, Unit};
+use super::bar::{Bar, BarUnit};
 use super::console::{Console, Format};
 use super::failure::Failure;
 use super::folder;
@@ -41,7 +41,7 @@ pub(crate) struct BackupArgs {
 /// The place is taken (4), the data folder is none (3), or the disk says no (1).
 pub(crate) async fn run(args: BackupArgs, console: &Console) -> Result<(), Failure> {
     let data = folder::chosen(args.data.as_deref(), args.config)?;
-    let bar = Bar::begin(console, "backup", Unit::Bytes);
+    let bar = Bar::begin(console, "backup", BarUnit::Bytes);
     let (from, to) = (data.clone(), args.dir.clone());
     let mut copying = tokio::task::spawn_blocking(move || maintenance::back_up(&from, &to));
     let made = loop {

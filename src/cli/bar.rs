@@ -6,10 +6,9 @@ use super::console::Console;
 
 /// What a bar counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unit {
-    /// Bytes.
+pub(crate) enum BarUnit {
+    /// Counted in bytes.
     Bytes,
-    /// Streams.
     Streams,
 }
 
@@ -19,14 +18,14 @@ pub(crate) struct Bar(Option<ProgressBar>);
 
 impl Bar {
     /// A bar at its beginning.
-    pub(crate) fn begin(console: &Console, what: &str, unit: Unit) -> Self {
+    pub(crate) fn begin(console: &Console, what: &str, unit: BarUnit) -> Self {
         if !console.is_terminal() {
             return Self(None);
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         let template = match unit {
-            Unit::Bytes => "{prefix} {wide_bar} {bytes} of {total_bytes}",
-            Unit::Streams => "{prefix} {wide_bar} {human_pos} of {human_len} streams",
+            BarUnit::Bytes => "{prefix} {wide_bar} {bytes} of {total_bytes}",
+            BarUnit::Streams => "{prefix} {wide_bar} {human_pos} of {human_len} streams",
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::bar::{Bar, Unit};
+use super::bar::{Bar, BarUnit};
 use super::console::{Console, Format};
 use super::failure::Failure;
 use super::folder;
@@ -31,7 +31,7 @@ pub(crate) struct CheckArgs {
 /// Something is wrong (1), an engine runs on it (4), or it is no data folder (3).
 pub(crate) async fn run(args: CheckArgs, console: &Console) -> Result<(), Failure> {
     let dir = folder::chosen(args.dir.as_deref(), args.config)?;
-    let bar = Bar::begin(console, "check", Unit::Streams);
+    let bar = Bar::begin(console, "check", BarUnit::Streams);
     let report = maintenance::check(&dir, &mut |done, all| bar.set(done, all)).await;
     drop(bar);
     let report = report.map_err(folder::failure)?;

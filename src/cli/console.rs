@@ -111,7 +111,6 @@ const COLOURS: [&str; 6] =
 enum Messages {
     /// This process's standard error.
     Lines(Lossy),
-    /// A test's.
     #[cfg(test)]
     Given(Arc<Mutex<Box<dyn Write + Send>>>),
 }

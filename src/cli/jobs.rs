@@ -34,7 +34,7 @@ enum JobsVerb {
         #[arg(short, long, value_enum, default_value_t)]
         output: Format,
     },
-    /// One job
+    /// Show one job as it is now
     Get {
         /// The job's id
         job: String,

@@ -41,13 +41,13 @@ use failure::Failure;
 #[command(name = "orrery", version, args_conflicts_with_subcommands = true)]
 struct CommandLine {
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<CliCommand>,
     #[command(flatten)]
     serve: serve::ServeArgs,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CliCommand {
     /// Run an engine (what happens when no command is named)
     Serve(serve::ServeArgs),
     /// Run an engine on a temporary folder, two workers, and a job that fails once and is retried
@@ -80,7 +80,7 @@ enum Command {
     Healthcheck(healthcheck::HealthcheckArgs),
     /// Print the completions for a shell
     Completions {
-        /// The shell
+        /// Which shell the completions are for
         shell: Shell,
     },
 }
@@ -102,7 +102,7 @@ pub fn main() -> ExitCode {
     };
     let console = Console::of_process();
     console.take_panics();
-    if matches!(line.command, Some(Command::Worker(_))) && worker::first_process::is_needed() {
+    if matches!(line.command, Some(CliCommand::Worker(_))) && worker::first_process::is_needed() {
         return worker::first_process::run().unwrap_or_else(|failure| told(&console, &failure));
     }
     let result = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -127,23 +127,23 @@ fn told(console: &Console, failure: &Failure) -> ExitCode {
 }
 
 async fn run(line: CommandLine, console: &Console) -> Result<(), Failure> {
-    match line.command.unwrap_or(Command::Serve(line.serve)) {
-        Command::Serve(args) => serve::run(args, console).await,
-        Command::Demo(args) => demo::run(args, console).await,
-        Command::Submit(args) => submit::run(args, console).await,
-        Command::Watch(args) => watch::run(args, console).await,
-        Command::Jobs(args) => jobs::run(args, console).await,
-        Command::Worker(args) => worker::run(args, console.clone()).await,
-        Command::Import(args) => import::run(&args, console),
-        Command::Bench(args) => bench::run(args, console.clone()).await,
-        Command::Backup(args) => backup::run(args, console).await,
-        Command::Check(args) => check::run(args, console).await,
-        Command::View(args) => view::run(args, console).await,
-        Command::Openapi => console.text(&engine::openapi_document()),
-        Command::Config(args) => settings::run(args, console),
-        Command::Migrate(args) => migrate::run(args, console).await,
-        Command::Healthcheck(args) => healthcheck::run(args, console).await,
-        Command::Completions { shell } => completions(shell, console),
+    match line.command.unwrap_or(CliCommand::Serve(line.serve)) {
+        CliCommand::Serve(args) => serve::run(args, console).await,
+        CliCommand::Demo(args) => demo::run(args, console).await,
+        CliCommand::Submit(args) => submit::run(args, console).await,
+        CliCommand::Watch(args) => watch::run(args, console).await,
+        CliCommand::Jobs(args) => jobs::run(args, console).await,
+        CliCommand::Worker(args) => worker::run(args, console.clone()).await,
+        CliCommand::Import(args) => import::run(&args, console),
+        CliCommand::Bench(args) => bench::run(args, console.clone()).await,
+        CliCommand::Backup(args) => backup::run(args, console).await,
+        CliCommand::Check(args) => check::run(args, console).await,
+        CliCommand::View(args) => view::run(args, console).await,
+        CliCommand::Openapi => console.text(&engine::openapi_document()),
+        CliCommand::Config(args) => settings::run(args, console),
+        CliCommand::Migrate(args) => migrate::run(args, console).await,
+        CliCommand::Healthcheck(args) => healthcheck::run(args, console).await,
+        CliCommand::Completions { shell } => completions(shell, console),
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) fn leave(console: &Console) -> Result<CancellationToken, Failure> {
     let failed = |cause| Failure::Failed(format!("cannot listen to signals: {cause}"));
     let listen = |kind| signal(kind).map_err(failed);
     let mut hang_up = if hang_up_is_ignored() { None } else { Some(listen(SignalKind::hangup())?) };
-    let mut asked = Asked {
+    let mut asked = StopSignals {
         terminate: listen(SignalKind::terminate())?,
         interrupt: listen(SignalKind::interrupt())?,
         quit: listen(SignalKind::quit())?,
@@ -41,13 +41,13 @@ pub(crate) fn leave(console: &Console) -> Result<CancellationToken, Failure> {
     Ok(leave)
 }
 
-struct Asked {
+struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
     quit: Signal,
 }
 
-impl Asked {
+impl StopSignals {
     async fn arrive(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::bar::{Bar, Unit};
+use super::bar::{Bar, BarUnit};
 use super::console::Console;
 use super::failure::Failure;
 use super::folder;
@@ -39,7 +39,7 @@ enum ViewVerb {
 pub(crate) async fn run(args: ViewArgs, console: &Console) -> Result<(), Failure> {
     let ViewVerb::Rebuild { dir, config } = args.verb;
     let dir = folder::chosen(dir.as_deref(), config)?;
-    let bar = Bar::begin(console, "view", Unit::Streams);
+    let bar = Bar::begin(console, "view", BarUnit::Streams);
     let made = maintenance::rebuild_view(&dir, &mut |done, all| bar.set(done, all)).await;
     drop(bar);
     let made = made.map_err(folder::failure)?;

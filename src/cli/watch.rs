@@ -149,7 +149,7 @@ pub(crate) fn verdict(job: &Job, client: &Client, console: &Console) -> Result<(
     )))
 }
 
-/// `12.3 s`.
+/// Seconds as people read them: `12.3 s`.
 fn seconds(ms: u64) -> String {
     format!("{}.{} s", ms / 1_000, ms % 1_000 / 100)
 }

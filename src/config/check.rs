@@ -7,7 +7,7 @@ use domain::bounds::{LEASE_MS_MAX, LEASE_MS_MIN, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN}
 
 use super::key::Raw;
 use super::layers::Values;
-use super::{Origin, Problem, ServiceSettings, Settings};
+use super::{ServiceSettings, SettingOrigin, SettingProblem, Settings};
 
 /// No duration is longer than this (a year): beyond it somebody counted in the wrong unit.
 const MS_MAX: i64 = 366 * 24 * 3_600 * 1_000;
@@ -32,7 +32,7 @@ const LOOK_EVERY_MIN: Duration = Duration::from_secs(1);
 pub(super) const HEARTBEATS_MISSED: u32 = 3;
 
 /// Whole numbers: at least one where zero has no meaning, and below what is surely a slip.
-pub(super) fn ranges(values: &Values) -> Vec<Problem> {
+pub(super) fn ranges(values: &Values) -> Vec<SettingProblem> {
     let mut rules = Rules { values, problems: Vec::new() };
     for (key, (raw, _)) in values {
         let Raw::Int(number) = raw else { continue };
@@ -48,7 +48,7 @@ pub(super) fn ranges(values: &Values) -> Vec<Problem> {
 }
 
 /// Everything between the values that does not fit.
-pub(super) fn rules(settings: &Settings, values: &Values) -> Vec<Problem> {
+pub(super) fn rules(settings: &Settings, values: &Values) -> Vec<SettingProblem> {
     let mut rules = Rules { values, problems: Vec::new() };
     rules.server(settings);
     rules.engine(settings);
@@ -90,13 +90,18 @@ fn is_log_filter(text: &str) -> bool {
 
 struct Rules<'a> {
     values: &'a Values,
-    problems: Vec<Problem>,
+    problems: Vec<SettingProblem>,
 }
 
 impl Rules<'_> {
     fn refuse(&mut self, key: &str, rule: impl Into<String>) {
-        let origin = self.values.get(key).map_or(Origin::Default, |(_, origin)| origin.clone());
-        self.problems.push(Problem::Refused { key: key.to_owned(), origin, rule: rule.into() });
+        let origin =
+            self.values.get(key).map_or(SettingOrigin::Default, |(_, origin)| origin.clone());
+        self.problems.push(SettingProblem::Refused {
+            key: key.to_owned(),
+            origin,
+            rule: rule.into(),
+        });
     }
 
     fn need(&mut self, holds: bool, key: &str, rule: &str) {

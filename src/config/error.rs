@@ -4,21 +4,21 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::Origin;
+use super::SettingOrigin;
 
 /// The configuration was refused.
 #[derive(Debug, thiserror::Error)]
 pub struct ConfigError {
-    problems: Vec<Problem>,
+    problems: Vec<SettingProblem>,
 }
 
 impl ConfigError {
-    pub(super) fn new(problems: Vec<Problem>) -> Self {
+    pub(super) fn new(problems: Vec<SettingProblem>) -> Self {
         Self { problems }
     }
 
     /// Everything that is wrong; never empty.
-    pub fn problems(&self) -> &[Problem] {
+    pub fn problems(&self) -> &[SettingProblem] {
         &self.problems
     }
 }
@@ -35,34 +35,32 @@ impl fmt::Display for ConfigError {
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Problem {
+pub enum SettingProblem {
     /// The key is not one of ours.
     #[error("unknown key `{key}` ({origin}); the nearest known key is `{nearest}`")]
     UnknownKey {
         /// As it was written.
         key: String,
         /// Where it was written.
-        origin: Origin,
+        origin: SettingOrigin,
         /// What was probably meant.
         nearest: String,
     },
     /// The value is of another type than the key's.
     #[error("`{key}` ({origin}) must be {expected}")]
     WrongType {
-        /// The key.
         key: String,
         /// Where the value came from.
-        origin: Origin,
+        origin: SettingOrigin,
         /// What it must be.
         expected: &'static str,
     },
     /// The value is of the right type and cannot hold.
     #[error("`{key}` ({origin}) {rule}")]
     Refused {
-        /// The key.
         key: String,
         /// Where the value came from.
-        origin: Origin,
+        origin: SettingOrigin,
         /// What must be.
         rule: String,
     },
@@ -71,13 +69,11 @@ pub enum Problem {
     SecretTwice {
         /// The secret's key.
         key: String,
-        /// The layer.
-        origin: Origin,
+        origin: SettingOrigin,
     },
     /// A file that should be read was not.
     #[error("cannot read {path}: {cause}")]
     Unreadable {
-        /// The file.
         path: PathBuf,
         /// What the system said.
         cause: String,
@@ -85,7 +81,6 @@ pub enum Problem {
     /// The file is not TOML.
     #[error("{path} is not valid TOML: {cause}")]
     NotToml {
-        /// The file.
         path: PathBuf,
         /// Where and why.
         cause: String,

@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::key::{self, Flat, Raw, SECRET_KEYS};
-use super::{ConfigError, Problem, Secret, Settings, check};
+use super::{ConfigError, Secret, SettingProblem, Settings, check};
 
 /// What every environment variable of ours begins with; two underscores part sections.
 const ENV_PREFIX: &str = "ORRERY__";
@@ -36,11 +36,15 @@ impl Sources {
     /// Merges the layers and checks the result. Reads the file and the files of secrets, nothing else.
     pub fn load(&self) -> Result<Loaded, ConfigError> {
         let defaults = key::defaults().map_err(|cause| {
-            ConfigError::new(vec![Problem::NotToml { path: "config/default.toml".into(), cause }])
+            ConfigError::new(vec![SettingProblem::NotToml {
+                path: "config/default.toml".into(),
+                cause,
+            }])
         })?;
         let mut merge =
             Merge { defaults: &defaults, values: BTreeMap::new(), problems: Vec::new() };
-        let lowest = defaults.iter().map(|(key, raw)| (key.clone(), raw.clone(), Origin::Default));
+        let lowest =
+            defaults.iter().map(|(key, raw)| (key.clone(), raw.clone(), SettingOrigin::Default));
         merge.layer(&lowest.collect());
         let file = self.file_layer(&mut merge);
         merge.layer(&file);
@@ -71,18 +75,20 @@ impl Sources {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(cause) => {
-                merge
-                    .problems
-                    .push(Problem::Unreadable { path: path.clone(), cause: cause.to_string() });
+                merge.problems.push(SettingProblem::Unreadable {
+                    path: path.clone(),
+                    cause: cause.to_string(),
+                });
                 return Vec::new();
             }
         };
         match key::flatten(&text) {
-            Ok(flat) => {
-                flat.into_iter().map(|(key, raw)| (key, raw, Origin::File(path.clone()))).collect()
-            }
+            Ok(flat) => flat
+                .into_iter()
+                .map(|(key, raw)| (key, raw, SettingOrigin::File(path.clone())))
+                .collect(),
             Err(cause) => {
-                merge.problems.push(Problem::NotToml { path: path.clone(), cause });
+                merge.problems.push(SettingProblem::NotToml { path: path.clone(), cause });
                 Vec::new()
             }
         }
@@ -93,7 +99,7 @@ impl Sources {
         for (name, value) in &self.environment {
             if let Some(path) = name.strip_prefix(ENV_PREFIX) {
                 let key = path.to_lowercase().replace("__", ".");
-                merge.text(&mut layer, key, value, Origin::Environment(name.clone()));
+                merge.text(&mut layer, key, value, SettingOrigin::Environment(name.clone()));
             }
         }
         layer
@@ -102,7 +108,7 @@ impl Sources {
     fn flag_layer(&self, merge: &mut Merge<'_>) -> Layer {
         let mut layer = Vec::new();
         for (flag, key, value) in &self.flags {
-            merge.text(&mut layer, key.clone(), value, Origin::Flag((*flag).to_owned()));
+            merge.text(&mut layer, key.clone(), value, SettingOrigin::Flag((*flag).to_owned()));
         }
         layer
     }
@@ -134,30 +140,26 @@ pub struct Loaded {
 /// One line of `config show`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShownValue {
-    /// Dotted.
     pub key: String,
     /// As TOML would write it; masked when secret.
     pub value: String,
     /// Which layer it came from.
-    pub origin: Origin,
+    pub origin: SettingOrigin,
 }
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// `config/default.toml`.
+pub enum SettingOrigin {
     Default,
     /// The file given with `--config`.
     File(PathBuf),
-    /// This variable.
     Environment(String),
-    /// This flag.
     Flag(String),
     /// The content of a secret's file, which this origin named.
-    SecretFile(PathBuf, Box<Origin>),
+    SecretFile(PathBuf, Box<SettingOrigin>),
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for SettingOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => write!(f, "default"),
@@ -171,13 +173,13 @@ impl fmt::Display for Origin {
     }
 }
 
-pub(super) type Values = BTreeMap<String, (Raw, Origin)>;
-type Layer = Vec<(String, Raw, Origin)>;
+pub(super) type Values = BTreeMap<String, (Raw, SettingOrigin)>;
+type Layer = Vec<(String, Raw, SettingOrigin)>;
 
 struct Merge<'a> {
     defaults: &'a Flat,
     values: Values,
-    problems: Vec<Problem>,
+    problems: Vec<SettingProblem>,
 }
 
 impl Merge<'_> {
@@ -186,7 +188,7 @@ impl Merge<'_> {
         for (key, raw, origin) in layer {
             if let Some(secret) = secret_of(key) {
                 if layer.iter().any(|(other, ..)| other == secret) {
-                    self.problems.push(Problem::SecretTwice {
+                    self.problems.push(SettingProblem::SecretTwice {
                         key: secret.to_owned(),
                         origin: origin.clone(),
                     });
@@ -199,7 +201,7 @@ impl Merge<'_> {
         }
     }
 
-    fn value(&mut self, key: &str, raw: &Raw, origin: &Origin) {
+    fn value(&mut self, key: &str, raw: &Raw, origin: &SettingOrigin) {
         let Some(default) = self.default_of(key, origin) else {
             return;
         };
@@ -211,7 +213,7 @@ impl Merge<'_> {
     }
 
     /// A value that came as text, read by the type of its key.
-    fn text(&mut self, layer: &mut Layer, key: String, text: &str, origin: Origin) {
+    fn text(&mut self, layer: &mut Layer, key: String, text: &str, origin: SettingOrigin) {
         if secret_of(&key).is_some() {
             layer.push((key, Raw::Text(text.to_owned()), origin));
             return;
@@ -225,7 +227,7 @@ impl Merge<'_> {
         }
     }
 
-    fn secret_file(&mut self, secret: &str, raw: &Raw, origin: &Origin) {
+    fn secret_file(&mut self, secret: &str, raw: &Raw, origin: &SettingOrigin) {
         let Raw::Text(path) = raw else {
             self.wrong_type(&format!("{secret}_file"), origin, "text");
             return;
@@ -235,19 +237,19 @@ impl Merge<'_> {
             Ok(text) => {
                 // Editors and `echo` end a file with a newline that is no part of the secret.
                 let value = Raw::Text(text.trim_end_matches(['\r', '\n']).to_owned());
-                let origin = Origin::SecretFile(path, Box::new(origin.clone()));
+                let origin = SettingOrigin::SecretFile(path, Box::new(origin.clone()));
                 self.values.insert(secret.to_owned(), (value, origin));
             }
             Err(cause) => {
-                self.problems.push(Problem::Unreadable { path, cause: cause.to_string() });
+                self.problems.push(SettingProblem::Unreadable { path, cause: cause.to_string() });
             }
         }
     }
 
-    fn default_of(&mut self, key: &str, origin: &Origin) -> Option<Raw> {
+    fn default_of(&mut self, key: &str, origin: &SettingOrigin) -> Option<Raw> {
         let default = key::template(key).and_then(|template| self.defaults.get(&template));
         if default.is_none() {
-            self.problems.push(Problem::UnknownKey {
+            self.problems.push(SettingProblem::UnknownKey {
                 key: key.to_owned(),
                 origin: origin.clone(),
                 nearest: key::nearest(key, self.defaults),
@@ -256,8 +258,8 @@ impl Merge<'_> {
         default.cloned()
     }
 
-    fn wrong_type(&mut self, key: &str, origin: &Origin, expected: &'static str) {
-        self.problems.push(Problem::WrongType {
+    fn wrong_type(&mut self, key: &str, origin: &SettingOrigin, expected: &'static str) {
+        self.problems.push(SettingProblem::WrongType {
             key: key.to_owned(),
             origin: origin.clone(),
             expected,
@@ -270,7 +272,7 @@ fn secret_of(key: &str) -> Option<&str> {
 }
 
 fn shown(values: Values) -> Vec<ShownValue> {
-    let line = |(key, (raw, origin)): (String, (Raw, Origin))| {
+    let line = |(key, (raw, origin)): (String, (Raw, SettingOrigin))| {
         let value = match raw {
             Raw::Text(text) if SECRET_KEYS.contains(&key.as_str()) => {
                 // A URI shows where it leads to; of any other secret nothing may be seen.

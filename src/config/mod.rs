@@ -15,8 +15,8 @@ mod storage;
 mod tests;
 
 pub use self::cluster::ClusterSettings;
-pub use self::error::{ConfigError, Problem};
-pub use self::layers::{Loaded, Origin, ShownValue, Sources};
+pub use self::error::{ConfigError, SettingProblem};
+pub use self::layers::{Loaded, SettingOrigin, ShownValue, Sources};
 pub use self::secret::Secret;
 pub use self::settings::{
     BoundsSettings, BreakerSettings, EngineSettings, LogFormat, LogSettings, QuotaSettings,

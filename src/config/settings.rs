@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::key::Raw;
 use super::layers::Values;
-use super::{ClusterSettings, Origin, Problem, StorageSettings};
+use super::{ClusterSettings, SettingOrigin, SettingProblem, StorageSettings};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
@@ -35,7 +35,6 @@ pub struct Settings {
     pub quotas: QuotaSettings,
     /// Each service's own.
     pub services: ServicesSettings,
-    /// Logging.
     pub log: LogSettings,
 }
 
@@ -87,7 +86,6 @@ pub struct ServerSettings {
     /// The whole shutdown.
     #[serde(rename = "drain_deadline_ms", deserialize_with = "ms")]
     pub drain_deadline: Duration,
-    /// Open connections.
     pub connections_max: usize,
     /// Memory in pages of 2 MB, where the system has them to give.
     pub huge_pages: bool,
@@ -270,13 +268,13 @@ pub enum LogFormat {
     Auto,
     /// One object a line.
     Json,
-    /// For people.
+    /// Free text that only people read.
     Pretty,
 }
 
 impl Settings {
     /// Types the merged values. Their keys and kinds are known to be right, so what can fail is a range or a form.
-    pub(super) fn from_values(values: &Values) -> Result<Self, Problem> {
+    pub(super) fn from_values(values: &Values) -> Result<Self, SettingProblem> {
         let mut tree = Value::new(None, ValueKind::Table(::config::Map::default()));
         // A service's own section holds only what differs, so the default's keys are laid below it first.
         let mut services: Vec<&str> = values
@@ -327,16 +325,16 @@ fn put(tree: &mut Value, key: &str, raw: &Raw) {
     };
 }
 
-fn located(error: &::config::ConfigError, values: &Values) -> Problem {
+fn located(error: &::config::ConfigError, values: &Values) -> SettingProblem {
     let text = error.to_string();
     // The library ends its message with: for key `a.b`.
     let key = text
         .split_once("for key `")
         .and_then(|(_, rest)| rest.split('`').next())
         .unwrap_or_default();
-    let origin = values.get(key).map_or(Origin::Default, |(_, origin)| origin.clone());
+    let origin = values.get(key).map_or(SettingOrigin::Default, |(_, origin)| origin.clone());
     let rule = text.split(" for key `").next().unwrap_or_default();
-    Problem::Refused { key: key.to_owned(), origin, rule: format!("cannot be used: {rule}") }
+    SettingProblem::Refused { key: key.to_owned(), origin, rule: format!("cannot be used: {rule}") }
 }
 
 fn ms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {

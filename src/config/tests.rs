@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ConfigError, Loaded, LogFormat, Origin, Problem, Settings, Sources};
+use super::{ConfigError, Loaded, LogFormat, SettingOrigin, SettingProblem, Settings, Sources};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -89,11 +89,11 @@ fn a_flag_beats_the_environment_beats_the_file_beats_the_default() -> Outcome {
     let server = &loaded.settings.server;
     assert_eq!((server.listen.port(), server.long_polls_max, server.connections_max), (3, 8, 9));
     let origin = |key: &str| shown(&loaded, key).map(|line| line.origin.clone());
-    assert_eq!(origin("server.listen"), Some(Origin::Flag("--listen".to_owned())));
+    assert_eq!(origin("server.listen"), Some(SettingOrigin::Flag("--listen".to_owned())));
     let variable = "ORRERY__SERVER__LONG_POLLS_MAX".to_owned();
-    assert_eq!(origin("server.long_polls_max"), Some(Origin::Environment(variable)));
-    assert!(matches!(origin("server.connections_max"), Some(Origin::File(_))));
-    assert_eq!(origin("engine.park_after_ms"), Some(Origin::Default));
+    assert_eq!(origin("server.long_polls_max"), Some(SettingOrigin::Environment(variable)));
+    assert!(matches!(origin("server.connections_max"), Some(SettingOrigin::File(_))));
+    assert_eq!(origin("engine.park_after_ms"), Some(SettingOrigin::Default));
     Ok(())
 }
 
@@ -251,7 +251,7 @@ fn a_secret_comes_from_its_file_and_is_never_shown() -> Outcome {
     let twice =
         with_env(&[("ORRERY__STORAGE__URI_FILE", &path), ("ORRERY__STORAGE__URI", "sqlite:")]);
     let problems = twice.load().err().map(|error| error.problems().to_vec());
-    assert!(matches!(problems.as_deref(), Some([Problem::SecretTwice { .. }])));
+    assert!(matches!(problems.as_deref(), Some([SettingProblem::SecretTwice { .. }])));
     let missing = with_env(&[("ORRERY__STORAGE__URI_FILE", "/nowhere/at/all")]);
     assert!(refused(&missing).contains("cannot read /nowhere/at/all"));
     Ok(())

@@ -1,4 +1,4 @@
-//! What other engines wrote for the groups that this one drives, read when its lease is renewed. The part of the handle
+//! What other engines wrote for the groups that this one drives, read when its tenure is renewed. The part of the handle
 //! that only the driver's service uses. Absent: who drives what (`peers` is told it).
 
 use domain::ids::GroupId;

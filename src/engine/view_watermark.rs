@@ -1,7 +1,7 @@
 //! Until when the view shows everything that was acknowledged: what a list says as `as_of`. With several engines it is true
 //! of all of them: each is asked, and one that does not answer counts with what it said last.
 //! Always holds: nobody waits for a silent engine longer than its deadline; an older word is never taken for a newer one.
-//! Absent: waiting until the view shows more (`everywhere`).
+//! Absent: waiting until the view shows more (`cluster_queries`).
 
 use std::time::Duration;
 

@@ -182,19 +182,19 @@ mod tests {
     }
 
     #[derive(Clone, Debug)]
-    enum Step {
+    enum ClockStep {
         Floor(i64),
         Sample(i64),
         Serve,
         Pass(u64),
     }
 
-    fn step() -> impl Strategy<Value = Step> {
+    fn step() -> impl Strategy<Value = ClockStep> {
         prop_oneof![
-            (0..1_000_000_i64).prop_map(Step::Floor),
-            (0..1_000_000_i64).prop_map(Step::Sample),
-            Just(Step::Serve),
-            (0..10_000_u64).prop_map(Step::Pass),
+            (0..1_000_000_i64).prop_map(ClockStep::Floor),
+            (0..1_000_000_i64).prop_map(ClockStep::Sample),
+            Just(ClockStep::Serve),
+            (0..10_000_u64).prop_map(ClockStep::Pass),
         ]
     }
 
@@ -204,13 +204,13 @@ mod tests {
             let (mut clock, mut at, mut serving) = (Discipline::start(ms(0), 500_000), 0_u64, false);
             for step in steps {
                 let (before, was_at) = (clock.now_ms(ms(at)), at);
-                let sets = !serving && matches!(step, Step::Sample(_));
+                let sets = !serving && matches!(step, ClockStep::Sample(_));
                 let mut stepped = 0;
                 match step {
-                    Step::Floor(floor) => clock = clock.with_floor(ms(at), floor),
-                    Step::Sample(source) => (clock, stepped) = clock.sampled(ms(at), source),
-                    Step::Serve => { clock = clock.serving(ms(at)); serving = true; }
-                    Step::Pass(passed) => at += passed,
+                    ClockStep::Floor(floor) => clock = clock.with_floor(ms(at), floor),
+                    ClockStep::Sample(source) => (clock, stepped) = clock.sampled(ms(at), source),
+                    ClockStep::Serve => { clock = clock.serving(ms(at)); serving = true; }
+                    ClockStep::Pass(passed) => at += passed,
                 }
                 let after = clock.now_ms(ms(at));
                 prop_assert!(after >= before || sets);

@@ -87,7 +87,7 @@ points! {
     ViewCommitted = "view.committed";
     /// The view is about to be synced. Faults are met here.
     ViewSync = "view.sync";
-    /// Synced.
+    /// The file of the view was synced.
     ViewSynced = "view.synced";
     /// The view says whose it is.
     ViewAdopted = "view.adopted";

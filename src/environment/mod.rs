@@ -31,7 +31,7 @@ pub use self::secrets::draw_secret;
 #[cfg(any(test, feature = "proof"))]
 pub use self::simulated::SimulatedClock;
 pub use self::threads::{NotRun, Threads};
-pub use self::unfiled::{Entry, Filing, Unfiled};
+pub use self::unfiled::{Filing, Unfiled, UnfiledEntry};
 
 /// Clock, dice and ids that belong together; cheap to clone, handed to whatever needs the outside.
 #[derive(Clone, Debug)]

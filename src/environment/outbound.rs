@@ -35,7 +35,7 @@ pub struct Outbound {
 
 /// An answer whose head has come.
 #[derive(Debug)]
-pub struct Answer(reqwest::Response);
+pub struct OutboundAnswer(reqwest::Response);
 
 /// Some bytes of an answer.
 pub struct Piece(Box<dyn AsRef<[u8]> + Send>);
@@ -47,7 +47,6 @@ impl fmt::Debug for Piece {
 }
 
 impl Piece {
-    /// The bytes.
     pub fn bytes(&self) -> &[u8] {
         (*self.0).as_ref()
     }
@@ -86,7 +85,7 @@ impl Outbound {
         media_type: &'static str,
         signature: (&'static str, &str),
         body: Vec<u8>,
-    ) -> Result<Answer, SendError> {
+    ) -> Result<OutboundAnswer, SendError> {
         let url = format!("http://{address}{path}");
         let sent = self
             .http
@@ -96,7 +95,7 @@ impl Outbound {
             .body(body)
             .send()
             .await;
-        sent.map(Answer).map_err(|error| {
+        sent.map(OutboundAnswer).map_err(|error| {
             let nothing_sent = error.is_connect() || error.is_builder();
             let cause = causes(&error.without_url());
             if nothing_sent { SendError::Unreachable(cause) } else { SendError::Broken(cause) }
@@ -104,8 +103,7 @@ impl Outbound {
     }
 }
 
-impl Answer {
-    /// Its status.
+impl OutboundAnswer {
     pub fn status(&self) -> u16 {
         self.0.status().as_u16()
     }

@@ -18,7 +18,7 @@ const FILED_FROM_PART: u64 = 8;
 
 /// One entry: where it stands, and the row that it leads to. Several rows may have one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Entry {
+pub struct UnfiledEntry {
     /// Entries of one shelf lie together.
     pub shelf: u8,
     /// In the order of the keys.
@@ -30,25 +30,25 @@ pub struct Entry {
 /// The entries that are not filed. Shared by who writes and who reads.
 #[derive(Debug)]
 pub struct Unfiled {
-    entries: RwLock<BTreeSet<Entry>>,
+    entries: RwLock<BTreeSet<UnfiledEntry>>,
     /// The last row that is committed.
     committed: AtomicI64,
 }
 
 impl Unfiled {
     /// These entries, of rows up to `committed`.
-    pub fn new(entries: impl IntoIterator<Item = Entry>, committed: i64) -> Self {
+    pub fn new(entries: impl IntoIterator<Item = UnfiledEntry>, committed: i64) -> Self {
         let entries = RwLock::new(entries.into_iter().collect());
         Self { entries, committed: AtomicI64::new(committed) }
     }
 
     /// One more, whose row may not be committed yet.
-    pub fn put(&self, entry: Entry) {
+    pub fn put(&self, entry: UnfiledEntry) {
         self.entries.write().unwrap_or_else(PoisonError::into_inner).insert(entry);
     }
 
     /// Takes entries away. Answers whether there was any of them.
-    pub fn take(&self, taken: &[Entry]) -> bool {
+    pub fn take(&self, taken: &[UnfiledEntry]) -> bool {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         let mut any = false;
         for entry in taken {
@@ -73,21 +73,25 @@ impl Unfiled {
     }
 
     /// Whether this entry is here.
-    pub fn has(&self, entry: Entry) -> bool {
+    pub fn has(&self, entry: UnfiledEntry) -> bool {
         self.read(|entries| entries.contains(&entry))
     }
 
     /// The entries of a key.
-    pub fn of(&self, shelf: u8, key: i64) -> Vec<Entry> {
-        let (first, last) =
-            (Entry { shelf, key, row: i64::MIN }, Entry { shelf, key, row: i64::MAX });
+    pub fn of(&self, shelf: u8, key: i64) -> Vec<UnfiledEntry> {
+        let (first, last) = (
+            UnfiledEntry { shelf, key, row: i64::MIN },
+            UnfiledEntry { shelf, key, row: i64::MAX },
+        );
         self.read(|entries| entries.range(first..=last).copied().collect())
     }
 
     /// The entries of a shelf from a key on, at most `max`.
-    pub fn from(&self, shelf: u8, key: i64, max: usize) -> Vec<Entry> {
-        let (first, last) =
-            (Entry { shelf, key, row: i64::MIN }, Entry { shelf, key: i64::MAX, row: i64::MAX });
+    pub fn from(&self, shelf: u8, key: i64, max: usize) -> Vec<UnfiledEntry> {
+        let (first, last) = (
+            UnfiledEntry { shelf, key, row: i64::MIN },
+            UnfiledEntry { shelf, key: i64::MAX, row: i64::MAX },
+        );
         self.read(|entries| entries.range(first..=last).take(max).copied().collect())
     }
 
@@ -101,19 +105,19 @@ impl Unfiled {
         self.len() == 0
     }
 
-    fn after(&self, after: Option<Entry>, max: usize) -> Vec<Entry> {
+    fn after(&self, after: Option<UnfiledEntry>, max: usize) -> Vec<UnfiledEntry> {
         use std::ops::Bound::{Excluded, Unbounded};
         let from = after.map_or(Unbounded, Excluded);
         self.read(|entries| entries.range((from, Unbounded)).take(max).copied().collect())
     }
 
     /// The smallest row of all entries but these.
-    fn least_row_without(&self, filed: &[Entry]) -> Option<i64> {
-        let is_left = |entry: &&Entry| filed.binary_search(entry).is_err();
+    fn least_row_without(&self, filed: &[UnfiledEntry]) -> Option<i64> {
+        let is_left = |entry: &&UnfiledEntry| filed.binary_search(entry).is_err();
         self.read(|entries| entries.iter().filter(is_left).map(|entry| entry.row).min())
     }
 
-    fn read<T>(&self, look: impl FnOnce(&BTreeSet<Entry>) -> T) -> T {
+    fn read<T>(&self, look: impl FnOnce(&BTreeSet<UnfiledEntry>) -> T) -> T {
         look(&self.entries.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -129,9 +133,9 @@ pub struct Filing {
     /// A round is under way.
     under_way: bool,
     /// The last one that was filed in it.
-    after: Option<Entry>,
+    after: Option<UnfiledEntry>,
     /// What the open transaction files; none: it has not asked.
-    slice: Option<Vec<Entry>>,
+    slice: Option<Vec<UnfiledEntry>>,
 }
 
 impl Filing {
@@ -142,7 +146,7 @@ impl Filing {
 
     /// What the open transaction is to file, in order; nothing, most of the time. With the last slice of a round comes
     /// the row up to which all entries are filed then; `last` is the newest row.
-    pub fn next(&mut self, unfiled: &Unfiled, last: i64) -> (&[Entry], Option<i64>) {
+    pub fn next(&mut self, unfiled: &Unfiled, last: i64) -> (&[UnfiledEntry], Option<i64>) {
         let from = (self.filed / FILED_FROM_PART).clamp(FILED_FROM_MIN, FILED_FROM_MAX);
         self.under_way |= unfiled.len() >= from;
         if !self.under_way {
@@ -177,12 +181,12 @@ impl Filing {
 mod tests {
     use super::*;
 
-    fn entry(key: i64, row: i64) -> Entry {
-        Entry { shelf: 0, key, row }
+    fn entry(key: i64, row: i64) -> UnfiledEntry {
+        UnfiledEntry { shelf: 0, key, row }
     }
 
     /// Keys that say nothing about when their row came.
-    fn scattered(rows: std::ops::RangeInclusive<i64>) -> Vec<Entry> {
+    fn scattered(rows: std::ops::RangeInclusive<i64>) -> Vec<UnfiledEntry> {
         rows.map(|row| entry(row.wrapping_mul(0x5DEE_CE66_D1CE_4E5B), row)).collect()
     }
 
@@ -216,7 +220,7 @@ mod tests {
             if let Some(filed_to) = filed_to {
                 break filed_to;
             }
-            // PeerDirectory come meanwhile, before and behind what is being filed.
+            // Others come meanwhile, before and behind what is being filed.
             last += 1;
             unfiled.put(entry(if last % 2 == 0 { i64::MIN } else { i64::MAX - 1 }, last));
         };

@@ -84,7 +84,6 @@ impl Record {
 /// One subject's part of a batch.
 #[derive(Debug, Clone)]
 pub struct AppendItem {
-    /// The stream.
     pub subject: SubjectId,
     /// The record; it expects the stream's head to be `record.first - 1`.
     pub record: Record,
@@ -137,7 +136,6 @@ pub struct StreamPart {
 /// The record by which the driver of a group finds what must be in memory. May be too early, never too late.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WakeUp {
-    /// Whose.
     pub subject: SubjectId,
     /// When it must be looked at.
     pub due: Millis,
@@ -148,7 +146,6 @@ pub struct WakeUp {
 /// A move of a wake-up, conditional on its number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WakeUpMove {
-    /// Whose.
     pub subject: SubjectId,
     /// The number it must have (0: there must be none, after a retirement); otherwise nothing happens.
     pub expected: u64,
@@ -159,7 +156,6 @@ pub struct WakeUpMove {
 /// Tells a group's driver that somebody else appended to one of its subjects.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AppendNotice {
-    /// Whose stream.
     pub subject: SubjectId,
     /// Up to where it must be read.
     pub seq: u64,
@@ -172,7 +168,6 @@ pub struct Snapshot {
     pub seq: u64,
     /// The chain value there.
     pub hash: ChainHash,
-    /// Opaque.
     pub body: Arc<[u8]>,
 }
 
@@ -182,13 +177,12 @@ pub enum EventStoreError {
     /// Cannot be reached or did not answer in time; nothing is known of a write. Try again.
     #[error("the event store is unavailable: {0}")]
     Unavailable(String),
-    /// No room.
+    /// There is no room for more.
     #[error("the event store is full")]
     Full,
     /// What is stored cannot be read: the subject must be parked with this reason.
     #[error("stored data of {subject} is damaged: {reason}")]
     Damaged {
-        /// Whose stream.
         subject: String,
         /// What is wrong, without payloads.
         reason: String,

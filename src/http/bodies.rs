@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::peers::{Peer, Share, Shares};
+use super::peers::{PeerAddress, Share, Shares};
 use super::problem::{Code, Problem};
 use crate::engine::core::urgency::Urgency;
 
@@ -60,7 +60,11 @@ impl Bodies {
     }
 
     /// Begins to charge a request of this peer.
-    pub(super) fn charge(&self, urgency: Urgency, peer: Option<Peer>) -> Result<Charge, Problem> {
+    pub(super) fn charge(
+        &self,
+        urgency: Urgency,
+        peer: Option<PeerAddress>,
+    ) -> Result<Charge, Problem> {
         let (pool, most) = match urgency {
             Urgency::Report | Urgency::Cancel => (&self.urgent, self.urgent.most),
             Urgency::Lease | Urgency::Read => (&self.ordinary, self.ordinary.most),
@@ -83,7 +87,7 @@ impl Pool {
 }
 
 impl Charge {
-    fn begin(pool: &Arc<Pool>, most: usize, peer: Option<Peer>) -> Result<Self, Problem> {
+    fn begin(pool: &Arc<Pool>, most: usize, peer: Option<PeerAddress>) -> Result<Self, Problem> {
         let grown = Mutex::new(Grown { bytes: 0, share: pool.shares.begin(peer) });
         let charge = Self { pool: Arc::clone(pool), most, grown };
         charge.grow(REQUEST_BYTES)?;

@@ -63,9 +63,9 @@ impl Hosts {
             self.below.push(format!(".{}", below.to_ascii_lowercase()));
         } else if let Ok(address) = entry.trim_matches(['[', ']']).parse::<IpAddr>() {
             self.addresses.insert(address.to_canonical());
-        } else if let Some(Host::Address(address)) = Host::read(entry) {
+        } else if let Some(ExpectedHost::Address(address)) = ExpectedHost::read(entry) {
             self.addresses.insert(address);
-        } else if let Some(Host::Name(name)) = Host::read(entry) {
+        } else if let Some(ExpectedHost::Name(name)) = ExpectedHost::read(entry) {
             self.names.insert(name);
         }
     }
@@ -93,7 +93,7 @@ impl Hosts {
                 host
             }
         };
-        let Some(host) = Host::read(named) else { return Err(invalid("is no host")) };
+        let Some(host) = ExpectedHost::read(named) else { return Err(invalid("is no host")) };
         if is_probe || self.any || self.is_ours(&host) {
             return Ok(());
         }
@@ -104,12 +104,12 @@ impl Hosts {
         Err(Problem::new(Code::HostNotServed, detail))
     }
 
-    fn is_ours(&self, host: &Host) -> bool {
+    fn is_ours(&self, host: &ExpectedHost) -> bool {
         match host {
-            Host::Address(address) => {
+            ExpectedHost::Address(address) => {
                 address.is_loopback() || self.any_address || self.addresses.contains(address)
             }
-            Host::Name(name) => {
+            ExpectedHost::Name(name) => {
                 name == "localhost"
                     || name.ends_with(".localhost")
                     || self.names.contains(name)
@@ -120,13 +120,13 @@ impl Hosts {
 }
 
 /// What stands in front of the port.
-enum Host {
+enum ExpectedHost {
     Address(IpAddr),
     /// In small letters, without the dot that may end it.
     Name(String),
 }
 
-impl Host {
+impl ExpectedHost {
     fn read(text: &str) -> Option<Self> {
         let authority: Authority = text.parse().ok().filter(|_| !text.contains('@'))?;
         let host = authority.host();

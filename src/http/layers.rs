@@ -29,7 +29,7 @@ use super::engine_header::ENGINE;
 use super::extract::headers::{Correlation, REQUEST_ID};
 use super::extract::json::BodyLimit;
 use super::parked::Rest;
-use super::peers::Peer;
+use super::peers::PeerAddress;
 use super::problem::{Code, Problem};
 use super::shedding::RequestPermit;
 use super::state::Api;
@@ -99,7 +99,7 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let route = request.extensions().get::<MatchedPath>().cloned();
-        let Some(asked) = Asked::by(&request, route.map(Route::Matched), &self.api) else {
+        let Some(asked) = RequestFacts::by(&request, route.map(Route::Matched), &self.api) else {
             let problem = Problem::new(Code::InternalError, "no request id could be made");
             return Box::pin(ready(Ok(problem.into_response())));
         };
@@ -110,7 +110,7 @@ where
         if let Some(refusal) = refusal {
             return Box::pin(ready(Ok(asked.refused(&refusal))));
         }
-        let peer = request.extensions().get::<Peer>().copied();
+        let peer = request.extensions().get::<PeerAddress>().copied();
         let admission = asked.urgency.map(|urgency| RequestPermit::begin(&self.api, urgency, peer));
         let admission = match admission.transpose() {
             Ok(admission) => admission.map(Arc::new),
@@ -139,14 +139,14 @@ async fn admitted(
 struct Answering(Option<InFlight>);
 
 struct InFlight {
-    asked: Asked,
+    asked: RequestFacts,
     active: Active,
     deadline: Sleep,
     work: Rest,
 }
 
 impl Answering {
-    fn begin(asked: Asked, work: Rest) -> Self {
+    fn begin(asked: RequestFacts, work: Rest) -> Self {
         let active = Active::begin(asked.method);
         let wait = asked.api.settings().request_timeout;
         let deadline = asked.api.outside().clock.sleep(wait);
@@ -197,7 +197,7 @@ pub(super) fn shed<B>(api: &Api, request: &Request<B>) -> Option<Response> {
         && !headers.contains_key(header::ORIGIN)
         && api.hosts().check(request).is_ok();
     let refusal = is_plain.then(|| shedding::refusal(api, Urgency::Submit)).flatten()?;
-    let asked = Asked::by(request, Some(Route::Fixed(route)), api)?;
+    let asked = RequestFacts::by(request, Some(Route::Fixed(route)), api)?;
     Some(asked.refused(&refusal))
 }
 
@@ -213,7 +213,7 @@ fn cross_site(detail: &str) -> Problem {
 }
 
 /// What is kept of a request until it is answered: nothing of the buffer that it was read into.
-struct Asked {
+struct RequestFacts {
     api: Api,
     id: CorrelationId,
     method: &'static str,
@@ -239,7 +239,7 @@ impl Route {
     }
 }
 
-impl Asked {
+impl RequestFacts {
     fn by<B>(request: &Request<B>, route: Option<Route>, api: &Api) -> Option<Self> {
         let outside = api.outside();
         let given = request.headers().get(REQUEST_ID).map(HeaderValue::as_bytes);

@@ -31,7 +31,7 @@ pub(super) type Rest = BoxFuture<'static, Response>;
 
 /// The rest on its way out. Extensions want to be cloned and shared: one of them takes it.
 #[derive(Clone)]
-struct Parked(Arc<Mutex<Option<Rest>>>);
+struct ParkedRest(Arc<Mutex<Option<Rest>>>);
 
 /// In place of an answer: `rest` makes it. It holds what it needs and nothing of the request.
 pub(super) fn park(
@@ -43,13 +43,13 @@ pub(super) fn park(
 /// In place of the answer that `rest` makes.
 pub(super) fn in_place_of(rest: Rest) -> Response {
     let mut placeholder = ().into_response();
-    placeholder.extensions_mut().insert(Parked(Arc::new(Mutex::new(Some(rest)))));
+    placeholder.extensions_mut().insert(ParkedRest(Arc::new(Mutex::new(Some(rest)))));
     placeholder
 }
 
 /// What is still to be done; none: it is an answer.
 pub(super) fn rest_of(answer: &mut Response) -> Option<Rest> {
-    let Parked(rest) = answer.extensions_mut().remove()?;
+    let ParkedRest(rest) = answer.extensions_mut().remove()?;
     rest.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
@@ -80,37 +80,37 @@ where
 {
     type Response = Response;
     type Error = Infallible;
-    type Future = Answer;
+    type Future = PendingAnswer;
 
     fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Answer {
+    fn call(&mut self, mut request: Request<B>) -> PendingAnswer {
         let shed = self.api.as_ref().and_then(|api| layers::shed(api, &request));
         if let Some(response) = shed {
-            return Answer { work: Box::pin(ready(response)), takes_gzip: false };
+            return PendingAnswer { work: Box::pin(ready(response)), takes_gzip: false };
         }
         let takes_gzip = take_encodings(request.headers_mut());
         let routed = self.routes.call(request);
-        Answer { work: Box::pin(routed.map(|Ok(response)| response)), takes_gzip }
+        PendingAnswer { work: Box::pin(routed.map(|Ok(response)| response)), takes_gzip }
     }
 }
 
 /// An answer that is being made.
-pub struct Answer {
+pub struct PendingAnswer {
     work: Rest,
     /// Its client reads gzip.
     takes_gzip: bool,
 }
 
-impl std::fmt::Debug for Answer {
+impl std::fmt::Debug for PendingAnswer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Answer").finish_non_exhaustive()
     }
 }
 
-impl Future for Answer {
+impl Future for PendingAnswer {
     type Output = Result<Response, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {

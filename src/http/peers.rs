@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// An IPv4 address, or the network of an IPv6 address that one site is usually given (/64): its hosts have as many
 /// addresses as they like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Peer(IpAddr);
+pub struct PeerAddress(IpAddr);
 
-impl Peer {
+impl PeerAddress {
     /// Who connects from there.
     pub fn at(address: SocketAddr) -> Self {
         Self(match address.ip().to_canonical() {
@@ -31,7 +31,7 @@ impl Peer {
 pub struct Shares {
     /// None: there is no bound for a peer alone.
     most: Option<usize>,
-    taken: Mutex<BTreeMap<Peer, usize>>,
+    taken: Mutex<BTreeMap<PeerAddress, usize>>,
 }
 
 /// What one holder has of its peer's share.
@@ -39,7 +39,7 @@ pub struct Shares {
 pub struct Share {
     shares: Arc<Shares>,
     /// None: it is not known who asks, or nobody is bounded.
-    peer: Option<Peer>,
+    peer: Option<PeerAddress>,
     amount: usize,
 }
 
@@ -52,12 +52,12 @@ impl Shares {
     }
 
     /// Nothing yet, of this peer's share.
-    pub fn begin(self: &Arc<Self>, peer: Option<Peer>) -> Share {
+    pub fn begin(self: &Arc<Self>, peer: Option<PeerAddress>) -> Share {
         let peer = peer.filter(|_| self.most.is_some());
         Share { shares: Arc::clone(self), peer, amount: 0 }
     }
 
-    fn taken(&self) -> MutexGuard<'_, BTreeMap<Peer, usize>> {
+    fn taken(&self) -> MutexGuard<'_, BTreeMap<PeerAddress, usize>> {
         // Counts are changed one by one; a poisoned lock holds whole ones.
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -97,8 +97,8 @@ impl Drop for Share {
 mod tests {
     use super::*;
 
-    fn peer(text: &str) -> Peer {
-        Peer::at(SocketAddr::new(text.parse().expect("an address"), 1))
+    fn peer(text: &str) -> PeerAddress {
+        PeerAddress::at(SocketAddr::new(text.parse().expect("an address"), 1))
     }
 
     #[test]

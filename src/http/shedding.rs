@@ -12,7 +12,7 @@ use axum::http::Method;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::bodies::Charge;
-use super::peers::Peer;
+use super::peers::PeerAddress;
 use super::problem::{Code, Problem};
 use super::state::Api;
 use crate::engine::core::urgency::Urgency;
@@ -104,7 +104,11 @@ struct Turns {
 
 impl RequestPermit {
     /// Lets a request of this peer in, as far as it is known before its body is read.
-    pub(super) fn begin(api: &Api, urgency: Urgency, peer: Option<Peer>) -> Result<Self, Problem> {
+    pub(super) fn begin(
+        api: &Api,
+        urgency: Urgency,
+        peer: Option<PeerAddress>,
+    ) -> Result<Self, Problem> {
         let charge = api.bodies().charge(urgency, peer);
         let charge = charge.map_err(|problem| refused(urgency, problem))?;
         let turns = (urgency == Urgency::Submit).then(|| Turns {

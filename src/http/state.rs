@@ -20,7 +20,7 @@ use super::lease_tokens::{HeldLease, LeaseTokens};
 use super::problem::{Code, Problem};
 use super::queue_metrics;
 use super::shedding::Submissions;
-use super::waiters::{Place, Waiters};
+use super::waiters::{WaiterPermit, Waiters};
 use crate::config::Settings;
 use crate::engine::core::CoreCounts;
 use crate::engine::forwarding::PeerDirectory;
@@ -30,7 +30,7 @@ use crate::environment::Surroundings;
 use crate::membership::contract::EngineId;
 use crate::services::driver::{Driver, Seen};
 use crate::services::job_scheduler::JobScheduler;
-use crate::services::lifecycle::{Host, ServiceSnapshot, ServiceState};
+use crate::services::lifecycle::{ServiceHost, ServiceSnapshot, ServiceState};
 use crate::services::queries::Queries;
 use crate::telemetry::metrics::{
     APPENDS, CLOCK_AHEAD, COMMAND_QUEUE, CONFLICTS, EVENTS, GROUP_READING, GROUP_SUBJECTS, JOBS,
@@ -124,7 +124,7 @@ pub struct Parts {
     /// Knows the engines.
     pub driver: Arc<Driver>,
     /// The services of this engine.
-    pub host: Arc<Host>,
+    pub host: Arc<ServiceHost>,
     /// What was measured.
     pub recorder: Recorder,
     /// Whether the engine should get requests, beside its services running.
@@ -232,7 +232,7 @@ impl Api {
     }
 
     /// A place among the waiting lease requests.
-    pub fn long_poll(&self, caller: &Caller) -> Result<Place, Problem> {
+    pub fn long_poll(&self, caller: &Caller) -> Result<WaiterPermit, Problem> {
         self.0.waiters.place(&caller.namespace, caller.peer)
     }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::ids::Namespace;
 
-use super::peers::{Peer, Share, Shares};
+use super::peers::{PeerAddress, Share, Shares};
 use super::problem::{Code, Problem};
 use crate::telemetry::metrics::LONG_POLLS;
 
@@ -31,7 +31,7 @@ struct Taken {
 
 /// A place that is taken, for as long as it is held.
 #[derive(Debug)]
-pub struct Place {
+pub struct WaiterPermit {
     waiters: Waiters,
     namespace: Namespace,
     _share: Share,
@@ -45,7 +45,11 @@ impl Waiters {
     }
 
     /// A place for a request of this namespace and peer.
-    pub fn place(&self, namespace: &Namespace, peer: Option<Peer>) -> Result<Place, Problem> {
+    pub fn place(
+        &self,
+        namespace: &Namespace,
+        peer: Option<PeerAddress>,
+    ) -> Result<WaiterPermit, Problem> {
         let mut share = self.0.shares.begin(peer);
         if !share.grow(1) {
             let detail = "as many requests from your address wait for work as may";
@@ -64,7 +68,7 @@ impl Waiters {
         taken.by_namespace.insert(namespace.clone(), own + 1);
         drop(taken);
         metrics::gauge!(LONG_POLLS).increment(1.0);
-        Ok(Place { waiters: self.clone(), namespace: namespace.clone(), _share: share })
+        Ok(WaiterPermit { waiters: self.clone(), namespace: namespace.clone(), _share: share })
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -73,7 +77,7 @@ impl Waiters {
     }
 }
 
-impl Drop for Place {
+impl Drop for WaiterPermit {
     fn drop(&mut self) {
         let mut taken = self.waiters.taken();
         taken.all = taken.all.saturating_sub(1);

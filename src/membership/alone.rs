@@ -24,7 +24,6 @@ pub struct Alone {
 }
 
 impl Alone {
-    /// Nobody yet.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, me: Mutex::default() }
     }

@@ -1,7 +1,7 @@
 //! What every membership guarantees. An engine joins under a number that was never given before, and lives while it
-//! renews: `LEASE` from each renewal on, by the store's clock, whatever the engines' clocks say. A group is a record
+//! renews: `TENURE` from each renewal on, by the store's clock, whatever the engines' clocks say. A group is a record
 //! that names its driver, with a fence that grows at each change.
-//! Always holds: whoever is evicted stays evicted, and is told so by its next renewal; nobody is evicted whose lease
+//! Always holds: whoever is evicted stays evicted, and is told so by its next renewal; nobody is evicted whose tenure
 //! holds, but by whoever has come to its address (`evict`); a group changes hands only from the fence that was seen, so of two that want it one gets it.
 //! Absent: who should drive what (`share`), and any promise about two engines that both believe they drive.
 
@@ -19,14 +19,13 @@ pub type EngineId = u32;
 /// with the beginning a life is told from every other one, also after the store was restored from a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Life {
-    /// Its number.
     pub engine: EngineId,
     /// When it joined, milliseconds on the store's clock.
     pub started_at: Millis,
 }
 
 /// An engine that has not renewed for so long, by the store's clock, may be evicted (design section 7).
-pub const LEASE: Duration = Duration::from_secs(10);
+pub const TENURE: Duration = Duration::from_secs(10);
 
 /// What an engine says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,9 +50,8 @@ impl Introduction {
 /// One engine that is not evicted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineRecord {
-    /// Its number.
     pub engine: EngineId,
-    /// For people.
+    /// Free text that only people read.
     pub name: String,
     /// Host and port.
     pub address: String,
@@ -65,16 +63,14 @@ pub struct EngineRecord {
     pub started_at: Millis,
     /// By the store's clock.
     pub renewed_at: Millis,
-    /// Its lease held when this was read.
+    /// Its tenure held when this was read.
     pub lives: bool,
     /// It is about to end: it gets nothing more.
     pub leaving: bool,
 }
 
-/// One group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GroupRecord {
-    /// Which.
     pub group: GroupId,
     /// Who drives it; none: nobody.
     pub driver: Option<EngineId>,
@@ -104,19 +100,18 @@ pub struct Roster {
 /// What became of a renewal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Renewal {
-    /// The lease holds for `LEASE` from then on.
+    /// The tenure holds for `TENURE` from then on.
     Held {
         /// The store's clock when it was renewed; none when the store has none of its own.
         at: Option<Millis>,
     },
-    /// PeerDirectory have evicted this engine: whatever it drove is theirs.
+    /// Others have evicted this engine: whatever it drove is theirs.
     Evicted,
 }
 
 /// A group to be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Take {
-    /// Which.
     pub group: GroupId,
     /// The fence that was seen.
     pub fence: u64,
@@ -125,11 +120,9 @@ pub struct Take {
 /// A group that its driver lets go of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HandOver {
-    /// Which.
     pub group: GroupId,
     /// The fence that was seen.
     pub fence: u64,
-    /// For whom.
     pub next: Option<EngineId>,
 }
 
@@ -149,7 +142,7 @@ pub type MembershipResult<T> = Result<T, MembershipError>;
 
 /// Where the engines of a deployment meet. Every change may be repeated.
 pub trait Membership: Send + Sync + Debug {
-    /// Begins a life under a new number, with a lease.
+    /// Begins a life under a new number, with a tenure.
     fn join<'a>(
         &'a self,
         introduction: &'a Introduction,
@@ -161,10 +154,10 @@ pub trait Membership: Send + Sync + Debug {
     /// Who is there, and who drives what.
     fn look(&self) -> BoxFuture<'_, MembershipResult<Roster>>;
 
-    /// Evicts an engine whose lease is over. Answers whether it is evicted; one that is not known is from then on.
+    /// Evicts an engine whose tenure is over. Answers whether it is evicted; one that is not known is from then on.
     fn evict(&self, engine: EngineId) -> BoxFuture<'_, MembershipResult<bool>>;
 
-    /// Evicts an engine although its lease may hold, because it was reached at this address and whoever asks listens there
+    /// Evicts an engine although its tenure may hold, because it was reached at this address and whoever asks listens there
     /// now: nobody else can be asked in its name. Answers whether it is evicted; one at another address, or that is
     /// leaving, is left alone.
     fn evict_at<'a>(

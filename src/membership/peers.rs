@@ -12,16 +12,15 @@ use super::contract::{EngineId, Life};
 use crate::config::Secret;
 use crate::environment::OwnKey;
 
-/// Another engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Peer {
+pub struct PeerEngine {
     /// Host and port.
     pub address: String,
     /// Of its program.
     pub version: String,
     /// When its life began, milliseconds on the store's clock.
     pub started_at: Millis,
-    /// Its lease held at the last look.
+    /// Its tenure held at the last look.
     pub lives: bool,
     /// It is about to end.
     pub leaving: bool,
@@ -30,7 +29,7 @@ pub struct Peer {
 }
 
 /// The others, by number.
-pub type PeerMap = Arc<BTreeMap<EngineId, Peer>>;
+pub type PeerMap = Arc<BTreeMap<EngineId, PeerEngine>>;
 
 /// A view of the others that follows them. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -155,7 +154,7 @@ impl PeersSeen {
     }
 
     /// Tells what was seen, when it is something new.
-    pub fn tell(&self, peers: BTreeMap<EngineId, Peer>) {
+    pub fn tell(&self, peers: BTreeMap<EngineId, PeerEngine>) {
         self.told.send_if_modified(|told| {
             let is_new = **told != peers;
             if is_new {
@@ -173,7 +172,7 @@ mod tests {
     #[tokio::test]
     async fn a_change_is_told_once_and_the_dead_have_no_address() {
         let (seen, mut peers) = Peers::new(Secret::new("s"));
-        let peer = |lives| Peer {
+        let peer = |lives| PeerEngine {
             address: "h:1".to_owned(),
             version: "1".to_owned(),
             started_at: 5,
@@ -199,7 +198,7 @@ mod tests {
         let (address, version) = ("h:1".to_owned(), "1".to_owned());
         let public_key = String::new();
         let peer =
-            Peer { address, version, started_at: 5, lives: true, leaving: false, public_key };
+            PeerEngine { address, version, started_at: 5, lives: true, leaving: false, public_key };
         seen.tell(BTreeMap::from([(1, peer)]));
         peers.note_arrived(life(1, 6));
         assert!(!peers.has_arrived(life(1, 6)), "another life");

@@ -10,7 +10,7 @@ use super::contract::{EngineId, EngineRecord, GroupRecord, HandOver, Roster, Tak
 
 /// What an engine is to change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Plan {
+pub struct SharePlan {
     /// Groups that are its own to take.
     pub take: Vec<Take>,
     /// Groups that are others' to drive.
@@ -27,7 +27,7 @@ pub fn is_mine(record: &GroupRecord, me: EngineId, released: &ReleasedFences) ->
     record.driver == Some(me) && record.fence > gone
 }
 
-/// Engines to be evicted before anything is taken of them: their lease is over, or a group names them and nobody else
+/// Engines to be evicted before anything is taken of them: their tenure is over, or a group names them and nobody else
 /// knows them.
 pub fn dead(roster: &Roster, me: EngineId) -> Vec<EngineId> {
     let known = |engine: EngineId| roster.engines.iter().any(|record| record.engine == engine);
@@ -54,8 +54,8 @@ pub fn plan(
     me: EngineId,
     evicted: &[EngineId],
     released: &ReleasedFences,
-) -> Plan {
-    let mut plan = Plan::default();
+) -> SharePlan {
+    let mut plan = SharePlan::default();
     if !roster.engines.iter().any(|record| record.engine == me) {
         // Evicted, or not seen yet: the next renewal tells.
         return plan;
@@ -131,10 +131,10 @@ mod tests {
     fn the_living_are_never_robbed_and_the_dead_only_after_their_eviction() {
         let engines = [engine(1, true, false), engine(2, true, false), engine(3, false, false)];
         let of_two = roster(&engines, |_| Some(2));
-        assert_eq!(plan(&of_two, 1, &[], &NEVER), Plan::default());
+        assert_eq!(plan(&of_two, 1, &[], &NEVER), SharePlan::default());
         let of_dead = roster(&engines, |_| Some(3));
         assert_eq!(dead(&of_dead, 1), [3]);
-        assert_eq!(plan(&of_dead, 1, &[], &NEVER), Plan::default());
+        assert_eq!(plan(&of_dead, 1, &[], &NEVER), SharePlan::default());
         assert!(!plan(&of_dead, 1, &[3], &NEVER).take.is_empty());
         let of_unknown = roster(&engines, |_| Some(9));
         assert_eq!(dead(&of_unknown, 1), [3, 9]);
@@ -146,7 +146,7 @@ mod tests {
         let gone = [1; domain::bounds::GROUPS as usize];
         assert!(alone.groups.iter().all(|record| is_mine(record, 1, &NEVER)));
         assert!(!alone.groups.iter().any(|record| is_mine(record, 1, &gone)));
-        assert_eq!(plan(&alone, 1, &[], &NEVER), Plan::default());
+        assert_eq!(plan(&alone, 1, &[], &NEVER), SharePlan::default());
         assert_eq!(plan(&alone, 1, &[], &gone).take.len(), 64);
     }
 
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(handed.len(), 64);
         assert!(handed.iter().all(|group| group.next == Some(2)));
         let last = [engine(1, true, true), engine(4, true, true)];
-        assert_eq!(plan(&roster(&last, |_| Some(1)), 1, &[], &NEVER), Plan::default());
+        assert_eq!(plan(&roster(&last, |_| Some(1)), 1, &[], &NEVER), SharePlan::default());
     }
 
     proptest! {

@@ -26,7 +26,6 @@ impl RequestId {
         }
     }
 
-    /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -154,7 +154,7 @@ where
                 line.extend(fields);
             }
         }
-        event.record(&mut Fields(&mut line));
+        event.record(&mut LineFields(&mut line));
         let mut timestamp = String::new();
         SystemTime.format_time(&mut Writer::new(&mut timestamp))?;
         line.insert("timestamp".to_owned(), timestamp.into());
@@ -166,15 +166,15 @@ where
 }
 
 /// Writes an event's fields into the line.
-struct Fields<'a>(&'a mut Map<String, Value>);
+struct LineFields<'a>(&'a mut Map<String, Value>);
 
-impl Fields<'_> {
+impl LineFields<'_> {
     fn put(&mut self, field: &Field, value: impl Into<Value>) {
         self.0.insert(field.name().to_owned(), value.into());
     }
 }
 
-impl Visit for Fields<'_> {
+impl Visit for LineFields<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.put(field, format!("{value:?}"));
     }

@@ -24,10 +24,10 @@ const LINE_BYTES: usize = 64;
 
 /// The lines on their way to one stream. Clones share them.
 #[derive(Clone)]
-pub struct Lossy(Arc<Shared>);
+pub struct Lossy(Arc<LossyShared>);
 
-struct Shared {
-    state: Mutex<State>,
+struct LossyShared {
+    state: Mutex<LossyState>,
     /// There is something to write.
     filled: Condvar,
     /// Everything is written or lost.
@@ -35,7 +35,7 @@ struct Shared {
 }
 
 #[derive(Default)]
-struct State {
+struct LossyState {
     lines: VecDeque<Vec<u8>>,
     bytes: usize,
     /// Lost since the last line that got through.
@@ -70,7 +70,7 @@ impl Lossy {
 
     /// Lines to any stream.
     pub fn to(stream: impl Write + Send + 'static, tell: fn(u64) -> String) -> Self {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(LossyShared {
             state: Mutex::default(),
             filled: Condvar::new(),
             emptied: Condvar::new(),
@@ -103,7 +103,7 @@ impl Lossy {
 
     /// Waits until everything is written or lost, at most so long. Whether it is.
     pub fn finish(&self, at_most: Duration) -> bool {
-        let busy = |state: &mut State| state.writing || !state.lines.is_empty();
+        let busy = |state: &mut LossyState| state.writing || !state.lines.is_empty();
         let waited = self.0.emptied.wait_timeout_while(self.0.state(), at_most, busy);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
@@ -114,8 +114,8 @@ fn count_lost() {
     ::metrics::counter!(LOG_LINES_LOST).increment(1);
 }
 
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl LossyShared {
+    fn state(&self) -> MutexGuard<'_, LossyState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -92,7 +92,7 @@ metric_names! {
         "Groups taken over, from an engine that was dead or when they were free.";
     GROUP_HAND_OVERS = "orrery_group_handovers_total", Counter, [], "Groups handed over to other engines.";
     RENEWAL_AGE = "orrery_engine_renewal_age_seconds", Gauge, [],
-        "How long ago the engine's lease was renewed; at 10 s others may take over what it drives.";
+        "How long ago the engine's tenure was renewed; at 10 s others may take over what it drives.";
     FORWARDS = "orrery_forwards_total", Counter, ["outcome"],
         "Requests passed on to the engine that drives their subject; what is not answered there is decided here.";
     FORWARD_DURATION = "orrery_forward_duration_seconds", Histogram, [], "Time of one request passed on, there and back.";

@@ -33,16 +33,15 @@ pub struct JobColumns {
     pub priority: u8,
     /// Unique, at most 20.
     pub tags: Vec<String>,
-    /// Milliseconds.
+    /// Counted in milliseconds.
     pub created_at: Millis,
-    /// Milliseconds.
+    /// Counted in milliseconds.
     pub updated_at: Millis,
 }
 
 /// What kind of document it is and what it can be found by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Columns {
-    /// A job.
     Job(Box<JobColumns>),
     /// A subject found by kind and name (an environment).
     Named {
@@ -59,13 +58,12 @@ pub enum Columns {
 /// A page of a job's nodes as they stand, for people who look into a database. No list and no decision reads it.
 #[derive(Debug, Clone)]
 pub struct NodePage {
-    /// From 0.
     pub number: u32,
     /// Position of its first node.
     pub first: usize,
     /// What never changes of them.
     pub plan: Arc<Plan>,
-    /// In order.
+    /// Their order is kept.
     pub states: Vec<NodeState>,
 }
 
@@ -77,10 +75,8 @@ impl PartialEq for NodePage {
 
 impl Eq for NodePage {}
 
-/// One document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
-    /// Whose.
     pub subject: SubjectId,
     /// The seq of the stream that it shows.
     pub seq: u64,
@@ -122,7 +118,6 @@ pub enum PageStart {
 /// Which jobs, in which order. Every filter that is set must hold.
 #[derive(Debug, Clone)]
 pub struct JobQuery {
-    /// Whose jobs.
     pub namespace: Namespace,
     /// Any of these status words; empty: all.
     pub statuses: Vec<&'static str>,
@@ -142,11 +137,8 @@ pub struct JobQuery {
     pub error_class: Option<String>,
     /// Submitted at or after.
     pub created_after: Option<Millis>,
-    /// Submitted before.
     pub created_before: Option<Millis>,
-    /// Sort field.
     pub sort: JobSort,
-    /// Largest first.
     pub descending: bool,
     /// Where to start.
     pub start: PageStart,
@@ -166,7 +158,6 @@ pub enum Total {
 /// How far totals are counted.
 pub const TOTAL_COUNTED_MAX: u64 = 10_000;
 
-/// One page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     /// Documents' bodies, in order.

@@ -68,7 +68,7 @@ fn groups_and_relative_paths_are_expanded() {
 #[test]
 fn a_planted_upward_import_is_found() {
     let up =
-        files(&[("src/engine/core/driver.rs", "use crate::{config::Settings, http::problem};")]);
+        files(&[("src/engine/core/residency.rs", "use crate::{config::Settings, http::problem};")]);
     found(&laws::layer_order(&up, LAYERS), "`engine` may not name `http`");
     let relative = files(&[("src/engine/mod.rs", "fn f() { super::services::start() }")]);
     found(&laws::layer_order(&relative, LAYERS), "`engine` may not name `services`");

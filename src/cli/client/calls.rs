@@ -35,7 +35,6 @@ impl Client {
         self.read(answer).await
     }
 
-    /// A job.
     pub(crate) async fn job(&self, id: &str) -> Result<Job, ClientError> {
         self.shown(self.job_document(id).await?.get())
     }

@@ -1,7 +1,7 @@
 //! A small client of the engine's public HTTP API, for the commands and the workers.
 //!
 //! Always: what it sends and reads are the shapes of `shapes`, nothing of the engine's inside; every call has a
-//! deadline; a problem document comes back as [`Problem`], an engine that cannot be reached as `Unreachable`.
+//! deadline; a problem document comes back as [`ProblemAnswer`], an engine that cannot be reached as `Unreachable`.
 //! Absent: retries (who calls knows what may be sent twice), and any state but the connections.
 
 mod calls;
@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use super::console::plain;
 use super::failure::Failure;
-use problem::Problem;
+use problem::ProblemAnswer;
 
 /// Which engine a command talks to.
 #[derive(Clone, Args)]
@@ -85,7 +85,7 @@ pub(crate) enum ClientError {
     Unreachable { url: String, cause: String },
     /// The engine answered that it does not do it.
     #[error("{}", .0.message())]
-    Refused(Box<Problem>),
+    Refused(Box<ProblemAnswer>),
     /// The answer is not what this program understands.
     #[error("the answer of {url} is not understood: {cause}")]
     Unreadable { url: String, cause: String },
@@ -206,9 +206,9 @@ impl Client {
         let status = answer.status();
         let title = status.canonical_reason().unwrap_or("no reason given");
         let mut problem = match self.bytes(answer).await {
-            Ok(body) => serde_json::from_slice::<Problem>(&body)
-                .unwrap_or_else(|_| Problem::without_document(status.as_u16(), title)),
-            Err(_) => Problem::without_document(status.as_u16(), title),
+            Ok(body) => serde_json::from_slice::<ProblemAnswer>(&body)
+                .unwrap_or_else(|_| ProblemAnswer::without_document(status.as_u16(), title)),
+            Err(_) => ProblemAnswer::without_document(status.as_u16(), title),
         };
         problem.status = status.as_u16();
         Err(ClientError::Refused(Box::new(problem)))

@@ -24,7 +24,7 @@ pub(crate) struct WrongField {
 
 /// A problem document.
 #[derive(Debug, Clone, Default, Deserialize)]
-pub(crate) struct Problem {
+pub(crate) struct ProblemAnswer {
     /// The HTTP status.
     #[serde(default)]
     pub(crate) status: u16,
@@ -54,7 +54,7 @@ pub(crate) struct Problem {
 /// Lines shown for wrong fields; the rest is counted.
 const SHOWN_FIELDS_MAX: usize = 20;
 
-impl Problem {
+impl ProblemAnswer {
     /// A problem from an answer whose body is none, such as a proxy's error page.
     pub(crate) fn without_document(status: u16, title: &str) -> Self {
         Self { status, title: title.to_owned(), ..Self::default() }
@@ -93,8 +93,8 @@ impl Problem {
     }
 }
 
-impl From<Problem> for Failure {
-    fn from(problem: Problem) -> Self {
+impl From<ProblemAnswer> for Failure {
+    fn from(problem: ProblemAnswer) -> Self {
         let message = problem.message();
         match problem.status {
             404 | 410 => Self::NotFound(message),
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_problem_names_its_code_its_wrong_fields_and_the_request() {
-        let problem: Problem = serde_json::from_value(serde_json::json!({
+        let problem: ProblemAnswer = serde_json::from_value(serde_json::json!({
             "type": "x", "title": "Invalid", "status": 422, "code": "invalid_job", "detail": "the job is not valid",
             "request_id": "r-1", "errors": [{"pointer": "/nodes/0/key", "code": "key", "message": "is empty"}]
         }))
@@ -129,7 +129,7 @@ mod tests {
     fn statuses_become_exit_codes() {
         for (status, code) in [(404, 3), (409, 4), (412, 4), (503, 5), (429, 5), (400, 1), (500, 1)]
         {
-            let failure = Failure::from(Problem::without_document(status, "x"));
+            let failure = Failure::from(ProblemAnswer::without_document(status, "x"));
             assert_eq!(failure.exit_code(), code, "{status}");
         }
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::problem::Problem;
+use super::problem::ProblemAnswer;
 
 /// A job, as far as a command shows it.
 #[derive(Debug, Clone, Deserialize)]
@@ -29,16 +29,16 @@ pub(crate) struct Job {
     #[serde(default)]
     pub(crate) nodes: BTreeMap<String, u64>,
     #[serde(default)]
-    pub(crate) progress: Option<Progress>,
+    pub(crate) progress: Option<ProgressAnswer>,
     #[serde(default)]
     pub(crate) error: Option<JobError>,
     #[serde(default)]
-    pub(crate) durations: Option<Durations>,
+    pub(crate) durations: Option<DurationsAnswer>,
 }
 
 /// How far a job is.
 #[derive(Debug, Clone, Default, Deserialize)]
-pub(crate) struct Progress {
+pub(crate) struct ProgressAnswer {
     #[serde(default)]
     pub(crate) percent: f64,
 }
@@ -56,7 +56,7 @@ pub(crate) struct JobError {
 
 /// How long a job took, in milliseconds.
 #[derive(Debug, Clone, Default, Deserialize)]
-pub(crate) struct Durations {
+pub(crate) struct DurationsAnswer {
     #[serde(default)]
     pub(crate) total_ms: Option<u64>,
 }
@@ -108,16 +108,16 @@ pub(crate) struct Explanation {
     #[serde(default)]
     pub(crate) node: Option<Node>,
     #[serde(default)]
-    pub(crate) waits: Vec<Wait>,
+    pub(crate) waits: Vec<WaitAnswer>,
     #[serde(default)]
-    pub(crate) ended: Option<Ended>,
+    pub(crate) ended: Option<EndedAnswer>,
     #[serde(default)]
     pub(crate) driving: Driving,
 }
 
 /// One thing that is waited for.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Wait {
+pub(crate) struct WaitAnswer {
     pub(crate) code: String,
     pub(crate) message: String,
     pub(crate) ends_on: String,
@@ -133,7 +133,7 @@ pub(crate) struct Wait {
 
 /// How something ended.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Ended {
+pub(crate) struct EndedAnswer {
     pub(crate) code: String,
     pub(crate) message: String,
 }
@@ -267,5 +267,5 @@ pub(crate) struct LeaseResult {
     #[serde(default)]
     pub(crate) cancel: bool,
     #[serde(default)]
-    pub(crate) error: Option<Problem>,
+    pub(crate) error: Option<ProblemAnswer>,
 }

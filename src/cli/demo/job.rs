@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::cli::client::shapes::AttemptError;
-use crate::cli::worker::attempt::{Attempt, Outcome, RunAttempt, StopSignal};
+use crate::cli::worker::attempt::{Attempt, AttemptOutcome, RunAttempt, StopSignal};
 use crate::cli::worker::raw;
 
 /// The queue of the demo's nodes.
@@ -35,15 +35,15 @@ pub(super) fn document() -> Value {
 pub(super) struct DemoWork;
 
 impl RunAttempt for DemoWork {
-    async fn run(&self, attempt: Attempt, mut stop: StopSignal) -> Outcome {
+    async fn run(&self, attempt: Attempt, mut stop: StopSignal) -> AttemptOutcome {
         let input: Value = serde_json::from_str(attempt.input.get()).unwrap_or_default();
         let work_ms = input.get("work_ms").and_then(Value::as_u64).unwrap_or(100);
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(work_ms)) => {}
-            reason = stop.requested() => return Outcome::of_stop(reason),
+            reason = stop.requested() => return AttemptOutcome::of_stop(reason),
         }
         if attempt.node == FLAKY && attempt.number == 1 {
-            return Outcome::Failed(AttemptError {
+            return AttemptOutcome::Failed(AttemptError {
                 kind: "CardServiceDown".to_owned(),
                 message: "the card service answered 503 (the demo lets the first attempt fail)"
                     .to_owned(),
@@ -53,6 +53,6 @@ impl RunAttempt for DemoWork {
                 details: None,
             });
         }
-        Outcome::completed(raw(&json!({ "done": attempt.node, "attempt": attempt.number })))
+        AttemptOutcome::completed(raw(&json!({ "done": attempt.node, "attempt": attempt.number })))
     }
 }

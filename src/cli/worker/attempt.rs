@@ -1,7 +1,7 @@
 //! What a worker does with one attempt: the trait that commands, stand-ins and tests implement, and the words
 //! that pass between them and the lease loop.
 //!
-//! Invariant: every attempt that was begun ends in exactly one [`Outcome`], also when it was told to stop; the
+//! Invariant: every attempt that was begun ends in exactly one [`AttemptOutcome`], also when it was told to stop; the
 //! lease loop turns a panic into one. Absent: the network; an attempt never talks to the engine itself.
 
 use std::future::Future;
@@ -90,15 +90,13 @@ impl StopSignal {
 
 /// How an attempt ended.
 #[derive(Debug)]
-pub(crate) enum Outcome {
-    /// It succeeded.
+pub(crate) enum AttemptOutcome {
     Completed {
         /// What came of it.
         output: Box<RawValue>,
         /// The end of what a command wrote to standard error.
         stderr: Option<String>,
     },
-    /// It failed.
     Failed(AttemptError),
     /// It was not finished: it is given back, not counted.
     Released,
@@ -109,7 +107,7 @@ pub(crate) enum Outcome {
     HostFault(String),
 }
 
-impl Outcome {
+impl AttemptOutcome {
     /// A success that has nothing to say beside its output.
     pub(crate) fn completed(output: Box<RawValue>) -> Self {
         Self::Completed { output, stderr: None }
@@ -132,8 +130,11 @@ impl Outcome {
     }
 }
 
-/// Runs attempts.
 pub(crate) trait RunAttempt: Send + Sync + 'static {
     /// Runs one attempt to its end. When `stop` is raised it ends soon, leaving nothing running behind.
-    fn run(&self, attempt: Attempt, stop: StopSignal) -> impl Future<Output = Outcome> + Send;
+    fn run(
+        &self,
+        attempt: Attempt,
+        stop: StopSignal,
+    ) -> impl Future<Output = AttemptOutcome> + Send;
 }

@@ -101,18 +101,18 @@ impl AttemptError {
 
 /// How a process ended: by itself with a code, or by a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(super) enum ProcessEnding {
     Exit(i32),
     Signal(i32),
 }
 
 /// The error of a child that did not exit with 0.
-pub(super) fn error_of(ending: Ending, stdout: &[u8], stderr_tail: &str) -> AttemptError {
+pub(super) fn error_of(ending: ProcessEnding, stdout: &[u8], stderr_tail: &str) -> AttemptError {
     let (kind, class, said) = match ending {
-        Ending::Signal(number) => of_signal(number),
+        ProcessEnding::Signal(number) => of_signal(number),
         // A shell tells the signal that ended its child as 128 + number.
-        Ending::Exit(code @ 129..=159) => of_signal(code - 128),
-        Ending::Exit(code) => (format!("exit_{code}"), "bug", format!("exited with {code}")),
+        ProcessEnding::Exit(code @ 129..=159) => of_signal(code - 128),
+        ProcessEnding::Exit(code) => (format!("exit_{code}"), "bug", format!("exited with {code}")),
     };
     let own = OwnWords::read(stdout);
     let small = |details: &Value| details.to_string().len() <= DETAILS_BYTES_MAX;
@@ -122,8 +122,8 @@ pub(super) fn error_of(ending: Ending, stdout: &[u8], stderr_tail: &str) -> Atte
         None => serde_json::Map::new(),
     };
     match ending {
-        Ending::Exit(code) => details.insert("exit_code".to_owned(), json!(code)),
-        Ending::Signal(number) => details.insert("signal".to_owned(), json!(number)),
+        ProcessEnding::Exit(code) => details.insert("exit_code".to_owned(), json!(code)),
+        ProcessEnding::Signal(number) => details.insert("signal".to_owned(), json!(number)),
     };
     let ignored = Value::Object(own.ignored);
     if ignored != json!({}) && small(&ignored) {
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn an_exit_code_without_a_class_is_a_bug_and_its_stderr_is_the_message() {
-        let error = error_of(Ending::Exit(1), b"", "Traceback\nValueError: no\n");
+        let error = error_of(ProcessEnding::Exit(1), b"", "Traceback\nValueError: no\n");
         assert_eq!((error.kind.as_str(), error.class.as_str()), ("exit_1", "bug"));
         assert_eq!(error.message, "exited with 1: Traceback\nValueError: no");
         let stderr = "Traceback\nValueError: no";
@@ -214,7 +214,7 @@ mod tests {
             (31, "signal_31", "bug"),
         ];
         for (number, kind, class) in table {
-            for ending in [Ending::Signal(number), Ending::Exit(128 + number)] {
+            for ending in [ProcessEnding::Signal(number), ProcessEnding::Exit(128 + number)] {
                 let error = error_of(ending, b"", "");
                 assert_eq!(
                     (error.kind.as_str(), error.class.as_str()),
@@ -231,7 +231,7 @@ mod tests {
         let said =
             br#"{"error": {"type": "RateLimited", "message": "slow down", "class": "throttled",
                                   "retry_after_ms": 1500, "details": {"target": "x"}}}"#;
-        let error = error_of(Ending::Exit(3), said, "noise");
+        let error = error_of(ProcessEnding::Exit(3), said, "noise");
         assert_eq!((error.kind.as_str(), error.class.as_str()), ("RateLimited", "throttled"));
         assert_eq!(error.message, "slow down");
         assert_eq!(error.retry_after_ms, Some(1500));
@@ -244,7 +244,7 @@ mod tests {
         let said = br#"{"error": {"type": "RateLimited", "class": 7, "retry_after_ms": 1500.0, "retryable": "yes",
                                   "message": "slow down", "hint": [1], "details": null}, "trace": "x"}
         "#;
-        let error = error_of(Ending::Exit(3), said, "");
+        let error = error_of(ProcessEnding::Exit(3), said, "");
         assert_eq!((error.kind.as_str(), error.message.as_str()), ("RateLimited", "slow down"));
         assert_eq!((error.retry_after_ms, error.retryable), (Some(1_500), None));
         let ignored = json!({"class": 7, "retryable": "yes", "hint": [1]});
@@ -258,7 +258,7 @@ mod tests {
             ("\"1500\"", None),
         ] {
             let said = format!(r#"{{"error": {{"retry_after_ms": {written}}}}}"#);
-            let error = error_of(Ending::Exit(3), said.as_bytes(), "");
+            let error = error_of(ProcessEnding::Exit(3), said.as_bytes(), "");
             assert_eq!(error.retry_after_ms, read, "{written}");
         }
     }
@@ -275,9 +275,12 @@ mod tests {
     fn what_a_child_says_stays_within_the_engines_bounds() {
         let said = json!({ "error": { "type": "T".repeat(1_000), "message": "m".repeat(100_000),
                                       "retry_after_ms": u64::MAX, "details": "d".repeat(100_000) } });
-        let error = error_of(Ending::Exit(3), said.to_string().as_bytes(), "");
+        let error = error_of(ProcessEnding::Exit(3), said.to_string().as_bytes(), "");
         assert_eq!(error.kind.len(), KIND_CHARS_MAX);
-        assert_eq!(error_of(Ending::Exit(3), br#"{"error": {"type": " \n"}}"#, "").kind, "exit_3");
+        assert_eq!(
+            error_of(ProcessEnding::Exit(3), br#"{"error": {"type": " \n"}}"#, "").kind,
+            "exit_3"
+        );
         assert_eq!(error.message.len(), ERROR_MESSAGE_CHARS_MAX);
         assert_eq!(error.retry_after_ms, Some(RETRY_AFTER_MS_MAX));
         assert_eq!(error.details, Some(json!({"exit_code": 3})));
@@ -285,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_class_that_nobody_knows_is_kept_as_a_detail_only() {
-        let error = error_of(Ending::Exit(3), br#"{"error": {"class": "moon.phase"}}"#, "");
+        let error = error_of(ProcessEnding::Exit(3), br#"{"error": {"class": "moon.phase"}}"#, "");
         assert_eq!(error.class, "bug");
         assert_eq!(error.details, Some(json!({"class": "moon.phase", "exit_code": 3})));
     }
@@ -294,7 +297,7 @@ mod tests {
     fn a_long_standard_error_keeps_its_end_and_whole_letters() {
         assert_eq!(last_chars("aüb", 2), "üb");
         assert_eq!(last_chars("aüb", 9), "aüb");
-        let error = error_of(Ending::Exit(1), b"", &"é".repeat(10_000));
+        let error = error_of(ProcessEnding::Exit(1), b"", &"é".repeat(10_000));
         assert!(error.message.chars().count() <= MESSAGE_CHARS_MAX + 20);
     }
 }

@@ -24,10 +24,10 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::{Child, Command};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::attempt::{Attempt, Outcome, RunAttempt, StopReason, StopSignal};
-use super::classify::{Ending, error_of, kept_stderr};
+use super::attempt::{Attempt, AttemptOutcome, RunAttempt, StopReason, StopSignal};
+use super::classify::{ProcessEnding, error_of, kept_stderr};
 use super::output::{OutputFormat, Stdout, failed};
-use super::supervisor::{STOP, Task, VERB, Word};
+use super::supervisor::{STOP, SupervisedTask, VERB, Word};
 
 /// The end of standard error that is kept while an attempt runs.
 const STDERR_BYTES_KEPT: usize = 16 * 1024;
@@ -125,7 +125,7 @@ fn variables(attempt: &Attempt) -> [(&'static str, String); 8] {
 }
 
 impl RunAttempt for CommandRunner {
-    async fn run(&self, attempt: Attempt, mut stop: StopSignal) -> Outcome {
+    async fn run(&self, attempt: Attempt, mut stop: StopSignal) -> AttemptOutcome {
         let mut supervised = match self.spawn(&attempt) {
             Ok(supervised) => supervised,
             Err(error) => {
@@ -164,7 +164,7 @@ impl Supervised {
         grace: Duration,
         stop: &mut StopSignal,
     ) -> (Option<Word>, Option<StopReason>) {
-        let task = Task {
+        let task = SupervisedTask {
             input_bytes: input.len(),
             grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
         };
@@ -244,31 +244,38 @@ fn own_signal_due(word: Option<&Word>) -> Option<Duration> {
 }
 
 impl CommandRunner {
-    fn concluded(&self, word: Option<Word>, stopped: Option<StopReason>, heard: &Heard) -> Outcome {
+    fn concluded(
+        &self,
+        word: Option<Word>,
+        stopped: Option<StopReason>,
+        heard: &Heard,
+    ) -> AttemptOutcome {
         let stderr = String::from_utf8_lossy(&heard.stderr_tail);
         match (word, stopped) {
-            (_, Some(StopReason::Lost)) => Outcome::Abandoned,
+            (_, Some(StopReason::Lost)) => AttemptOutcome::Abandoned,
             (Some(Word::NotStarted { errno, message }), _) => self.not_started(errno, &message),
             (Some(Word::Ended { code: Some(0), .. }), _) => {
                 match heard.stdout.output(self.format) {
-                    Ok(output) => Outcome::Completed { output, stderr: kept_stderr(&stderr) },
+                    Ok(output) => {
+                        AttemptOutcome::Completed { output, stderr: kept_stderr(&stderr) }
+                    }
                     Err(mut error) => {
                         error.keep_stderr(&stderr);
-                        Outcome::Failed(*error)
+                        AttemptOutcome::Failed(*error)
                     }
                 }
             }
-            (_, Some(reason)) => Outcome::of_stop(reason),
+            (_, Some(reason)) => AttemptOutcome::of_stop(reason),
             // Everybody here was told to end, although the worker has not heard of it: it is not the node's failure.
-            (Some(Word::Ended { told_to_end: true, .. }), None) => Outcome::Released,
+            (Some(Word::Ended { told_to_end: true, .. }), None) => AttemptOutcome::Released,
             (Some(Word::Ended { code, signal, .. }), None) => {
                 let ending = match (code, signal) {
-                    (_, Some(number)) => Ending::Signal(number),
-                    (code, None) => Ending::Exit(code.unwrap_or(-1)),
+                    (_, Some(number)) => ProcessEnding::Signal(number),
+                    (code, None) => ProcessEnding::Exit(code.unwrap_or(-1)),
                 };
-                Outcome::Failed(error_of(ending, heard.stdout.bytes(), &stderr))
+                AttemptOutcome::Failed(error_of(ending, heard.stdout.bytes(), &stderr))
             }
-            (Some(Word::Started(_)) | None, None) => Outcome::Failed(failed(
+            (Some(Word::Started(_)) | None, None) => AttemptOutcome::Failed(failed(
                 "wait_failed",
                 "bug",
                 "the end of the command is not known".to_owned(),
@@ -277,13 +284,13 @@ impl CommandRunner {
     }
 
     /// A command that was not started says nothing of the node, only of this host.
-    fn not_started(&self, errno: Option<i32>, message: &str) -> Outcome {
+    fn not_started(&self, errno: Option<i32>, message: &str) -> AttemptOutcome {
         let text = format!("cannot run {}: {message}", self.program.to_string_lossy());
         // The one that follows from the attempt: a variable that cannot be given to any process.
         if errno == Some(Errno::INVAL.raw_os_error()) {
-            return Outcome::Failed(failed("spawn_failed", "bug", text));
+            return AttemptOutcome::Failed(failed("spawn_failed", "bug", text));
         }
-        Outcome::HostFault(text)
+        AttemptOutcome::HostFault(text)
     }
 }
 

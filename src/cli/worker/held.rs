@@ -28,7 +28,7 @@ const PACE_MIN: Duration = Duration::from_millis(50);
 const AFTER_SILENCE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
-struct Held {
+struct HeldAttempts {
     pace: Duration,
     due: Instant,
     stop: watch::Sender<Option<StopReason>>,
@@ -37,12 +37,12 @@ struct Held {
 /// The leases that are held now.
 #[derive(Debug, Default)]
 pub(super) struct HeldLeases {
-    leases: Mutex<BTreeMap<String, Held>>,
+    leases: Mutex<BTreeMap<String, HeldAttempts>>,
     taken: Notify,
 }
 
 impl HeldLeases {
-    fn locked(&self) -> MutexGuard<'_, BTreeMap<String, Held>> {
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<String, HeldAttempts>> {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -50,7 +50,8 @@ impl HeldLeases {
     pub(super) fn take(&self, lease: &str, pace: Duration) -> StopSignal {
         let (stop, signal) = StopSignal::pair();
         let pace = pace.clamp(PACE_MIN, PACE_MAX);
-        self.locked().insert(lease.to_owned(), Held { pace, due: Instant::now() + pace, stop });
+        self.locked()
+            .insert(lease.to_owned(), HeldAttempts { pace, due: Instant::now() + pace, stop });
         self.taken.notify_one();
         signal
     }
@@ -114,7 +115,7 @@ impl HeldLeases {
     }
 }
 
-impl Held {
+impl HeldAttempts {
     /// The first reason counts, but for a lost lease, which ends everything.
     fn stop_for(&self, reason: StopReason) {
         self.stop.send_if_modified(|current| {
@@ -177,10 +178,10 @@ pub(super) async fn heartbeats(held: std::sync::Arc<HeldLeases>, client: Client,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::client::problem::Problem;
+    use crate::cli::client::problem::ProblemAnswer;
 
     fn result(cancel: bool, status: Option<u16>) -> LeaseResult {
-        let error = status.map(|status| Problem::without_document(status, "x"));
+        let error = status.map(|status| ProblemAnswer::without_document(status, "x"));
         LeaseResult { lease: "l1".to_owned(), cancel, error }
     }
 

@@ -18,9 +18,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::attempt::{Attempt, Outcome, RunAttempt, StopReason};
+use super::attempt::{Attempt, AttemptOutcome, RunAttempt, StopReason};
 use super::held::{HeldLeases, heartbeats};
-use super::report::{Ended, Reported, Reporter, Totals, next_batch};
+use super::report::{BatchReported, EndedAttempt, Reporter, Totals, next_batch};
 use super::settings::WorkerSettings;
 use crate::cli::chance;
 use crate::cli::client::shapes::{AttemptError, Lease, LeaseRequest};
@@ -94,9 +94,9 @@ struct LeaseLoop<R> {
     reporter: Reporter,
     runner: Arc<R>,
     held: Arc<HeldLeases>,
-    running: JoinSet<Outcome>,
+    running: JoinSet<AttemptOutcome>,
     names: HashMap<task::Id, (String, String)>,
-    ended: Vec<Ended>,
+    ended: Vec<EndedAttempt>,
     /// Places that hold nothing and are not asked for.
     free: usize,
     /// Places that the request for work under way may fill.
@@ -112,7 +112,7 @@ struct LeaseLoop<R> {
 impl<R: RunAttempt> LeaseLoop<R> {
     async fn run(&mut self, leave: CancellationToken) {
         let mut poll: Flight<Result<Vec<Lease>, ClientError>> = None;
-        let mut report: Flight<(usize, Reported)> = None;
+        let mut report: Flight<(usize, BatchReported)> = None;
         loop {
             if self.reporter.leaving.is_cancelled() {
                 // Before anything is given back: what waits here would be given it again, and nobody would read the
@@ -208,7 +208,7 @@ impl<R: RunAttempt> LeaseLoop<R> {
         }
     }
 
-    fn reported(&mut self, count: usize, reported: Reported) {
+    fn reported(&mut self, count: usize, reported: BatchReported) {
         self.held.drop_all(reported.settled.iter().map(String::as_str));
         self.totals.completed += reported.totals.completed;
         self.totals.failed += reported.totals.failed;
@@ -229,7 +229,11 @@ impl<R: RunAttempt> LeaseLoop<R> {
         let what = format!("{}/{}#{}", attempt.job_id, attempt.node, attempt.number);
         let what = plain(&what).into_owned();
         if self.reporter.leaving.is_cancelled() {
-            self.ended.push(Ended { lease: attempt.lease, what, outcome: Outcome::Released });
+            self.ended.push(EndedAttempt {
+                lease: attempt.lease,
+                what,
+                outcome: AttemptOutcome::Released,
+            });
             return;
         }
         let (runner, lease) = (Arc::clone(&self.runner), attempt.lease.clone());
@@ -237,18 +241,18 @@ impl<R: RunAttempt> LeaseLoop<R> {
         self.names.insert(handle.id(), (lease, what));
     }
 
-    fn note(&mut self, ended: Result<(task::Id, Outcome), JoinError>) {
+    fn note(&mut self, ended: Result<(task::Id, AttemptOutcome), JoinError>) {
         let (id, outcome) = match ended {
             Ok(ended) => ended,
-            Err(error) => (error.id(), Outcome::Failed(panicked())),
+            Err(error) => (error.id(), AttemptOutcome::Failed(panicked())),
         };
         let Some((lease, what)) = self.names.remove(&id) else { return };
         match &outcome {
-            Outcome::HostFault(why) => self.rest(why),
-            Outcome::Completed { .. } | Outcome::Failed(_) => self.rests = 0,
-            Outcome::Released | Outcome::Abandoned => {}
+            AttemptOutcome::HostFault(why) => self.rest(why),
+            AttemptOutcome::Completed { .. } | AttemptOutcome::Failed(_) => self.rests = 0,
+            AttemptOutcome::Released | AttemptOutcome::Abandoned => {}
         }
-        self.ended.push(Ended { lease, what, outcome });
+        self.ended.push(EndedAttempt { lease, what, outcome });
     }
 
     /// Takes no work for a while; ends the worker when that has not helped often enough.

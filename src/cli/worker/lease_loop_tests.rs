@@ -134,15 +134,15 @@ fn answer(script: &mut Script, verb: &str, id: &str, item: &Value) -> Value {
 struct Quick;
 
 impl RunAttempt for Quick {
-    async fn run(&self, attempt: Attempt, mut stop: StopSignal) -> Outcome {
+    async fn run(&self, attempt: Attempt, mut stop: StopSignal) -> AttemptOutcome {
         if attempt.node.starts_with("slow") {
-            return Outcome::of_stop(stop.requested().await);
+            return AttemptOutcome::of_stop(stop.requested().await);
         }
         if attempt.node.starts_with("host") {
-            return Outcome::HostFault("no process is left".to_owned());
+            return AttemptOutcome::HostFault("no process is left".to_owned());
         }
         assert!(!attempt.node.starts_with("panic"), "this attempt panics");
-        Outcome::completed(raw(&json!({ "node": attempt.node })))
+        AttemptOutcome::completed(raw(&json!({ "node": attempt.node })))
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::attempt::Outcome;
+use super::attempt::AttemptOutcome;
 use super::settings::WorkerSettings;
 use crate::cli::chance;
 use crate::cli::client::shapes::{
@@ -34,11 +34,11 @@ const WAITS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 
 /// An attempt that ended.
 #[derive(Debug)]
-pub(super) struct Ended {
+pub(super) struct EndedAttempt {
     pub(super) lease: String,
     /// `job/node#attempt`, for messages.
     pub(super) what: String,
-    pub(super) outcome: Outcome,
+    pub(super) outcome: AttemptOutcome,
 }
 
 /// What a worker did, counted as the engine recorded it.
@@ -56,7 +56,7 @@ pub(crate) struct Totals {
 
 /// What came of a batch of reports.
 #[derive(Debug, Default)]
-pub(super) struct Reported {
+pub(super) struct BatchReported {
     pub(super) totals: Totals,
     /// Work that came with the answers.
     pub(super) leases: Vec<Lease>,
@@ -65,14 +65,16 @@ pub(super) struct Reported {
 }
 
 /// Takes the next batch off the ended attempts.
-pub(super) fn next_batch(ended: &mut Vec<Ended>) -> Vec<Ended> {
+pub(super) fn next_batch(ended: &mut Vec<EndedAttempt>) -> Vec<EndedAttempt> {
     let mut bytes = 0_usize;
     let mut take = 0;
     for one in ended.iter().take(BATCH_MAX) {
         bytes += match &one.outcome {
-            Outcome::Completed { output, .. } => output.get().len(),
-            Outcome::Failed(error) => error.message.len(),
-            Outcome::Released | Outcome::Abandoned | Outcome::HostFault(_) => 0,
+            AttemptOutcome::Completed { output, .. } => output.get().len(),
+            AttemptOutcome::Failed(error) => error.message.len(),
+            AttemptOutcome::Released | AttemptOutcome::Abandoned | AttemptOutcome::HostFault(_) => {
+                0
+            }
         };
         if take > 0 && bytes > BATCH_BYTES_MAX {
             break;
@@ -95,22 +97,22 @@ pub(super) struct Reporter {
 
 impl Reporter {
     /// Reports a batch and asks for as much work as it ended.
-    pub(super) async fn report(self, batch: Vec<Ended>) -> Reported {
-        let mut reported = Reported::default();
+    pub(super) async fn report(self, batch: Vec<EndedAttempt>) -> BatchReported {
+        let mut reported = BatchReported::default();
         let (mut completed, mut failed, mut released) = (Vec::new(), Vec::new(), Vec::new());
-        for Ended { lease, what, outcome } in batch {
+        for EndedAttempt { lease, what, outcome } in batch {
             reported.settled.push(lease.clone());
             match outcome {
-                Outcome::Completed { output, stderr } => {
+                AttemptOutcome::Completed { output, stderr } => {
                     let artifacts = stderr.map(|stderr| json!({ "stderr": stderr }));
                     let artifacts = artifacts.into_iter().collect();
                     completed.push((what, CompleteItem { lease, output, artifacts }));
                 }
-                Outcome::Failed(error) => failed.push((what, FailItem { lease, error })),
-                Outcome::Released | Outcome::HostFault(_) => {
+                AttemptOutcome::Failed(error) => failed.push((what, FailItem { lease, error })),
+                AttemptOutcome::Released | AttemptOutcome::HostFault(_) => {
                     released.push((what, LeaseItem { lease }));
                 }
-                Outcome::Abandoned => reported.totals.lost += 1,
+                AttemptOutcome::Abandoned => reported.totals.lost += 1,
             }
         }
         self.complete(completed, &mut reported).await;
@@ -125,7 +127,7 @@ impl Reporter {
         reported
     }
 
-    async fn complete(&self, completed: Vec<(String, CompleteItem)>, reported: &mut Reported) {
+    async fn complete(&self, completed: Vec<(String, CompleteItem)>, reported: &mut BatchReported) {
         if completed.is_empty() {
             return;
         }
@@ -156,7 +158,7 @@ impl Reporter {
         answer: Result<LeaseResults, ClientError>,
         whats: &[String],
         items: &[CompleteItem],
-        reported: &mut Reported,
+        reported: &mut BatchReported,
     ) {
         let mut unacceptable = Vec::new();
         match (&answer, items) {
@@ -184,7 +186,7 @@ impl Reporter {
         self.fail_plainly(unacceptable, reported).await;
     }
 
-    async fn fail(&self, failed: Vec<(String, FailItem)>, reported: &mut Reported) {
+    async fn fail(&self, failed: Vec<(String, FailItem)>, reported: &mut BatchReported) {
         if failed.is_empty() {
             return;
         }
@@ -197,7 +199,7 @@ impl Reporter {
         }
     }
 
-    async fn fail_plainly(&self, failed: Vec<(String, FailItem)>, reported: &mut Reported) {
+    async fn fail_plainly(&self, failed: Vec<(String, FailItem)>, reported: &mut BatchReported) {
         if failed.is_empty() {
             return;
         }
@@ -296,21 +298,21 @@ pub(crate) fn raw(value: &serde_json::Value) -> Box<RawValue> {
 mod tests {
     use super::*;
 
-    fn ended(bytes: usize) -> Ended {
+    fn ended(bytes: usize) -> EndedAttempt {
         let text = serde_json::Value::String("x".repeat(bytes));
-        Ended {
+        EndedAttempt {
             lease: "l".to_owned(),
             what: "w".to_owned(),
-            outcome: Outcome::completed(raw(&text)),
+            outcome: AttemptOutcome::completed(raw(&text)),
         }
     }
 
     #[test]
     fn a_batch_of_reports_stays_within_its_count_and_its_bytes() {
-        let mut many: Vec<Ended> = (0..BATCH_MAX + 7).map(|_| ended(1)).collect();
+        let mut many: Vec<EndedAttempt> = (0..BATCH_MAX + 7).map(|_| ended(1)).collect();
         assert_eq!(next_batch(&mut many).len(), BATCH_MAX);
         assert_eq!(next_batch(&mut many).len(), 7);
-        let mut large: Vec<Ended> = (0..20).map(|_| ended(256 * 1024)).collect();
+        let mut large: Vec<EndedAttempt> = (0..20).map(|_| ended(256 * 1024)).collect();
         assert_eq!(next_batch(&mut large).len(), 15);
         let mut huge = vec![ended(BATCH_BYTES_MAX * 2), ended(1)];
         assert_eq!(next_batch(&mut huge).len(), 1, "one report always goes, however large");

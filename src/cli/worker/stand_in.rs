@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::attempt::{Attempt, Outcome, RunAttempt, StopSignal};
+use super::attempt::{Attempt, AttemptOutcome, RunAttempt, StopSignal};
 use super::report::raw;
 
 /// No stand-in sleeps longer than the longest attempt there may be.
@@ -39,14 +39,14 @@ impl StandIn {
 }
 
 impl RunAttempt for StandIn {
-    async fn run(&self, attempt: Attempt, mut stop: StopSignal) -> Outcome {
+    async fn run(&self, attempt: Attempt, mut stop: StopSignal) -> AttemptOutcome {
         let duration = self.duration(attempt.input.get());
         tokio::select! {
             () = tokio::time::sleep(duration), if !duration.is_zero() => {}
             () = std::future::ready(()), if duration.is_zero() => {}
-            reason = stop.requested() => return Outcome::of_stop(reason),
+            reason = stop.requested() => return AttemptOutcome::of_stop(reason),
         }
-        Outcome::completed(raw(
+        AttemptOutcome::completed(raw(
             &json!({ "slept_ms": u64::try_from(duration.as_millis()).unwrap_or(u64::MAX) }),
         ))
     }

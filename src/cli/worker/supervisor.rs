@@ -3,7 +3,7 @@
 //!
 //! A worker that is killed with SIGKILL has no last words, and a command's own children survive the command. So each
 //! attempt runs under this small process, which is the same program under another name. Its standard input is a
-//! socket to the worker: the worker sends a [`Task`], the input and perhaps `stop`; the supervisor answers one
+//! socket to the worker: the worker sends a [`SupervisedTask`], the input and perhaps `stop`; the supervisor answers one
 //! [`Word`] a line. When the socket ends, the worker is gone, and so is everything below the supervisor soon after.
 //! On Linux the supervisor is the subreaper of its descendants, so that what left the process group is found as well.
 //! Absent: any meaning of an exit status (`classify`), and the network.
@@ -46,7 +46,7 @@ const INPUT_BYTES_MAX: usize = 16 * 1_024 * 1_024;
 
 /// What a supervisor is to do, as one line of JSON; the input follows it.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Task {
+pub(super) struct SupervisedTask {
     /// Bytes of input that follow the line.
     pub(super) input_bytes: usize,
     /// Milliseconds between SIGTERM and SIGKILL.
@@ -172,7 +172,7 @@ impl Supervisor {
         let mut hears = BufReader::new(hears);
         let mut line = Vec::new();
         (&mut hears).take(1_024).read_until(b'\n', &mut line).await?;
-        let task: Task = serde_json::from_slice(&line).map_err(io::Error::other)?;
+        let task: SupervisedTask = serde_json::from_slice(&line).map_err(io::Error::other)?;
         if task.input_bytes > INPUT_BYTES_MAX {
             return Err(io::Error::other("the input is too long"));
         }

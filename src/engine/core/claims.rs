@@ -40,7 +40,7 @@ pub(super) type ClaimKey = (Namespace, WorkerName, Claim);
 #[derive(Debug)]
 pub(super) struct PendingClaim {
     ticket: Ticket,
-    /// PeerDirectory who asked the same and get the same answer.
+    /// Others who asked the same and get the same answer.
     duplicates: Vec<Ticket>,
     /// Nobody waits for `ticket` itself any more.
     gone: bool,

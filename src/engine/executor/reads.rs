@@ -19,7 +19,7 @@ const QUEUES_TOLD_MAX: usize = 200;
 const QUEUES_TOLD_MS: Millis = 5_000;
 /// A view lags behind by no more than this, or new jobs are refused (`view_lag_max_ms`).
 pub(in crate::engine) const BEHIND_MS: Millis = 5_000;
-/// An engine whose groups are taken has last acknowledged something before that, milliseconds: its lease, and the look that
+/// An engine whose groups are taken has last acknowledged something before that, milliseconds: its tenure, and the look that
 /// finds it over.
 pub(in crate::engine) const UNHEARD_MS: Millis = 12_000;
 

@@ -13,10 +13,10 @@ use domain::ids::Millis;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
-use super::exchange::{self, Ended};
-use super::line::{Line, OPEN_MAX, Place, Waiting, to_give_back};
+use super::exchange::{self, ExchangeFailure};
+use super::line::{Line, LineSlot, OPEN_MAX, WaitingRequest, to_give_back};
 use super::peer_directory::{PeerDirectory, place};
-use super::wire::{Asked, Said};
+use super::wire::{PeerRequest, Said};
 use crate::engine::core::message::{Announced, EngineId, Request, Response};
 use crate::engine::executor::Forward;
 use crate::engine::undelivered::giving_back;
@@ -34,10 +34,10 @@ pub(super) const ASKED_BYTES_MAX: usize = 16 * 1_024 * 1_024;
 
 /// Carries requests to other engines over HTTP.
 #[derive(Debug, Clone)]
-pub struct Forwarding(Arc<Shared>);
+pub struct Forwarding(Arc<ForwardingShared>);
 
 #[derive(Debug)]
-struct Shared {
+struct ForwardingShared {
     others: PeerDirectory,
     http: Outbound,
     clock: Arc<dyn Clock>,
@@ -66,7 +66,7 @@ impl Forwarding {
     /// When there is no HTTP client.
     pub fn new(others: PeerDirectory, clock: Arc<dyn Clock>) -> Result<Self, SendError> {
         let (http, lines) = (Outbound::new(OPEN_MAX)?, Mutex::default());
-        Ok(Self(Arc::new(Shared { others, http, clock, lines })))
+        Ok(Self(Arc::new(ForwardingShared { others, http, clock, lines })))
     }
 
     /// The line to an engine that is known to live. Those that are not are forgotten.
@@ -89,7 +89,7 @@ impl Forwarding {
     async fn ask(
         &self,
         engine: EngineId,
-        asked: Asked,
+        asked: PeerRequest,
         within: Duration,
     ) -> Result<Said, &'static str> {
         let clock = &self.0.clock;
@@ -102,7 +102,8 @@ impl Forwarding {
         let (reply, answer) = oneshot::channel();
         let now = clock.monotonic();
         let until = now.saturating_add(within);
-        let waiting = Waiting { asked, until, is_long: !waits.is_zero(), reply: Some(reply) };
+        let waiting =
+            WaitingRequest { asked, until, is_long: !waits.is_zero(), reply: Some(reply) };
         to.line().take(waiting, now)?;
         self.send_on(&to);
         // Whoever asks has the time in hand, and lets go of this when it is over.
@@ -110,9 +111,10 @@ impl Forwarding {
     }
 
     /// As `ask`, counted.
-    async fn asked(&self, engine: EngineId, asked: Asked, within: Duration) -> Option<Said> {
+    async fn asked(&self, engine: EngineId, asked: PeerRequest, within: Duration) -> Option<Said> {
         let clock = self.0.clock.as_ref();
-        let mut counted = Counted { engine, clock, began: clock.monotonic(), outcome: "late" };
+        let mut counted =
+            CountedForward { engine, clock, began: clock.monotonic(), outcome: "late" };
         let answer = self.ask(engine, asked, within).await;
         counted.outcome = answer.as_ref().err().copied().unwrap_or("answered");
         answer.ok()
@@ -138,8 +140,8 @@ impl Forwarding {
     }
 
     /// One body: there, and its answers back.
-    async fn carry(self, to: Arc<To>, place: Place, items: Vec<Waiting>) {
-        let Shared { others, http, clock, .. } = &*self.0;
+    async fn carry(self, to: Arc<To>, place: LineSlot, items: Vec<WaitingRequest>) {
+        let ForwardingShared { others, http, clock, .. } = &*self.0;
         let mut under_way = UnderWay { forwarding: &self, to: &to, place };
         let mut items: Vec<_> = items.into_iter().map(Some).collect();
         let ended = exchange::run(others, http, clock.as_ref(), &mut under_way, &mut items).await;
@@ -153,7 +155,7 @@ impl Forwarding {
     }
 
     /// The engine gave no answer, or not all.
-    fn failed(&self, to: &To, ended: &Ended) -> &'static str {
+    fn failed(&self, to: &To, ended: &ExchangeFailure) -> &'static str {
         let why = ended.word();
         if !ended.is_of_the_engine() {
             tracing::debug!(engine = to.life.engine, reason = %ended, "requests were not taken by another engine");
@@ -179,10 +181,11 @@ impl Forwarding {
         let now = self.0.clock.monotonic();
         for (namespace, lease) in to_give_back(said) {
             let request = giving_back(&namespace, lease);
-            let Ok(asked) = Asked::Request(Box::new(request)).encode() else { continue };
+            let Ok(asked) = PeerRequest::Request(Box::new(request)).encode() else { continue };
             let until = now.saturating_add(TOLD_WITHIN);
             // When it cannot be told, the lease runs out.
-            let _ = to.line().take(Waiting { asked, until, is_long: false, reply: None }, now);
+            let _ =
+                to.line().take(WaitingRequest { asked, until, is_long: false, reply: None }, now);
         }
         self.send_on(to);
     }
@@ -197,7 +200,7 @@ impl Forward for Forwarding {
     ) -> BoxFuture<'static, Option<Response>> {
         let forwarding = self.clone();
         Box::pin(async move {
-            match forwarding.asked(to, Asked::Request(Box::new(request)), within).await? {
+            match forwarding.asked(to, PeerRequest::Request(Box::new(request)), within).await? {
                 Said::Response(response) => Some(*response),
                 Said::Shown(_)
                 | Said::ShownUntil(_)
@@ -211,7 +214,7 @@ impl Forward for Forwarding {
     fn announce(&self, to: EngineId, queues: Arc<[Announced]>) -> BoxFuture<'static, ()> {
         let forwarding = self.clone();
         Box::pin(async move {
-            let told = forwarding.asked(to, Asked::Announced(queues.to_vec()), TOLD_WITHIN);
+            let told = forwarding.asked(to, PeerRequest::Announced(queues.to_vec()), TOLD_WITHIN);
             // Nothing rests on it.
             tokio::select! {
                 _ = told => {}
@@ -230,7 +233,7 @@ impl Forward for Forwarding {
 
     fn shown(&self, engine: EngineId) -> BoxFuture<'static, bool> {
         let forwarding = self.clone();
-        let asked = Asked::Shown(self.0.others.groups_of(engine));
+        let asked = PeerRequest::Shown(self.0.others.groups_of(engine));
         Box::pin(async move {
             let shown = tokio::select! {
                 biased;
@@ -243,7 +246,7 @@ impl Forward for Forwarding {
 
     fn shown_until(&self, engine: EngineId) -> BoxFuture<'static, Option<Millis>> {
         let forwarding = self.clone();
-        let asked = Asked::ShownUntil(self.0.others.groups_of(engine));
+        let asked = PeerRequest::ShownUntil(self.0.others.groups_of(engine));
         Box::pin(async move {
             match forwarding.asked(engine, asked, TOLD_WITHIN).await? {
                 Said::ShownUntil(until) => Some(until),
@@ -261,7 +264,7 @@ impl Forward for Forwarding {
 pub(super) struct UnderWay<'a> {
     forwarding: &'a Forwarding,
     pub(super) to: &'a Arc<To>,
-    place: Place,
+    place: LineSlot,
 }
 
 impl UnderWay<'_> {
@@ -279,7 +282,7 @@ impl UnderWay<'_> {
     }
 
     /// Carries an answer to who asked.
-    pub(super) fn answered(&self, item: Waiting, answer: Result<Said, &'static str>) {
+    pub(super) fn answered(&self, item: WaitingRequest, answer: Result<Said, &'static str>) {
         if let Some(said) = item.tell(answer) {
             self.forwarding.give_back(self.to, &said);
         }
@@ -294,14 +297,14 @@ impl Drop for UnderWay<'_> {
 }
 
 /// What became of a request that was passed on, also when whoever asked does not wait any longer.
-struct Counted<'a> {
+struct CountedForward<'a> {
     engine: EngineId,
     clock: &'a dyn Clock,
     began: Duration,
     outcome: &'static str,
 }
 
-impl Drop for Counted<'_> {
+impl Drop for CountedForward<'_> {
     fn drop(&mut self) {
         let took = self.clock.monotonic().saturating_sub(self.began);
         metrics::histogram!(FORWARD_DURATION).record(took.as_secs_f64());
@@ -311,8 +314,8 @@ impl Drop for Counted<'_> {
 }
 
 /// How long a request may wait for work; nothing else waits.
-fn waits_for_work(asked: &Asked, now: Millis) -> Duration {
-    let Asked::Request(request) = asked else { return Duration::ZERO };
+fn waits_for_work(asked: &PeerRequest, now: Millis) -> Duration {
+    let PeerRequest::Request(request) = asked else { return Duration::ZERO };
     match &**request {
         Request::Lease(poll) | Request::NextWork { request: poll, .. } => {
             Duration::from_millis(u64::try_from(poll.wait_until.saturating_sub(now)).unwrap_or(0))

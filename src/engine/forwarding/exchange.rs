@@ -5,12 +5,12 @@
 use std::time::Duration;
 
 use super::client::UnderWay;
-use super::line::Waiting;
+use super::line::WaitingRequest;
 use super::peer_directory::PeerDirectory;
 use super::wire::{MEDIA_TYPE, RECORD_END, Said, decode_said, encode_batch};
 use super::{AnswerProof, PATH, PROOF};
 use crate::engine::core::message::{Failure, Response};
-use crate::environment::outbound::{Answer, Outbound, SendError};
+use crate::environment::outbound::{Outbound, OutboundAnswer, SendError};
 use crate::environment::{Clock, Sleep};
 use crate::telemetry::metrics::FORWARD_REQUESTS;
 
@@ -25,7 +25,7 @@ const RECORD_BYTES_MAX: usize = 32 * 1_024 * 1_024;
 
 /// Why an exchange did not come to its end.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Ended {
+pub(super) enum ExchangeFailure {
     #[error(transparent)]
     Sending(#[from] SendError),
     #[error("it says nothing for {} ms", SILENCE.as_millis())]
@@ -46,7 +46,7 @@ pub(super) enum Ended {
     Unreadable,
 }
 
-impl Ended {
+impl ExchangeFailure {
     /// For metrics.
     pub(super) fn word(&self) -> &'static str {
         match self {
@@ -87,8 +87,8 @@ pub(super) async fn run(
     http: &Outbound,
     clock: &dyn Clock,
     under_way: &mut UnderWay<'_>,
-    items: &mut [Option<Waiting>],
-) -> Result<(), Ended> {
+    items: &mut [Option<WaitingRequest>],
+) -> Result<(), ExchangeFailure> {
     let now = clock.monotonic();
     let asked = items.iter().flatten().map(|item| {
         let within = item.until.saturating_sub(now).as_millis();
@@ -96,7 +96,7 @@ pub(super) async fn run(
     });
     let (to, sent_at) = (under_way.to.life, clock.now_ms());
     let body = encode_batch(others.me(), to, sent_at, asked);
-    let (proof, answers) = others.prove(to, sent_at, &body).ok_or(Ended::NoKey)?;
+    let (proof, answers) = others.prove(to, sent_at, &body).ok_or(ExchangeFailure::NoKey)?;
     metrics::histogram!(FORWARD_REQUESTS)
         .record(f64::from(u32::try_from(items.len()).unwrap_or(u32::MAX)));
     for item in items.iter_mut().flatten() {
@@ -109,9 +109,9 @@ pub(super) async fn run(
     let mut answer = patience.wait(under_way, sent).await??;
     match answer.status() {
         200 => under_way.answers(),
-        401 => return Err(Ended::Forbidden),
-        425 => return Err(Ended::NotSeenYet),
-        421 => return Err(Ended::Misdirected),
+        401 => return Err(ExchangeFailure::Forbidden),
+        425 => return Err(ExchangeFailure::NotSeenYet),
+        421 => return Err(ExchangeFailure::Misdirected),
         503 => {
             under_way.answers();
             // It has too much to do; doing its work here would not make it less.
@@ -121,7 +121,7 @@ pub(super) async fn run(
             }
             return Ok(());
         }
-        status => return Err(Ended::Status(status)),
+        status => return Err(ExchangeFailure::Status(status)),
     }
     read(&mut patience, under_way, (&mut answer, answers), items).await
 }
@@ -129,25 +129,25 @@ pub(super) async fn run(
 async fn read(
     patience: &mut Patience<'_>,
     under_way: &mut UnderWay<'_>,
-    (answer, mut proof): (&mut Answer, AnswerProof),
-    items: &mut [Option<Waiting>],
-) -> Result<(), Ended> {
+    (answer, mut proof): (&mut OutboundAnswer, AnswerProof),
+    items: &mut [Option<WaitingRequest>],
+) -> Result<(), ExchangeFailure> {
     let mut rest: Vec<u8> = Vec::new();
     while let Some(piece) = patience.wait(under_way, answer.piece()).await?? {
         let mut piece = piece.bytes();
         while let Some(end) = piece.iter().position(|byte| *byte == RECORD_END) {
             let (record, after) = piece.split_at(end);
             if rest.is_empty() {
-                heard(under_way, proof.open(record).ok_or(Ended::Forged)?, items)?;
+                heard(under_way, proof.open(record).ok_or(ExchangeFailure::Forged)?, items)?;
             } else {
                 rest.extend_from_slice(record);
-                heard(under_way, proof.open(&rest).ok_or(Ended::Forged)?, items)?;
+                heard(under_way, proof.open(&rest).ok_or(ExchangeFailure::Forged)?, items)?;
                 rest.clear();
             }
             piece = &after[1..];
         }
         if rest.len() + piece.len() > RECORD_BYTES_MAX {
-            return Err(Ended::Unreadable);
+            return Err(ExchangeFailure::Unreadable);
         }
         rest.extend_from_slice(piece);
     }
@@ -157,13 +157,13 @@ async fn read(
 fn heard(
     under_way: &UnderWay<'_>,
     record: &[u8],
-    items: &mut [Option<Waiting>],
-) -> Result<(), Ended> {
+    items: &mut [Option<WaitingRequest>],
+) -> Result<(), ExchangeFailure> {
     // It lives and has no answer yet.
     if record.is_empty() {
         return Ok(());
     }
-    let (n, said) = decode_said(record).map_err(|_| Ended::Unreadable)?;
+    let (n, said) = decode_said(record).map_err(|_| ExchangeFailure::Unreadable)?;
     let place = usize::try_from(n).ok().and_then(|n| items.get_mut(n));
     let Some(item) = place.and_then(Option::take) else { return Ok(()) };
     let answer = match said {
@@ -194,7 +194,7 @@ impl Patience<'_> {
         &mut self,
         under_way: &mut UnderWay<'_>,
         work: impl Future<Output = T>,
-    ) -> Result<T, Ended> {
+    ) -> Result<T, ExchangeFailure> {
         let mut work = std::pin::pin!(work);
         let silence = self.clock.sleep(SILENCE);
         let mut silence = std::pin::pin!(silence);
@@ -203,7 +203,7 @@ impl Patience<'_> {
                 return tokio::select! {
                     biased;
                     done = &mut work => Ok(done),
-                    () = &mut silence => Err(Ended::Silent),
+                    () = &mut silence => Err(ExchangeFailure::Silent),
                 };
             };
             tokio::select! {
@@ -213,7 +213,7 @@ impl Patience<'_> {
                     self.slow = None;
                     under_way.is_slow();
                 }
-                () = &mut silence => return Err(Ended::Silent),
+                () = &mut silence => return Err(ExchangeFailure::Silent),
             }
         }
     }

@@ -33,7 +33,7 @@ const AGAIN_LAST: Duration = Duration::from_secs(5);
 
 /// A request that waits for its body, or for its answer.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(super) struct WaitingRequest {
     /// Its JSON.
     pub(super) asked: Vec<u8>,
     /// Nobody waits any longer than that, on the monotonic clock.
@@ -44,7 +44,7 @@ pub(super) struct Waiting {
     pub(super) reply: Option<oneshot::Sender<Result<Said, &'static str>>>,
 }
 
-impl Waiting {
+impl WaitingRequest {
     /// Whoever asked does not wait any more.
     fn is_gone(&self) -> bool {
         self.reply.as_ref().is_some_and(oneshot::Sender::is_closed)
@@ -63,8 +63,8 @@ impl Waiting {
 /// The line's state.
 #[derive(Debug, Default)]
 pub(super) struct Line {
-    waiting: VecDeque<Waiting>,
-    long: VecDeque<Waiting>,
+    waiting: VecDeque<WaitingRequest>,
+    long: VecDeque<WaitingRequest>,
     bytes: usize,
     quick: usize,
     open: usize,
@@ -84,14 +84,18 @@ struct Down {
 
 /// A body's place among those under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct LineSlot {
     pub(super) is_quick: bool,
     pub(super) is_long: bool,
 }
 
 impl Line {
     /// Takes a request, or says why not.
-    pub(super) fn take(&mut self, request: Waiting, now: Duration) -> Result<(), &'static str> {
+    pub(super) fn take(
+        &mut self,
+        request: WaitingRequest,
+        now: Duration,
+    ) -> Result<(), &'static str> {
         if let Some(down) = &mut self.down {
             if now < down.until {
                 return Err("down");
@@ -122,7 +126,7 @@ impl Line {
     }
 
     /// What the next body holds, if it may be sent now.
-    pub(super) fn next_body(&mut self) -> Option<(Place, Vec<Waiting>)> {
+    pub(super) fn next_body(&mut self) -> Option<(LineSlot, Vec<WaitingRequest>)> {
         if self.open >= OPEN_MAX {
             return None;
         }
@@ -141,14 +145,14 @@ impl Line {
             self.bytes -= bytes;
             self.open += 1;
             self.quick += 1;
-            return Some((Place { is_quick: true, is_long: false }, items));
+            return Some((LineSlot { is_quick: true, is_long: false }, items));
         }
         if self.open_long < LONG_MAX {
             let item = self.long.pop_front()?;
             self.bytes -= item.asked.len();
             self.open += 1;
             self.open_long += 1;
-            return Some((Place { is_quick: false, is_long: true }, vec![item]));
+            return Some((LineSlot { is_quick: false, is_long: true }, vec![item]));
         }
         None
     }
@@ -163,14 +167,14 @@ impl Line {
     }
 
     /// A body is slow to be answered: others may go meanwhile.
-    pub(super) fn is_slow(&mut self, place: &mut Place) {
+    pub(super) fn is_slow(&mut self, place: &mut LineSlot) {
         if std::mem::take(&mut place.is_quick) {
             self.quick -= 1;
         }
     }
 
     /// A body is not under way any more.
-    pub(super) fn is_over(&mut self, mut place: Place) {
+    pub(super) fn is_over(&mut self, mut place: LineSlot) {
         self.is_slow(&mut place);
         self.open -= 1;
         self.open_long -= usize::from(place.is_long);
@@ -182,7 +186,7 @@ impl Line {
     }
 
     /// The engine does not answer: whoever waits is to be told. Whether that is news.
-    pub(super) fn fails(&mut self, now: Duration) -> (bool, Vec<Waiting>) {
+    pub(super) fn fails(&mut self, now: Duration) -> (bool, Vec<WaitingRequest>) {
         let is_news = self.down.is_none();
         let wait = match self.down {
             None => Some(AGAIN_FIRST),
@@ -212,15 +216,15 @@ pub(super) fn to_give_back(said: &Said) -> Vec<(Namespace, LeaseId)> {
 mod tests {
     use super::*;
 
-    fn request(bytes: usize, is_long: bool) -> Waiting {
-        Waiting { asked: vec![b' '; bytes], until: Duration::MAX, is_long, reply: None }
+    fn request(bytes: usize, is_long: bool) -> WaitingRequest {
+        WaitingRequest { asked: vec![b' '; bytes], until: Duration::MAX, is_long, reply: None }
     }
 
     fn take(line: &mut Line, bytes: usize, is_long: bool) {
         line.take(request(bytes, is_long), Duration::ZERO).expect("there is room");
     }
 
-    fn bodies(line: &mut Line) -> Vec<(Place, usize)> {
+    fn bodies(line: &mut Line) -> Vec<(LineSlot, usize)> {
         std::iter::from_fn(|| line.next_body().map(|(place, items)| (place, items.len()))).collect()
     }
 
@@ -271,7 +275,7 @@ mod tests {
         take(&mut line, 1, false);
         let quick = bodies(&mut line);
         assert!(quick.len() == 1 && !quick[0].0.is_long);
-        let long = Place { is_quick: false, is_long: true };
+        let long = LineSlot { is_quick: false, is_long: true };
         line.is_over(long);
         assert_eq!(bodies(&mut line), [(long, 1)]);
     }

@@ -1,4 +1,4 @@
-//! The way to the other engines of a deployment: `others` says who they are, `proof` proves it, `client` carries requests
+//! The way to the other engines of a deployment: `peer_directory` says who they are, `proof` proves it, `client` carries requests
 //! there, `wire` is their JSON. The other end is a route of `http`.
 
 mod client;

@@ -12,7 +12,7 @@ use domain::ids::Millis;
 use domain::payload::Hash;
 
 use super::AGE_MS_MAX;
-use super::proof::{AnswerProof, Claims, PairKey, Used};
+use super::proof::{AnswerProof, HeaderClaims, PairKey, Used};
 use crate::engine::core::message::EngineId;
 use crate::membership::contract::Life;
 use crate::membership::peers::{PeerMap, Peers};
@@ -148,7 +148,7 @@ impl PeerDirectory {
     /// that engine is not known, or shows no key.
     pub fn prove(&self, to: Life, at: Millis, body: &[u8]) -> Option<(String, AnswerProof)> {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
-        let claims = Claims { from: self.me(), to, at, number, body: Hash::of(body) };
+        let claims = HeaderClaims { from: self.me(), to, at, number, body: Hash::of(body) };
         Some(claims.prove(&self.pair(to.engine)?.sending))
     }
 
@@ -157,13 +157,13 @@ impl PeerDirectory {
     /// # Errors
     /// Why nothing of it may be read.
     pub fn check(&self, proof: &str, now: Millis) -> Result<Proven, Unproven> {
-        let (claims, mac) = Claims::read(proof).ok_or(Unproven::Malformed)?;
+        let (claims, mac) = HeaderClaims::read(proof).ok_or(Unproven::Malformed)?;
         if claims.from == self.me() {
             return Err(self.came_back(&claims, &mac));
         }
         let pair = self.pair(claims.from).ok_or(Unproven::NotSeen)?;
         let answers = claims.proven(&mac, &pair.receiving).ok_or(Unproven::Forged)?;
-        let Claims { from, to, at, number, body } = claims;
+        let HeaderClaims { from, to, at, number, body } = claims;
         let off_ms = now.abs_diff(at);
         if off_ms > AGE_MS_MAX {
             return Err(Unproven::OfAnotherTime { from, off_ms });
@@ -180,12 +180,12 @@ impl PeerDirectory {
 
     /// What this engine asked another one has come to itself: only it can have made that proof, and nobody else is reached
     /// where it was sent.
-    fn came_back(&self, claims: &Claims, mac: &Hash) -> Unproven {
+    fn came_back(&self, claims: &HeaderClaims, mac: &Hash) -> Unproven {
         let Some(pair) = self.pair(claims.to.engine) else { return Unproven::NotSeen };
         if claims.proven(mac, &pair.sending).is_none() {
             return Unproven::Forged;
         }
-        let Claims { from, to, .. } = *claims;
+        let HeaderClaims { from, to, .. } = *claims;
         self.peers.note_arrived(to);
         Unproven::Misdirected { from, meant_for: to }
     }
@@ -227,7 +227,7 @@ pub(super) fn place(seen: &PeerMap, engine: EngineId) -> Option<(Life, &str)> {
 mod tests {
     use super::*;
     use crate::config::Secret;
-    use crate::membership::peers::{Peer, PeersSeen};
+    use crate::membership::peers::{PeerEngine, PeersSeen};
 
     /// Engines 1 and 2, of which each has seen the other, with these secrets.
     fn two(secrets: [&str; 2]) -> [(PeersSeen, PeerDirectory); 2] {
@@ -238,8 +238,14 @@ mod tests {
             number += 1;
             let public_key = keys[2 - number as usize].clone();
             let (address, version) = ("h:1".to_owned(), "1".to_owned());
-            let peer =
-                Peer { address, version, started_at: 5, lives: true, leaving: false, public_key };
+            let peer = PeerEngine {
+                address,
+                version,
+                started_at: 5,
+                lives: true,
+                leaving: false,
+                public_key,
+            };
             seen.tell(BTreeMap::from([(3 - number, peer)]));
             seen.began_at(5);
             (seen, PeerDirectory::new(number, peers))

@@ -65,7 +65,7 @@ fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
 
 /// What a header says, unproven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Claims {
+pub(super) struct HeaderClaims {
     pub(super) from: EngineId,
     pub(super) to: Life,
     pub(super) at: Millis,
@@ -73,7 +73,7 @@ pub(super) struct Claims {
     pub(super) body: Hash,
 }
 
-impl Claims {
+impl HeaderClaims {
     fn text(&self) -> String {
         let Self { from, to, at, number, body } = self;
         format!("{from};{};{};{at};{number};{}", to.engine, to.started_at, body.hex())
@@ -229,32 +229,33 @@ mod tests {
         PairKey::derive(&[of; 32], b"", "a", "b")
     }
 
-    fn claims() -> Claims {
+    fn claims() -> HeaderClaims {
         let to = Life { engine: 2, started_at: 5 };
-        Claims { from: 1, to, at: 7, number: 3, body: Hash::of(b"body") }
+        HeaderClaims { from: 1, to, at: 7, number: 3, body: Hash::of(b"body") }
     }
 
     #[test]
     fn each_claim_is_proven() {
         let (header, _) = claims().prove(&key(1));
-        let (read, mac) = Claims::read(&header).expect("it is a header");
+        let (read, mac) = HeaderClaims::read(&header).expect("it is a header");
         assert_eq!(read, claims());
         assert!(read.proven(&mac, &key(1)).is_some());
         assert!(read.proven(&mac, &key(2)).is_none());
-        let Claims { to, .. } = claims();
+        let HeaderClaims { to, .. } = claims();
         for other in [
-            Claims { from: 2, ..claims() },
-            Claims { to: Life { engine: 3, ..to }, ..claims() },
-            Claims { to: Life { started_at: 6, ..to }, ..claims() },
-            Claims { at: 8, ..claims() },
-            Claims { number: 4, ..claims() },
-            Claims { body: Hash::of(b"another"), ..claims() },
+            HeaderClaims { from: 2, ..claims() },
+            HeaderClaims { to: Life { engine: 3, ..to }, ..claims() },
+            HeaderClaims { to: Life { started_at: 6, ..to }, ..claims() },
+            HeaderClaims { at: 8, ..claims() },
+            HeaderClaims { number: 4, ..claims() },
+            HeaderClaims { body: Hash::of(b"another"), ..claims() },
         ] {
             assert!(other.proven(&mac, &key(1)).is_none(), "{other:?}");
         }
         for wrong in ["", ";", "1;2;5;7;3", &header[1..], &format!("{header}0"), &"1;".repeat(9)] {
             assert!(
-                Claims::read(wrong).is_none_or(|(read, mac)| read.proven(&mac, &key(1)).is_none())
+                HeaderClaims::read(wrong)
+                    .is_none_or(|(read, mac)| read.proven(&mac, &key(1)).is_none())
             );
         }
     }
@@ -284,7 +285,7 @@ mod tests {
         assert_eq!(right.open(&alive), Some(&b""[..]));
         assert_eq!(right.open(&second), Some(&b"{}"[..]));
         assert!(reader().open(&second).is_none(), "the first was left out");
-        let (_, mut of_another) = Claims { number: 4, ..claims() }.prove(&key(1));
+        let (_, mut of_another) = HeaderClaims { number: 4, ..claims() }.prove(&key(1));
         assert!(of_another.open(&first).is_none());
         for wrong in [&b""[..], b"{}", &first[1..], &[&first[..], b"0"].concat()] {
             assert!(reader().open(wrong).is_none());

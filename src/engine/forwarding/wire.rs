@@ -3,7 +3,7 @@
 //! Always holds: what cannot be read of one item says so for that item alone and touches no other; unknown fields are
 //! passed over; moments on the asker's clock arrive as moments on the clock of the one who reads. So engines of two
 //! versions work side by side: what one does not understand, the other decides itself.
-//! Absent: connections (`client`), and who may ask (`others`).
+//! Absent: connections (`client`), and who may ask (`peer_directory`).
 
 use std::io::Write as _;
 
@@ -26,7 +26,7 @@ pub const ITEMS_MAX: usize = 1_024;
 /// What one engine asks another.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Asked {
+pub enum PeerRequest {
     /// To be decided there, and never passed on again.
     Request(Box<Request>),
     /// To say when the view shows all that it has acknowledged by now, as the driver of these groups (by index). One that
@@ -99,17 +99,17 @@ pub struct Item {
 
 /// Only what says how to read the rest.
 #[derive(Deserialize)]
-struct Head {
+struct FrameHead {
     v: u64,
 }
 
 #[derive(Deserialize)]
-struct Record {
+struct WireRecord {
     n: u32,
     said: Box<RawValue>,
 }
 
-impl Asked {
+impl PeerRequest {
     /// Its JSON.
     ///
     /// # Errors
@@ -174,8 +174,8 @@ impl Batch {
             Ok(batch) => batch,
             Err(error) => {
                 // Another version may have another shape.
-                return Err(match serde_json::from_slice::<Head>(body) {
-                    Ok(Head { v }) if v != u64::from(VERSION) => WireError::Version(v),
+                return Err(match serde_json::from_slice::<FrameHead>(body) {
+                    Ok(FrameHead { v }) if v != u64::from(VERSION) => WireError::Version(v),
                     _ => WireError::Malformed(place(&error)),
                 });
             }
@@ -195,8 +195,8 @@ impl Item {
     ///
     /// # Errors
     /// `Malformed`, when this engine does not know it.
-    pub fn asked(&self, sent_at: Millis, now: Millis) -> Result<Asked, WireError> {
-        let asked = serde_json::from_str::<Asked>(self.asked.get());
+    pub fn asked(&self, sent_at: Millis, now: Millis) -> Result<PeerRequest, WireError> {
+        let asked = serde_json::from_str::<PeerRequest>(self.asked.get());
         let asked = asked.map_err(|error| WireError::Malformed(place(&error)))?;
         Ok(asked.moved_by(now.saturating_sub(sent_at)))
     }
@@ -220,7 +220,7 @@ pub fn encode_said(n: u32, said: &Said, out: &mut Vec<u8>) {
 /// # Errors
 /// `Malformed`, when it is no answer at all. One that says what this engine does not know is `NotUnderstood`.
 pub fn decode_said(record: &[u8]) -> Result<(u32, Said), WireError> {
-    let record: Record =
+    let record: WireRecord =
         serde_json::from_slice(record).map_err(|error| WireError::Malformed(place(&error)))?;
     let said = serde_json::from_str(record.said.get());
     Ok((record.n, said.unwrap_or_else(|error| Said::NotUnderstood(place(&error)))))

@@ -21,10 +21,9 @@ pub const BULK_BYTES_MAX: usize = 8 * 1_024 * 1_024;
 
 /// What a statement does.
 #[derive(Debug, Clone)]
-pub enum Statement {
+pub enum BulkStatement {
     /// Changes what matches `filter`.
     Update {
-        /// Which.
         filter: RawDocumentBuf,
         /// Operators, or a whole document.
         change: RawDocumentBuf,
@@ -55,7 +54,7 @@ pub struct Inserted {
     pub unconfirmed: bool,
 }
 
-impl Statement {
+impl BulkStatement {
     fn bytes(&self) -> usize {
         match self {
             Self::Update { filter, change, .. } => {
@@ -88,7 +87,7 @@ impl Statement {
 }
 
 /// Cuts statements (all updates or all deletes) into commands' worth: how many go into the next.
-pub(super) fn next_command(statements: &[Statement]) -> usize {
+pub(super) fn next_command(statements: &[BulkStatement]) -> usize {
     let mut bytes = 0;
     let fits = statements.iter().take(BULK_STATEMENTS_MAX).take_while(|statement| {
         bytes += statement.bytes();
@@ -176,7 +175,7 @@ pub(super) async fn run(
     what: &'static str,
     database: &Database,
     collection: &str,
-    statements: &[Statement],
+    statements: &[BulkStatement],
 ) -> Result<BulkAnswer, CallError> {
     let Some(first) = statements.first() else { return Ok(BulkAnswer::default()) };
     let mut list = RawArrayBuf::new();

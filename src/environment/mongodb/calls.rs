@@ -14,7 +14,6 @@ use crate::environment::Clock;
 /// Calls under way at once: five for each connection of the pool, most of them waiting for one.
 const CALLS_MAX: usize = 256;
 
-/// Makes calls.
 #[derive(Debug, Clone)]
 pub struct Calls {
     clock: Arc<dyn Clock>,

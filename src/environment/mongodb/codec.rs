@@ -23,7 +23,6 @@ pub const DOCUMENT_BYTES_MAX: usize = 16 * 1_024 * 1_024 - 16 * 1_024;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("field `{field}` {problem}")]
 pub struct Undecodable {
-    /// Which.
     pub field: &'static str,
     /// What is wrong with it, without its value.
     pub problem: &'static str,
@@ -122,11 +121,11 @@ pub fn uuid_raw(bytes: &[u8; 16]) -> RawBinaryRef<'_> {
 
 /// Reads the fields of a stored document.
 #[derive(Debug, Clone, Copy)]
-pub struct Fields<'a>(pub &'a RawDocument);
+pub struct DocumentFields<'a>(pub &'a RawDocument);
 
 type Read<T> = Result<T, Undecodable>;
 
-impl<'a> Fields<'a> {
+impl<'a> DocumentFields<'a> {
     /// The field, if it is there and not null.
     pub fn find(self, field: &'static str) -> Read<Option<RawBsonRef<'a>>> {
         match self.0.get(field) {
@@ -158,12 +157,10 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// A time.
     pub fn millis(self, field: &'static str) -> Read<Millis> {
         self.need(field, "is not a date", |found| found.as_datetime().map(millis_of))
     }
 
-    /// A text.
     pub fn text(self, field: &'static str) -> Read<&'a str> {
         self.need(field, "is not a text", RawBsonRef::as_str)
     }
@@ -196,7 +193,6 @@ impl<'a> Fields<'a> {
         bytes.try_into().map_err(|_| Undecodable { field, problem: "has the wrong length" })
     }
 
-    /// A UUID.
     pub fn uuid(self, field: &'static str) -> Read<Uuid> {
         self.need(field, "is not a UUID", |found| {
             found.as_binary().and_then(|binary| Uuid::from_slice(binary.bytes).ok())
@@ -204,11 +200,10 @@ impl<'a> Fields<'a> {
     }
 
     /// A document inside.
-    pub fn inner(self, field: &'static str) -> Read<Fields<'a>> {
-        self.need(field, "is not a document", |found| found.as_document().map(Fields))
+    pub fn inner(self, field: &'static str) -> Read<DocumentFields<'a>> {
+        self.need(field, "is not a document", |found| found.as_document().map(DocumentFields))
     }
 
-    /// Texts.
     pub fn texts(self, field: &'static str) -> Read<Vec<String>> {
         let wrong = Undecodable { field, problem: "is not a list of texts" };
         let list = self.need(field, wrong.problem, RawBsonRef::as_array)?;
@@ -245,8 +240,8 @@ mod tests {
         let subject = SubjectId::job(namespace, JobId(Uuid::from_u128(7)));
         let key = SubjectKey(&subject);
         let raw = key.raw_record(9);
-        assert_eq!(Fields(&raw).subject(), Ok(subject.clone()));
-        assert_eq!(Fields(&raw).number("q"), Ok(9));
+        assert_eq!(DocumentFields(&raw).subject(), Ok(subject.clone()));
+        assert_eq!(DocumentFields(&raw).number("q"), Ok(9));
         assert_eq!(Document::try_from(raw.as_ref()).expect("a document"), key.record(9));
     }
 
@@ -254,7 +249,7 @@ mod tests {
     fn what_cannot_be_read_names_its_field() {
         let mut stored = RawDocumentBuf::new();
         stored.append(cstr!("n"), -1_i64);
-        let fields = Fields(&stored);
+        let fields = DocumentFields(&stored);
         assert_eq!(fields.number("n").expect_err("negative").field, "n");
         assert_eq!(fields.text("n").expect_err("no text").problem, "is not a text");
         assert_eq!(fields.text("missing").expect_err("missing").problem, "is missing");

@@ -13,7 +13,7 @@ use mongodb::options::ClientOptions;
 use mongodb::{Client, Collection, Database};
 
 use super::bulk::{self, BulkAnswer, Inserted, next_command};
-use super::{CallError, Calls, Quarantine, Query, Statement, checks, codec, uri};
+use super::{BulkStatement, CallError, Calls, CollectionQuery, Quarantine, checks, codec, uri};
 use crate::environment::Clock;
 
 /// A call that somebody waits for (`reliability.md` section 4).
@@ -39,7 +39,6 @@ pub enum StartError {
     /// The server is there but cannot keep the promises.
     #[error("MongoDB at {hosts} cannot be used: {reason}")]
     Unsuitable {
-        /// Where.
         hosts: String,
         /// What it lacks, and what to do.
         reason: String,
@@ -100,7 +99,6 @@ impl MongoConnection {
         &self.calls
     }
 
-    /// The database.
     pub fn database(&self) -> &Database {
         &self.database
     }
@@ -144,7 +142,7 @@ impl MongoConnection {
         &self,
         what: &'static str,
         collection: &str,
-        statements: &[Statement],
+        statements: &[BulkStatement],
     ) -> Result<Vec<(usize, BulkAnswer)>, CallError> {
         let (mut answers, mut at) = (Vec::new(), 0);
         while at < statements.len() {
@@ -165,7 +163,7 @@ impl MongoConnection {
         &self,
         what: &'static str,
         collection: &Collection<RawDocumentBuf>,
-        query: Query,
+        query: CollectionQuery,
     ) -> Result<Vec<RawDocumentBuf>, CallError> {
         let (collection, deadline) = (collection.clone(), self.calls.deadline());
         let found = self.calls.make(what, async move {

@@ -28,7 +28,6 @@ const OUT_OF_DISK_SPACE: i32 = 14_031;
 pub struct CallError {
     /// What was asked for.
     pub what: &'static str,
-    /// Why.
     pub cause: Cause,
 }
 

@@ -23,7 +23,7 @@ use super::{CallError, MongoConnection, to_stored};
 #[derive(Debug)]
 pub struct Lock {
     connection: MongoConnection,
-    leases: Collection<Document>,
+    locks: Collection<Document>,
     name: &'static str,
     owner: ObjectId,
     held: Duration,
@@ -42,7 +42,7 @@ impl Lock {
         who: &str,
         held: Duration,
     ) -> Result<Option<Self>, CallError> {
-        let leases: Collection<Document> = connection.database().collection("leases");
+        let locks: Collection<Document> = connection.database().collection("locks");
         let owner = ObjectId::new();
         // The document decides by itself whether it is free: a missing time is before every other.
         let when_free = |new: Bson, old: &str| doc! { "$cond": ["$free", new, old] };
@@ -58,8 +58,8 @@ impl Lock {
             } },
             doc! { "$unset": "free" },
         ];
-        let asked = leases.clone();
-        let taken = connection.calls().make("the taking of a lease", async move {
+        let asked = locks.clone();
+        let taken = connection.calls().make("the taking of a lock", async move {
             let taken = asked
                 .find_one_and_update(doc! { "_id": name }, ours)
                 .upsert(true)
@@ -76,7 +76,7 @@ impl Lock {
             return Ok(None);
         }
         let fence = taken.get_i64("fence").unwrap_or(0);
-        Ok(Some(Self { connection: connection.clone(), leases, name, owner, held, fence }))
+        Ok(Some(Self { connection: connection.clone(), locks, name, owner, held, fence }))
     }
 
     /// Grows with every taking.
@@ -95,11 +95,11 @@ impl Lock {
     /// When nothing is known of it: it may run out meanwhile.
     pub async fn renew(&self) -> Result<bool, CallError> {
         let longer = vec![doc! { "$set": { "until": { "$add": ["$$NOW", millis(self.held)] } } }];
-        let (leases, ours) = (self.leases.clone(), self.ours());
+        let (locks, ours) = (self.locks.clone(), self.ours());
         let renewed = self
             .connection
             .calls()
-            .make("the renewal of a lease", async move { leases.update_one(ours, longer).await });
+            .make("the renewal of a lock", async move { locks.update_one(ours, longer).await });
         Ok(renewed.await?.matched_count == 1)
     }
 
@@ -109,10 +109,11 @@ impl Lock {
     /// When nothing is known of it: then it runs out.
     pub async fn release(&self) -> Result<(), CallError> {
         let free = vec![doc! { "$set": { "until": "$$NOW" } }];
-        let (leases, ours) = (self.leases.clone(), self.ours());
-        let released = self.connection.calls().make("the end of a lease", async move {
-            leases.update_one(ours, free).await.map(drop)
-        });
+        let (locks, ours) = (self.locks.clone(), self.ours());
+        let released = self
+            .connection
+            .calls()
+            .make("the end of a lock", async move { locks.update_one(ours, free).await.map(drop) });
         released.await
     }
 

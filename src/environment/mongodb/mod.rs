@@ -19,14 +19,14 @@ mod query;
 mod uri;
 
 pub use self::bulk::BulkAnswer;
-pub use self::bulk::{BULK_BYTES_MAX, BULK_STATEMENTS_MAX, Inserted, Statement};
+pub use self::bulk::{BULK_BYTES_MAX, BULK_STATEMENTS_MAX, BulkStatement, Inserted};
 pub use self::calls::Calls;
 pub use self::codec::{
-    DOCUMENT_BYTES_MAX, Fields, SubjectKey, Undecodable, bytes_bson, bytes_raw, kind_number,
-    millis_of, to_date, to_stored, uuid_bson, uuid_raw,
+    DOCUMENT_BYTES_MAX, DocumentFields, SubjectKey, Undecodable, bytes_bson, bytes_raw,
+    kind_number, millis_of, to_date, to_stored, uuid_bson, uuid_raw,
 };
 pub use self::connection::{MongoConnection, StartError};
 pub use self::failure::{CallError, Cause, DUPLICATE_KEY};
 pub use self::lock::Lock;
 pub use self::quarantine::Quarantine;
-pub use self::query::Query;
+pub use self::query::CollectionQuery;

@@ -11,8 +11,7 @@ use mongodb::{Collection, Cursor};
 
 /// What is asked of one collection.
 #[derive(Debug, Clone, Default)]
-pub struct Query {
-    /// What matches.
+pub struct CollectionQuery {
     pub filter: Document,
     /// The order; empty: that of the index.
     pub sort: Document,
@@ -32,7 +31,7 @@ pub struct Query {
     pub batch: u32,
 }
 
-impl Query {
+impl CollectionQuery {
     /// As the driver takes it. The server gives up after `deadline` too.
     pub fn options(&self, deadline: Duration) -> FindOptions {
         let given = |document: &Document| (!document.is_empty()).then(|| document.clone());

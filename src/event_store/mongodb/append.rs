@@ -16,13 +16,14 @@ use super::records::{
 };
 use super::store::MongoEventStore;
 use crate::environment::mongodb::{
-    DOCUMENT_BYTES_MAX, DUPLICATE_KEY, Fields, Inserted, Query, Statement, SubjectKey, to_date,
+    BulkStatement, CollectionQuery, DOCUMENT_BYTES_MAX, DUPLICATE_KEY, DocumentFields, Inserted,
+    SubjectKey, to_date,
 };
 use crate::event_store::contract::{AppendItem, Appended, StoreResult};
 
 /// What one try says of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+enum ItemVerdict {
     Is(Appended),
     /// Only a tombstone stands in the way, and its time is over.
     TombstoneOver,
@@ -30,7 +31,7 @@ enum Verdict {
 
 /// Where an item's documents stand in the insertMany.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct DocumentSpan {
     item: usize,
     mark: Option<usize>,
     record: usize,
@@ -40,7 +41,7 @@ impl MongoEventStore {
     pub(super) async fn append_batch(&self, batch: Vec<AppendItem>) -> StoreResult<Vec<Appended>> {
         let mut verdicts = self.try_append(&batch).await?;
         let over: Vec<usize> = (0..batch.len())
-            .filter(|item| verdicts.get(*item) == Some(&Verdict::TombstoneOver))
+            .filter(|item| verdicts.get(*item) == Some(&ItemVerdict::TombstoneOver))
             .collect();
         if !over.is_empty() {
             let again: Vec<AppendItem> =
@@ -57,16 +58,16 @@ impl MongoEventStore {
         let answers: Vec<Appended> = verdicts
             .into_iter()
             .map(|verdict| match verdict {
-                Verdict::Is(appended) => appended,
+                ItemVerdict::Is(appended) => appended,
                 // Somebody else's deletion came between: the caller reads and sees it.
-                Verdict::TombstoneOver => Appended::Conflict,
+                ItemVerdict::TombstoneOver => Appended::Conflict,
             })
             .collect();
         self.take_note(&batch, &answers).await;
         Ok(answers)
     }
 
-    async fn try_append(&self, items: &[AppendItem]) -> StoreResult<Vec<Verdict>> {
+    async fn try_append(&self, items: &[AppendItem]) -> StoreResult<Vec<ItemVerdict>> {
         let mut verdicts = self.predecessors(items).await?;
         let tried: Vec<(usize, &AppendItem)> = items
             .iter()
@@ -84,7 +85,7 @@ impl MongoEventStore {
                     "a record is larger than a document of MongoDB may be, and was not sent"
                 );
                 if let Some(verdict) = verdicts.get_mut(*item) {
-                    *verdict = Some(Verdict::Is(Appended::Full));
+                    *verdict = Some(ItemVerdict::Is(Appended::Full));
                 }
                 continue;
             }
@@ -93,7 +94,7 @@ impl MongoEventStore {
                 documents.len() - 1
             });
             documents.push(record);
-            places.push(Place { item: *item, mark, record: documents.len() - 1 });
+            places.push(DocumentSpan { item: *item, mark, record: documents.len() - 1 });
         }
         if !places.is_empty() {
             self.insert_payloads(places.iter().filter_map(|place| items.get(place.item))).await?;
@@ -105,12 +106,12 @@ impl MongoEventStore {
                 }
             }
         }
-        let unknown = Verdict::Is(Appended::Unknown);
+        let unknown = ItemVerdict::Is(Appended::Unknown);
         Ok(verdicts.into_iter().map(|verdict| verdict.unwrap_or(unknown)).collect())
     }
 
     /// For each item whether what is before its record decides it: `None` when it is to be tried.
-    async fn predecessors(&self, items: &[AppendItem]) -> StoreResult<Vec<Option<Verdict>>> {
+    async fn predecessors(&self, items: &[AppendItem]) -> StoreResult<Vec<Option<ItemVerdict>>> {
         let now = self.now();
         try_join_all(items.iter().map(|item| async move {
             let before = item.record.first.saturating_sub(1);
@@ -122,32 +123,32 @@ impl MongoEventStore {
         .await
     }
 
-    async fn predecessor(&self, item: &AppendItem) -> StoreResult<Option<Verdict>> {
+    async fn predecessor(&self, item: &AppendItem) -> StoreResult<Option<ItemVerdict>> {
         let first = item.record.first;
-        let query = Query {
+        let query = CollectionQuery {
             filter: doc! { "_id": range(&item.subject, 1, first.saturating_add(1)) },
             sort: doc! { "_id": -1 },
             index: BY_ID,
             fields: doc! { "count": 1, "nonce": 1, "gone": 1 },
             limit: 1,
-            ..Query::default()
+            ..CollectionQuery::default()
         };
         let found = self.documents("the record before an append", &self.events, query).await?;
-        let conflict = Ok(Some(Verdict::Is(Appended::Conflict)));
+        let conflict = Ok(Some(ItemVerdict::Is(Appended::Conflict)));
         let Some(found) = found.first() else { return conflict };
         let read = || {
-            let fields = Fields(found);
+            let fields = DocumentFields(found);
             if is_gone(fields)? {
-                return Ok(Some(Verdict::Is(Appended::Conflict)));
+                return Ok(Some(ItemVerdict::Is(Appended::Conflict)));
             }
             let there = first_of(fields)?;
             if there == first {
                 let same = nonce_of(fields)? == item.record.nonce;
                 let is = if same { Appended::Committed } else { Appended::Conflict };
-                return Ok(Some(Verdict::Is(is)));
+                return Ok(Some(ItemVerdict::Is(is)));
             }
             let follows = there + u64::from(count_of(fields)?) == first;
-            Ok((!follows).then_some(Verdict::Is(Appended::Conflict)))
+            Ok((!follows).then_some(ItemVerdict::Is(Appended::Conflict)))
         };
         read().map_err(|reason| damaged(&item.subject, &reason))
     }
@@ -155,9 +156,9 @@ impl MongoEventStore {
     async fn judge(
         &self,
         items: &[AppendItem],
-        places: &[Place],
+        places: &[DocumentSpan],
         inserted: &Inserted,
-    ) -> StoreResult<Vec<(usize, Verdict)>> {
+    ) -> StoreResult<Vec<(usize, ItemVerdict)>> {
         let (mut verdicts, mut taken, mut late_marks) = (Vec::new(), Vec::new(), Vec::new());
         for place in places {
             let Some(item) = items.get(place.item) else { continue };
@@ -179,12 +180,12 @@ impl MongoEventStore {
                 None if inserted.unconfirmed => Appended::Unknown,
                 None => Appended::Committed,
             };
-            verdicts.push((place.item, Verdict::Is(verdict)));
+            verdicts.push((place.item, ItemVerdict::Is(verdict)));
         }
         verdicts.extend(self.settle(items, &taken).await?);
         let committed: BTreeSet<usize> = verdicts
             .iter()
-            .filter(|(_, verdict)| *verdict == Verdict::Is(Appended::Committed))
+            .filter(|(_, verdict)| *verdict == ItemVerdict::Is(Appended::Committed))
             .map(|(item, _)| *item)
             .collect();
         let late = late_marks.into_iter().filter(|item| committed.contains(item));
@@ -197,7 +198,7 @@ impl MongoEventStore {
         &self,
         items: &[AppendItem],
         taken: &[usize],
-    ) -> StoreResult<Vec<(usize, Verdict)>> {
+    ) -> StoreResult<Vec<(usize, ItemVerdict)>> {
         if taken.is_empty() {
             return Ok(Vec::new());
         }
@@ -205,37 +206,39 @@ impl MongoEventStore {
         let ids: Vec<Bson> = asked
             .map(|item| Bson::Document(SubjectKey(&item.subject).record(item.record.first)))
             .collect();
-        let query = Query {
+        let query = CollectionQuery {
             filter: doc! { "_id": { "$in": ids } },
             index: BY_ID,
             fields: doc! { "nonce": 1, "gone": 1, "keep_until": 1 },
-            ..Query::default()
+            ..CollectionQuery::default()
         };
         let found = self.documents("who wrote a record", &self.events, query).await?;
-        let mut there: BTreeMap<(SubjectId, u64), Found> = BTreeMap::new();
+        let mut there: BTreeMap<(SubjectId, u64), FoundRecord> = BTreeMap::new();
         for document in &found {
-            let fields = Fields(document);
+            let fields = DocumentFields(document);
             // What cannot be read is somebody's record all the same; reading it will tell.
             let Ok(id) = fields.inner("_id").and_then(|id| Ok((id.subject()?, id.number("q")?)))
             else {
                 continue;
             };
-            there.insert(id, Found::of(fields));
+            there.insert(id, FoundRecord::of(fields));
         }
         let verdict = |item: &AppendItem| {
             let key = (item.subject.clone(), item.record.first);
             match there.get(&key) {
                 // Not in a majority (yet, or any more).
-                None => Verdict::Is(Appended::Unknown),
-                Some(Found::Record(nonce)) if *nonce == Some(item.record.nonce) => {
-                    Verdict::Is(Appended::Committed)
+                None => ItemVerdict::Is(Appended::Unknown),
+                Some(FoundRecord::Record(nonce)) if *nonce == Some(item.record.nonce) => {
+                    ItemVerdict::Is(Appended::Committed)
                 }
-                Some(Found::Gone { keep_until: Some(until) })
+                Some(FoundRecord::Gone { keep_until: Some(until) })
                     if item.record.first == 1 && *until <= self.newest(item.record.at) =>
                 {
-                    Verdict::TombstoneOver
+                    ItemVerdict::TombstoneOver
                 }
-                Some(Found::Record(_) | Found::Gone { .. }) => Verdict::Is(Appended::Conflict),
+                Some(FoundRecord::Record(_) | FoundRecord::Gone { .. }) => {
+                    ItemVerdict::Is(Appended::Conflict)
+                }
             }
         };
         Ok(taken
@@ -247,11 +250,11 @@ impl MongoEventStore {
     /// A mark that was there before the stream's first record is left of an earlier try, and may be later than what
     /// this one asks for. One that a driver has moved since has another number and is left alone.
     async fn hurry_marks(&self, items: impl Iterator<Item = &AppendItem>) -> StoreResult<()> {
-        let statements: Vec<Statement> = items
+        let statements: Vec<BulkStatement> = items
             .filter_map(|item| {
                 let due = to_date(item.wake?);
                 let id = SubjectKey(&item.subject).raw_record(0);
-                Some(Statement::Update {
+                Some(BulkStatement::Update {
                     filter: rawdoc! { "_id": id, "number": 1_i64, "due": { "$gt": due } },
                     change: rawdoc! { "$set": { "due": due } },
                     many: false,
@@ -290,13 +293,13 @@ impl MongoEventStore {
 
 /// What stands where a record was to go.
 #[derive(Debug)]
-enum Found {
+enum FoundRecord {
     Record(Option<u128>),
     Gone { keep_until: Option<Millis> },
 }
 
-impl Found {
-    fn of(fields: Fields<'_>) -> Self {
+impl FoundRecord {
+    fn of(fields: DocumentFields<'_>) -> Self {
         if is_gone(fields).unwrap_or(true) {
             Self::Gone { keep_until: fields.millis("keep_until").ok() }
         } else {

@@ -16,7 +16,9 @@ use super::records::{
     BY_ID, BY_KEEP, EVENTS, count_of, first_of, is_gone, range, tombstone_document,
 };
 use super::store::MongoEventStore;
-use crate::environment::mongodb::{Fields, Query, SubjectKey, Undecodable, to_date};
+use crate::environment::mongodb::{
+    CollectionQuery, DocumentFields, SubjectKey, Undecodable, to_date,
+};
 use crate::event_store::contract::{StoreResult, Tombstone};
 
 /// Tombstones whose time is over that one deletion clears away, so that none costs much.
@@ -95,18 +97,18 @@ impl MongoEventStore {
     }
 
     async fn end(&self, subject: &SubjectId) -> StoreResult<End> {
-        let query = Query {
+        let query = CollectionQuery {
             filter: doc! { "_id": range(subject, 1, SEQ_END) },
             sort: doc! { "_id": -1 },
             index: BY_ID,
             fields: doc! { "count": 1, "gone": 1 },
             limit: 1,
-            ..Query::default()
+            ..CollectionQuery::default()
         };
         let found = self.documents("the end of a stream", &self.events, query).await?;
         let Some(found) = found.first() else { return Ok(End::Nothing) };
         let read = || -> Result<End, Undecodable> {
-            let fields = Fields(found);
+            let fields = DocumentFields(found);
             let first = first_of(fields)?;
             Ok(if is_gone(fields)? {
                 End::Closed(first - 1)
@@ -138,15 +140,17 @@ impl MongoEventStore {
     }
 
     async fn clear_tombstones(&self) -> StoreResult<()> {
-        let query = Query {
+        let query = CollectionQuery {
             filter: doc! { "keep_until": { "$lte": to_date(self.newest(0)) } },
             index: BY_KEEP,
             fields: doc! { "_id": 1 },
             limit: TOMBSTONES_CLEARED_MAX,
-            ..Query::default()
+            ..CollectionQuery::default()
         };
         for document in self.documents("old tombstones", &self.events, query).await? {
-            if let Ok(subject) = Fields(&document).inner("_id").and_then(Fields::subject) {
+            if let Ok(subject) =
+                DocumentFields(&document).inner("_id").and_then(DocumentFields::subject)
+            {
                 self.purge(&subject).await?;
             }
         }

@@ -23,13 +23,13 @@ struct Generations {
     began: Duration,
 }
 
-/// Heads by subject.
+/// SubjectHeads by subject.
 #[derive(Debug, Default)]
-pub(super) struct Heads {
+pub(super) struct SubjectHeads {
     generations: Mutex<Generations>,
 }
 
-impl Heads {
+impl SubjectHeads {
     /// The head as last seen; `now` is monotonic.
     pub(super) fn get(&self, subject: &SubjectId, now: Duration) -> Option<u64> {
         let mut all = self.lock();
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn no_head_is_trusted_for_longer_than_an_hour() {
-        let heads = Heads::default();
+        let heads = SubjectHeads::default();
         let job = SubjectId::job(Namespace::default_namespace(), JobId(Uuid::from_u128(1)));
         let minutes = |count: u64| Duration::from_secs(count * 60);
         heads.set(&job, 5, minutes(29));

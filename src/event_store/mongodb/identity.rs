@@ -13,7 +13,9 @@ use mongodb::options::ReturnDocument;
 use super::records::{BY_ID, EVENTS};
 use crate::config::Secret;
 use crate::environment::draw_secret;
-use crate::environment::mongodb::{Fields, MongoConnection, Query, StartError, to_date};
+use crate::environment::mongodb::{
+    CollectionQuery, DocumentFields, MongoConnection, StartError, to_date,
+};
 
 /// Between two writes of the newest record's time.
 pub(super) const NEWEST_EVERY: Duration = Duration::from_secs(1);
@@ -24,7 +26,7 @@ const LEASE_KEY: &str = "lease_key";
 
 /// What was found, or made.
 #[derive(Debug)]
-pub(super) struct Identity {
+pub(super) struct StoreIdentity {
     pub(super) store_id: String,
     pub(super) incarnation: u32,
     pub(super) newest_at: Millis,
@@ -39,7 +41,7 @@ pub(super) fn collection(connection: &MongoConnection) -> Collection<Document> {
 pub(super) async fn load(
     connection: &MongoConnection,
     new_store_id: &str,
-) -> Result<Identity, StartError> {
+) -> Result<StoreIdentity, StartError> {
     let meta = collection(connection);
     let fresh = doc! { "$setOnInsert": {
         "store_id": new_store_id,
@@ -63,9 +65,9 @@ pub(super) async fn load(
         ))
     };
     let raw = bson::RawDocumentBuf::try_from(&found).map_err(|error| wrong(error.to_string()))?;
-    let fields = Fields(&raw);
+    let fields = DocumentFields(&raw);
     let read = || {
-        Ok::<_, crate::environment::mongodb::Undecodable>(Identity {
+        Ok::<_, crate::environment::mongodb::Undecodable>(StoreIdentity {
             store_id: fields.text("store_id")?.to_owned(),
             incarnation: u32::try_from(fields.number("incarnation")?).unwrap_or(u32::MAX),
             newest_at: fields.millis("newest_at")?,
@@ -90,20 +92,20 @@ async fn draw_lease_key(connection: &MongoConnection) -> Result<Document, StartE
 /// The time of the last record in the order of ids: of one of the youngest jobs, since ids begin with their time. 0
 /// when there is none, so that a store is only ever called empty when it is.
 pub(super) async fn newest_of_last(connection: &MongoConnection) -> Result<Millis, StartError> {
-    let query = Query {
+    let query = CollectionQuery {
         filter: doc! { "at": { "$exists": true } },
         sort: doc! { "_id": -1 },
         index: BY_ID,
         fields: doc! { "at": 1 },
         limit: 1,
-        ..Query::default()
+        ..CollectionQuery::default()
     };
     let (events, deadline) = (connection.collection(EVENTS), connection.calls().deadline());
     let last = connection.calls().make("the last record", async move {
         let mut cursor = query.run(&events, deadline).await?;
         Ok(if cursor.advance().await? { Some(cursor.current().to_owned()) } else { None })
     });
-    Ok(last.await?.and_then(|last| Fields(&last).millis("at").ok()).unwrap_or(0))
+    Ok(last.await?.and_then(|last| DocumentFields(&last).millis("at").ok()).unwrap_or(0))
 }
 
 /// Keeps the newest record's time.

@@ -13,7 +13,8 @@ use super::failure::of_call;
 use super::records::{BY_ID, EVENTS};
 use super::store::MongoEventStore;
 use crate::environment::mongodb::{
-    BULK_STATEMENTS_MAX, Fields, Query, Statement, SubjectKey, to_date, to_stored,
+    BULK_STATEMENTS_MAX, BulkStatement, CollectionQuery, DocumentFields, SubjectKey, to_date,
+    to_stored,
 };
 use crate::event_store::contract::{AppendNotice, StoreResult, WakeUpMove};
 
@@ -56,7 +57,7 @@ impl MongoEventStore {
             alike.entry((wanted.expected, wanted.due)).or_default().push(&wanted.subject);
         }
         let mover = ObjectId::new();
-        let statements: Vec<Statement> = alike
+        let statements: Vec<BulkStatement> = alike
             .iter()
             .flat_map(|(change, subjects)| {
                 subjects
@@ -72,19 +73,19 @@ impl MongoEventStore {
         let ids: Vec<Bson> = wanted()
             .map(|(_, wanted)| Bson::Document(SubjectKey(&wanted.subject).record(0)))
             .collect();
-        let query = Query {
+        let query = CollectionQuery {
             filter: doc! { "_id": { "$in": ids } },
             index: BY_ID,
             fields: doc! { "mover": 1 },
-            ..Query::default()
+            ..CollectionQuery::default()
         };
         let mut ours = BTreeSet::new();
         for document in self.documents("who moved marks", &self.events, query).await? {
-            let fields = Fields(&document);
+            let fields = DocumentFields(&document);
             let signed =
                 fields.find("mover").ok().flatten().and_then(bson::RawBsonRef::as_object_id);
             if signed == Some(mover)
-                && let Ok(subject) = fields.inner("_id").and_then(Fields::subject)
+                && let Ok(subject) = fields.inner("_id").and_then(DocumentFields::subject)
             {
                 ours.insert(subject);
             }
@@ -93,9 +94,9 @@ impl MongoEventStore {
     }
 
     pub(super) async fn write_notices(&self, notices: Vec<AppendNotice>) -> StoreResult<()> {
-        let statements: Vec<Statement> = notices
+        let statements: Vec<BulkStatement> = notices
             .iter()
-            .map(|notice| Statement::Update {
+            .map(|notice| BulkStatement::Update {
                 filter: rawdoc! { "_id": SubjectKey(&notice.subject).raw() },
                 change: rawdoc! {
                     "$max": { "seq": to_stored(notice.seq) },
@@ -108,7 +109,7 @@ impl MongoEventStore {
         let answers =
             self.connection.bulk("append_notices", NOTICES, &statements).await.map_err(of_call)?;
         // Two engines may make the same append notice at once: the second time it is there.
-        let again: Vec<Statement> = answers
+        let again: Vec<BulkStatement> = answers
             .iter()
             .flat_map(|(at, answer)| answer.duplicates.iter().map(move |ix| at + ix))
             .filter_map(|ix| statements.get(ix).cloned())
@@ -117,16 +118,16 @@ impl MongoEventStore {
     }
 
     pub(super) async fn notices_of(&self, group: GroupId) -> StoreResult<Vec<AppendNotice>> {
-        let query = Query {
+        let query = CollectionQuery {
             filter: doc! { "group": i32::from(group.index()) },
             sort: doc! { "_id": 1 },
             index: NOTICES_BY_GROUP,
-            ..Query::default()
+            ..CollectionQuery::default()
         };
         let (mut notices, mut unreadable) = (Vec::new(), Vec::new());
         for document in self.documents("append_notices", &self.notices, query).await? {
-            let fields = Fields(&document);
-            let subject = fields.inner("_id").and_then(Fields::subject);
+            let fields = DocumentFields(&document);
+            let subject = fields.inner("_id").and_then(DocumentFields::subject);
             match subject
                 .and_then(|subject| Ok(AppendNotice { subject, seq: fields.number("seq")? }))
             {
@@ -139,10 +140,10 @@ impl MongoEventStore {
     }
 
     pub(super) async fn remove_notices(&self, notices: Vec<AppendNotice>) -> StoreResult<()> {
-        let statements: Vec<Statement> = notices
+        let statements: Vec<BulkStatement> = notices
             .iter()
             .map(|notice| {
-                Statement::Delete(rawdoc! {
+                BulkStatement::Delete(rawdoc! {
                     "_id": SubjectKey(&notice.subject).raw(),
                     "seq": { "$lte": to_stored(notice.seq) },
                 })
@@ -153,7 +154,11 @@ impl MongoEventStore {
     }
 }
 
-fn move_statement((expected, due): Alike, subjects: &[&SubjectId], mover: ObjectId) -> Statement {
+fn move_statement(
+    (expected, due): Alike,
+    subjects: &[&SubjectId],
+    mover: ObjectId,
+) -> BulkStatement {
     let ids: bson::raw::RawArrayBuf =
         subjects.iter().map(|subject| SubjectKey(subject).raw_record(0)).collect();
     let filter = rawdoc! { "_id": { "$in": ids }, "number": to_stored(expected) };
@@ -162,5 +167,5 @@ fn move_statement((expected, due): Alike, subjects: &[&SubjectId], mover: Object
     } else {
         rawdoc! { "$set": { "number": 0_i64, "mover": mover }, "$unset": { "due": "" } }
     };
-    Statement::Update { filter, change, many: true, upsert: false }
+    BulkStatement::Update { filter, change, many: true, upsert: false }
 }

@@ -11,13 +11,13 @@ use super::failure::{damaged, of_call};
 use super::records::BY_ID;
 use super::store::MongoEventStore;
 use crate::environment::mongodb::{
-    DUPLICATE_KEY, Fields, Query, SubjectKey, Undecodable, bytes_bson, bytes_raw, to_date,
+    CollectionQuery, DUPLICATE_KEY, DocumentFields, SubjectKey, Undecodable, bytes_bson, bytes_raw,
+    to_date,
 };
 use crate::event_store::contract::{
     AppendItem, EventStoreError, PayloadHash, Payloads, StoreResult,
 };
 
-/// The collection.
 pub(super) const PAYLOADS: &str = "payloads";
 /// Payloads asked for at once, so that an answer stays far below what the server sends in one message.
 const ASKED_MAX: usize = 100;
@@ -96,9 +96,13 @@ impl MongoEventStore {
                 doc! { "_id": { "$gte": of_hash(subject, hash), "$lt": end } }
             };
             let any: Vec<Document> = asked.iter().map(each).collect();
-            let query = Query { filter: doc! { "$or": any }, index: BY_ID, ..Query::default() };
+            let query = CollectionQuery {
+                filter: doc! { "$or": any },
+                index: BY_ID,
+                ..CollectionQuery::default()
+            };
             for document in self.documents("payloads of a subject", &self.payloads, query).await? {
-                let fields = Fields(&document);
+                let fields = DocumentFields(&document);
                 let read = || -> Result<_, Undecodable> {
                     let hash: PayloadHash = fields.inner("_id")?.array("h")?;
                     Ok((hash, fields.shared_bytes("body")?))

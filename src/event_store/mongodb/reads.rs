@@ -13,7 +13,9 @@ use mongodb::Collection;
 use super::failure::{damaged, of_call};
 use super::records::{self, BY_DUE, BY_GROUP, BY_ID, count_of, first_of, is_gone, range};
 use super::store::MongoEventStore;
-use crate::environment::mongodb::{Fields, Query, SubjectKey, Undecodable, to_date};
+use crate::environment::mongodb::{
+    CollectionQuery, DocumentFields, SubjectKey, Undecodable, to_date,
+};
 use crate::event_store::contract::{
     EventStoreError, Record, StoreResult, StreamPart, Tombstone, WakeUp,
 };
@@ -37,7 +39,7 @@ impl MongoEventStore {
         &self,
         what: &'static str,
         collection: &Collection<RawDocumentBuf>,
-        query: Query,
+        query: CollectionQuery,
     ) -> StoreResult<Vec<RawDocumentBuf>> {
         self.connection.find(what, collection, query).await.map_err(of_call)
     }
@@ -86,7 +88,7 @@ impl MongoEventStore {
         // The end of what stands before the first record that is shown, when that is known.
         let mut end = (from == 1).then_some(1);
         if let Some(at) = at {
-            let fields = Fields(&at);
+            let fields = DocumentFields(&at);
             if is_gone(fields).map_err(wrong)? {
                 return self.deleted(subject).await.map(Some);
             }
@@ -105,7 +107,7 @@ impl MongoEventStore {
         let mut records: Vec<Record> = Vec::with_capacity(documents.len());
         let (mut bytes, mut complete) = (0, behind.whole);
         for document in &documents {
-            let fields = Fields(document);
+            let fields = DocumentFields(document);
             if is_gone(fields).map_err(wrong)? {
                 if records.is_empty() && first_of(fields).map_err(wrong)? == 1 {
                     return self.deleted(subject).await.map(Some);
@@ -140,13 +142,13 @@ impl MongoEventStore {
         if from == 1 {
             return Ok(None);
         }
-        let query = Query {
+        let query = CollectionQuery {
             filter: doc! { "_id": range(subject, 1, from + 1) },
             sort: doc! { "_id": -1 },
             index: BY_ID,
             fields: doc! { "count": 1, "gone": 1 },
             limit: 1,
-            ..Query::default()
+            ..CollectionQuery::default()
         };
         Ok(self.documents("where a stream is", &self.events, query).await?.pop())
     }
@@ -156,11 +158,11 @@ impl MongoEventStore {
         subject: &SubjectId,
         first: u64,
     ) -> StoreResult<Vec<RawDocumentBuf>> {
-        let query = Query {
+        let query = CollectionQuery {
             filter: doc! { "_id": SubjectKey(subject).record(first) },
             index: BY_ID,
             limit: 1,
-            ..Query::default()
+            ..CollectionQuery::default()
         };
         self.documents("a record", &self.events, query).await
     }
@@ -172,11 +174,11 @@ impl MongoEventStore {
         from: u64,
         bytes_max: usize,
     ) -> StoreResult<Stretch> {
-        let query = Query {
+        let query = CollectionQuery {
             filter: doc! { "_id": range(subject, from, SEQ_END) },
             sort: doc! { "_id": 1 },
             index: BY_ID,
-            ..Query::default()
+            ..CollectionQuery::default()
         };
         let (events, deadline) = (self.events.clone(), self.connection.calls().deadline());
         let read = self.connection.calls().make("a stream", async move {
@@ -216,7 +218,7 @@ impl MongoEventStore {
         let found = self.whole_record(subject, 1).await?;
         let Some(found) = found.first() else { return Ok(None) };
         let read = || {
-            let fields = Fields(found);
+            let fields = DocumentFields(found);
             if is_gone(fields)? { records::tombstone(fields).map(Some) } else { Ok(None) }
         };
         read().map_err(|reason| damaged(subject, &reason))
@@ -234,13 +236,13 @@ impl MongoEventStore {
         let mut filter =
             doc! { "group": i32::from(group.index()), "due": { "$lte": to_date(until) } };
         behind(&mut filter, after.as_ref());
-        let query = Query { filter, index: BY_DUE, ..Query::default() };
+        let query = CollectionQuery { filter, index: BY_DUE, ..CollectionQuery::default() };
         let (events, deadline) = (self.events.clone(), self.connection.calls().deadline());
         let found = self.connection.calls().make("what is due", async move {
             let mut cursor = query.run(&events, deadline).await?;
             let (mut due, mut unreadable) = (BTreeMap::new(), Vec::new());
             while cursor.advance().await? {
-                match records::mark(Fields(cursor.current())) {
+                match records::mark(DocumentFields(cursor.current())) {
                     Ok(Some(mark)) => {
                         due.insert(mark.subject.clone(), mark);
                         if due.len() > max {
@@ -266,17 +268,17 @@ impl MongoEventStore {
     ) -> StoreResult<Vec<SubjectId>> {
         let mut filter = doc! { "group": i32::from(group.index()) };
         behind(&mut filter, after.as_ref());
-        let query = Query {
+        let query = CollectionQuery {
             filter,
             sort: doc! { "_id": 1 },
             index: BY_GROUP,
             fields: doc! { "_id": 1 },
             limit: i64::try_from(max).unwrap_or(i64::MAX),
-            ..Query::default()
+            ..CollectionQuery::default()
         };
         let (mut subjects, mut unreadable) = (Vec::new(), Vec::new());
         for document in self.documents("the subjects of a group", &self.events, query).await? {
-            match Fields(&document).inner("_id").and_then(Fields::subject) {
+            match DocumentFields(&document).inner("_id").and_then(DocumentFields::subject) {
                 Ok(subject) => subjects.push(subject),
                 Err(reason) => unreadable.push((id_of(&document), reason)),
             }
@@ -288,13 +290,13 @@ impl MongoEventStore {
     pub(super) async fn mark_of(&self, subject: &SubjectId) -> StoreResult<Option<WakeUp>> {
         let found = self.whole_record(subject, 0).await?;
         let Some(found) = found.first() else { return Ok(None) };
-        records::mark(Fields(found)).map_err(|reason| damaged(subject, &reason))
+        records::mark(DocumentFields(found)).map_err(|reason| damaged(subject, &reason))
     }
 
     /// Whether there is such a stream, not deleted.
     pub(super) async fn is_there(&self, subject: &SubjectId) -> StoreResult<bool> {
         let found = self.whole_record(subject, 0).await?;
-        let there = found.first().map(|found| is_gone(Fields(found)));
+        let there = found.first().map(|found| is_gone(DocumentFields(found)));
         Ok(there == Some(Ok(false)))
     }
 

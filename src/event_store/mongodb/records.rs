@@ -9,11 +9,10 @@ use bson::{Document, doc};
 use domain::ids::{Millis, SubjectId};
 
 use crate::environment::mongodb::{
-    Fields, SubjectKey, Undecodable, bytes_bson, bytes_raw, to_date, to_stored,
+    DocumentFields, SubjectKey, Undecodable, bytes_bson, bytes_raw, to_date, to_stored,
 };
 use crate::event_store::contract::{Record, Tombstone, WakeUp};
 
-/// The collection.
 pub(super) const EVENTS: &str = "events";
 /// The index of what is due, over the marks that have a time.
 pub(super) const BY_DUE: &str = "by_due";
@@ -40,7 +39,7 @@ pub(super) fn record_document(subject: &SubjectId, record: &Record) -> RawDocume
 }
 
 /// A record as it was inserted.
-pub(super) fn record(fields: Fields<'_>) -> Result<Record, Undecodable> {
+pub(super) fn record(fields: DocumentFields<'_>) -> Result<Record, Undecodable> {
     Ok(Record {
         first: first_of(fields)?,
         count: count_of(fields)?,
@@ -52,24 +51,24 @@ pub(super) fn record(fields: Fields<'_>) -> Result<Record, Undecodable> {
 }
 
 /// The seq in a document's id.
-pub(super) fn first_of(fields: Fields<'_>) -> Result<u64, Undecodable> {
+pub(super) fn first_of(fields: DocumentFields<'_>) -> Result<u64, Undecodable> {
     fields.inner("_id")?.number("q")
 }
 
 /// How many events a record holds.
-pub(super) fn count_of(fields: Fields<'_>) -> Result<u32, Undecodable> {
+pub(super) fn count_of(fields: DocumentFields<'_>) -> Result<u32, Undecodable> {
     let wrong = Undecodable { field: "count", problem: "is not a count of events" };
     let count = u32::try_from(fields.number("count")?).map_err(|_| wrong.clone())?;
     if count == 0 { Err(wrong) } else { Ok(count) }
 }
 
 /// Who wrote a record.
-pub(super) fn nonce_of(fields: Fields<'_>) -> Result<u128, Undecodable> {
+pub(super) fn nonce_of(fields: DocumentFields<'_>) -> Result<u128, Undecodable> {
     fields.array("nonce").map(u128::from_be_bytes)
 }
 
 /// Whether a deletion left this document.
-pub(super) fn is_gone(fields: Fields<'_>) -> Result<bool, Undecodable> {
+pub(super) fn is_gone(fields: DocumentFields<'_>) -> Result<bool, Undecodable> {
     Ok(fields.find("gone")?.is_some())
 }
 
@@ -86,7 +85,7 @@ pub(super) fn mark_document(subject: &SubjectId, due: Option<Millis>) -> RawDocu
 }
 
 /// A mark; none when the stream is retired or deleted.
-pub(super) fn mark(fields: Fields<'_>) -> Result<Option<WakeUp>, Undecodable> {
+pub(super) fn mark(fields: DocumentFields<'_>) -> Result<Option<WakeUp>, Undecodable> {
     if fields.find("due")?.is_none() {
         return Ok(None);
     }
@@ -95,7 +94,7 @@ pub(super) fn mark(fields: Fields<'_>) -> Result<Option<WakeUp>, Undecodable> {
 }
 
 /// A tombstone with the time until which it counts.
-pub(super) fn tombstone(fields: Fields<'_>) -> Result<(Tombstone, Millis), Undecodable> {
+pub(super) fn tombstone(fields: DocumentFields<'_>) -> Result<(Tombstone, Millis), Undecodable> {
     let tombstone = Tombstone {
         count: fields.number("events")?,
         hash: fields.array("hash")?,

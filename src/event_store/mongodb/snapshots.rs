@@ -15,12 +15,11 @@ use super::failure::{damaged, of_call};
 use super::records::BY_ID;
 use super::store::MongoEventStore;
 use crate::environment::mongodb::{
-    DOCUMENT_BYTES_MAX, DUPLICATE_KEY, Fields, Query, SubjectKey, Undecodable, bytes_bson,
-    to_stored,
+    CollectionQuery, DOCUMENT_BYTES_MAX, DUPLICATE_KEY, DocumentFields, SubjectKey, Undecodable,
+    bytes_bson, to_stored,
 };
 use crate::event_store::contract::{Snapshot, StoreResult};
 
-/// The collection.
 pub(super) const SNAPSHOTS: &str = "snapshots";
 /// What the fields beside the body take at most.
 const OTHER_FIELDS_BYTES: usize = 1_024;
@@ -58,16 +57,16 @@ impl MongoEventStore {
     }
 
     pub(super) async fn find_snapshot(&self, subject: &SubjectId) -> StoreResult<Option<Snapshot>> {
-        let query = Query {
+        let query = CollectionQuery {
             filter: doc! { "_id": SubjectKey(subject).document() },
             index: BY_ID,
             limit: 1,
-            ..Query::default()
+            ..CollectionQuery::default()
         };
         let found = self.documents("a snapshot", &self.snapshots, query).await?;
         let Some(found) = found.first() else { return Ok(None) };
         let read = || -> Result<_, Undecodable> {
-            let fields = Fields(found);
+            let fields = DocumentFields(found);
             let (seq, hash) = (fields.number("seq")?, fields.array("hash")?);
             Ok(Snapshot { seq, hash, body: fields.shared_bytes("body")? })
         };

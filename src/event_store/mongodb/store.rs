@@ -13,7 +13,7 @@ use domain::ids::{GroupId, Millis, SubjectId};
 use futures_util::future::BoxFuture;
 use mongodb::Collection;
 
-use super::heads::Heads;
+use super::heads::SubjectHeads;
 use super::identity::{self, NEWEST_EVERY};
 use super::marks::NOTICES;
 use super::payloads::PAYLOADS;
@@ -33,7 +33,7 @@ pub struct MongoEventStore {
     pub(super) payloads: Collection<RawDocumentBuf>,
     pub(super) notices: Collection<RawDocumentBuf>,
     pub(super) snapshots: Collection<RawDocumentBuf>,
-    pub(super) heads: Heads,
+    pub(super) heads: SubjectHeads,
     store_id: String,
     incarnation: u32,
     lease_key: Secret,
@@ -64,7 +64,7 @@ impl MongoEventStore {
             payloads: connection.collection(PAYLOADS),
             notices: connection.collection(NOTICES),
             snapshots: connection.collection(SNAPSHOTS),
-            heads: Heads::default(),
+            heads: SubjectHeads::default(),
             store_id: identity.store_id,
             incarnation: identity.incarnation,
             lease_key: identity.lease_key,
@@ -74,7 +74,6 @@ impl MongoEventStore {
         })
     }
 
-    /// Monotonic.
     pub(super) fn now(&self) -> Duration {
         self.connection.calls().clock().monotonic()
     }

@@ -18,7 +18,7 @@ use super::reads::SEQ_END;
 use super::records::{BY_ID, nonce_of, range};
 use super::store::MongoEventStore;
 use crate::environment::mongodb::{
-    Fields, Query, Statement, Undecodable, bytes_bson, millis_of, to_date,
+    BulkStatement, CollectionQuery, DocumentFields, Undecodable, bytes_bson, millis_of, to_date,
 };
 use crate::event_store::contract::{PayloadSweep, StoreResult, Swept};
 
@@ -29,7 +29,7 @@ const PLACE: &str = "payload_sweep";
 
 /// How far a sweep has gone: the last payload that was looked at.
 #[derive(Debug, Clone, PartialEq)]
-struct Place {
+struct SweepCursor {
     at: Millis,
     id: Bson,
 }
@@ -50,10 +50,10 @@ impl MongoEventStore {
             Default::default();
         let mut last = None;
         for document in &found {
-            let fields = Fields(document);
+            let fields = DocumentFields(document);
             let id = document.get("_id").ok().flatten().and_then(|id| Bson::try_from(id).ok());
             if let (Ok(at), Some(id)) = (fields.millis("at"), id.clone()) {
-                last = Some(Place { at, id });
+                last = Some(SweepCursor { at, id });
             }
             match written(fields) {
                 Ok(one) => of_subjects.entry(one.subject.clone()).or_default().push(one),
@@ -77,17 +77,17 @@ impl MongoEventStore {
 
     async fn written_next(
         &self,
-        place: Option<&Place>,
+        place: Option<&SweepCursor>,
         before: Millis,
         max: u32,
     ) -> StoreResult<Vec<RawDocumentBuf>> {
-        let mut query = Query {
+        let mut query = CollectionQuery {
             filter: doc! { "at": { "$lt": to_date(before) } },
             sort: doc! { "at": 1, "_id": 1 },
             index: BY_WRITTEN,
             fields: doc! { "_id": 1, "at": 1 },
             limit: i64::from(max),
-            ..Query::default()
+            ..CollectionQuery::default()
         };
         if let Some(place) = place {
             query.from = doc! { "at": to_date(place.at), "_id": place.id.clone() };
@@ -115,22 +115,22 @@ impl MongoEventStore {
     ) -> StoreResult<u64> {
         let nonces: BTreeSet<u128> = payloads.iter().map(|one| one.nonce).collect();
         let any: Vec<Bson> = nonces.iter().map(|nonce| bytes_bson(&nonce.to_be_bytes())).collect();
-        let query = Query {
+        let query = CollectionQuery {
             filter: doc! { "_id": range(subject, 1, SEQ_END), "nonce": { "$in": any } },
             index: BY_ID,
             fields: doc! { "nonce": 1 },
-            ..Query::default()
+            ..CollectionQuery::default()
         };
         let records = self.documents("records that brought payloads", &self.events, query).await?;
         let there: BTreeSet<u128> =
-            records.iter().filter_map(|record| nonce_of(Fields(record)).ok()).collect();
-        let unnamed: Vec<Statement> = payloads
+            records.iter().filter_map(|record| nonce_of(DocumentFields(record)).ok()).collect();
+        let unnamed: Vec<BulkStatement> = payloads
             .into_iter()
             .filter(|one| !there.contains(&one.nonce))
             .map(|one| {
                 let mut which = RawDocumentBuf::new();
                 which.append(cstr!("_id"), one.id);
-                Statement::Delete(which)
+                BulkStatement::Delete(which)
             })
             .collect();
         let removed = unnamed.len() as u64;
@@ -141,7 +141,7 @@ impl MongoEventStore {
         Ok(removed)
     }
 
-    async fn swept_up_to(&self) -> StoreResult<Option<Place>> {
+    async fn swept_up_to(&self) -> StoreResult<Option<SweepCursor>> {
         let meta: Collection<Document> = self.connection.database().collection("meta");
         let found = self.connection.calls().make("how far the sweep is", async move {
             meta.find_one(doc! { "_id": PLACE }).await
@@ -150,10 +150,10 @@ impl MongoEventStore {
         // A place that cannot be read is as good as none: the sweep begins again.
         let at = found.get_datetime("at").ok().map(|at| millis_of(*at));
         let id = found.get("payload").cloned();
-        Ok(at.zip(id).map(|(at, id)| Place { at, id }))
+        Ok(at.zip(id).map(|(at, id)| SweepCursor { at, id }))
     }
 
-    async fn keep_place(&self, place: Place) -> StoreResult<()> {
+    async fn keep_place(&self, place: SweepCursor) -> StoreResult<()> {
         let meta: Collection<Document> = self.connection.database().collection("meta");
         let now = doc! { "$set": { "at": to_date(place.at), "payload": place.id } };
         let kept = self.connection.calls().make("the sweep's place", async move {
@@ -163,7 +163,7 @@ impl MongoEventStore {
     }
 }
 
-fn written(fields: Fields<'_>) -> Result<Written, Undecodable> {
+fn written(fields: DocumentFields<'_>) -> Result<Written, Undecodable> {
     let id = fields.inner("_id")?;
     let nonce = id.array("w").map(u128::from_be_bytes)?;
     Ok(Written { subject: id.subject()?, nonce, id: id.0.to_owned() })

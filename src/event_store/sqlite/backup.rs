@@ -36,7 +36,6 @@ pub enum BackupError {
     /// There is something at the place of the copy.
     #[error("{place} {what}; a backup goes to a folder that does not exist yet, or is empty")]
     Taken {
-        /// Where.
         place: String,
         /// What stands in the way.
         what: &'static str,
@@ -52,7 +51,6 @@ pub enum BackupError {
     /// The copy cannot be written.
     #[error("the backup to {place} cannot be made: {reason}")]
     Failed {
-        /// Where.
         place: String,
         /// What the system or the store said.
         reason: String,

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 
 use rusqlite::{Connection, Row};
 
-use super::failure::{self, Failure};
+use super::failure::{self, TransactionFailure};
 use super::mark::{Marks, Synced};
 use crate::environment::fail_points::{self, Point};
 use crate::environment::open_files::is_out_of_files;
@@ -24,7 +24,7 @@ const BYTES_BETWEEN_LOOKS: usize = 4 * 1_024 * 1_024;
 const PAGES_PENDING_MAX: i64 = 4_096;
 
 #[derive(Debug, Default)]
-struct Shared {
+struct CheckpointShared {
     /// The thread has finished a round that the writer has not followed up.
     finished: bool,
     failed: Option<String>,
@@ -34,7 +34,7 @@ struct Shared {
 pub(super) struct Checkpoints {
     wake: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Mutex<CheckpointShared>>,
     marks: Arc<Marks>,
     commits: u32,
     bytes: usize,
@@ -45,7 +45,7 @@ impl Checkpoints {
         let opened = || super::schema::open_checkpointer(file).map_err(|error| error.to_string());
         let (connection, holder) = (opened()?, opened()?);
         let marks = Arc::new(Marks::open(file).map_err(|error| error.to_string())?);
-        let shared = Arc::new(Mutex::new(Shared::default()));
+        let shared = Arc::new(Mutex::new(CheckpointShared::default()));
         let (wake, woken) = sync_channel(1);
         let copying = Copying {
             file: connection,
@@ -135,7 +135,7 @@ struct Copying {
     /// Reads while pages are copied, which keeps the copying at what the mark says.
     holder: Connection,
     marks: Arc<Marks>,
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Mutex<CheckpointShared>>,
 }
 
 impl Copying {
@@ -182,9 +182,11 @@ fn checkpoint(file: &Connection, marks: &Marks) -> Result<(), String> {
             .map_err(|error| format!("the mark of checkpoints cannot be written: {error}")),
         Ok(_) => Ok(()),
         Err(error) => match failure::of_write(&error) {
-            Failure::Fatal => Err(error.to_string()),
+            TransactionFailure::Fatal => Err(error.to_string()),
             // Busy, full, damaged: nothing is lost by trying again later.
-            Failure::Full | Failure::Damaged | Failure::Refused => Ok(()),
+            TransactionFailure::Full
+            | TransactionFailure::Damaged
+            | TransactionFailure::Refused => Ok(()),
         },
     }
 }
@@ -203,6 +205,6 @@ fn pending(file: &Connection) -> Result<i64, String> {
     look.map_err(|error| error.to_string())
 }
 
-fn lock(shared: &Mutex<Shared>) -> std::sync::MutexGuard<'_, Shared> {
+fn lock(shared: &Mutex<CheckpointShared>) -> std::sync::MutexGuard<'_, CheckpointShared> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,7 +9,7 @@ use crate::event_store::contract::EventStoreError;
 
 /// What a failure says of the transaction it happened in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(super) enum TransactionFailure {
     /// No room; nothing was written.
     Full,
     /// Stored bytes make no sense.
@@ -24,17 +24,19 @@ pub(super) enum Failure {
 const SHARED_INDEX_FULL: i32 = ffi::SQLITE_IOERR_SHMSIZE;
 
 /// What a failure inside a write transaction, or of its commit, means.
-pub(super) fn of_write(error: &Error) -> Failure {
+pub(super) fn of_write(error: &Error) -> TransactionFailure {
     if matches!(error, Error::SqliteFailure(cause, _) if cause.extended_code == SHARED_INDEX_FULL) {
-        return Failure::Full;
+        return TransactionFailure::Full;
     }
     match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => Failure::Full,
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) | None => Failure::Damaged,
-        Some(ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
-            Failure::Fatal
+        Some(ErrorCode::DiskFull) => TransactionFailure::Full,
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) | None => {
+            TransactionFailure::Damaged
         }
-        Some(_) => Failure::Refused,
+        Some(ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
+            TransactionFailure::Fatal
+        }
+        Some(_) => TransactionFailure::Refused,
     }
 }
 
@@ -59,14 +61,14 @@ pub(super) fn of_read(error: &Error, subject: &str) -> EventStoreError {
 }
 
 /// The answer to a write that failed and is not answered an item.
-pub(super) fn to_store_error(failure: Failure, error: &Error) -> EventStoreError {
+pub(super) fn to_store_error(failure: TransactionFailure, error: &Error) -> EventStoreError {
     match failure {
-        Failure::Full => EventStoreError::Full,
-        Failure::Damaged => EventStoreError::Damaged {
+        TransactionFailure::Full => EventStoreError::Full,
+        TransactionFailure::Damaged => EventStoreError::Damaged {
             subject: "the event store".to_owned(),
             reason: error.to_string(),
         },
-        Failure::Fatal => EventStoreError::Fatal(error.to_string()),
-        Failure::Refused => EventStoreError::Unavailable(error.to_string()),
+        TransactionFailure::Fatal => EventStoreError::Fatal(error.to_string()),
+        TransactionFailure::Refused => EventStoreError::Unavailable(error.to_string()),
     }
 }

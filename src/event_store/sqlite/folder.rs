@@ -22,7 +22,6 @@ pub enum FolderError {
         "the data folder {folder} is in use by another engine{holder}; stop it, or choose another folder with --data"
     )]
     InUse {
-        /// Which folder.
         folder: String,
         /// ` (process N)` when it is known, else empty.
         holder: String,
@@ -30,7 +29,6 @@ pub enum FolderError {
     /// There is no store in it.
     #[error("{folder} is not a data folder of orrery: {reason}")]
     NoStore {
-        /// Which folder.
         folder: String,
         /// What is missing.
         reason: &'static str,
@@ -38,7 +36,6 @@ pub enum FolderError {
     /// The operating system refused.
     #[error("the data folder {folder} cannot be used: {action}: {cause}")]
     Refused {
-        /// Which folder.
         folder: String,
         /// What was tried.
         action: &'static str,
@@ -50,9 +47,7 @@ pub enum FolderError {
         "{file} has format {found}, this version of orrery knows formats up to {known}; use a newer version"
     )]
     NewerFormat {
-        /// Which file.
         file: String,
-        /// Its format.
         found: u32,
         /// The newest format that is known here.
         known: u32,
@@ -63,9 +58,7 @@ pub enum FolderError {
          only: start on another folder, or use the version that wrote it"
     )]
     OlderFormat {
-        /// Which file.
         file: String,
-        /// Its format.
         found: u32,
         /// The format that is known here.
         known: u32,
@@ -73,7 +66,6 @@ pub enum FolderError {
     /// Not one of ours.
     #[error("{file} is not an event store of orrery: {reason}")]
     Foreign {
-        /// Which file.
         file: String,
         /// How that shows.
         reason: String,
@@ -83,7 +75,6 @@ pub enum FolderError {
         "{file} is damaged: {reason}. Nothing was changed; keep a copy of the folder, then restore it from a backup"
     )]
     Damaged {
-        /// Which file.
         file: String,
         /// What is wrong with it.
         reason: String,
@@ -91,7 +82,6 @@ pub enum FolderError {
     /// The store in it cannot be opened.
     #[error("{file} cannot be opened: {reason}")]
     Unreadable {
-        /// Which file.
         file: String,
         /// What the store said.
         reason: String,

@@ -5,7 +5,7 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::row_checksums::{self, Place};
+use super::row_checksums::{self, RowPlace};
 use super::rows::DUE_NOW;
 use super::streams::{self, FILED_TO};
 use super::{reads, schema, wakes};
@@ -34,7 +34,7 @@ pub(super) fn carry_over(file: &Connection) -> rusqlite::Result<()> {
 
 /// Files one stream, with its mark. A mark that is not what was written becomes due, as at any start.
 fn stream(file: &Connection, row: &Row<'_>) -> rusqlite::Result<i64> {
-    let (place, stream) = (Place::read(row)?, row.get(4)?);
+    let (place, stream) = (RowPlace::read(row)?, row.get(4)?);
     let what = "the row that says where the stream is";
     row_checksums::compare(what, row.get(7)?, row_checksums::of_stream(place, stream))?;
     let subject = reads::subject_at(row, 1)?;

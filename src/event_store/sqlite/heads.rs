@@ -12,7 +12,7 @@ const GENERATION_MAX: usize = 32_768;
 
 /// Where a stream stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Head {
+pub(super) struct StreamHead {
     /// Its internal number.
     pub(super) stream: i64,
     /// The seq of its last event.
@@ -20,17 +20,17 @@ pub(super) struct Head {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Heads {
-    young: HashMap<SubjectId, Head>,
-    old: HashMap<SubjectId, Head>,
+pub(super) struct StreamHeads {
+    young: HashMap<SubjectId, StreamHead>,
+    old: HashMap<SubjectId, StreamHead>,
 }
 
-impl Heads {
-    pub(super) fn get(&self, subject: &SubjectId) -> Option<Head> {
+impl StreamHeads {
+    pub(super) fn get(&self, subject: &SubjectId) -> Option<StreamHead> {
         self.young.get(subject).or_else(|| self.old.get(subject)).copied()
     }
 
-    pub(super) fn set(&mut self, subject: &SubjectId, head: Head) {
+    pub(super) fn set(&mut self, subject: &SubjectId, head: StreamHead) {
         if let Some(there) = self.young.get_mut(subject) {
             *there = head;
             return;

@@ -33,7 +33,6 @@ const ENDING: &str = "-mark";
 /// Up to where pages may have been copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mark {
-    /// Which WAL.
     pub(super) salts: [u8; 8],
     /// Frames from its beginning.
     pub(super) frames: u64,
@@ -50,14 +49,14 @@ pub(super) fn path_of(events: &Path) -> PathBuf {
 
 /// What a file of marks says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Claims {
+pub(super) struct MarkClaims {
     /// Up to where pages may have been copied.
     pub(super) copied: Option<Mark>,
     /// Up to where the WAL was synced.
     pub(super) synced: Option<Mark>,
 }
 
-impl Claims {
+impl MarkClaims {
     /// Whether the pages of all frames that were synced were copied too: then the WAL owes nothing.
     pub(super) fn all_copied(&self) -> bool {
         let Some(synced) = self.synced else { return true };
@@ -67,10 +66,10 @@ impl Claims {
 }
 
 /// What the file there says, if there is a readable one.
-pub(super) fn read(path: &Path) -> Claims {
+pub(super) fn read(path: &Path) -> MarkClaims {
     let bytes = std::fs::read(path).unwrap_or_default();
     let synced = bytes.get(SYNCED_AT..).and_then(parse);
-    Claims { copied: parse(&bytes), synced }
+    MarkClaims { copied: parse(&bytes), synced }
 }
 
 fn parse(bytes: &[u8]) -> Option<Mark> {

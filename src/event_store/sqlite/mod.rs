@@ -11,6 +11,7 @@ mod format_3;
 mod heads;
 mod inspect;
 mod mark;
+mod notices;
 mod packed;
 mod reads;
 mod reserve;
@@ -29,4 +30,4 @@ pub use self::backup::{BackedUp, BackupError, back_up, progress as backup_progre
 pub use self::folder::{DataFolder, FOLDER_DEFAULT, FolderError};
 pub use self::inspect::{FileFault, Inspection};
 pub use self::packed::unpacked;
-pub use self::store::{Settings, SqliteEventStore};
+pub use self::store::{SqliteEventStore, SqliteSettings};

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::row_checksums::{self, Place, RecordRow};
+use super::row_checksums::{self, RecordRow, RowPlace};
 use super::transaction::{stored, with_subject};
 use super::{packed, streams};
 use crate::environment::Unfiled;
@@ -63,7 +63,7 @@ pub(super) fn notices(file: &Connection, group: GroupId) -> rusqlite::Result<Vec
          WHERE grp = ?1 ORDER BY kind, namespace, id",
     )?
     .query_and_then([group.index()], |row| {
-        let sum = row_checksums::of_notice(Place::read(row)?, row.get(4)?);
+        let sum = row_checksums::of_notice(RowPlace::read(row)?, row.get(4)?);
         row_checksums::compare("an append notice", row.get(5)?, sum)?;
         Ok(AppendNotice { subject: subject_at(row, 1)?, seq: number(row, 4)? })
     })?
@@ -130,7 +130,7 @@ pub(super) const TOMBSTONE: &str = "count, hash, first_answer, keep_until, sum";
 pub(super) fn tombstone_at(
     row: &Row<'_>,
     first: usize,
-    place: Place<'_>,
+    place: RowPlace<'_>,
 ) -> rusqlite::Result<(Tombstone, Millis)> {
     let (hash, first_answer): ([u8; 32], Vec<u8>) = (row.get(first + 1)?, row.get(first + 2)?);
     let keep_until = row.get(first + 3)?;
@@ -148,7 +148,7 @@ pub(super) fn tombstone_of(
         "SELECT count, hash, first_answer, keep_until, sum FROM tombstones
          WHERE grp = ?1 AND kind = ?2 AND namespace = ?3 AND id = ?4",
     )?
-    .query_row(with_subject!(subject), |row| tombstone_at(row, 0, Place::of(subject)))
+    .query_row(with_subject!(subject), |row| tombstone_at(row, 0, RowPlace::of(subject)))
     .optional()
 }
 

@@ -41,14 +41,14 @@ pub(super) fn compare(what: &'static str, stored: i64, sum: i64) -> rusqlite::Re
 
 /// Where a row of a subject lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place<'a> {
+pub(super) struct RowPlace<'a> {
     grp: i64,
     kind: i64,
     namespace: &'a [u8],
     id: &'a [u8],
 }
 
-impl<'a> Place<'a> {
+impl<'a> RowPlace<'a> {
     pub(super) fn of(subject: &'a SubjectId) -> Self {
         Self {
             grp: i64::from(subject.group().index()),
@@ -146,28 +146,27 @@ impl<'a> RecordRow<'a> {
 }
 
 /// Whose stream has which number.
-pub(super) fn of_stream(place: Place<'_>, stream: i64) -> i64 {
+pub(super) fn of_stream(place: RowPlace<'_>, stream: i64) -> i64 {
     place.sum().number(stream).done()
 }
 
 /// A wake-up of a stream.
-pub(super) fn of_wake(place: Place<'_>, stream: i64, due: i64, mark: i64) -> i64 {
+pub(super) fn of_wake(place: RowPlace<'_>, stream: i64, due: i64, mark: i64) -> i64 {
     place.sum().number(stream).number(due).number(mark).done()
 }
 
 /// A wake-up, or that there is none, as format 2 had it.
-pub(super) fn of_wake_in_format_2(place: Place<'_>, due: Option<i64>, mark: Option<i64>) -> i64 {
+pub(super) fn of_wake_in_format_2(place: RowPlace<'_>, due: Option<i64>, mark: Option<i64>) -> i64 {
     place.sum().optional(due).optional(mark).done()
 }
 
 /// An append notice.
-pub(super) fn of_notice(place: Place<'_>, seq: i64) -> i64 {
+pub(super) fn of_notice(place: RowPlace<'_>, seq: i64) -> i64 {
     place.sum().number(seq).done()
 }
 
-/// A tombstone.
 pub(super) fn of_tombstone(
-    place: Place<'_>,
+    place: RowPlace<'_>,
     count: i64,
     hash: &[u8],
     first_answer: &[u8],

@@ -9,10 +9,10 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, Row, params};
 
 use super::inspect::FileFault;
-use super::row_checksums::{self, Place, RecordRow};
+use super::row_checksums::{self, RecordRow, RowPlace};
 use super::streams::FILED_TO;
 use super::{reads, schema, streams, wakes};
-use crate::environment::Entry;
+use crate::environment::UnfiledEntry;
 
 /// Rows of one table that are named at most: more of them say nothing new.
 const NAMED_MAX: usize = 1_000;
@@ -21,11 +21,11 @@ const NAMED_MAX: usize = 1_000;
 pub(super) const DUE_NOW: i64 = 0;
 
 /// What is wrong with the rows of a table.
-struct Faults {
+struct RowFaults {
     found: Vec<FileFault>,
 }
 
-impl Faults {
+impl RowFaults {
     fn name(&mut self, place: impl FnOnce() -> String, what: &str) {
         if self.found.len() < NAMED_MAX {
             self.found.push(FileFault { place: place(), what: what.to_owned() });
@@ -53,7 +53,7 @@ fn named(row: &Row<'_>, table: &str) -> String {
 
 /// What a walk through `streams` and `wakes` found.
 #[derive(Debug, Default)]
-pub(super) struct Streams {
+pub(super) struct StreamsWalk {
     /// Rows that name another subject, or another stream, than was written.
     pub(super) faults: Vec<FileFault>,
     /// Wake-ups that are not what was written.
@@ -65,10 +65,10 @@ pub(super) struct Streams {
 }
 
 /// Looks at every row of `streams` and `wakes`.
-pub(super) fn streams(file: &Connection) -> rusqlite::Result<Streams> {
+pub(super) fn streams(file: &Connection) -> rusqlite::Result<StreamsWalk> {
     let filed_to: i64 = schema::said(file, FILED_TO)?;
-    let mut walked = Streams::default();
-    let mut faults = Faults { found: Vec::new() };
+    let mut walked = StreamsWalk::default();
+    let mut faults = RowFaults { found: Vec::new() };
     walk(file, "SELECT stream, kind, namespace, id, sum FROM streams", |row| {
         let stream = row.get(0)?;
         let entry = || {
@@ -76,7 +76,7 @@ pub(super) fn streams(file: &Connection) -> rusqlite::Result<Streams> {
             row_checksums::compare(
                 "",
                 row.get(4)?,
-                row_checksums::of_stream(Place::of(&subject), stream),
+                row_checksums::of_stream(RowPlace::of(&subject), stream),
             )?;
             Ok(streams::entry(&subject, stream))
         };
@@ -97,15 +97,16 @@ pub(super) fn streams(file: &Connection) -> rusqlite::Result<Streams> {
 }
 
 /// Looks at every wake-up.
-fn marks(file: &Connection, walked: &mut Streams) -> rusqlite::Result<()> {
-    let mut faults = Faults { found: Vec::new() };
+fn marks(file: &Connection, walked: &mut StreamsWalk) -> rusqlite::Result<()> {
+    let mut faults = RowFaults { found: Vec::new() };
     let sql = "SELECT w.stream, s.kind, s.namespace, s.id, w.bucket, w.grp, w.due, w.mark, w.sum
                FROM wakes AS w LEFT JOIN streams AS s ON s.stream = w.stream";
     walk(file, sql, |row| {
         let (stream, bucket): (i64, i64) = (row.get(0)?, row.get(4)?);
         let fits = || -> rusqlite::Result<bool> {
             let subject = reads::subject_at(row, 1)?;
-            let sum = row_checksums::of_wake(Place::of(&subject), stream, row.get(6)?, row.get(7)?);
+            let sum =
+                row_checksums::of_wake(RowPlace::of(&subject), stream, row.get(6)?, row.get(7)?);
             Ok(row.get::<_, i64>(8)? == sum
                 && row.get::<_, i64>(5)? == i64::from(subject.group().index())
                 && bucket == wakes::bucket_of(stream))
@@ -126,8 +127,8 @@ fn marks(file: &Connection, walked: &mut Streams) -> rusqlite::Result<()> {
 }
 
 /// Counts an entry in: none is lost or changed without the sums being others.
-fn add(sums: &mut [i64; 5], entry: Entry) {
-    let Entry { shelf, key, row } = entry;
+fn add(sums: &mut [i64; 5], entry: UnfiledEntry) {
+    let UnfiledEntry { shelf, key, row } = entry;
     let parts = [1, i64::from(shelf), key & 0xFFFF_FFFF, key >> 32, row];
     for (sum, part) in sums.iter_mut().zip(parts) {
         *sum = sum.wrapping_add(part);
@@ -137,7 +138,7 @@ fn add(sums: &mut [i64; 5], entry: Entry) {
 }
 
 /// Whether the index of names leads to the very streams that were walked through.
-pub(super) fn is_indexed(file: &Connection, walked: &Streams) -> rusqlite::Result<bool> {
+pub(super) fn is_indexed(file: &Connection, walked: &StreamsWalk) -> rusqlite::Result<bool> {
     let mut found = [0; 5];
     let mut whole = true;
     walk(
@@ -146,7 +147,10 @@ pub(super) fn is_indexed(file: &Connection, walked: &Streams) -> rusqlite::Resul
          WHERE stream <= (SELECT value FROM meta WHERE key = 'filed_to')",
         |row| {
             let mut read = || {
-                add(&mut found, Entry { shelf: row.get(0)?, key: row.get(1)?, row: row.get(2)? });
+                add(
+                    &mut found,
+                    UnfiledEntry { shelf: row.get(0)?, key: row.get(1)?, row: row.get(2)? },
+                );
                 Ok(())
             };
             whole &= holds(read())?;
@@ -158,7 +162,7 @@ pub(super) fn is_indexed(file: &Connection, walked: &Streams) -> rusqlite::Resul
 
 /// Makes the index of names what the rows say, and what cannot be trusted of wake-ups due at once: it may have been
 /// the mark of any stream of its bucket. Answers for how many buckets.
-pub(super) fn make_right(file: &Connection, walked: &Streams) -> rusqlite::Result<usize> {
+pub(super) fn make_right(file: &Connection, walked: &StreamsWalk) -> rusqlite::Result<usize> {
     if !is_indexed(file, walked)? {
         tracing::warn!("the index of streams is not what the streams say: it is made anew");
         file.execute_batch("DELETE FROM ids")?;
@@ -185,7 +189,7 @@ fn drop_untrusted(file: &Connection, bucket: i64) -> rusqlite::Result<()> {
         let (grp, stream): (i64, i64) = (row.get(0)?, row.get(1)?);
         let subject = streams::named(file, stream)?;
         let fits = subject.is_some_and(|subject| {
-            let place = Place::of(&subject);
+            let place = RowPlace::of(&subject);
             let sum = row
                 .get(2)
                 .and_then(|due| Ok(row_checksums::of_wake(place, stream, due, row.get(3)?)));
@@ -206,7 +210,7 @@ fn drop_untrusted(file: &Connection, bucket: i64) -> rusqlite::Result<()> {
 
 /// Looks at what the file says of itself, and at the rows of append notices and tombstones.
 pub(super) fn small(file: &Connection) -> rusqlite::Result<Vec<FileFault>> {
-    let mut faults = Faults { found: Vec::new() };
+    let mut faults = RowFaults { found: Vec::new() };
     if !schema::is_as_made(file)? {
         faults.name(|| "events.db".to_owned(), "its tables are not as they were made");
         return Ok(faults.found);
@@ -225,7 +229,7 @@ pub(super) fn small(file: &Connection) -> rusqlite::Result<Vec<FileFault>> {
             row_checksums::compare(
                 "",
                 row.get(5)?,
-                row_checksums::of_notice(Place::read(row)?, row.get(4)?),
+                row_checksums::of_notice(RowPlace::read(row)?, row.get(4)?),
             )
         };
         if !holds(checked(row))? {
@@ -238,7 +242,7 @@ pub(super) fn small(file: &Connection) -> rusqlite::Result<Vec<FileFault>> {
         format!("SELECT grp, kind, namespace, id, {} FROM tombstones", reads::TOMBSTONE);
     walk(file, &tombstones, |row| {
         let checked =
-            Place::read(row).and_then(|place| reads::tombstone_at(row, 4, place).map(drop));
+            RowPlace::read(row).and_then(|place| reads::tombstone_at(row, 4, place).map(drop));
         if !holds(checked)? {
             faults.name(|| named(row, "tombstones"), "its tombstone is not what was written");
         }
@@ -252,7 +256,7 @@ pub(super) fn large(
     file: &Connection,
     whose: impl Fn(i64) -> String,
 ) -> rusqlite::Result<Vec<FileFault>> {
-    let mut faults = Faults { found: Vec::new() };
+    let mut faults = RowFaults { found: Vec::new() };
     let records = format!("SELECT {}, stream FROM records NOT INDEXED", RecordRow::COLUMNS);
     walk(file, &records, |row| {
         let stream = row.get(7)?;

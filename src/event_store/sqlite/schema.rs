@@ -93,7 +93,7 @@ const LEASE_KEY: &str = "lease_key";
 
 /// What the file says of itself.
 #[derive(Debug)]
-pub(super) struct Identity {
+pub(super) struct FileIdentity {
     pub(super) store_id: String,
     pub(super) incarnation: u32,
     pub(super) newest_at: i64,
@@ -107,7 +107,7 @@ pub(super) fn open_writer(
     file: &Path,
     new_store_id: &str,
     now: Millis,
-) -> Result<(Connection, Identity), FolderError> {
+) -> Result<(Connection, FileIdentity), FolderError> {
     let named = file.display().to_string();
     refuse_strange_log(file, &named)?;
     let unreadable = |error: rusqlite::Error| FolderError::Unreadable {
@@ -339,7 +339,7 @@ fn migrate(connection: &mut Connection, format: u32, new_store_id: &str) -> rusq
     connection.execute_batch("PRAGMA temp_store = MEMORY")
 }
 
-pub(super) fn identity(connection: &Connection) -> rusqlite::Result<Identity> {
+pub(super) fn identity(connection: &Connection) -> rusqlite::Result<FileIdentity> {
     let at_deletion: i64 = said(connection, "newest_at")?;
     let last: Option<i64> = connection
         .query_row(
@@ -352,7 +352,7 @@ pub(super) fn identity(connection: &Connection) -> rusqlite::Result<Identity> {
             },
         )
         .optional()?;
-    Ok(Identity {
+    Ok(FileIdentity {
         lease_key: lease_key(connection)?.unwrap_or_else(|| Secret::new("")),
         store_id: said(connection, "store_id")?,
         incarnation: said(connection, "incarnation")?,

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use super::folder::FolderError;
 use super::inspect::FileFault;
-use super::mark::Claims;
+use super::mark::MarkClaims;
 use super::rows;
 use super::schema::{WRITE_VERSION_AT, WRITTEN_WITHOUT_LOG};
 use super::wal::Whole;
@@ -29,7 +29,8 @@ const CHECKED_BYTES_MAX: u64 = 256 * 1_024 * 1_024;
 pub(super) fn before(file: &Path) -> Result<(), FolderError> {
     let wal = wal::path_of(file);
     // A mark that lies beside a copy is another store's.
-    let claims = if is_copy(file) { Claims::default() } else { mark::read(&mark::path_of(file)) };
+    let claims =
+        if is_copy(file) { MarkClaims::default() } else { mark::read(&mark::path_of(file)) };
     let whole = wal::examine(&wal, &claims).map_err(|damage| damaged(&wal, &damage))?;
     match length(file, &whole) {
         Ok(None) => Ok(()),

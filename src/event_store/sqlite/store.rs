@@ -18,8 +18,8 @@ use super::checkpoint::Checkpoints;
 use super::folder::{DataFolder, FolderError};
 use super::mark::Synced;
 use super::reserve::Reserve;
-use super::transaction::Session;
-use super::writer::{Done, Request, Room, Work, Writer};
+use super::transaction::WriterSession;
+use super::writer::{Done, Room, WriteRequest, Writer, WriterWork};
 use super::{failure, reads, schema, startup_check, streams, wakes};
 use crate::config::Secret;
 use crate::environment::fail_points::{self, Point};
@@ -38,7 +38,7 @@ const READERS: usize = 2;
 
 /// How large the store may become.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Settings {
+pub struct SqliteSettings {
     /// Bytes that the file of the streams may take; none: as much as the disk has.
     pub file_bytes_max: Option<u64>,
     /// Bytes of these kept for what finishes work (`AppendItem::may_use_reserve`).
@@ -60,7 +60,7 @@ pub struct SqliteEventStore {
     newest_at: Arc<AtomicI64>,
     unfiled: Arc<Unfiled>,
     readers: Option<Threads<Connection>>,
-    writes: Option<SyncSender<Request>>,
+    writes: Option<SyncSender<WriteRequest>>,
     writer: Option<JoinHandle<()>>,
     /// Let go last.
     folder: Arc<DataFolder>,
@@ -77,7 +77,7 @@ impl SqliteEventStore {
     pub fn open(
         folder: Arc<DataFolder>,
         new_store_id: &str,
-        settings: Settings,
+        settings: SqliteSettings,
     ) -> Result<Self, FolderError> {
         let file = folder.events_file();
         let unreadable =
@@ -104,7 +104,7 @@ impl SqliteEventStore {
         let synced = Synced::open(&file, &mut connection).map_err(unreadable)?;
         let writer = Writer {
             file: connection,
-            session: Session::new(
+            session: WriterSession::new(
                 Arc::clone(&unfiled),
                 filing,
                 identity.streams,
@@ -162,11 +162,11 @@ impl SqliteEventStore {
         })
     }
 
-    async fn write(&self, work: Work) -> StoreResult<Done> {
+    async fn write(&self, work: WriterWork) -> StoreResult<Done> {
         let ended = || EventStoreError::Fatal("nothing is written any more".to_owned());
         let (reply, answer) = oneshot::channel();
         let writes = self.writes.as_ref().ok_or_else(ended)?;
-        writes.try_send(Request { work, reply }).map_err(|error| match error {
+        writes.try_send(WriteRequest { work, reply }).map_err(|error| match error {
             TrySendError::Full(_) => {
                 EventStoreError::Unavailable("too many writes are waiting".to_owned())
             }
@@ -205,7 +205,7 @@ impl Drop for SqliteEventStore {
     }
 }
 
-fn limit_size(file: &Connection, settings: Settings) -> rusqlite::Result<Option<Room>> {
+fn limit_size(file: &Connection, settings: SqliteSettings) -> rusqlite::Result<Option<Room>> {
     let Some(bytes) = settings.file_bytes_max else { return Ok(None) };
     let page: u64 = file.query_row("PRAGMA page_size", [], |row| row.get::<_, u32>(0))?.into();
     let pages = |bytes: u64| i64::try_from(bytes / page).unwrap_or(i64::MAX);
@@ -237,7 +237,7 @@ impl EventStore for SqliteEventStore {
 
     fn append(&self, batch: Vec<AppendItem>) -> BoxFuture<'_, StoreResult<Vec<Appended>>> {
         Box::pin(async move {
-            match self.write(Work::Append(batch)).await? {
+            match self.write(WriterWork::Append(batch)).await? {
                 Done::Appended(appended) => Ok(appended),
                 Done::Moved(_) | Done::Written | Done::Deleted(_) => mismatch(),
             }
@@ -281,7 +281,7 @@ impl EventStore for SqliteEventStore {
 
     fn move_marks(&self, moves: Vec<WakeUpMove>) -> BoxFuture<'_, StoreResult<Vec<bool>>> {
         Box::pin(async move {
-            match self.write(Work::MoveMarks(moves)).await? {
+            match self.write(WriterWork::MoveMarks(moves)).await? {
                 Done::Moved(moved) => Ok(moved),
                 Done::Appended(_) | Done::Written | Done::Deleted(_) => mismatch(),
             }
@@ -296,7 +296,7 @@ impl EventStore for SqliteEventStore {
     }
 
     fn write_notices(&self, notices: Vec<AppendNotice>) -> BoxFuture<'_, StoreResult<()>> {
-        Box::pin(async move { self.write(Work::AppendNotice(notices)).await.map(|_| ()) })
+        Box::pin(async move { self.write(WriterWork::AppendNotice(notices)).await.map(|_| ()) })
     }
 
     fn notices(&self, group: GroupId) -> BoxFuture<'_, StoreResult<Vec<AppendNotice>>> {
@@ -304,7 +304,7 @@ impl EventStore for SqliteEventStore {
     }
 
     fn clear_notices(&self, notices: Vec<AppendNotice>) -> BoxFuture<'_, StoreResult<()>> {
-        Box::pin(async move { self.write(Work::ClearNotices(notices)).await.map(|_| ()) })
+        Box::pin(async move { self.write(WriterWork::ClearNotices(notices)).await.map(|_| ()) })
     }
 
     fn payloads<'a>(
@@ -323,7 +323,7 @@ impl EventStore for SqliteEventStore {
         subject: &'a SubjectId,
         snapshot: Snapshot,
     ) -> BoxFuture<'a, StoreResult<()>> {
-        let work = Work::SaveSnapshot(subject.clone(), snapshot);
+        let work = WriterWork::SaveSnapshot(subject.clone(), snapshot);
         Box::pin(async move { self.write(work).await.map(|_| ()) })
     }
 
@@ -344,7 +344,7 @@ impl EventStore for SqliteEventStore {
         tombstone: Tombstone,
         keep_until: Millis,
     ) -> BoxFuture<'a, StoreResult<bool>> {
-        let work = Work::Delete { subject: subject.clone(), expected, tombstone, keep_until };
+        let work = WriterWork::Delete { subject: subject.clone(), expected, tombstone, keep_until };
         Box::pin(async move {
             match self.write(work).await? {
                 Done::Deleted(deleted) => Ok(deleted),

@@ -8,10 +8,10 @@ use domain::ids::{GroupId, SubjectId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::reads::{self, limit};
-use super::row_checksums::{self, Place, RecordRow};
+use super::row_checksums::{self, RecordRow, RowPlace};
 use super::schema;
 use super::transaction::kind_number;
-use crate::environment::{Entry, Filing, Unfiled};
+use crate::environment::{Filing, Unfiled, UnfiledEntry};
 
 /// In `meta`: all streams up to this number have their entry in `ids`.
 pub(super) const FILED_TO: &str = "filed_to";
@@ -36,11 +36,11 @@ pub(super) fn filing(file: &Connection) -> rusqlite::Result<Filing> {
 }
 
 /// Under what a stream is found: its group, and the beginning of its id, whose order is that of ids.
-pub(super) fn entry(subject: &SubjectId, stream: i64) -> Entry {
+pub(super) fn entry(subject: &SubjectId, stream: i64) -> UnfiledEntry {
     let (beginning, _) = subject.id.as_u64_pair();
     // As a signed number in the same order.
     let key = (beginning ^ (1 << 63)).cast_signed();
-    Entry { shelf: subject.group().index(), key, row: stream }
+    UnfiledEntry { shelf: subject.group().index(), key, row: stream }
 }
 
 /// The stream of a subject, if it has one. What of it is not filed is looked at first, then the file.
@@ -49,7 +49,7 @@ pub(super) fn find(
     unfiled: &Unfiled,
     subject: &SubjectId,
 ) -> rusqlite::Result<Option<i64>> {
-    let Entry { shelf, key, .. } = entry(subject, 0);
+    let UnfiledEntry { shelf, key, .. } = entry(subject, 0);
     let committed = unfiled.last_committed();
     for entry in unfiled.of(shelf, key) {
         match whose(file, entry.row, subject)? {
@@ -83,7 +83,7 @@ fn whose(file: &Connection, stream: i64, subject: &SubjectId) -> rusqlite::Resul
         .prepare_cached("SELECT kind, namespace, id, sum FROM streams WHERE stream = ?1")?
         .query_row([stream], |row| {
             let found = reads::subject_at(row, 0)?;
-            let sum = row_checksums::of_stream(Place::of(&found), stream);
+            let sum = row_checksums::of_stream(RowPlace::of(&found), stream);
             row_checksums::compare("the row that says where the stream is", row.get(3)?, sum)?;
             Ok(found == *subject)
         });
@@ -100,13 +100,13 @@ pub(super) fn begin(file: &Connection, subject: &SubjectId, stream: i64) -> rusq
         kind_number(subject.kind),
         subject.namespace.as_str(),
         &subject.id.as_bytes()[..],
-        row_checksums::of_stream(Place::of(subject), stream),
+        row_checksums::of_stream(RowPlace::of(subject), stream),
     ])?;
     Ok(())
 }
 
 /// Deletes the row of a stream and its entry, where that is filed.
-pub(super) fn remove(file: &Connection, entry: Entry) -> rusqlite::Result<()> {
+pub(super) fn remove(file: &Connection, entry: UnfiledEntry) -> rusqlite::Result<()> {
     file.prepare_cached("DELETE FROM streams WHERE stream = ?1")?.execute([entry.row])?;
     file.prepare_cached("DELETE FROM ids WHERE grp = ?1 AND key = ?2 AND stream = ?3")?
         .execute(params![entry.shelf, entry.key, entry.row])?;
@@ -117,7 +117,7 @@ pub(super) fn remove(file: &Connection, entry: Entry) -> rusqlite::Result<()> {
 /// is there already.
 pub(super) fn file_entries(
     file: &Connection,
-    entries: &[Entry],
+    entries: &[UnfiledEntry],
     filed_to: Option<i64>,
 ) -> rusqlite::Result<()> {
     let mut insert =
@@ -160,7 +160,7 @@ pub(super) fn of_group(
         // Behind the smaller of the two ends the other may have more; a key is taken whole or not at all.
         let end = [&young, &filed].into_iter().filter(|part| part.len() == wanted);
         let end = end.filter_map(|part| part.last()).map(|last| last.key).min();
-        let mut entries: Vec<Entry> = young.into_iter().chain(filed).collect();
+        let mut entries: Vec<UnfiledEntry> = young.into_iter().chain(filed).collect();
         entries.retain(|entry| end.is_none_or(|end| entry.key < end));
         entries.sort_unstable();
         entries.dedup();
@@ -197,13 +197,13 @@ fn filed_from(
     group: GroupId,
     from: i64,
     max: usize,
-) -> rusqlite::Result<Vec<Entry>> {
+) -> rusqlite::Result<Vec<UnfiledEntry>> {
     let shelf = group.index();
     file.prepare_cached(
         "SELECT key, stream FROM ids WHERE grp = ?1 AND key >= ?2 ORDER BY key, stream LIMIT ?3",
     )?
     .query_map(params![shelf, from, limit(max)], |row| {
-        Ok(Entry { shelf, key: row.get(0)?, row: row.get(1)? })
+        Ok(UnfiledEntry { shelf, key: row.get(0)?, row: row.get(1)? })
     })?
     .collect()
 }

@@ -7,14 +7,12 @@ use std::sync::Arc;
 use domain::ids::{Millis, SubjectId, SubjectKind};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::heads::{Head, Heads};
-use super::row_checksums::{self, Place, RecordRow};
+use super::heads::{StreamHead, StreamHeads};
+use super::row_checksums::{self, RecordRow, RowPlace};
 use super::{packed, reads, schema, streams, wakes};
 use crate::environment::fail_points::{self, Point};
-use crate::environment::{Entry, Filing, Unfiled};
-use crate::event_store::contract::{
-    AppendItem, AppendNotice, Appended, Snapshot, Tombstone, WakeUpMove,
-};
+use crate::environment::{Filing, Unfiled, UnfiledEntry};
+use crate::event_store::contract::{AppendItem, Appended, Snapshot, Tombstone, WakeUpMove};
 
 /// Tombstones whose time is over that one deletion clears away, so that none costs much.
 const TOMBSTONES_CLEARED_MAX: u32 = 16;
@@ -48,14 +46,14 @@ pub(super) use with_subject;
 
 /// The state that goes with the writer's connection.
 #[derive(Debug)]
-pub(super) struct Session {
-    heads: Heads,
+pub(super) struct WriterSession {
+    heads: StreamHeads,
     /// Which stream is whose, as far as the file does not say it.
     unfiled: Arc<Unfiled>,
     filing: Filing,
     /// Entries of the streams that the open transaction begins, and of those that it deletes.
-    begun: Vec<Entry>,
-    deleted: Vec<Entry>,
+    begun: Vec<UnfiledEntry>,
+    deleted: Vec<UnfiledEntry>,
     last_stream: i64,
     newest_at: Millis,
     committed_newest_at: Millis,
@@ -63,7 +61,7 @@ pub(super) struct Session {
     tombstones: Option<bool>,
 }
 
-impl Session {
+impl WriterSession {
     pub(super) fn new(
         unfiled: Arc<Unfiled>,
         filing: Filing,
@@ -71,7 +69,7 @@ impl Session {
         newest_at: Millis,
     ) -> Self {
         Self {
-            heads: Heads::default(),
+            heads: StreamHeads::default(),
             unfiled,
             filing,
             begun: Vec::new(),
@@ -145,7 +143,7 @@ impl Session {
         };
         self.write(file, head.stream, item)?;
         let seq = first + u64::from(item.record.count) - 1;
-        self.heads.set(&item.subject, Head { stream: head.stream, seq });
+        self.heads.set(&item.subject, StreamHead { stream: head.stream, seq });
         Ok(Appended::Committed)
     }
 
@@ -212,7 +210,7 @@ impl Session {
             self.deleted.push(entry);
         }
         let count = stored(tombstone.count);
-        let place = Place::of(subject);
+        let place = RowPlace::of(subject);
         file.prepare_cached(
             "INSERT OR REPLACE INTO tombstones
              (grp, kind, namespace, id, count, hash, first_answer, keep_until, sum)
@@ -239,13 +237,17 @@ impl Session {
         Ok(true)
     }
 
-    fn head(&mut self, file: &Connection, subject: &SubjectId) -> rusqlite::Result<Option<Head>> {
+    fn head(
+        &mut self,
+        file: &Connection,
+        subject: &SubjectId,
+    ) -> rusqlite::Result<Option<StreamHead>> {
         if let Some(head) = self.heads.get(subject) {
             return Ok(Some(head));
         }
         let Some(stream) = streams::find(file, &self.unfiled, subject)? else { return Ok(None) };
         let seq = streams::head_of(file, stream)?;
-        let head = Head { stream, seq };
+        let head = StreamHead { stream, seq };
         self.heads.set(subject, head);
         Ok(Some(head))
     }
@@ -274,7 +276,11 @@ impl Session {
     }
 
     /// A new stream; none where there is one already.
-    fn begin(&mut self, file: &Connection, item: &AppendItem) -> rusqlite::Result<Option<Head>> {
+    fn begin(
+        &mut self,
+        file: &Connection,
+        item: &AppendItem,
+    ) -> rusqlite::Result<Option<StreamHead>> {
         let subject = &item.subject;
         if streams::find(file, &self.unfiled, subject)?.is_some() {
             return Ok(None);
@@ -288,7 +294,7 @@ impl Session {
         self.unfiled.put(entry);
         self.begun.push(entry);
         self.last_stream = stream;
-        Ok(Some(Head { stream, seq: 0 }))
+        Ok(Some(StreamHead { stream, seq: 0 }))
     }
 
     fn write(&mut self, file: &Connection, stream: i64, item: &AppendItem) -> rusqlite::Result<()> {
@@ -345,40 +351,13 @@ fn clear_tombstones(file: &Connection, newest_at: Millis) -> rusqlite::Result<()
         "DELETE FROM tombstones WHERE grp = ?1 AND kind = ?2 AND namespace = ?3 AND id = ?4",
     )?;
     let over = over.query_and_then(params![newest_at, TOMBSTONES_CLEARED_MAX], |row| {
-        reads::tombstone_at(row, 4, Place::read(row)?)?;
+        reads::tombstone_at(row, 4, RowPlace::read(row)?)?;
         Ok::<_, rusqlite::Error>((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
     })?;
     let over: Vec<(i64, i64, String, Vec<u8>)> = over.filter_map(Result::ok).collect();
     for (grp, kind, namespace, id) in over {
         delete.execute(params![grp, kind, namespace, id])?;
     }
-    Ok(())
-}
-
-/// Keeps the higher seq.
-pub(super) fn notice(file: &Connection, notice: &AppendNotice) -> rusqlite::Result<()> {
-    let subject = &notice.subject;
-    file.prepare_cached(
-        "INSERT INTO append_notices (grp, kind, namespace, id, seq, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-         ON CONFLICT (grp, kind, namespace, id) DO UPDATE SET seq = excluded.seq, sum = excluded.sum
-         WHERE excluded.seq > seq",
-    )?
-    .execute(with_subject!(
-        subject,
-        stored(notice.seq),
-        row_checksums::of_notice(Place::of(subject), stored(notice.seq))
-    ))?;
-    Ok(())
-}
-
-/// Deletes an append notice unless a newer one has come.
-pub(super) fn clear_notice(file: &Connection, notice: &AppendNotice) -> rusqlite::Result<()> {
-    let subject = &notice.subject;
-    file.prepare_cached(
-        "DELETE FROM append_notices
-         WHERE grp = ?1 AND kind = ?2 AND namespace = ?3 AND id = ?4 AND seq <= ?5",
-    )?
-    .execute(with_subject!(subject, stored(notice.seq)))?;
     Ok(())
 }
 

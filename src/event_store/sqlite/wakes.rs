@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use domain::ids::{GroupId, Millis, SubjectId};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::row_checksums::{self, Place};
+use super::row_checksums::{self, RowPlace};
 use super::rows::DUE_NOW;
 use super::transaction::stored;
 use super::{reads, streams};
@@ -50,7 +50,7 @@ pub(super) fn set(
             stream,
             due,
             number,
-            row_checksums::of_wake(Place::of(subject), stream, due, number),
+            row_checksums::of_wake(RowPlace::of(subject), stream, due, number),
         ])?;
     Ok(made == 1)
 }
@@ -80,7 +80,7 @@ pub(super) fn move_mark(
                 expected,
                 due,
                 number,
-                row_checksums::of_wake(Place::of(subject), stream, due, number),
+                row_checksums::of_wake(RowPlace::of(subject), stream, due, number),
             ])?,
         (None, _) => file
             .prepare_cached(
@@ -109,7 +109,7 @@ pub(super) fn mark(
     )?
     .query_row(params![bucket_of(stream), subject.group().index(), stream], |row| {
         let (due, number) = (row.get(0)?, row.get(1)?);
-        let sum = row_checksums::of_wake(Place::of(subject), stream, due, number);
+        let sum = row_checksums::of_wake(RowPlace::of(subject), stream, due, number);
         Ok(trusted(subject, due, number, row.get::<_, i64>(2)? == sum))
     })
     .optional()
@@ -159,7 +159,7 @@ pub(super) fn live(
         while let Some(row) = rows.next()? {
             let (due, number) = (row.get(4)?, row.get(5)?);
             let subject = reads::subject_at(row, 0)?;
-            let sum = row_checksums::of_wake(Place::of(&subject), row.get(3)?, due, number);
+            let sum = row_checksums::of_wake(RowPlace::of(&subject), row.get(3)?, due, number);
             let fits = row.get::<_, i64>(6)? == sum;
             if after.is_some_and(|after| subject <= *after) {
                 continue;

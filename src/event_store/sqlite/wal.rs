@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::mark::{Claims, Mark};
+use super::mark::{Mark, MarkClaims};
 
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
@@ -25,11 +25,10 @@ const PAGE_MAX: u32 = 65_536;
 
 /// What is wrong with it, in words for an operator.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Damage {
+pub(super) enum WalDamage {
     /// It cannot be read.
     #[error("it cannot be read: {0}")]
     Unreadable(#[from] io::Error),
-    /// Its head.
     #[error("its first {HEADER} bytes are damaged, so that no commit in it can be read")]
     Head,
     /// A frame that was synced.
@@ -76,7 +75,6 @@ pub(super) enum Damage {
 pub(super) struct Whole {
     /// Frames up to the last whole commit.
     pub(super) frames: u64,
-    /// Their pages.
     pub(super) pages: BTreeSet<u32>,
     /// Pages of the whole file after that commit.
     pub(super) pages_after: u32,
@@ -98,7 +96,6 @@ struct Frame {
     /// Pages of the whole file after the commit that ends here; 0 where none does.
     pages_after: u32,
     salts: [u8; 8],
-    /// As written.
     stored: Sum,
 }
 
@@ -110,7 +107,7 @@ pub(super) fn path_of(file: &Path) -> PathBuf {
 }
 
 /// Reads the WAL at `path` and says whether SQLite will get all of it that was synced.
-pub(super) fn examine(path: &Path, claims: &Claims) -> Result<Whole, Damage> {
+pub(super) fn examine(path: &Path, claims: &MarkClaims) -> Result<Whole, WalDamage> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return nothing(claims),
@@ -128,9 +125,9 @@ pub(super) fn examine(path: &Path, claims: &Claims) -> Result<Whole, Damage> {
 }
 
 /// There is no WAL: right, unless its pages were being copied, or were still to be.
-fn nothing(claims: &Claims) -> Result<Whole, Damage> {
+fn nothing(claims: &MarkClaims) -> Result<Whole, WalDamage> {
     let copying = claims.copied.is_some_and(|mark| !mark.done);
-    if copying || !claims.all_copied() { Err(Damage::Missing) } else { Ok(Whole::default()) }
+    if copying || !claims.all_copied() { Err(WalDamage::Missing) } else { Ok(Whole::default()) }
 }
 
 fn header(bytes: &[u8; HEADER]) -> Option<Header> {
@@ -147,7 +144,7 @@ fn header(bytes: &[u8; HEADER]) -> Option<Header> {
     Some(Header { page: page as usize, big_endian, salts: salts(bytes, 16), sum })
 }
 
-fn frames(file: &mut impl Read, header: &Header, claims: &Claims) -> Result<Whole, Damage> {
+fn frames(file: &mut impl Read, header: &Header, claims: &MarkClaims) -> Result<Whole, WalDamage> {
     let length = FRAME_HEADER + header.page;
     let mut bytes = vec![0; length];
     let (mut whole, mut open) = (Whole::default(), Vec::new());
@@ -173,7 +170,11 @@ fn frames(file: &mut impl Read, header: &Header, claims: &Claims) -> Result<Whol
             if broken.is_some() && before.pages_after > 0 && carries_on {
                 let at = |frame: u64| HEADER as u64 + frame * length as u64;
                 let frame = broken.unwrap_or(number);
-                return Err(Damage::Synced { frame, at: at(frame - 1), whole: at(whole.frames) });
+                return Err(WalDamage::Synced {
+                    frame,
+                    at: at(frame - 1),
+                    whole: at(whole.frames),
+                });
             }
             broken = broken.or(Some(number));
         }
@@ -183,16 +184,20 @@ fn frames(file: &mut impl Read, header: &Header, claims: &Claims) -> Result<Whol
     if let Some(mark) = claims.copied.filter(|mark| is_short(*mark)) {
         // Older pages would be laid over newer ones. Without any, a file that has all of them is whole.
         if !(mark.done && whole.frames == 0 && claims.all_copied()) {
-            return Err(Damage::Copied { whole: whole.frames, copied: mark.frames });
+            return Err(WalDamage::Copied { whole: whole.frames, copied: mark.frames });
         }
     } else if let Some(mark) = claims.synced.filter(|mark| is_short(*mark)) {
-        return Err(Damage::Short { whole: whole.frames, synced: mark.frames });
+        return Err(WalDamage::Short { whole: whole.frames, synced: mark.frames });
     }
     Ok(whole)
 }
 
 /// The head says nothing. A WAL that was never synced may look so; one with commits in it may not.
-fn headless(file: &mut impl Read, head: &[u8; HEADER], claims: &Claims) -> Result<Whole, Damage> {
+fn headless(
+    file: &mut impl Read,
+    head: &[u8; HEADER],
+    claims: &MarkClaims,
+) -> Result<Whole, WalDamage> {
     // The page size stands in the head; ours is always the same where the head is the damaged part.
     let page = Some(word(head, 8)).filter(|page| *page == 4_096).unwrap_or(4_096) as usize;
     let mut bytes = vec![0; FRAME_HEADER + page];
@@ -208,12 +213,12 @@ fn headless(file: &mut impl Read, head: &[u8; HEADER], claims: &Claims) -> Resul
                     .any(|big| follows(before.stored, &bytes, *big) == frame.stored)
         });
         if copied || proven {
-            return Err(Damage::Head);
+            return Err(WalDamage::Head);
         }
         before = Some(frame);
     }
     // Nothing follows the last commit; that there was one says the mark.
-    if claims.all_copied() { nothing(claims) } else { Err(Damage::Head) }
+    if claims.all_copied() { nothing(claims) } else { Err(WalDamage::Head) }
 }
 
 fn frame(bytes: &[u8]) -> Frame {

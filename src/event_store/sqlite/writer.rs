@@ -14,11 +14,12 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::checkpoint::{self, Checkpoints};
-use super::failure::{self, Failure};
+use super::failure::{self, TransactionFailure};
 use super::folder::DataFolder;
 use super::mark::Synced;
+use super::notices;
 use super::reserve::Reserve;
-use super::transaction::{self, Session};
+use super::transaction::WriterSession;
 use crate::environment::fail_points::{self, Point};
 use crate::event_store::contract::{
     AppendItem, AppendNotice, Appended, EventStoreError, Snapshot, StoreResult, Tombstone,
@@ -36,7 +37,7 @@ const ROOM_LOOK: Duration = Duration::from_secs(1);
 
 /// What somebody wants written.
 #[derive(Debug)]
-pub(super) enum Work {
+pub(super) enum WriterWork {
     Append(Vec<AppendItem>),
     MoveMarks(Vec<WakeUpMove>),
     AppendNotice(Vec<AppendNotice>),
@@ -56,8 +57,8 @@ pub(super) enum Done {
 
 /// One request with the way back.
 #[derive(Debug)]
-pub(super) struct Request {
-    pub(super) work: Work,
+pub(super) struct WriteRequest {
+    pub(super) work: WriterWork,
     pub(super) reply: oneshot::Sender<StoreResult<Done>>,
 }
 
@@ -71,7 +72,7 @@ pub(super) struct Room {
 #[derive(Debug)]
 pub(super) struct Writer {
     pub(super) file: Connection,
-    pub(super) session: Session,
+    pub(super) session: WriterSession,
     pub(super) newest_at: Arc<AtomicI64>,
     pub(super) checkpoints: Checkpoints,
     pub(super) synced: Synced,
@@ -82,7 +83,7 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Serves until all senders are gone.
-    pub(super) fn run(mut self, requests: &Receiver<Request>) {
+    pub(super) fn run(mut self, requests: &Receiver<WriteRequest>) {
         let mut ended: Option<String> = None;
         while let Some(first) = self.next(requests) {
             let batch = gather(first, requests);
@@ -115,7 +116,7 @@ impl Writer {
     }
 
     /// The next request; none when all senders are gone.
-    fn next(&mut self, requests: &Receiver<Request>) -> Option<Request> {
+    fn next(&mut self, requests: &Receiver<WriteRequest>) -> Option<WriteRequest> {
         loop {
             let next = requests.recv_timeout(ROOM_LOOK);
             let goes_on = !matches!(next, Err(RecvTimeoutError::Disconnected));
@@ -132,7 +133,7 @@ impl Writer {
     }
 
     /// Answers each of `batch`; an error is the reason why the store has ended.
-    fn serve(&mut self, batch: Vec<Request>) -> Result<(), String> {
+    fn serve(&mut self, batch: Vec<WriteRequest>) -> Result<(), String> {
         let together = self.transact(|writer| {
             batch.iter().map(|request| writer.perform(&request.work)).collect::<Result<Vec<_>, _>>()
         });
@@ -147,14 +148,19 @@ impl Writer {
                 fail_points::pass(Point::WriteAnswered);
                 Ok(())
             }
-            Err((Failure::Fatal, error)) => {
+            Err((TransactionFailure::Fatal, error)) => {
                 let reason = error.to_string();
                 for request in batch {
                     reply(request, Err(EventStoreError::Fatal(reason.clone())));
                 }
                 Err(reason)
             }
-            Err((Failure::Full | Failure::Damaged | Failure::Refused, _)) => {
+            Err((
+                TransactionFailure::Full
+                | TransactionFailure::Damaged
+                | TransactionFailure::Refused,
+                _,
+            )) => {
                 self.checkpoints.make_room(&self.file);
                 let mut batch = batch.into_iter();
                 while let Some(request) = batch.next() {
@@ -177,8 +183,8 @@ impl Writer {
     }
 
     /// One request whose shared transaction failed.
-    fn alone(&mut self, work: &Work) -> StoreResult<Done> {
-        let Work::Append(items) = work else {
+    fn alone(&mut self, work: &WriterWork) -> StoreResult<Done> {
+        let WriterWork::Append(items) = work else {
             return self
                 .transact_from_reserve(true, |writer| writer.perform(work))
                 .map_err(|(failure, error)| failure::to_store_error(failure, &error));
@@ -191,11 +197,11 @@ impl Writer {
             });
             answers.push(match appended {
                 Ok(appended) => appended,
-                Err((Failure::Full, _)) => Appended::Full,
+                Err((TransactionFailure::Full, _)) => Appended::Full,
                 // Whoever is told of a conflict reads the stream, and then hears which one is damaged.
-                Err((Failure::Damaged, _)) => Appended::Conflict,
-                Err((Failure::Refused, _)) => Appended::Unknown,
-                Err((Failure::Fatal, error)) => {
+                Err((TransactionFailure::Damaged, _)) => Appended::Conflict,
+                Err((TransactionFailure::Refused, _)) => Appended::Unknown,
+                Err((TransactionFailure::Fatal, error)) => {
                     return Err(EventStoreError::Fatal(error.to_string()));
                 }
             });
@@ -208,9 +214,9 @@ impl Writer {
         &mut self,
         may_use: bool,
         act: impl Fn(&mut Self) -> rusqlite::Result<T>,
-    ) -> Result<T, (Failure, rusqlite::Error)> {
+    ) -> Result<T, (TransactionFailure, rusqlite::Error)> {
         let done = self.transact(&act);
-        let full = matches!(done, Err((Failure::Full, _)));
+        let full = matches!(done, Err((TransactionFailure::Full, _)));
         if full && may_use && self.reserve.give_up() { self.transact(&act) } else { done }
     }
 
@@ -218,7 +224,7 @@ impl Writer {
     fn transact<T>(
         &mut self,
         act: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
-    ) -> Result<T, (Failure, rusqlite::Error)> {
+    ) -> Result<T, (TransactionFailure, rusqlite::Error)> {
         fail_points::pass(Point::WriteBegin);
         let done =
             self.file.execute_batch("BEGIN IMMEDIATE").and_then(|()| act(self)).and_then(|done| {
@@ -241,43 +247,42 @@ impl Writer {
                 // A full disk may have rolled back by itself.
                 let undone =
                     self.file.is_autocommit() || self.file.execute_batch("ROLLBACK").is_ok();
-                let failure = if undone { failure::of_write(&error) } else { Failure::Fatal };
+                let failure =
+                    if undone { failure::of_write(&error) } else { TransactionFailure::Fatal };
                 Err((failure, error))
             }
         }
     }
 
-    fn perform(&mut self, work: &Work) -> rusqlite::Result<Done> {
+    fn perform(&mut self, work: &WriterWork) -> rusqlite::Result<Done> {
         Ok(match work {
-            Work::Append(items) => {
+            WriterWork::Append(items) => {
                 let ordinary = self.room_for_ordinary()?;
                 let appended = items.iter().map(|item| self.append(item, ordinary));
                 Done::Appended(appended.collect::<rusqlite::Result<_>>()?)
             }
-            Work::MoveMarks(moves) => {
+            WriterWork::MoveMarks(moves) => {
                 let moved = moves.iter().map(|wanted| self.session.move_mark(&self.file, wanted));
                 let moved = moved.collect::<rusqlite::Result<_>>()?;
                 fail_points::pass(Point::MarksWritten);
                 Done::Moved(moved)
             }
-            Work::AppendNotice(notices) => {
-                notices.iter().try_for_each(|notice| transaction::notice(&self.file, notice))?;
+            WriterWork::AppendNotice(notices) => {
+                notices.iter().try_for_each(|notice| notices::write(&self.file, notice))?;
                 fail_points::pass(Point::NoticesWritten);
                 Done::Written
             }
-            Work::ClearNotices(notices) => {
-                notices
-                    .iter()
-                    .try_for_each(|notice| transaction::clear_notice(&self.file, notice))?;
+            WriterWork::ClearNotices(notices) => {
+                notices.iter().try_for_each(|notice| notices::clear(&self.file, notice))?;
                 fail_points::pass(Point::NoticesDeleted);
                 Done::Written
             }
-            Work::SaveSnapshot(subject, snapshot) => {
+            WriterWork::SaveSnapshot(subject, snapshot) => {
                 self.session.save_snapshot(&self.file, subject, snapshot)?;
                 fail_points::pass(Point::SnapshotWritten);
                 Done::Written
             }
-            Work::Delete { subject, expected, tombstone, keep_until } => {
+            WriterWork::Delete { subject, expected, tombstone, keep_until } => {
                 let session = &mut self.session;
                 Done::Deleted(session.delete(
                     &self.file,
@@ -312,7 +317,7 @@ impl Writer {
 }
 
 /// What is waiting already joins `first`, up to the bounds of one transaction.
-fn gather(first: Request, requests: &Receiver<Request>) -> Vec<Request> {
+fn gather(first: WriteRequest, requests: &Receiver<WriteRequest>) -> Vec<WriteRequest> {
     let mut bytes = bytes_of(&first.work);
     let mut batch = vec![first];
     while batch.len() < REQUESTS_MAX && bytes < BYTES_MAX {
@@ -323,22 +328,22 @@ fn gather(first: Request, requests: &Receiver<Request>) -> Vec<Request> {
     batch
 }
 
-fn bytes_of(work: &Work) -> usize {
+fn bytes_of(work: &WriterWork) -> usize {
     let item = |item: &AppendItem| {
         item.record.body.len()
             + item.payloads.iter().map(|payload| payload.bytes.len()).sum::<usize>()
     };
     match work {
-        Work::Append(items) => items.iter().map(item).sum(),
-        Work::SaveSnapshot(_, snapshot) => snapshot.body.len(),
-        Work::MoveMarks(_)
-        | Work::AppendNotice(_)
-        | Work::ClearNotices(_)
-        | Work::Delete { .. } => 0,
+        WriterWork::Append(items) => items.iter().map(item).sum(),
+        WriterWork::SaveSnapshot(_, snapshot) => snapshot.body.len(),
+        WriterWork::MoveMarks(_)
+        | WriterWork::AppendNotice(_)
+        | WriterWork::ClearNotices(_)
+        | WriterWork::Delete { .. } => 0,
     }
 }
 
-fn reply(request: Request, done: StoreResult<Done>) {
+fn reply(request: WriteRequest, done: StoreResult<Done>) {
     // Who asked may be gone; what was written stays written.
     let _ = request.reply.send(done);
 }

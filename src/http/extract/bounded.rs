@@ -34,7 +34,7 @@ const NO_VALUE: &str = "invalid type: a number, expected a number in range";
 
 /// What may still come of a body.
 #[derive(Debug, Clone, Copy)]
-struct Left {
+struct RemainingBody {
     nodes_max: usize,
     fan_max: usize,
     payload_bytes_max: usize,
@@ -44,19 +44,19 @@ struct Left {
 }
 
 thread_local! {
-    static LEFT: Cell<Option<Left>> = const { Cell::new(None) };
+    static LEFT: Cell<Option<RemainingBody>> = const { Cell::new(None) };
 }
 
 /// Reads a body (`read`, on this thread alone and at once) within these bounds. What is read outside of it has none.
 pub fn within<T>(bounds: &Bounds, read: impl FnOnce() -> T) -> T {
     /// Whatever was there is there again, also when reading panics.
-    struct Before(Option<Left>);
+    struct Before(Option<RemainingBody>);
     impl Drop for Before {
         fn drop(&mut self) {
             LEFT.set(self.0);
         }
     }
-    let left = Left {
+    let left = RemainingBody {
         nodes_max: bounds.nodes_max,
         fan_max: bounds.fan_max,
         payload_bytes_max: bounds.payload_bytes_max,
@@ -68,9 +68,9 @@ pub fn within<T>(bounds: &Bounds, read: impl FnOnce() -> T) -> T {
     read()
 }
 
-fn left() -> Left {
+fn left() -> RemainingBody {
     // Of what is read without being told the bounds nothing is passed over: whoever takes it refuses it.
-    let unbounded = || Left {
+    let unbounded = || RemainingBody {
         nodes_max: usize::MAX,
         fan_max: usize::MAX,
         payload_bytes_max: usize::MAX,
@@ -164,7 +164,7 @@ pub fn parents<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>
         }
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<String>, A::Error> {
-            let Left { fan_max, edges_max, .. } = left();
+            let RemainingBody { fan_max, edges_max, .. } = left();
             let mut read = Vec::new();
             while let Some(key) = items.next_element()? {
                 if read.len() == fan_max {
@@ -183,7 +183,7 @@ pub fn parents<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>
 }
 
 /// Takes so many of what is left of a body; whether there were.
-fn take(count: usize, of: impl FnOnce(&mut Left) -> &mut usize) -> bool {
+fn take(count: usize, of: impl FnOnce(&mut RemainingBody) -> &mut usize) -> bool {
     let Some(mut now) = LEFT.get() else { return true };
     let left = of(&mut now);
     let Some(rest) = left.checked_sub(count) else { return false };

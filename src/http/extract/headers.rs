@@ -10,7 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use domain::ids::{CorrelationId, Namespace};
 
-use crate::http::peers::Peer;
+use crate::http::peers::PeerAddress;
 use crate::http::problem::{Code, Problem};
 use crate::telemetry::correlation::TraceContext;
 
@@ -37,7 +37,7 @@ pub struct Caller {
     /// The caller's trace, when it has one.
     pub trace: Option<TraceContext>,
     /// Where the bytes come from, when that is known.
-    pub peer: Option<Peer>,
+    pub peer: Option<PeerAddress>,
 }
 
 /// What the outermost layer puts into every request: X-Request-Id, or an id minted in its place.

@@ -39,7 +39,7 @@ use crate::http::state::Api;
             "as_of": "2026-01-31T12:01:00.000Z",
             "driving": {
                 "group": 17, "engine": 2, "name": "engine-2", "address": "10.0.0.2:8080", "lease_until": "2026-01-31T12:01:08.000Z",
-                "answers": false, "message": "engine 2 (engine-2) at 10.0.0.2:8080 drives group 17 (its lease holds until 2026-01-31T12:01:08.000Z)",
+                "answers": false, "message": "engine 2 (engine-2) at 10.0.0.2:8080 drives group 17 (its tenure holds until 2026-01-31T12:01:08.000Z)",
                 "memory": "held", "parked_until": null,
             },
         }),

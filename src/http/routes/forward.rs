@@ -19,7 +19,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 
 use crate::engine::core::message::EngineId;
 use crate::engine::forwarding::wire::{
-    Asked, Batch, Item, MEDIA_TYPE, RECORD_END, Said, encode_said,
+    Batch, Item, MEDIA_TYPE, PeerRequest, RECORD_END, Said, encode_said,
 };
 use crate::engine::forwarding::{ALIVE_EVERY_MS, AnswerProof, BODY_BYTES_MAX, PROOF, Unproven};
 use crate::engine::handle::EngineError;
@@ -183,20 +183,20 @@ async fn answer(api: Api, item: Item, from: EngineId, sent_at: Millis) -> (u32, 
     (item.n, said)
 }
 
-async fn done(api: &Api, from: EngineId, asked: Asked) -> Result<Said, EngineError> {
+async fn done(api: &Api, from: EngineId, asked: PeerRequest) -> Result<Said, EngineError> {
     Ok(match asked {
-        Asked::Request(request) => {
+        PeerRequest::Request(request) => {
             let mut answers = api.engine().forwarded(vec![*request]).await?;
             Said::Response(Box::new(answers.pop().ok_or(EngineError::Stopping)?))
         }
-        Asked::Announced(queues) => {
+        PeerRequest::Announced(queues) => {
             api.engine().announced(from, queues).await;
             Said::Heard
         }
-        Asked::ShownUntil(groups) => Said::ShownUntil(api.engine().shown_until_of(&groups)),
+        PeerRequest::ShownUntil(groups) => Said::ShownUntil(api.engine().shown_until_of(&groups)),
         // Looked at before: of a group that comes after that nothing may have been read when the rest is shown.
-        Asked::Shown(groups) if !api.engine().drives_all(&groups) => Said::Shown(false),
-        Asked::Shown(_) => match api.queries().here_is_shown().await {
+        PeerRequest::Shown(groups) if !api.engine().drives_all(&groups) => Said::Shown(false),
+        PeerRequest::Shown(_) => match api.queries().here_is_shown().await {
             Ok(()) => Said::Shown(true),
             Err(EngineError::ViewBehind) => Said::Shown(false),
             Err(error) => return Err(error),

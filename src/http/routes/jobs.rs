@@ -20,7 +20,7 @@ use crate::http::idempotency;
 use crate::http::page::{self, TotalCount};
 use crate::http::parked::park;
 use crate::http::problem::Problem;
-use crate::http::routes::waiting::{Wait, WaitParameters};
+use crate::http::routes::waiting::{WaitParameters, WaitRequest};
 use crate::http::routes::{json, raw_items};
 use crate::http::schemas::job_answer::{JobAnswer, JobListAnswer};
 use crate::http::schemas::job_query::{JobListParameters, JobListRequest};
@@ -78,13 +78,13 @@ pub async fn get(
     mut query: Query,
     known: Result<IfNoneMatch, Infallible>,
 ) -> Result<Response, Problem> {
-    let wait = Wait::read(&mut query, &api);
+    let wait = WaitRequest::read(&mut query, &api);
     query.finish()?;
     let Some(wait) = wait else {
         let job = api.engine().job(&caller.namespace, id).await?;
         return shown(&api, &job, known).await;
     };
-    let place = Wait::place(&api, &caller)?;
+    let place = WaitRequest::place(&api, &caller)?;
     let namespace = caller.namespace;
     Ok(park(async move {
         let job = wait.job(&api, &namespace, id).await?;

@@ -30,7 +30,7 @@ use crate::http::schemas::lease_answer::{
 use crate::http::schemas::report::{CompleteBody, FailBody, HeartbeatBody, ReleaseBody};
 use crate::http::schemas::time;
 use crate::http::state::Api;
-use crate::http::waiters::Place;
+use crate::http::waiters::WaiterPermit;
 
 /// The worker of next work that names none, after reports of which none has a lease.
 const UNNAMED: &str = "unnamed";
@@ -67,7 +67,7 @@ pub async fn lease(
 }
 
 /// A place for a request that would wait for work.
-fn place(api: &Api, caller: &Caller, wait_ms: u64) -> Result<Option<Place>, Problem> {
+fn place(api: &Api, caller: &Caller, wait_ms: u64) -> Result<Option<WaiterPermit>, Problem> {
     (wait_ms > 0).then(|| api.long_poll(caller)).transpose()
 }
 

@@ -20,7 +20,7 @@ use crate::http::extract::query::Query;
 use crate::http::idempotency;
 use crate::http::parked::park;
 use crate::http::problem::{Code, Problem};
-use crate::http::routes::waiting::{Wait, WaitParameters};
+use crate::http::routes::waiting::{WaitParameters, WaitRequest};
 use crate::http::routes::{jobs, json};
 use crate::http::schemas::job::{JobBatchBody, JobBody};
 use crate::http::schemas::job_answer::{JobAnswer, JobBatchAnswer, JobBatchResult};
@@ -63,10 +63,10 @@ pub async fn create(
     mut query: Query,
     body: ValidJson<JobBody>,
 ) -> Result<Response, Problem> {
-    let wait = Wait::read(&mut query, &api);
+    let wait = WaitRequest::read(&mut query, &api);
     query.finish()?;
     // Before anything is stored: who finds no place to wait in has submitted nothing.
-    let place = wait.map(|_| Wait::place(&api, &caller)).transpose()?;
+    let place = wait.map(|_| WaitRequest::place(&api, &caller)).transpose()?;
     let mark = idempotency::mark(ONE, &key, &body.text);
     let request = job_request(&api, &caller, mark, body.value)?;
     let changed = api.scheduler().schedule_job(&caller.namespace, request).await?;
@@ -118,7 +118,7 @@ pub async fn create_many(
     let mut outcomes: Vec<Result<String, Problem>> = Vec::with_capacity(count);
     while left.len() > 0 {
         let (reader, key) = ((api.clone(), caller.clone()), key.clone());
-        let read = move || Part::read(&reader.0, &reader.1, &key, left);
+        let read = move || BatchPart::read(&reader.0, &reader.1, &key, left);
         let done = match api.parsers().run(bytes, read).await {
             Ok((part, rest)) => {
                 left = rest;
@@ -150,7 +150,7 @@ pub async fn create_many(
 
 /// Jobs of a batch that are read and made together: whole batches of small nodes would take a hundred times their bytes
 /// while they wait for one another.
-struct Part {
+struct BatchPart {
     /// Of each job of the part in order: where it stands, and why it is not asked for.
     jobs: Vec<(usize, Option<Problem>)>,
     /// The others.
@@ -160,7 +160,7 @@ struct Part {
 /// The jobs of a batch that are not read yet, with their places in it.
 type JobsLeft = Enumerate<IntoIter<Box<RawValue>>>;
 
-impl Part {
+impl BatchPart {
     /// Reads the next jobs, until they have as many nodes as one job may have.
     fn read(
         api: &Api,

@@ -14,7 +14,7 @@ use crate::http::extract::headers::Caller;
 use crate::http::extract::query::Query;
 use crate::http::problem::Problem;
 use crate::http::state::Api;
-use crate::http::waiters::Place;
+use crate::http::waiters::WaiterPermit;
 
 /// What another engine appends is not heard of here, so the job is looked at this often all the same.
 const LOOK: Duration = Duration::from_millis(500);
@@ -27,7 +27,7 @@ const UNTIL: &str = "`ended`, or `version>=17`";
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct WaitParameters {
-    /// Wait at most so many milliseconds until `until` holds, then answer the job as it is; cut to the engine's longest
+    /// WaitRequest at most so many milliseconds until `until` holds, then answer the job as it is; cut to the engine's longest
     /// wait (30 s by default).
     #[param(minimum = 0, maximum = 3_600_000, nullable = false)]
     pub wait_ms: Option<u64>,
@@ -46,12 +46,12 @@ enum Until {
 
 /// A request's wish to wait.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Wait {
+pub(super) struct WaitRequest {
     until: Until,
     longest: Duration,
 }
 
-impl Wait {
+impl WaitRequest {
     /// Takes `wait_ms` and `until` out of a query. None: it does not wait.
     pub(super) fn read(query: &mut Query, api: &Api) -> Option<Self> {
         let wait_ms = query.number("wait_ms", &(0..=3_600_000_u64));
@@ -61,7 +61,7 @@ impl Wait {
     }
 
     /// A place among the requests that wait; 429 when there is none.
-    pub(super) fn place(api: &Api, caller: &Caller) -> Result<Place, Problem> {
+    pub(super) fn place(api: &Api, caller: &Caller) -> Result<WaiterPermit, Problem> {
         api.long_poll(caller)
     }
 

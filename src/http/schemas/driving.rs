@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::time;
-use crate::membership::contract::{EngineId, EngineRecord, LEASE};
+use crate::membership::contract::{EngineId, EngineRecord, TENURE};
 use crate::services::driver::Seen;
 use crate::services::queries::Memory;
 
@@ -91,7 +91,7 @@ impl DrivingAnswer {
 
 fn lease_until(engine: &EngineRecord) -> Millis {
     let lease = |lease: Duration| Millis::try_from(lease.as_millis()).unwrap_or(Millis::MAX);
-    engine.renewed_at.saturating_add(lease(LEASE))
+    engine.renewed_at.saturating_add(lease(TENURE))
 }
 
 fn words(
@@ -106,7 +106,7 @@ fn words(
             let leaving = if engine.leaving { ", and is about to hand it over" } else { "" };
             let until = time::format(lease_until(engine));
             let until =
-                if alone { String::new() } else { format!(" (its lease holds until {until})") };
+                if alone { String::new() } else { format!(" (its tenure holds until {until})") };
             format!("engine {number} ({name}) at {address} drives group {group}{until}{leaving}")
         }
         (Some(number), Some(engine)) => format!(

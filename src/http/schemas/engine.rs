@@ -39,7 +39,7 @@ pub struct EngineAnswer {
     leaving: bool,
     #[schema(format = "date-time")]
     started_at: String,
-    /// When its lease was last renewed.
+    /// When its tenure was last renewed.
     #[schema(format = "date-time")]
     renewed_at: String,
     /// The groups of jobs, 0 to 63, that it drives.

@@ -1,4 +1,4 @@
-//! Documents of `engines`: `_id` = the engine's number, its lease's end `until`, and once it is evicted `evicted_at`,
+//! Documents of `engines`: `_id` = the engine's number, its tenure's end `until`, and once it is evicted `evicted_at`,
 //! which nothing takes away; a day later the document goes by itself.
 //! Always holds: numbers come from one counter and are never given twice, also when a join was answered by silence.
 
@@ -7,9 +7,9 @@ use mongodb::Collection;
 use mongodb::options::ReturnDocument;
 
 use super::store::{CLUSTER, MongoMembership, damaged, of_call};
-use crate::environment::mongodb::{Fields, Undecodable, millis_of, to_stored};
+use crate::environment::mongodb::{DocumentFields, Undecodable, millis_of, to_stored};
 use crate::membership::contract::{
-    EngineId, EngineRecord, Introduction, LEASE, MembershipError, MembershipResult, Renewal,
+    EngineId, EngineRecord, Introduction, MembershipError, MembershipResult, Renewal, TENURE,
 };
 
 /// The document of `meta` that counts the starts.
@@ -63,7 +63,7 @@ impl MongoMembership {
         forgotten.await.map_err(of_call)
     }
 
-    pub(super) async fn renew_lease(
+    pub(super) async fn renew_tenure(
         &self,
         me: EngineId,
         leaving: bool,
@@ -81,7 +81,7 @@ impl MongoMembership {
         Ok(Renewal::Held { at })
     }
 
-    /// One update decides: a lease that is over, or that never was, is evicted; one that holds is left alone.
+    /// One update decides: a tenure that is over, or that never was, is evicted; one that holds is left alone.
     pub(super) async fn evict_engine(&self, engine: EngineId) -> MembershipResult<bool> {
         let over = doc! { "$lt": ["$until", "$$NOW"] };
         // A missing end is before every time; a missing field set to what is missing stays away.
@@ -101,7 +101,7 @@ impl MongoMembership {
         Ok(after.is_some_and(|after| after.get_datetime("evicted_at").is_ok()))
     }
 
-    /// One update decides: only an engine at this address that is not leaving is evicted whatever its lease says.
+    /// One update decides: only an engine at this address that is not leaving is evicted whatever its tenure says.
     pub(super) async fn evict_engine_at(
         &self,
         engine: EngineId,
@@ -141,12 +141,12 @@ impl MongoMembership {
         let filter = doc! { "evicted_at": { "$exists": false } };
         let found = self.all("the engines", &self.engines, filter, fields).await?;
         let read: Result<_, Undecodable> =
-            found.iter().map(|document| record_of(Fields(document))).collect();
+            found.iter().map(|document| record_of(DocumentFields(document))).collect();
         read.map_err(damaged)
     }
 }
 
-fn record_of(fields: Fields<'_>) -> Result<EngineRecord, Undecodable> {
+fn record_of(fields: DocumentFields<'_>) -> Result<EngineRecord, Undecodable> {
     let number = EngineId::try_from(fields.number("_id")?);
     let flag = |field| Ok(fields.find(field)?.and_then(bson::RawBsonRef::as_bool).unwrap_or(false));
     Ok(EngineRecord {
@@ -164,6 +164,6 @@ fn record_of(fields: Fields<'_>) -> Result<EngineRecord, Undecodable> {
 }
 
 fn until() -> Document {
-    let lease_ms = to_stored(u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX));
-    doc! { "$add": ["$$NOW", lease_ms] }
+    let tenure_ms = to_stored(u64::try_from(TENURE.as_millis()).unwrap_or(u64::MAX));
+    doc! { "$add": ["$$NOW", tenure_ms] }
 }

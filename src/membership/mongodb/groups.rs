@@ -6,7 +6,7 @@ use bson::{doc, rawdoc};
 use domain::ids::GroupId;
 
 use super::store::{MongoMembership, damaged, of_call};
-use crate::environment::mongodb::{Fields, Statement, Undecodable, to_stored};
+use crate::environment::mongodb::{BulkStatement, DocumentFields, Undecodable, to_stored};
 use crate::membership::contract::{EngineId, GroupRecord, HandOver, MembershipResult, Take};
 
 impl MongoMembership {
@@ -15,7 +15,7 @@ impl MongoMembership {
         let found = self.all("the groups", &self.groups, doc! {}, fields).await?;
         let mut groups: Vec<GroupRecord> = GroupId::all().map(GroupRecord::untouched).collect();
         for document in &found {
-            let fields = Fields(document);
+            let fields = DocumentFields(document);
             let number = fields.number("_id").map_err(damaged)?;
             let place = usize::try_from(number).ok().and_then(|number| groups.get_mut(number));
             // A group that this version does not have is another version's.
@@ -28,7 +28,7 @@ impl MongoMembership {
     }
 
     pub(super) async fn take_groups(&self, me: EngineId, takes: &[Take]) -> MembershipResult<()> {
-        let statements = takes.iter().map(|taken| Statement::Update {
+        let statements = takes.iter().map(|taken| BulkStatement::Update {
             filter: rawdoc! { "_id": i32::from(taken.group.index()), "fence": to_stored(taken.fence) },
             change: rawdoc! {
                 "$set": { "driver": i64::from(me), "fence": to_stored(taken.fence + 1) },
@@ -54,7 +54,7 @@ impl MongoMembership {
                 Some(next) => set.append(cstr!("next"), i64::from(next)),
                 None => unset.append(cstr!("next"), ""),
             }
-            Statement::Update {
+            BulkStatement::Update {
                 filter: rawdoc! {
                     "_id": i32::from(group.group.index()),
                     "fence": to_stored(group.fence),
@@ -70,12 +70,19 @@ impl MongoMembership {
         self.change("the handing over of groups", &statements.collect::<Vec<_>>()).await
     }
 
-    async fn change(&self, what: &'static str, statements: &[Statement]) -> MembershipResult<()> {
+    async fn change(
+        &self,
+        what: &'static str,
+        statements: &[BulkStatement],
+    ) -> MembershipResult<()> {
         self.connection.bulk(what, "groups", statements).await.map(drop).map_err(of_call)
     }
 }
 
-fn engine_of(fields: Fields<'_>, field: &'static str) -> Result<Option<EngineId>, Undecodable> {
+fn engine_of(
+    fields: DocumentFields<'_>,
+    field: &'static str,
+) -> Result<Option<EngineId>, Undecodable> {
     if fields.find(field)?.is_none() {
         return Ok(None);
     }
@@ -92,9 +99,9 @@ mod tests {
     #[test]
     fn an_engine_that_is_missing_is_none_and_one_that_is_no_number_is_damage() {
         let document = rawdoc! { "driver": 7_i64, "next": "x" };
-        let fields = Fields(&document);
+        let fields = DocumentFields(&document);
         assert_eq!(engine_of(fields, "driver"), Ok(Some(7)));
-        assert_eq!(engine_of(Fields(&RawDocumentBuf::new()), "driver"), Ok(None));
+        assert_eq!(engine_of(DocumentFields(&RawDocumentBuf::new()), "driver"), Ok(None));
         assert!(engine_of(fields, "next").is_err());
     }
 }

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use mongodb::Collection;
 use mongodb::options::ReturnDocument;
 
-use crate::environment::mongodb::{CallError, MongoConnection, Query, Undecodable};
+use crate::environment::mongodb::{CallError, CollectionQuery, MongoConnection, Undecodable};
 use crate::membership::contract::{
     EngineId, HandOver, Introduction, Membership, MembershipError, MembershipResult, Renewal,
     Roster, Take,
@@ -43,8 +43,13 @@ impl MongoMembership {
         filter: bson::Document,
         fields: bson::Document,
     ) -> MembershipResult<Vec<RawDocumentBuf>> {
-        let query =
-            Query { filter, sort: doc! { "_id": 1 }, index: BY_ID, fields, ..Query::default() };
+        let query = CollectionQuery {
+            filter,
+            sort: doc! { "_id": 1 },
+            index: BY_ID,
+            fields,
+            ..CollectionQuery::default()
+        };
         self.connection.find(what, collection, query).await.map_err(of_call)
     }
 
@@ -85,7 +90,7 @@ impl Membership for MongoMembership {
     }
 
     fn renew(&self, me: EngineId, leaving: bool) -> BoxFuture<'_, MembershipResult<Renewal>> {
-        self.renew_lease(me, leaving).boxed()
+        self.renew_tenure(me, leaving).boxed()
     }
 
     fn look(&self) -> BoxFuture<'_, MembershipResult<Roster>> {

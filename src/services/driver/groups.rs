@@ -1,4 +1,4 @@
-//! The groups that this engine drives: renewing its lease, evicting the dead, taking over, handing over. Each step looks
+//! The groups that this engine drives: renewing its tenure, evicting the dead, taking over, handing over. Each step looks
 //! at the records, changes what is this engine's to change, and tells the core and the peers what it saw.
 //! Always holds: the core lets go of a group before its record names somebody else; an engine that was evicted gives up
 //! everything before it begins a new life under a new number; a step may be cut off at any await, and the next one
@@ -17,11 +17,11 @@ use domain::ids::{GroupId, Millis};
 use crate::engine::handle::Engine;
 use crate::environment::Clock;
 use crate::membership::contract::{
-    EngineId, EngineRecord, GroupRecord, Introduction, LEASE, Membership, MembershipResult,
-    Renewal, Roster,
+    EngineId, EngineRecord, GroupRecord, Introduction, Membership, MembershipResult, Renewal,
+    Roster, TENURE,
 };
-use crate::membership::peers::{Peer, Peers, PeersSeen};
-use crate::membership::share::{self, Plan, ReleasedFences};
+use crate::membership::peers::{PeerEngine, Peers, PeersSeen};
+use crate::membership::share::{self, ReleasedFences, SharePlan};
 use crate::services::lifecycle::{Tick, TickReport};
 use crate::telemetry::metrics::{
     ENGINES, GROUP_DRIVEN, GROUP_HAND_OVERS, GROUP_TAKEOVERS, GROUPS_DRIVEN, RENEWAL_AGE,
@@ -30,9 +30,9 @@ use crate::telemetry::metrics::{
 /// Between two looks: a graceful stop and a new engine's share take one of them, and the answer to it, so that both are
 /// done within a second. A look is two reads of some dozens of documents.
 const LOOK_MS: Millis = 500;
-/// Between two renewals: three fit into a lease, so that one may be lost.
+/// Between two renewals: three fit into a tenure, so that one may be lost.
 const RENEW_EVERY: Duration = Duration::from_secs(3);
-/// An engine believes in its lease so much shorter than others do, by its own monotonic clock.
+/// An engine believes in its tenure so much shorter than others do, by its own monotonic clock.
 const SAFETY_MARGIN: Duration = Duration::from_secs(2);
 /// An answer that took longer says little about what time it is at the store.
 const SAMPLE_TOOK_MAX: Duration = Duration::from_millis(500);
@@ -44,7 +44,6 @@ const GROUPS: usize = domain::bounds::GROUPS as usize;
 pub struct Seen {
     /// This engine's number, which another start or an eviction changes.
     pub me: EngineId,
-    /// Engines and groups.
     pub roster: Roster,
     /// Who drives what as the core was told: itself (under the number it joined as), another that lives, nobody known.
     pub drivers: Vec<Option<EngineId>>,
@@ -54,7 +53,7 @@ pub struct Seen {
 
 /// What this engine must know to take its part.
 #[derive(Debug)]
-pub struct Part {
+pub struct DriverPart {
     /// Where the engines meet.
     pub membership: Arc<dyn Membership>,
     /// What it says of itself.
@@ -80,12 +79,12 @@ pub(super) struct Groups {
     told: PeersSeen,
     peers: Peers,
     leaving: AtomicBool,
-    state: tokio::sync::Mutex<State>,
-    shown: Mutex<Shown>,
+    state: tokio::sync::Mutex<GroupsState>,
+    shown: Mutex<GroupsShown>,
 }
 
 #[derive(Debug)]
-struct State {
+struct GroupsState {
     me: EngineId,
     /// By the monotonic clock.
     renew_at: Duration,
@@ -98,15 +97,15 @@ struct State {
 }
 
 #[derive(Debug, Default)]
-struct Shown {
+struct GroupsShown {
     seen: Arc<Seen>,
     /// When the last renewal that was answered had been sent, by the monotonic clock.
     renewed_at: Duration,
 }
 
 impl Groups {
-    pub(super) fn new(engine: Engine, clock: Arc<dyn Clock>, part: Part) -> Self {
-        let state = State {
+    pub(super) fn new(engine: Engine, clock: Arc<dyn Clock>, part: DriverPart) -> Self {
+        let state = GroupsState {
             me: part.joined_as,
             // At once: how long ago it joined is not known here.
             renew_at: Duration::ZERO,
@@ -115,7 +114,7 @@ impl Groups {
             living: Vec::new(),
             notices_unread: false,
         };
-        let shown = Shown { renewed_at: clock.monotonic(), ..Shown::default() };
+        let shown = GroupsShown { renewed_at: clock.monotonic(), ..GroupsShown::default() };
         Self {
             engine,
             clock,
@@ -156,9 +155,9 @@ impl Groups {
         self.clock.monotonic().saturating_sub(renewed_at)
     }
 
-    /// Whether the lease surely holds, with time in hand.
+    /// Whether the tenure surely holds, with time in hand.
     pub(super) fn holds(&self) -> bool {
-        self.renewal_age() < LEASE.saturating_sub(SAFETY_MARGIN)
+        self.renewal_age() < TENURE.saturating_sub(SAFETY_MARGIN)
     }
 
     /// From now on it gets nothing more and keeps nothing.
@@ -195,7 +194,7 @@ impl Groups {
             roster.engines.retain(|record| !evicted.contains(&record.engine));
         }
         if !plan.hand_over.is_empty() {
-            self.released(&mut state, &roster, &plan).await;
+            self.release(&mut state, &roster, &plan).await;
             self.membership.hand_over(state.me, plan.hand_over.clone()).await?;
             metrics::counter!(GROUP_HAND_OVERS).increment(plan.hand_over.len() as u64);
         }
@@ -207,7 +206,7 @@ impl Groups {
         Ok((plan.take.len() + plan.hand_over.len()) as u64)
     }
 
-    async fn renew(&self, state: &mut State) -> MembershipResult<()> {
+    async fn renew(&self, state: &mut GroupsState) -> MembershipResult<()> {
         let (sent, sent_at) = (self.clock.monotonic(), self.clock.now_ms());
         let leaving = self.leaving.load(Ordering::Relaxed);
         match self.membership.renew(state.me, leaving).await? {
@@ -223,15 +222,15 @@ impl Groups {
         }
     }
 
-    /// The lease holds, reckoned from before it was asked for.
-    async fn held(&self, state: &mut State, sent: Duration, sent_at: Millis) {
+    /// The tenure holds, reckoned from before it was asked for.
+    async fn held(&self, state: &mut GroupsState, sent: Duration, sent_at: Millis) {
         state.renew_at = sent.saturating_add(RENEW_EVERY);
         self.shown.lock().unwrap_or_else(PoisonError::into_inner).renewed_at = sent;
-        self.engine.drives_until(sent_at.saturating_add(millis(LEASE))).await;
+        self.engine.drives_until(sent_at.saturating_add(millis(TENURE))).await;
     }
 
-    /// PeerDirectory have evicted this engine: what it drove is theirs. It gives up everything, then rejoins.
-    async fn begin_again(&self, state: &mut State) -> MembershipResult<()> {
+    /// Others have evicted this engine: what it drove is theirs. It gives up everything, then rejoins.
+    async fn begin_again(&self, state: &mut GroupsState) -> MembershipResult<()> {
         tracing::warn!(
             engine = state.me,
             "this engine was silent for too long and was evicted; it begins again"
@@ -255,7 +254,7 @@ impl Groups {
     }
 
     /// What other engines wrote for this one.
-    async fn read_notices(&self, state: &mut State) {
+    async fn read_notices(&self, state: &mut GroupsState) {
         let mine = |(group, driver): (GroupId, &Option<EngineId>)| {
             (*driver == Some(self.joined_as)).then_some(group)
         };
@@ -269,9 +268,14 @@ impl Groups {
         }
     }
 
-    async fn take(&self, state: &State, before: &Roster, plan: &Plan) -> MembershipResult<Roster> {
+    async fn take(
+        &self,
+        state: &GroupsState,
+        before: &Roster,
+        plan: &SharePlan,
+    ) -> MembershipResult<Roster> {
         // Whoever drove them may believe for so long that it does.
-        self.engine.former_drivers_until(self.clock.now_ms().saturating_add(millis(LEASE))).await;
+        self.engine.former_drivers_until(self.clock.now_ms().saturating_add(millis(TENURE))).await;
         self.membership.take(state.me, plan.take.clone()).await?;
         let after = self.membership.look().await?;
         for taken in &plan.take {
@@ -289,7 +293,7 @@ impl Groups {
     }
 
     /// The core lets go of what is to be handed over, before anybody else may take it.
-    async fn released(&self, state: &mut State, roster: &Roster, plan: &Plan) {
+    async fn release(&self, state: &mut GroupsState, roster: &Roster, plan: &SharePlan) {
         for group in &plan.hand_over {
             if let Some(gone) = state.released.get_mut(usize::from(group.group.index())) {
                 *gone = (*gone).max(group.fence);
@@ -300,12 +304,12 @@ impl Groups {
     }
 
     /// Tells the core who drives what, and the peers who is there.
-    async fn tell(&self, state: &mut State, roster: &Roster) {
+    async fn tell(&self, state: &mut GroupsState, roster: &Roster) {
         let others = || roster.engines.iter().filter(|record| record.engine != state.me);
         let gone = self.gone(state, roster);
         let lives = |record: &EngineRecord| record.lives && !gone.contains(&record.engine);
         let peers = others().map(|record| {
-            let peer = Peer {
+            let peer = PeerEngine {
                 address: record.address.clone(),
                 version: record.version.clone(),
                 started_at: record.started_at,
@@ -337,7 +341,7 @@ impl Groups {
 
     async fn route(
         &self,
-        state: &mut State,
+        state: &mut GroupsState,
         drivers: Vec<Option<EngineId>>,
         living: Vec<EngineId>,
     ) {
@@ -350,7 +354,7 @@ impl Groups {
         (state.drivers, state.living) = (drivers, living);
     }
 
-    fn show(&self, state: &State, roster: Roster) {
+    fn show(&self, state: &GroupsState, roster: Roster) {
         let (me, drivers) = (state.me, state.drivers.clone());
         let seen = Arc::new(Seen { me, roster, drivers, at: self.clock.now_ms() });
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);

@@ -17,9 +17,8 @@ use crate::environment::Clock;
 use crate::membership::contract::{EngineId, MembershipResult};
 use crate::membership::peers::Peers;
 
-pub use self::groups::{Part, Seen};
+pub use self::groups::{DriverPart, Seen};
 
-/// Drives.
 #[derive(Debug)]
 pub struct Driver {
     engine: Engine,
@@ -29,7 +28,7 @@ pub struct Driver {
 
 impl Driver {
     /// Of this engine, with its part among the engines. `wall`: the clock's source is this machine's wall clock.
-    pub fn new(engine: Engine, clock: Arc<dyn Clock>, wall: bool, part: Part) -> Arc<Self> {
+    pub fn new(engine: Engine, clock: Arc<dyn Clock>, wall: bool, part: DriverPart) -> Arc<Self> {
         let groups = Arc::new(Groups::new(engine.clone(), Arc::clone(&clock), part));
         let time = Arc::new(Time::new(engine.clone(), clock, wall));
         Arc::new(Self { engine, time, groups })
@@ -65,7 +64,7 @@ impl Driver {
         self.groups.peers()
     }
 
-    /// Whether this engine's lease surely holds.
+    /// Whether this engine's tenure surely holds.
     pub fn holds(&self) -> bool {
         self.groups.holds()
     }
@@ -104,7 +103,7 @@ impl Service for Driver {
             .with(Turning::new(self.engine.clone()))
     }
 
-    /// PeerDirectory need not wait until its lease is over.
+    /// Others need not wait until its tenure is over.
     async fn drain(&self, _deadline: Duration) -> Result<(), ServiceError> {
         self.groups.end().await.map_err(ServiceError::new)
     }

@@ -18,7 +18,6 @@ pub use self::retention::{Keep, Retention};
 /// How long the driver may take to start.
 const DRIVER_START_MAX: Duration = Duration::from_secs(30);
 
-/// Keeps house.
 #[derive(Debug)]
 pub struct Housekeeping {
     engine: Engine,

@@ -13,7 +13,7 @@ use domain::ids::{JobId, Namespace};
 use domain::job::command::JobCommand;
 use domain::job::summary::JobSnapshot;
 
-use super::lifecycle::{Need, OperationError, Operations, Service, Ticks, Verdict};
+use super::lifecycle::{Need, OperationError, OperationVerdict, Operations, Service, Ticks};
 use crate::engine::core::message::Caller;
 use crate::engine::handle::{Changed, Engine, EngineError};
 use crate::engine::submissions::Made;
@@ -35,7 +35,6 @@ pub enum SchedulerError {
     Operation(#[from] OperationError),
 }
 
-/// The scheduler.
 #[derive(Debug)]
 pub struct JobScheduler {
     engine: Engine,
@@ -144,11 +143,11 @@ impl JobScheduler {
 
 /// A refusal by the rules, or because a bound is reached, is work done, and one damaged job says nothing about others:
 /// only a store that does not answer makes this service fail.
-fn judge<T>(answer: &Result<T, EngineError>) -> Verdict {
+fn judge<T>(answer: &Result<T, EngineError>) -> OperationVerdict {
     match answer {
         Err(
             EngineError::OutcomeUnknown | EngineError::Unavailable | EngineError::Unexpected(_),
-        ) => Verdict::Failed,
+        ) => OperationVerdict::Failed,
         Ok(_)
         | Err(
             EngineError::Refused(_)
@@ -157,7 +156,7 @@ fn judge<T>(answer: &Result<T, EngineError>) -> Verdict {
             | EngineError::ViewBehind
             | EngineError::Damaged(_)
             | EngineError::Stopping,
-        ) => Verdict::Worked,
+        ) => OperationVerdict::Worked,
     }
 }
 

@@ -19,7 +19,6 @@ use crate::engine::handle::EngineError;
 /// A job as asked for, with who asks.
 #[derive(Debug)]
 pub struct JobRequest {
-    /// What.
     pub spec: JobSpec,
     /// Who; its mark, when it has one, makes the request one that can come again, and gives the job its id.
     pub caller: Caller,

@@ -16,7 +16,7 @@ const LOOKS_STALLED: u32 = 3;
 
 /// All of them.
 pub(super) fn all(engine: &Engine) -> Ticks {
-    let counted = |name, count| Counted {
+    let counted = |name, count| CountedDelta {
         name,
         engine: engine.clone(),
         count,
@@ -31,14 +31,14 @@ pub(super) fn all(engine: &Engine) -> Ticks {
 }
 
 /// Tells how often the core did something since the last look.
-struct Counted {
+struct CountedDelta {
     name: &'static str,
     engine: Engine,
     count: fn(&CoreCounts) -> u64,
     last: Mutex<u64>,
 }
 
-impl Tick for Counted {
+impl Tick for CountedDelta {
     fn name(&self) -> &'static str {
         self.name
     }

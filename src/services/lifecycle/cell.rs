@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::ServiceState;
-use super::durations::Durations;
+use super::durations::DurationSums;
 use super::service::TickReport;
 use crate::environment::Clock;
 use crate::telemetry::metrics::{
@@ -26,13 +26,13 @@ pub(super) struct Cell {
     name: &'static str,
     clock: Arc<dyn Clock>,
     state: watch::Sender<ServiceState>,
-    record: Mutex<Record>,
+    record: Mutex<ServiceRecord>,
     drained: AtomicBool,
 }
 
 /// What is known of a service beside its state.
 #[derive(Clone, Debug)]
-pub(super) struct Record {
+pub(super) struct ServiceRecord {
     pub(super) since: i64,
     pub(super) last_heartbeat_at: Option<i64>,
     /// Why it is in error, while it is.
@@ -51,7 +51,7 @@ pub(super) struct TickRecord {
     pub(super) failures: u64,
     pub(super) failures_in_a_row: u32,
     pub(super) last_failure: Option<String>,
-    pub(super) durations: Durations,
+    pub(super) durations: DurationSums,
 }
 
 /// How one run of a tick ended.
@@ -64,7 +64,7 @@ pub(super) enum Ran {
 
 impl Cell {
     pub(super) fn new(name: &'static str, clock: Arc<dyn Clock>) -> Self {
-        let record = Record {
+        let record = ServiceRecord {
             since: clock.now_ms(),
             last_heartbeat_at: None,
             failure: None,
@@ -89,7 +89,7 @@ impl Cell {
         *self.state.borrow()
     }
 
-    pub(super) fn record(&self) -> Record {
+    pub(super) fn record(&self) -> ServiceRecord {
         self.lock().clone()
     }
 
@@ -203,7 +203,7 @@ impl Cell {
         in_a_row
     }
 
-    fn lock(&self) -> MutexGuard<'_, Record> {
+    fn lock(&self) -> MutexGuard<'_, ServiceRecord> {
         // Every change under the lock is one assignment or count; a poisoned record is still a record.
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }

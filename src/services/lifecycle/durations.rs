@@ -7,14 +7,14 @@ use super::snapshot::DurationSnapshot;
 
 /// Sums over what took time.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Durations {
+pub(super) struct DurationSums {
     count: u64,
     sum: Duration,
     max: Duration,
     last: Duration,
 }
 
-impl Durations {
+impl DurationSums {
     pub(super) fn add(&mut self, took: Duration) {
         self.count += 1;
         self.sum = self.sum.saturating_add(took);

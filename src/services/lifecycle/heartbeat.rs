@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::ServiceState;
-use super::cell::{Cell, Record};
+use super::cell::{Cell, ServiceRecord};
 use super::launch::Launch;
 use super::operations::Operations;
 use super::snapshot::Health;
@@ -67,7 +67,7 @@ pub(super) fn judge(
 }
 
 fn ailments(
-    record: &Record,
+    record: &ServiceRecord,
     operations: Option<&Operations>,
     heartbeat: Duration,
     now: i64,

@@ -28,10 +28,7 @@ use crate::environment::Surroundings;
 pub enum HostError {
     /// Two services have one name.
     #[error("there are two services named {name}")]
-    Twice {
-        /// The name.
-        name: &'static str,
-    },
+    Twice { name: &'static str },
     /// A required service is not there.
     #[error("{name} needs {needs}, which is not there")]
     Missing {
@@ -51,9 +48,7 @@ pub enum HostError {
 /// A service that did not start; its pump keeps trying.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailedStart {
-    /// Its name.
     pub service: &'static str,
-    /// Why.
     pub reason: String,
 }
 
@@ -82,7 +77,7 @@ impl HostBuilder {
         self,
         settings: ServicesSettings,
         outside: Surroundings,
-    ) -> Result<Host, HostError> {
+    ) -> Result<ServiceHost, HostError> {
         let named: Vec<(&'static str, Vec<Need>)> =
             self.services.iter().map(|service| (service.name(), service.needs())).collect();
         let order = start_order(&named)?;
@@ -114,11 +109,11 @@ impl HostBuilder {
             .collect();
         let launches =
             order.iter().filter_map(|index| launches.get(*index).map(Arc::clone)).collect();
-        Ok(Host {
+        Ok(ServiceHost {
             launches,
             settings,
             outside,
-            phase: std::sync::Mutex::new(Phase::Built),
+            phase: std::sync::Mutex::new(HostPhase::Built),
             draining: tokio::sync::Mutex::default(),
         })
     }
@@ -130,18 +125,18 @@ fn longest_wait(name: &str, named: &[(&'static str, Vec<Need>)]) -> Duration {
 }
 
 /// The hosted services.
-pub struct Host {
+pub struct ServiceHost {
     /// In the order of their start.
     launches: Vec<Arc<Launch>>,
     settings: ServicesSettings,
     outside: Surroundings,
-    phase: std::sync::Mutex<Phase>,
+    phase: std::sync::Mutex<HostPhase>,
     /// Held while draining: a second drain waits for the first, or goes on where a dropped one was.
     draining: tokio::sync::Mutex<()>,
 }
 
 /// How far the host's one life has come.
-enum Phase {
+enum HostPhase {
     Built,
     /// A pump a launch, in the same order.
     Started(Vec<Option<JoinHandle<()>>>),
@@ -149,7 +144,7 @@ enum Phase {
     Draining(Vec<Option<JoinHandle<()>>>),
 }
 
-impl std::fmt::Debug for Host {
+impl std::fmt::Debug for ServiceHost {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list()
             .entries(self.launches.iter().map(|launch| (launch.cell.name(), launch.cell.state())))
@@ -157,7 +152,7 @@ impl std::fmt::Debug for Host {
     }
 }
 
-impl Host {
+impl ServiceHost {
     /// A host to put services into.
     pub fn builder() -> HostBuilder {
         HostBuilder::default()
@@ -180,13 +175,13 @@ impl Host {
     /// One pump a service, once; a pump brings its service up before it pumps.
     fn spawn_pumps(&self) {
         let mut phase = self.phase();
-        if matches!(*phase, Phase::Built) {
+        if matches!(*phase, HostPhase::Built) {
             let spawn = |launch: &Arc<Launch>| {
                 let settings = self.settings.of(launch.cell.name());
                 let pump = Pump::new(Arc::clone(launch), settings, self.outside.clone());
                 Some(tokio::spawn(pump.run()))
             };
-            *phase = Phase::Started(self.launches.iter().map(spawn).collect());
+            *phase = HostPhase::Started(self.launches.iter().map(spawn).collect());
         }
     }
 
@@ -198,9 +193,9 @@ impl Host {
         let _one_at_a_time = self.draining.lock().await;
         {
             let mut phase = self.phase();
-            *phase = Phase::Draining(match std::mem::replace(&mut *phase, Phase::Built) {
-                Phase::Built => Vec::new(),
-                Phase::Started(pumps) | Phase::Draining(pumps) => pumps,
+            *phase = HostPhase::Draining(match std::mem::replace(&mut *phase, HostPhase::Built) {
+                HostPhase::Built => Vec::new(),
+                HostPhase::Started(pumps) | HostPhase::Draining(pumps) => pumps,
             });
         }
         for (index, launch) in self.launches.iter().enumerate().rev() {
@@ -208,8 +203,8 @@ impl Host {
                 continue;
             }
             let pump = match &mut *self.phase() {
-                Phase::Draining(pumps) => pumps.get_mut(index).and_then(Option::take),
-                Phase::Built | Phase::Started(_) => None,
+                HostPhase::Draining(pumps) => pumps.get_mut(index).and_then(Option::take),
+                HostPhase::Built | HostPhase::Started(_) => None,
             };
             // An equal share of what is left, so that one that hangs does not rob those it needs of their end.
             let now = self.outside.clock.monotonic();
@@ -219,7 +214,7 @@ impl Host {
         }
     }
 
-    fn phase(&self) -> std::sync::MutexGuard<'_, Phase> {
+    fn phase(&self) -> std::sync::MutexGuard<'_, HostPhase> {
         self.phase.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

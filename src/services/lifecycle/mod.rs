@@ -18,8 +18,8 @@ mod snapshot;
 mod state;
 mod tasks;
 
-pub use self::host::{FailedStart, Host, HostBuilder, HostError};
-pub use self::operations::{OperationError, Operations, Verdict};
+pub use self::host::{FailedStart, HostBuilder, HostError, ServiceHost};
+pub use self::operations::{OperationError, OperationVerdict, Operations};
 pub use self::service::{Need, Service, ServiceError, Tick, TickReport, Ticks, Wake};
 pub use self::snapshot::{
     BreakerSnapshot, DependencySnapshot, DurationSnapshot, Health, OperationKindSnapshot,

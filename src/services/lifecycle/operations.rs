@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 
 use super::breaker::{Breaker, Permit};
 use super::cell::count_panic;
-use super::durations::Durations;
+use super::durations::DurationSums;
 use super::snapshot::{
     BreakerSnapshot, OperationKindSnapshot, RUNNING_SHOWN_MAX, RunningOperationSnapshot,
 };
@@ -30,7 +30,7 @@ use crate::telemetry::metrics::{
 
 /// How an answer counts for the breaker and the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum OperationVerdict {
     /// The service did its work; a refusal by the rules is that too.
     Worked,
     /// It could not, through no fault of the caller: the store was away, an outcome stayed unknown.
@@ -43,7 +43,6 @@ pub enum OperationError {
     /// As many as may run or wait do so.
     #[error("{service} is doing as many operations as it may ({max})")]
     Busy {
-        /// Whose.
         service: &'static str,
         /// How many may run at once.
         max: usize,
@@ -51,9 +50,7 @@ pub enum OperationError {
     /// The kind keeps failing and is stopped for now.
     #[error("{service} has stopped `{kind}` because it keeps failing")]
     Stopped {
-        /// Whose.
         service: &'static str,
-        /// Which kind.
         kind: &'static str,
         /// After this long it may be tried again.
         retry_after: Duration,
@@ -61,30 +58,23 @@ pub enum OperationError {
     /// Cut off after the operation time-out. What it began may still come to its end.
     #[error("`{kind}` of {service} took longer than {timeout:?}")]
     TimedOut {
-        /// Whose.
         service: &'static str,
-        /// Which kind.
         kind: &'static str,
         /// How long it had.
         timeout: Duration,
     },
     /// It panicked: a bug, logged. What it began may still come to its end.
     #[error("`{kind}` of {service} failed inside")]
-    Panicked {
-        /// Whose.
-        service: &'static str,
-        /// Which kind.
-        kind: &'static str,
-    },
+    Panicked { service: &'static str, kind: &'static str },
 }
 
 /// The operations of one service; clones are the same.
 #[derive(Clone)]
 pub struct Operations {
-    inner: Arc<Inner>,
+    inner: Arc<OperationsInner>,
 }
 
-struct Inner {
+struct OperationsInner {
     service: &'static str,
     settings: ServiceSettings,
     clock: Arc<dyn Clock>,
@@ -108,7 +98,7 @@ struct KindRecord {
     timed_out: u64,
     refused: u64,
     abandoned: u64,
-    durations: Durations,
+    durations: DurationSums,
 }
 
 impl fmt::Debug for Operations {
@@ -118,7 +108,7 @@ impl fmt::Debug for Operations {
 }
 
 #[derive(Clone, Copy)]
-enum Ended {
+enum OperationEnd {
     Succeeded,
     Failed,
     TimedOut,
@@ -129,7 +119,7 @@ impl Operations {
     /// Operations of the service of this name, under its settings.
     pub fn new(service: &'static str, settings: ServiceSettings, clock: Arc<dyn Clock>) -> Self {
         let places = Semaphore::new(settings.operations_max);
-        let inner = Inner {
+        let inner = OperationsInner {
             service,
             settings,
             clock,
@@ -148,7 +138,7 @@ impl Operations {
         &self,
         kind: &'static str,
         correlation_id: &str,
-        judge: impl FnOnce(&T) -> Verdict,
+        judge: impl FnOnce(&T) -> OperationVerdict,
         work: impl Future<Output = T>,
     ) -> Result<T, OperationError> {
         let inner = &*self.inner;
@@ -163,20 +153,20 @@ impl Operations {
             biased;
             ended = work => ended,
             () = inner.clock.sleep(timeout) => {
-                operation.end(Ended::TimedOut);
+                operation.end(OperationEnd::TimedOut);
                 return Err(OperationError::TimedOut { service: inner.service, kind, timeout });
             }
         };
         match ended {
             Ok(answer) => {
                 operation.end(match judge(&answer) {
-                    Verdict::Worked => Ended::Succeeded,
-                    Verdict::Failed => Ended::Failed,
+                    OperationVerdict::Worked => OperationEnd::Succeeded,
+                    OperationVerdict::Failed => OperationEnd::Failed,
                 });
                 Ok(answer)
             }
             Err(panic) => {
-                operation.end(Ended::Failed);
+                operation.end(OperationEnd::Failed);
                 count_panic(inner.service);
                 let panic = panic_text(panic.as_ref());
                 tracing::error!(
@@ -277,7 +267,7 @@ impl Operations {
     }
 }
 
-impl Inner {
+impl OperationsInner {
     fn book(&self) -> MutexGuard<'_, Book> {
         // Every change under the lock is whole before anything can panic.
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
@@ -299,7 +289,7 @@ impl Book {
             timed_out: 0,
             refused: 0,
             abandoned: 0,
-            durations: Durations::default(),
+            durations: DurationSums::default(),
         })
     }
 }
@@ -314,7 +304,7 @@ struct Running {
 }
 
 impl Running {
-    fn end(&mut self, ended: Ended) {
+    fn end(&mut self, ended: OperationEnd) {
         let Some(permit) = self.permit.take() else {
             return;
         };
@@ -328,23 +318,23 @@ impl Running {
         record.durations.add(took);
         let was_closed = record.breaker.is_closed();
         let outcome = match ended {
-            Ended::Succeeded => {
+            OperationEnd::Succeeded => {
                 record.succeeded += 1;
                 record.breaker.report(&permit, false, now);
                 "succeeded"
             }
-            Ended::Failed => {
+            OperationEnd::Failed => {
                 record.failed += 1;
                 record.breaker.report(&permit, true, now);
                 "failed"
             }
-            Ended::TimedOut => {
+            OperationEnd::TimedOut => {
                 record.timed_out += 1;
                 record.breaker.report(&permit, true, now);
                 "timed_out"
             }
             // A caller that left says nothing about the service.
-            Ended::Abandoned => {
+            OperationEnd::Abandoned => {
                 record.abandoned += 1;
                 record.breaker.give_back(&permit);
                 "abandoned"
@@ -370,6 +360,6 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.end(Ended::Abandoned);
+        self.end(OperationEnd::Abandoned);
     }
 }

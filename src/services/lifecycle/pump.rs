@@ -37,7 +37,7 @@ pub(super) struct Pump {
     settings: ServiceSettings,
     clock: Arc<dyn Clock>,
     dice: Arc<dyn Dice>,
-    slots: Vec<Slot>,
+    slots: Vec<TickSlot>,
     heartbeat_due: i64,
     /// When to start again, while the service is in error.
     restart_due: Option<i64>,
@@ -45,7 +45,7 @@ pub(super) struct Pump {
 }
 
 /// A tick and when it runs.
-struct Slot {
+struct TickSlot {
     tick: Box<dyn HostedTick>,
     wake: Option<Wake>,
     /// Firings that runs so far have answered.
@@ -53,7 +53,7 @@ struct Slot {
     due: Option<i64>,
 }
 
-impl Slot {
+impl TickSlot {
     fn woken(&self) -> bool {
         self.wake.as_ref().is_some_and(|wake| wake.count() != self.answered)
     }
@@ -199,7 +199,7 @@ impl Pump {
         }
     }
 
-    fn slot(&self, tick: Box<dyn HostedTick>) -> Slot {
+    fn slot(&self, tick: Box<dyn HostedTick>) -> TickSlot {
         #[expect(
             clippy::cast_possible_truncation,
             reason = "a unit times a constant far below 2^63"
@@ -210,7 +210,7 @@ impl Pump {
         // Firings before the first run are answered by it.
         let wake = tick.wake();
         let answered = wake.as_ref().map_or(0, Wake::count);
-        Slot { tick, wake, answered, due }
+        TickSlot { tick, wake, answered, due }
     }
 
     fn beat_when_due(&mut self) {

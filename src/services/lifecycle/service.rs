@@ -138,7 +138,6 @@ impl Ticks {
         Self::default()
     }
 
-    /// One more.
     #[must_use]
     pub fn with(mut self, tick: impl Tick) -> Self {
         self.0.push(Box::new(tick));

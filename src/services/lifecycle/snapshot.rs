@@ -3,10 +3,8 @@
 
 use super::ServiceState;
 
-/// One service.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServiceSnapshot {
-    /// Its name.
     pub name: &'static str,
     /// Where it is in its life.
     pub state: ServiceState,
@@ -30,7 +28,6 @@ pub struct ServiceSnapshot {
     pub operations: Vec<OperationKindSnapshot>,
     /// The longest running ones, oldest first, at most `RUNNING_SHOWN_MAX`.
     pub running_operations: Vec<RunningOperationSnapshot>,
-    /// Its ticks.
     pub ticks: Vec<TickSnapshot>,
     /// The breakers of its operation kinds.
     pub breakers: Vec<BreakerSnapshot>,
@@ -42,7 +39,6 @@ pub(super) const RUNNING_SHOWN_MAX: usize = 10;
 /// Whether a service does its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// It does.
     Healthy,
     /// It does not, for the reasons given.
     Unhealthy,
@@ -64,7 +60,6 @@ impl Health {
 /// Another service that this one needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DependencySnapshot {
-    /// Its name.
     pub service: &'static str,
     /// Cannot start without it.
     pub required: bool,
@@ -77,22 +72,17 @@ pub struct DependencySnapshot {
 /// How long things took, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct DurationSnapshot {
-    /// On average.
     pub mean_ms: f64,
-    /// The longest.
     pub max_ms: f64,
-    /// The latest.
     pub last_ms: f64,
 }
 
 /// The operations of one kind.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OperationKindSnapshot {
-    /// The kind.
     pub kind: &'static str,
     /// Running or waiting for a place now.
     pub running: u64,
-    /// Ended well.
     pub succeeded: u64,
     /// Ended in a failure, panics included.
     pub failed: u64,
@@ -109,7 +99,6 @@ pub struct OperationKindSnapshot {
 /// One operation that runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunningOperationSnapshot {
-    /// Its kind.
     pub kind: &'static str,
     /// Whose it is.
     pub correlation_id: String,
@@ -117,10 +106,8 @@ pub struct RunningOperationSnapshot {
     pub since: i64,
 }
 
-/// One tick.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TickSnapshot {
-    /// Its name.
     pub name: &'static str,
     /// When it last began; `None` when it never ran.
     pub last_run_at: Option<i64>,
@@ -143,7 +130,6 @@ pub struct TickSnapshot {
 /// The breaker of one operation kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BreakerSnapshot {
-    /// The kind.
     pub operation: &'static str,
     /// `closed`, `open` or `half_open`.
     pub state: &'static str,

@@ -10,7 +10,7 @@ use domain::ids::{JobId, Namespace, SubjectId};
 use domain::job::detail::JobDetail;
 use domain::refusal::Refusal;
 
-use super::durations::Durations;
+use super::durations::LearnedDurations;
 use crate::engine::core::entity::EntityEvent;
 use crate::engine::handle::{Engine, EngineError};
 
@@ -23,19 +23,19 @@ const JOBS_MAX: usize = 2_000;
 #[derive(Debug)]
 pub(super) struct Details {
     engine: Engine,
-    held: Mutex<Held>,
-    pub(super) durations: Durations,
+    held: Mutex<DetailCache>,
+    pub(super) durations: LearnedDurations,
 }
 
 #[derive(Debug, Default)]
-struct Held {
-    jobs: BTreeMap<SubjectId, Entry>,
+struct DetailCache {
+    jobs: BTreeMap<SubjectId, CachedDetail>,
     uses: u64,
     bytes: usize,
 }
 
 #[derive(Debug, Default)]
-struct Entry {
+struct CachedDetail {
     detail: Arc<tokio::sync::Mutex<Option<JobDetail>>>,
     used: u64,
     bytes: usize,
@@ -43,7 +43,7 @@ struct Entry {
 
 impl Details {
     pub(super) fn new(engine: Engine) -> Self {
-        Self { engine, held: Mutex::default(), durations: Durations::default() }
+        Self { engine, held: Mutex::default(), durations: LearnedDurations::default() }
     }
 
     /// Looks at a job as it is now.
@@ -123,7 +123,7 @@ impl Details {
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
+    fn held(&self) -> MutexGuard<'_, DetailCache> {
         // Each change under the lock is whole before anything can panic.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }

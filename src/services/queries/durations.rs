@@ -16,7 +16,7 @@ const STREAMS_MAX: usize = 10_000;
 
 /// What was learned.
 #[derive(Debug, Default)]
-pub(super) struct Durations(Mutex<Learned>);
+pub(super) struct LearnedDurations(Mutex<Learned>);
 
 #[derive(Debug, Default)]
 struct Learned {
@@ -24,7 +24,7 @@ struct Learned {
     up_to: BTreeMap<SubjectId, u64>,
 }
 
-impl Durations {
+impl LearnedDurations {
     /// Takes what a stream says up to `seq`.
     pub(super) fn learn(&self, subject: &SubjectId, seq: u64, measured: Vec<(u64, Measured)>) {
         if measured.is_empty() {

@@ -13,9 +13,7 @@ use crate::engine::handle::EngineError;
 /// A job's graph.
 #[derive(Debug, Serialize)]
 pub struct GraphAnswer {
-    /// Which job.
     pub job_id: String,
-    /// Its version.
     pub version: u64,
     /// How many levels the longest path has.
     pub levels: u32,
@@ -32,16 +30,14 @@ pub struct GraphAnswer {
 pub struct GraphNode {
     /// Unique in the job.
     pub key: String,
-    /// For people.
+    /// Free text that only people read.
     pub name: Option<String>,
-    /// `task`.
     #[serde(rename = "type")]
     pub node_type: &'static str,
     /// Where it stands.
     pub status: NodeStatus,
     /// Edges on the longest path from a root.
     pub level: u32,
-    /// Counted attempts.
     pub attempt: u32,
     /// Its failure does not fail the job.
     pub optional: bool,
@@ -50,9 +46,7 @@ pub struct GraphNode {
 /// An edge, by keys.
 #[derive(Debug, Serialize)]
 pub struct GraphEdge {
-    /// The parent.
     pub from: String,
-    /// The child.
     pub to: String,
 }
 

@@ -26,7 +26,6 @@ use crate::event_store::contract::ChainHash;
 /// A page of rows.
 #[derive(Debug)]
 pub struct HistoryPage {
-    /// Oldest first.
     pub events: Vec<HistoryRow>,
     /// Rows in all.
     pub total: u64,
@@ -36,7 +35,6 @@ pub struct HistoryPage {
     pub as_of: Millis,
 }
 
-/// A row.
 #[derive(Debug, Clone, Serialize)]
 pub struct HistoryRow {
     /// Of its event; dense from 1.
@@ -44,17 +42,13 @@ pub struct HistoryRow {
     /// What happened; a derived row says only what changed its state.
     #[serde(rename = "type")]
     pub event_type: &'static str,
-    /// When.
     pub at: String,
     /// The node's key; none: the job as a whole, or several nodes.
     pub node: Option<String>,
     /// Which attempt of it.
     pub attempt: Option<u32>,
-    /// State before.
     pub from: Option<&'static str>,
-    /// State after.
     pub to: Option<&'static str>,
-    /// Who.
     pub actor: Arc<str>,
     /// Why, in words.
     pub reason: Option<String>,

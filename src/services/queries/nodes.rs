@@ -72,14 +72,12 @@ impl Serialize for ShownPayload {
     }
 }
 
-/// A node.
 #[derive(Debug, Serialize)]
 pub struct NodeAnswer {
     /// Unique in the job.
     pub key: String,
-    /// For people.
+    /// Free text that only people read.
     pub name: Option<String>,
-    /// `task`.
     #[serde(rename = "type")]
     pub node_type: &'static str,
     /// Where it stands.
@@ -132,9 +130,7 @@ pub struct NodeAnswer {
     pub completed_at: Option<String>,
     /// From the start of the newest attempt to its end, or to now.
     pub duration_ms: Option<u64>,
-    /// Unique.
     pub tags: Vec<String>,
-    /// Small facts.
     pub metadata: std::collections::BTreeMap<String, ExactJson>,
     /// Leases it had, also those given back.
     pub attempts_total: u64,
@@ -148,22 +144,20 @@ pub struct ErrorAnswer {
     /// The reporter's word for it.
     #[serde(rename = "type")]
     pub error_type: String,
-    /// For people.
+    /// Free text that only people read.
     pub message: String,
-    /// Failure class.
     pub class: String,
     /// The reporter's word on whether another execution can help.
     pub retryable: Option<bool>,
     /// The wait the reporter asked for.
     pub retry_after_ms: Option<u64>,
-    /// Free JSON.
     pub details: ShownPayload,
 }
 
 /// The next execution.
 #[derive(Debug, Clone, Serialize)]
 pub struct RetryAnswer {
-    /// Not before.
+    /// Nothing happens before this time.
     pub due_at: String,
     /// The wait with its jitter.
     pub wait_ms: u64,
@@ -171,7 +165,6 @@ pub struct RetryAnswer {
     pub why: Option<String>,
 }
 
-/// One attempt.
 #[derive(Debug, Clone, Serialize)]
 pub struct AttemptAnswer {
     /// Counted from 1.

@@ -12,7 +12,7 @@ use domain::time_text::rfc3339;
 use serde::Serialize;
 
 use super::Queries;
-use super::durations::Durations;
+use super::durations::LearnedDurations;
 use crate::engine::handle::EngineError;
 
 /// Keys of the critical path that an answer spells out: its beginning.
@@ -21,9 +21,7 @@ const PATH_SHOWN_MAX: usize = 1_000;
 /// How far a job is.
 #[derive(Debug, Serialize)]
 pub struct ProgressAnswer {
-    /// Which job.
     pub job_id: String,
-    /// Its version.
     pub version: u64,
     /// Where it stands.
     pub status: JobStatus,
@@ -37,7 +35,7 @@ pub struct ProgressAnswer {
     pub critical_path: Vec<String>,
     /// How long that way takes.
     pub critical_path_ms: u64,
-    /// Most likely.
+    /// The most likely value.
     pub estimated_end: Option<String>,
     /// About 19 of 20 ends lie within.
     pub estimated_end_spread: Option<SpreadAnswer>,
@@ -48,9 +46,7 @@ pub struct ProgressAnswer {
 /// A span of time.
 #[derive(Debug, Serialize)]
 pub struct SpreadAnswer {
-    /// Hardly before.
     pub low: String,
-    /// Hardly after.
     pub high: String,
 }
 
@@ -72,7 +68,12 @@ impl Queries {
     }
 }
 
-fn answer(state: &JobState, version: u64, durations: &Durations, now: Millis) -> ProgressAnswer {
+fn answer(
+    state: &JobState,
+    version: u64,
+    durations: &LearnedDurations,
+    now: Millis,
+) -> ProgressAnswer {
     let plan = &state.plan;
     let found = progress(&plan.graph, &outlooks(state, durations, now), plan.max_parallel, now);
     let end = found.end.filter(|_| !state.head.status.is_over());
@@ -99,7 +100,11 @@ fn answer(state: &JobState, version: u64, durations: &Durations, now: Millis) ->
 }
 
 /// What each node is like at this moment.
-pub(super) fn outlooks(state: &JobState, durations: &Durations, now: Millis) -> Vec<NodeOutlook> {
+pub(super) fn outlooks(
+    state: &JobState,
+    durations: &LearnedDurations,
+    now: Millis,
+) -> Vec<NodeOutlook> {
     let specs = state.plan.nodes.iter();
     let history =
         durations.of(&state.namespace, specs.clone().map(|spec| spec.action_type.as_ref()));

@@ -12,7 +12,9 @@ use domain::job::plan::PlanNode;
 use domain::job::state::NodeState;
 use domain::job::status::JobStatus;
 
-use crate::environment::mongodb::{Fields, Undecodable, to_date, to_stored, uuid_bson, uuid_raw};
+use crate::environment::mongodb::{
+    DocumentFields, Undecodable, to_date, to_stored, uuid_bson, uuid_raw,
+};
 use crate::view::contract::{Columns, Document, JobColumns, NodePage};
 
 /// Raised with every change of a document's form.
@@ -173,7 +175,7 @@ fn append_job(stored: &mut RawDocumentBuf, job: &JobColumns) {
 /// The document of this subject; none when it is what a deletion left.
 pub(super) fn document(
     subject: &SubjectId,
-    fields: Fields<'_>,
+    fields: DocumentFields<'_>,
 ) -> Result<Option<Document>, Undecodable> {
     if fields.find("keep_until")?.is_some() {
         return Ok(None);
@@ -187,11 +189,11 @@ pub(super) fn document(
 }
 
 /// What lists answer with.
-pub(super) fn body(fields: Fields<'_>) -> Result<Arc<str>, Undecodable> {
+pub(super) fn body(fields: DocumentFields<'_>) -> Result<Arc<str>, Undecodable> {
     fields.text("body").map(Arc::from)
 }
 
-fn job(fields: Fields<'_>) -> Result<JobColumns, Undecodable> {
+fn job(fields: DocumentFields<'_>) -> Result<JobColumns, Undecodable> {
     let wrong = |field, problem| Undecodable { field, problem };
     let text = |field| Ok::<_, Undecodable>(fields.text_or_none(field)?.map(str::to_owned));
     let status = JobStatus::parse(fields.text("status")?)
@@ -220,6 +222,6 @@ fn job(fields: Fields<'_>) -> Result<JobColumns, Undecodable> {
 }
 
 /// A document's id as a note of the quarantine names it.
-pub(super) fn noted_id(fields: Fields<'_>) -> Bson {
+pub(super) fn noted_id(fields: DocumentFields<'_>) -> Bson {
     fields.find("_id").ok().flatten().and_then(|id| Bson::try_from(id).ok()).unwrap_or(Bson::Null)
 }

@@ -15,7 +15,8 @@ use futures_util::future::try_join3;
 use super::documents::{NODES, collection_of, raw_id, raw_page_id, stored, stored_page};
 use super::store::{MongoView, of_call};
 use crate::environment::mongodb::{
-    DOCUMENT_BYTES_MAX, DUPLICATE_KEY, Fields, Query, Statement, to_date, to_stored,
+    BulkStatement, CollectionQuery, DOCUMENT_BYTES_MAX, DUPLICATE_KEY, DocumentFields, to_date,
+    to_stored,
 };
 use crate::view::contract::{Columns, Document, NodePage, ViewError, ViewResult};
 
@@ -26,7 +27,7 @@ const DELETED_CLEARED_MAX: i64 = 16;
 
 /// A document on its way.
 #[derive(Debug)]
-struct Entry {
+struct FlushItem {
     id: RawDocumentBuf,
     seq: u64,
     stored: RawDocumentBuf,
@@ -74,9 +75,9 @@ impl MongoView {
             let which = (subject, Some(number));
             let is_new = !self.known.has(&which);
             seen.push(which);
-            Entry { id, seq, stored, is_new }
+            FlushItem { id, seq, stored, is_new }
         });
-        let pages: Vec<Entry> = pages.collect();
+        let pages: Vec<FlushItem> = pages.collect();
         try_join3(
             self.flush_kind(SubjectKind::Job, &documents),
             self.flush_kind(SubjectKind::Environment, &documents),
@@ -97,10 +98,10 @@ impl MongoView {
     ) -> ViewResult<()> {
         let collection = collection_of(kind);
         let of_kind = documents.values().filter(|document| document.subject.kind == kind);
-        let entries: Vec<Entry> = of_kind
+        let entries: Vec<FlushItem> = of_kind
             .clone()
             .filter(|document| fits(document))
-            .map(|document| Entry {
+            .map(|document| FlushItem {
                 id: raw_id(&document.subject),
                 seq: document.seq,
                 stored: stored(document),
@@ -115,8 +116,8 @@ impl MongoView {
         Ok(())
     }
 
-    async fn write(&self, collection: &'static str, entries: Vec<Entry>) -> ViewResult<()> {
-        let (new, mut open): (Vec<&Entry>, Vec<&Entry>) =
+    async fn write(&self, collection: &'static str, entries: Vec<FlushItem>) -> ViewResult<()> {
+        let (new, mut open): (Vec<&FlushItem>, Vec<&FlushItem>) =
             entries.iter().partition(|entry| entry.is_new);
         open.extend(self.insert(collection, new).await?);
         for attempt in 0..TRIES_MAX {
@@ -140,8 +141,8 @@ impl MongoView {
     async fn insert<'a>(
         &self,
         collection: &'static str,
-        entries: Vec<&'a Entry>,
-    ) -> ViewResult<Vec<&'a Entry>> {
+        entries: Vec<&'a FlushItem>,
+    ) -> ViewResult<Vec<&'a FlushItem>> {
         if entries.is_empty() {
             return Ok(Vec::new());
         }
@@ -163,13 +164,13 @@ impl MongoView {
     async fn replace<'a>(
         &self,
         collection: &'static str,
-        entries: Vec<&'a Entry>,
+        entries: Vec<&'a FlushItem>,
         deletions_too: bool,
-    ) -> ViewResult<Vec<&'a Entry>> {
+    ) -> ViewResult<Vec<&'a FlushItem>> {
         let newest = self.newest_at();
-        let statements: Vec<Statement> = entries
+        let statements: Vec<BulkStatement> = entries
             .iter()
-            .map(|entry| Statement::Update {
+            .map(|entry| BulkStatement::Update {
                 filter: guard(entry, deletions_too.then_some(newest)),
                 change: entry.stored.clone(),
                 many: false,
@@ -181,7 +182,7 @@ impl MongoView {
             .bulk("documents of the view", collection, &statements)
             .await
             .map_err(of_call)?;
-        let passed_over: Vec<&Entry> = answers
+        let passed_over: Vec<&FlushItem> = answers
             .iter()
             .flat_map(|(at, answer)| answer.duplicates.iter().map(move |ix| at + ix))
             .filter_map(|ix| entries.get(ix).copied())
@@ -197,29 +198,29 @@ impl MongoView {
     async fn overtaken<'a>(
         &self,
         collection: &'static str,
-        entries: Vec<&'a Entry>,
+        entries: Vec<&'a FlushItem>,
         newest: Millis,
-    ) -> ViewResult<Vec<&'a Entry>> {
+    ) -> ViewResult<Vec<&'a FlushItem>> {
         let ids: Vec<Bson> = entries
             .iter()
             .filter_map(|entry| bson::Document::try_from(entry.id.as_ref()).ok())
             .map(Bson::Document)
             .collect();
-        let query = Query {
+        let query = CollectionQuery {
             filter: doc! { "_id": { "$in": ids } },
             index: "_id_",
             fields: doc! { "seq": 1, "keep_until": 1 },
-            ..Query::default()
+            ..CollectionQuery::default()
         };
         let mut stands: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
         for found in self.find("what stands in a flush's way", collection, query).await? {
-            let fields = Fields(&found);
+            let fields = DocumentFields(&found);
             let over = fields.millis("keep_until").is_ok_and(|until| until <= newest);
             if let (Ok(id), Ok(seq)) = (fields.inner("_id"), fields.number("seq")) {
                 stands.insert(id.0.as_bytes().to_vec(), if over { 0 } else { seq });
             }
         }
-        let again = |entry: &&Entry| {
+        let again = |entry: &&FlushItem| {
             stands.get(entry.id.as_bytes()).is_none_or(|there| *there <= entry.seq)
         };
         Ok(entries.into_iter().filter(again).collect())
@@ -228,7 +229,7 @@ impl MongoView {
     /// The pages of deleted jobs: what is left of each keeps late ones away until its time is over; then the server
     /// removes it by itself.
     async fn evict_pages(&self, documents: &BTreeMap<SubjectId, Document>) -> ViewResult<()> {
-        let statements: Vec<Statement> = documents
+        let statements: Vec<BulkStatement> = documents
             .values()
             .filter(|document| document.subject.kind == SubjectKind::Job)
             .filter_map(|document| {
@@ -242,7 +243,7 @@ impl MongoView {
                     "$set": { "seq": seq, "keep_until": to_date(*keep_until) },
                     "$unset": { "namespace": "", "job_id": "", "nodes": "" },
                 };
-                Some(Statement::Update {
+                Some(BulkStatement::Update {
                     filter: rawdoc! { "_id": pages, "seq": { "$lte": seq } },
                     change: gone,
                     many: true,
@@ -256,21 +257,21 @@ impl MongoView {
 
     async fn clear_deleted(&self, collection: &'static str) -> ViewResult<()> {
         let over = doc! { "keep_until": { "$lte": to_date(self.newest_at()) } };
-        let query = Query {
+        let query = CollectionQuery {
             filter: over.clone(),
             index: "by_keep_until",
             fields: doc! { "_id": 1 },
             limit: DELETED_CLEARED_MAX,
-            ..Query::default()
+            ..CollectionQuery::default()
         };
-        let statements: Vec<Statement> = self
+        let statements: Vec<BulkStatement> = self
             .find("old deletions", collection, query)
             .await?
             .iter()
             .filter_map(|found| {
                 let mut filter = RawDocumentBuf::try_from(&over).ok()?;
                 filter.append(cstr!("_id"), found.get_document("_id").ok()?);
-                Some(Statement::Delete(filter))
+                Some(BulkStatement::Delete(filter))
             })
             .collect();
         let cleared = self.connection.bulk("old deletions", collection, &statements).await;
@@ -283,7 +284,7 @@ fn is_deletion(document: &Document) -> bool {
 }
 
 /// What may be replaced: an older or equal seq, or a deletion whose time is over by `newest`.
-fn guard(entry: &Entry, newest: Option<Millis>) -> RawDocumentBuf {
+fn guard(entry: &FlushItem, newest: Option<Millis>) -> RawDocumentBuf {
     let older = rawdoc! { "seq": { "$lte": to_stored(entry.seq) } };
     match newest {
         None => rawdoc! { "_id": entry.id.clone(), "seq": { "$lte": to_stored(entry.seq) } },

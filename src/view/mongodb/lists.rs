@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::documents::{body, collection_of, document, id_of, noted_id, raw_id};
 use super::query::{self, PageQuery, sort_field};
 use super::store::{MongoView, of_call};
-use crate::environment::mongodb::{Fields, Query, Undecodable, uuid_bson};
+use crate::environment::mongodb::{CollectionQuery, DocumentFields, Undecodable, uuid_bson};
 use crate::view::contract::{
     Document, JobQuery, JobSort, Page, PageStart, TOTAL_COUNTED_MAX, Total, ViewError, ViewResult,
 };
@@ -26,7 +26,7 @@ impl MongoView {
         &self,
         what: &'static str,
         collection: &'static str,
-        query: Query,
+        query: CollectionQuery,
     ) -> ViewResult<Vec<RawDocumentBuf>> {
         let target = self.connection.collection(collection);
         self.connection.find(what, &target, query).await.map_err(of_call)
@@ -41,17 +41,22 @@ impl MongoView {
         for kind in kinds {
             let of_kind = subjects.iter().filter(|subject| subject.kind == kind);
             let ids: Vec<Bson> = of_kind.map(|subject| Bson::Document(id_of(subject))).collect();
-            let query =
-                Query { filter: doc! { "_id": { "$in": ids } }, index: "_id_", ..Query::default() };
+            let query = CollectionQuery {
+                filter: doc! { "_id": { "$in": ids } },
+                index: "_id_",
+                ..CollectionQuery::default()
+            };
             for document in self.find("documents", collection_of(kind), query).await? {
-                if let Ok(id) = Fields(&document).inner("_id").map(|id| id.0.as_bytes().to_vec()) {
+                if let Ok(id) =
+                    DocumentFields(&document).inner("_id").map(|id| id.0.as_bytes().to_vec())
+                {
                     found.insert(id, document);
                 }
             }
         }
         let each = subjects.iter().map(|subject| {
             let Some(found) = found.get(raw_id(subject).as_bytes()) else { return Ok(None) };
-            document(subject, Fields(found))
+            document(subject, DocumentFields(found))
                 .map_err(|reason| ViewError::Damaged(format!("{subject}: {reason}")))
         });
         each.collect()
@@ -66,12 +71,17 @@ impl MongoView {
         }
     }
 
-    async fn page_in_order(&self, query: &JobQuery, find: Query, total: Total) -> ViewResult<Page> {
+    async fn page_in_order(
+        &self,
+        query: &JobQuery,
+        find: CollectionQuery,
+        total: Total,
+    ) -> ViewResult<Page> {
         let found = self.find("a page of jobs", JOBS, find).await?;
         let size = usize::try_from(query.page_size).unwrap_or(usize::MAX);
         let (mut rows, mut unreadable) = (Vec::new(), Vec::new());
         for document in &found {
-            let fields = Fields(document);
+            let fields = DocumentFields(document);
             match place(query.sort, fields).and_then(|place| Ok((place, body(fields)?))) {
                 Ok((place, _)) if is_start(query, place) => {}
                 Ok(row) => rows.push(row),
@@ -85,10 +95,15 @@ impl MongoView {
         Ok(Page { items: rows.into_iter().map(|(_, body)| body).collect(), total, next })
     }
 
-    async fn page_to_order(&self, query: &JobQuery, find: Query, total: Total) -> ViewResult<Page> {
+    async fn page_to_order(
+        &self,
+        query: &JobQuery,
+        find: CollectionQuery,
+        total: Total,
+    ) -> ViewResult<Page> {
         let (mut places, mut unreadable) = (Vec::new(), Vec::new());
         for document in &self.find("jobs to put in order", JOBS, find).await? {
-            let fields = Fields(document);
+            let fields = DocumentFields(document);
             match place(query.sort, fields) {
                 Ok(place) => places.push(place),
                 Err(reason) => unreadable.push((noted_id(fields), reason)),
@@ -131,15 +146,15 @@ impl MongoView {
                 Bson::Document(doc! { "namespace": namespace.as_str(), "id": uuid_bson(*id) })
             })
             .collect();
-        let query = Query {
+        let query = CollectionQuery {
             filter: doc! { "_id": { "$in": ids } },
             index: "_id_",
             fields: doc! { "id": 1, "body": 1 },
-            ..Query::default()
+            ..CollectionQuery::default()
         };
         let (mut bodies, mut unreadable) = (BTreeMap::new(), Vec::new());
         for document in &self.find("the jobs of a page", JOBS, query).await? {
-            let fields = Fields(document);
+            let fields = DocumentFields(document);
             match fields.uuid("id").and_then(|id| Ok((id, body(fields)?))) {
                 Ok((id, body)) => {
                     bodies.insert(id, body);
@@ -164,9 +179,9 @@ impl MongoView {
         let total = self.count(collection, find.filter.clone(), find.index).await?;
         let (mut items, mut unreadable) = (Vec::new(), Vec::new());
         for document in &self.find("a page of names", collection, find).await? {
-            match body(Fields(document)) {
+            match body(DocumentFields(document)) {
                 Ok(body) => items.push(body),
-                Err(reason) => unreadable.push((noted_id(Fields(document)), reason)),
+                Err(reason) => unreadable.push((noted_id(DocumentFields(document)), reason)),
             }
         }
         self.set_aside(collection, unreadable).await;
@@ -211,7 +226,7 @@ fn is_start(query: &JobQuery, place: (i64, Uuid)) -> bool {
 }
 
 /// Where a job stands in the order.
-fn place(sort: JobSort, fields: Fields<'_>) -> Result<(i64, Uuid), Undecodable> {
+fn place(sort: JobSort, fields: DocumentFields<'_>) -> Result<(i64, Uuid), Undecodable> {
     let field = sort_field(sort);
     let value = match sort {
         JobSort::CreatedAt | JobSort::UpdatedAt => fields.millis(field)?,

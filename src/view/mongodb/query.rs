@@ -8,12 +8,12 @@
 use bson::{Bson, Document, doc};
 use domain::ids::Namespace;
 
-use crate::environment::mongodb::{Query, to_date, uuid_bson};
+use crate::environment::mongodb::{CollectionQuery, to_date, uuid_bson};
 use crate::view::contract::{JobQuery, JobSort, PageStart, TOTAL_COUNTED_MAX, Total};
 
 /// An index of `jobs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Through {
+pub(super) struct JobsIndex {
     name: &'static str,
     /// Whether it yields jobs in the order of created_at.
     by_created: bool,
@@ -24,9 +24,9 @@ pub(super) struct Through {
 pub(super) enum PageQuery {
     /// The documents of the page, and one more, in order. With a cursor that begins at the last page's last job
     /// itself, that one comes first.
-    InOrder(Query),
+    InOrder(CollectionQuery),
     /// All matching jobs' sort values and ids, few enough to be put in order here.
-    ToOrder(Query),
+    ToOrder(CollectionQuery),
 }
 
 /// The field a list is sorted by.
@@ -50,12 +50,12 @@ pub(super) fn page(query: &JobQuery, total: Total) -> PageQuery {
     let through = match (finder(query), total) {
         (Some(finder), _) if by_created && finder.by_created => finder,
         (Some(finder), Total::Exact(_)) => {
-            return PageQuery::ToOrder(Query {
+            return PageQuery::ToOrder(CollectionQuery {
                 filter: filter(query),
                 index: finder.name,
                 fields: doc! { sort_field(query.sort): 1, "id": 1 },
                 limit: i64::try_from(TOTAL_COUNTED_MAX).unwrap_or(i64::MAX),
-                ..Query::default()
+                ..CollectionQuery::default()
             });
         }
         (None, _) | (Some(_), Total::AtLeast(_)) => walker(query.sort),
@@ -63,16 +63,16 @@ pub(super) fn page(query: &JobQuery, total: Total) -> PageQuery {
     PageQuery::InOrder(in_order(query, through))
 }
 
-fn in_order(query: &JobQuery, through: Through) -> Query {
+fn in_order(query: &JobQuery, through: JobsIndex) -> CollectionQuery {
     let direction = if query.descending { -1 } else { 1 };
     let field = sort_field(query.sort);
-    let mut found = Query {
+    let mut found = CollectionQuery {
         filter: filter(query),
         sort: doc! { field: direction, "id": direction },
         index: through.name,
         fields: doc! { field: 1, "id": 1, "body": 1 },
         limit: i64::from(query.page_size) + 1,
-        ..Query::default()
+        ..CollectionQuery::default()
     };
     match &query.start {
         PageStart::Page(number) => {
@@ -129,8 +129,8 @@ fn bound(filter: &mut Document, field: &str, operator: &str, value: Bson) {
 }
 
 /// The index of the filter that leaves the fewest jobs, by what such filters usually leave.
-fn finder(query: &JobQuery) -> Option<Through> {
-    let index = |name, by_created| Some(Through { name, by_created });
+fn finder(query: &JobQuery) -> Option<JobsIndex> {
+    let index = |name, by_created| Some(JobsIndex { name, by_created });
     if query.parent_job_id.is_some() {
         index("by_parent", true)
     } else if query.tag.is_some() {
@@ -154,13 +154,13 @@ fn finder(query: &JobQuery) -> Option<Through> {
     }
 }
 
-fn walker(sort: JobSort) -> Through {
+fn walker(sort: JobSort) -> JobsIndex {
     let name = match sort {
         JobSort::CreatedAt => "by_created",
         JobSort::UpdatedAt => "by_updated",
         JobSort::Priority => "by_priority",
     };
-    Through { name, by_created: sort == JobSort::CreatedAt }
+    JobsIndex { name, by_created: sort == JobSort::CreatedAt }
 }
 
 fn filter(query: &JobQuery) -> Document {
@@ -205,15 +205,15 @@ fn filter(query: &JobQuery) -> Document {
 }
 
 /// Finds named documents in name order.
-pub(super) fn named(namespace: &Namespace, page: u32, page_size: u32) -> Query {
-    Query {
+pub(super) fn named(namespace: &Namespace, page: u32, page_size: u32) -> CollectionQuery {
+    CollectionQuery {
         filter: doc! { "namespace": namespace.as_str() },
         sort: doc! { "name": 1 },
         index: "by_name",
         fields: doc! { "body": 1 },
         skip: u64::from(page.saturating_sub(1)) * u64::from(page_size),
         limit: i64::from(page_size),
-        ..Query::default()
+        ..CollectionQuery::default()
     }
 }
 

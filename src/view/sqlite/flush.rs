@@ -13,7 +13,7 @@ use super::rows::{
     Body, as_stored, insert_job, insert_tags, remove_tags, replace_job, stored, stored_job,
     tags_text,
 };
-use crate::environment::{Entry, Filing, Unfiled};
+use crate::environment::{Filing, Unfiled, UnfiledEntry};
 use crate::view::contract::{Columns, Document, JobColumns};
 
 /// Deletions whose time is over that one deletion clears away, so that none costs much.
@@ -21,12 +21,12 @@ const DELETED_CLEARED_MAX: u32 = 16;
 
 /// What goes with the writer's connection.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(super) struct FlushSession {
     unfiled: Arc<Unfiled>,
     filing: Filing,
     /// Entries of the rows that the open transaction makes, and of those that it deletes.
-    made: Vec<Entry>,
-    deleted: Vec<Entry>,
+    made: Vec<UnfiledEntry>,
+    deleted: Vec<UnfiledEntry>,
     last_row: i64,
     /// The open transaction has emptied the file.
     emptied: bool,
@@ -45,7 +45,7 @@ pub(super) fn kind_number(kind: SubjectKind) -> i64 {
     }
 }
 
-impl Session {
+impl FlushSession {
     pub(super) fn load(file: &Connection) -> rusqlite::Result<Self> {
         let newest: Option<Millis> = file.query_row(
             "SELECT max((SELECT max(updated_at) FROM jobs WHERE jobs.ns = namespaces.ns)) FROM namespaces",

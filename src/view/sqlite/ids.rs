@@ -5,7 +5,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
-use crate::environment::{Entry, Filing, Unfiled};
+use crate::environment::{Filing, Unfiled, UnfiledEntry};
 
 /// In `meta`: all rows up to this number have their entry in `ids`.
 const FILED_TO: &str = "filed_to";
@@ -16,11 +16,11 @@ const SLICE_MAX: usize = 2_048;
 const END_BITS: u32 = 16;
 
 /// Under what a row is found: the beginning of the id, which is its time where it has one, and something of its end.
-pub(super) fn entry(id: Uuid, row: i64) -> Entry {
+pub(super) fn entry(id: Uuid, row: i64) -> UnfiledEntry {
     let (beginning, end) = id.as_u64_pair();
     let end = end.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (u64::BITS - END_BITS);
     let key = beginning >> END_BITS << END_BITS | end;
-    Entry { shelf: 0, key: key.cast_signed(), row }
+    UnfiledEntry { shelf: 0, key: key.cast_signed(), row }
 }
 
 /// What is not filed of a file, and the last row of it.
@@ -56,7 +56,7 @@ pub(super) fn find(
     ns: i64,
     id: Uuid,
 ) -> rusqlite::Result<Option<i64>> {
-    let Entry { shelf, key, .. } = entry(id, 0);
+    let UnfiledEntry { shelf, key, .. } = entry(id, 0);
     let mut whose =
         file.prepare_cached("SELECT 1 FROM jobs WHERE row = ?1 AND ns = ?2 AND id = ?3")?;
     let mut is_its = |row: i64| whose.exists(params![row, ns, &id.as_bytes()[..]]);
@@ -79,7 +79,7 @@ pub(super) fn find(
 /// Writes entries into the index of the file; one that was filed before the last start may be there.
 pub(super) fn file_entries(
     file: &Connection,
-    entries: &[Entry],
+    entries: &[UnfiledEntry],
     filed_to: Option<i64>,
 ) -> rusqlite::Result<()> {
     let mut insert = file.prepare_cached("INSERT OR IGNORE INTO ids (key, row) VALUES (?1, ?2)")?;
@@ -96,7 +96,7 @@ pub(super) fn say_filed(file: &Connection, filed_to: i64) -> rusqlite::Result<()
 }
 
 /// Deletes an entry, where it is filed.
-pub(super) fn remove(file: &Connection, entry: Entry) -> rusqlite::Result<()> {
+pub(super) fn remove(file: &Connection, entry: UnfiledEntry) -> rusqlite::Result<()> {
     let sql = "DELETE FROM ids WHERE key = ?1 AND row = ?2";
     file.prepare_cached(sql)?.execute(params![entry.key, entry.row]).map(drop)
 }

@@ -15,14 +15,14 @@ const CREATED_BITS: u32 = 48;
 
 /// A statement and what is bound to it, in order.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Statement {
+pub(super) struct BoundStatement {
     pub(super) sql: String,
     pub(super) values: Vec<Value>,
 }
 
 /// Where a statement looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Through {
+enum IndexChoice {
     /// An index of `jobs`; `ordered` when it yields jobs in the order of created_at.
     Index { name: &'static str, ordered: bool },
     /// The table of tags, in the order of created_at.
@@ -30,20 +30,20 @@ enum Through {
 }
 
 /// Counts the matching jobs, as far as anybody wants to know.
-pub(super) fn count(query: &JobQuery, ns: i64) -> Statement {
+pub(super) fn count(query: &JobQuery, ns: i64) -> BoundStatement {
     let through = finder(query).unwrap_or_else(|| walker(JobSort::CreatedAt));
     let (mut from, wheres, mut values) = from_where(query, ns, through);
-    if through == Through::Tags && !wheres.contains("j.") {
+    if through == IndexChoice::Tags && !wheres.contains("j.") {
         // The tag is all that is asked for: the jobs themselves need not be visited.
         "tags AS t".clone_into(&mut from);
     }
     values.push(Value::Integer(i64::try_from(TOTAL_COUNTED_MAX).unwrap_or(i64::MAX) + 1));
     let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {from} WHERE {wheres} LIMIT ?)");
-    Statement { sql, values }
+    BoundStatement { sql, values }
 }
 
 /// The rows of one page and one more, to know whether there is a next: row, sort value, id.
-pub(super) fn page(query: &JobQuery, ns: i64, total: Total) -> Statement {
+pub(super) fn page(query: &JobQuery, ns: i64, total: Total) -> BoundStatement {
     let through = match (finder(query), total) {
         (Some(finder), _) if query.sort == JobSort::CreatedAt && gives_order(finder) => finder,
         (Some(finder), Total::Exact(_)) => finder,
@@ -80,29 +80,29 @@ pub(super) fn page(query: &JobQuery, ns: i64, total: Total) -> Statement {
         "SELECT j.row, {value}, {id} FROM {from} WHERE {wheres} \
          ORDER BY {order} {direction} LIMIT ? OFFSET ?"
     );
-    Statement { sql, values }
+    BoundStatement { sql, values }
 }
 
 /// By what a page is ordered: the sort's field, and what breaks ties. Jobs of one priority come by age: by id alone the
 /// index would have a page of its own for each new job whose id follows from a key.
-fn order(sort: JobSort, through: Through) -> &'static [&'static str] {
+fn order(sort: JobSort, through: IndexChoice) -> &'static [&'static str] {
     match (sort, through) {
-        (JobSort::CreatedAt, Through::Tags) => &["t.created_at", "t.id"],
-        (JobSort::CreatedAt, Through::Index { .. }) => &["j.created_at", "j.id"],
-        (JobSort::UpdatedAt, Through::Tags) => &["j.updated_at", "t.id"],
-        (JobSort::UpdatedAt, Through::Index { .. }) => &["j.updated_at", "j.id"],
-        (JobSort::Priority, Through::Tags) => &["j.priority", "j.created_at", "t.id"],
-        (JobSort::Priority, Through::Index { .. }) => &["j.priority", "j.created_at", "j.id"],
+        (JobSort::CreatedAt, IndexChoice::Tags) => &["t.created_at", "t.id"],
+        (JobSort::CreatedAt, IndexChoice::Index { .. }) => &["j.created_at", "j.id"],
+        (JobSort::UpdatedAt, IndexChoice::Tags) => &["j.updated_at", "t.id"],
+        (JobSort::UpdatedAt, IndexChoice::Index { .. }) => &["j.updated_at", "j.id"],
+        (JobSort::Priority, IndexChoice::Tags) => &["j.priority", "j.created_at", "t.id"],
+        (JobSort::Priority, IndexChoice::Index { .. }) => &["j.priority", "j.created_at", "j.id"],
     }
 }
 
 /// The index of the filter that leaves the fewest jobs, by what such filters usually leave.
-fn finder(query: &JobQuery) -> Option<Through> {
-    let index = |name, ordered| Some(Through::Index { name, ordered });
+fn finder(query: &JobQuery) -> Option<IndexChoice> {
+    let index = |name, ordered| Some(IndexChoice::Index { name, ordered });
     if query.parent_job_id.is_some() {
         index("jobs_parent", true)
     } else if query.tag.is_some() {
-        Some(Through::Tags)
+        Some(IndexChoice::Tags)
     } else if query.error_class.is_some() {
         index("jobs_error", true)
     } else if query.triggered_by.is_some() {
@@ -122,37 +122,37 @@ fn finder(query: &JobQuery) -> Option<Through> {
     }
 }
 
-fn walker(sort: JobSort) -> Through {
+fn walker(sort: JobSort) -> IndexChoice {
     let name = match sort {
         JobSort::CreatedAt => "jobs_created",
         JobSort::UpdatedAt => "jobs_updated",
         JobSort::Priority => "jobs_priority",
     };
-    Through::Index { name, ordered: sort == JobSort::CreatedAt }
+    IndexChoice::Index { name, ordered: sort == JobSort::CreatedAt }
 }
 
-fn gives_order(through: Through) -> bool {
+fn gives_order(through: IndexChoice) -> bool {
     match through {
-        Through::Index { ordered, .. } => ordered,
-        Through::Tags => true,
+        IndexChoice::Index { ordered, .. } => ordered,
+        IndexChoice::Tags => true,
     }
 }
 
-fn from_where(query: &JobQuery, ns: i64, through: Through) -> (String, String, Vec<Value>) {
+fn from_where(query: &JobQuery, ns: i64, through: IndexChoice) -> (String, String, Vec<Value>) {
     let mut conditions = Conditions::default();
     let from = match through {
         // CROSS JOIN keeps the tags in front.
-        Through::Tags => "tags AS t CROSS JOIN jobs AS j ON j.row = t.row".to_owned(),
-        Through::Index { name, .. } => format!("jobs AS j INDEXED BY {name}"),
+        IndexChoice::Tags => "tags AS t CROSS JOIN jobs AS j ON j.row = t.row".to_owned(),
+        IndexChoice::Index { name, .. } => format!("jobs AS j INDEXED BY {name}"),
     };
-    let (owner, created) = if through == Through::Tags {
+    let (owner, created) = if through == IndexChoice::Tags {
         ("t.ns = ?", "t.created_at")
     } else {
         ("j.ns = ?", "j.created_at")
     };
     conditions.add(owner, [Value::Integer(ns)]);
     if let Some(tag) = &query.tag {
-        let condition = if through == Through::Tags {
+        let condition = if through == IndexChoice::Tags {
             "t.tag = ?"
         } else {
             "EXISTS (SELECT 1 FROM tags AS t WHERE t.ns = j.ns AND t.tag = ? AND t.created_at = j.created_at \
@@ -295,7 +295,7 @@ mod tests {
         ]
     }
 
-    fn plan(file: &Connection, statement: Statement) -> Vec<String> {
+    fn plan(file: &Connection, statement: BoundStatement) -> Vec<String> {
         let sql = format!("EXPLAIN QUERY PLAN {}", statement.sql);
         let mut explained = file.prepare(&sql).expect("a statement that its index can serve");
         explained

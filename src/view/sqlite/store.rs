@@ -12,7 +12,7 @@ use domain::ids::{Namespace, SubjectId, SubjectKind};
 use futures_util::future::BoxFuture;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::flush::Session;
+use super::flush::FlushSession;
 use super::{ids, lists, schema};
 use crate::environment::fail_points::{self, Fault, Point};
 use crate::environment::open_files::is_out_of_files;
@@ -28,7 +28,7 @@ const READERS: usize = 2;
 
 struct Writing {
     file: Connection,
-    session: Session,
+    session: FlushSession,
     path: PathBuf,
     /// Why nothing is written any more: a failed fsync, after which nobody knows what is on the disk.
     ended: Option<String>,
@@ -55,7 +55,7 @@ impl SqliteView {
         let not_started = |error: io::Error| ViewError::Unavailable(error.to_string());
         let file = schema::open_writer(path)?;
         fail_points::pass(Point::ViewOpened);
-        let session = Session::load(&file).map_err(|error| wrong(&error))?;
+        let session = FlushSession::load(&file).map_err(|error| wrong(&error))?;
         let readers = (0..READERS)
             .map(|_| schema::open_reader(path))
             .collect::<rusqlite::Result<Vec<_>>>()
@@ -103,7 +103,7 @@ fn not_run(reason: NotRun) -> ViewError {
 impl Writing {
     fn transact<T>(
         &mut self,
-        act: impl FnOnce(&Connection, &mut Session) -> rusqlite::Result<T>,
+        act: impl FnOnce(&Connection, &mut FlushSession) -> rusqlite::Result<T>,
     ) -> ViewResult<T> {
         fail_points::pass(Point::ViewBegin);
         let done = self.file.transaction().and_then(|transaction| {
@@ -166,7 +166,7 @@ fn planted(point: Point) -> io::Result<()> {
 
 fn adopt(
     file: &Connection,
-    session: &mut Session,
+    session: &mut FlushSession,
     store_id: &str,
     complete: bool,
 ) -> rusqlite::Result<bool> {

@@ -13,14 +13,14 @@ use futures_util::future::{self, BoxFuture};
 
 use orrery::environment::Clock;
 use orrery::membership::contract::{
-    EngineId, EngineRecord, GroupRecord, HandOver, Introduction, LEASE, Membership,
-    MembershipError, MembershipResult, Renewal, Roster, Take,
+    EngineId, EngineRecord, GroupRecord, HandOver, Introduction, Membership, MembershipError,
+    MembershipResult, Renewal, Roster, TENURE, Take,
 };
 
 #[derive(Debug, Default)]
 struct Records {
     last: EngineId,
-    /// With the end of the lease; none once it is evicted.
+    /// With the end of the tenure; none once it is evicted.
     engines: BTreeMap<EngineId, Option<(EngineRecord, Millis)>>,
     groups: BTreeMap<u8, GroupRecord>,
 }
@@ -63,8 +63,8 @@ impl MemoryMembership {
     }
 }
 
-fn lease_from(now: Millis) -> Millis {
-    now.saturating_add(Millis::try_from(LEASE.as_millis()).unwrap_or(Millis::MAX))
+fn tenure_from(now: Millis) -> Millis {
+    now.saturating_add(Millis::try_from(TENURE.as_millis()).unwrap_or(Millis::MAX))
 }
 
 impl Records {
@@ -92,7 +92,7 @@ impl Membership for MemoryMembership {
                 lives: true,
                 leaving: false,
             };
-            records.engines.insert(engine, Some((record, lease_from(now))));
+            records.engines.insert(engine, Some((record, tenure_from(now))));
             engine
         })
     }
@@ -100,7 +100,7 @@ impl Membership for MemoryMembership {
     fn renew(&self, me: EngineId, leaving: bool) -> BoxFuture<'_, MembershipResult<Renewal>> {
         self.act(|records, now| match records.engines.get_mut(&me) {
             Some(Some((record, until))) => {
-                (record.renewed_at, record.leaving, *until) = (now, leaving, lease_from(now));
+                (record.renewed_at, record.leaving, *until) = (now, leaving, tenure_from(now));
                 Renewal::Held { at: Some(now) }
             }
             Some(None) | None => Renewal::Evicted,

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 
 use orrery::config::ServicesSettings;
 use orrery::environment::Surroundings;
-use orrery::services::lifecycle::{Host, HostBuilder, HostError, ServiceState};
+use orrery::services::lifecycle::{HostBuilder, HostError, ServiceHost, ServiceState};
 
 /// Callers that start or drain at once, as many as ten hands on one switch.
 const CALLERS: usize = 10;
@@ -17,13 +17,12 @@ const CALLERS: usize = 10;
 pub enum StressError {
     /// The services cannot be hosted at all.
     #[error(transparent)]
-    Host(#[from] HostError),
+    ServiceHost(#[from] HostError),
     /// After a drain a service was neither stopped nor anything near it.
     #[error("round {round}: {service} was {state} after its drain ({reasons})")]
     NotStopped {
         /// Which round, from 0.
         round: usize,
-        /// Whose.
         service: &'static str,
         /// Where it was.
         state: ServiceState,
@@ -35,9 +34,7 @@ pub enum StressError {
     TickAfterDrain {
         /// Which round, from 0.
         round: usize,
-        /// Whose.
         service: &'static str,
-        /// Which.
         tick: &'static str,
     },
 }
@@ -52,7 +49,7 @@ pub async fn start_and_stop(
     make: impl Fn(HostBuilder) -> HostBuilder,
 ) -> Result<(), StressError> {
     for round in 0..rounds {
-        let host = make(Host::builder()).build(settings.clone(), outside.clone())?;
+        let host = make(ServiceHost::builder()).build(settings.clone(), outside.clone())?;
         if round % 2 == 1 {
             host.start().await;
         }
@@ -73,7 +70,7 @@ pub async fn start_and_stop(
     Ok(())
 }
 
-async fn check(round: usize, host: &Host) -> Result<(), StressError> {
+async fn check(round: usize, host: &ServiceHost) -> Result<(), StressError> {
     let drained = host.snapshot();
     for service in &drained {
         if service.state != ServiceState::Stopped {

@@ -11,7 +11,7 @@ use futures_util::{FutureExt as _, StreamExt as _, stream};
 use orrery::engine::core::CoreSettings;
 use orrery::engine::core::urgency::Urgency;
 use orrery::environment::Clock as _;
-use orrery::http::peers::Peer;
+use orrery::http::peers::PeerAddress;
 use orrery::http::shedding::urgency_of;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -356,7 +356,7 @@ async fn bodies_that_have_come_leave_room_for_what_finishes_and_stops_work() {
 /// As if it came over a connection from there.
 fn from(mut request: axum::http::Request<Body>, address: &str) -> axum::http::Request<Body> {
     let address = format!("{address}:7").parse().expect("an address");
-    request.extensions_mut().insert(Peer::at(address));
+    request.extensions_mut().insert(PeerAddress::at(address));
     request
 }
 

@@ -24,9 +24,9 @@ use orrery::http::state::{Api, ApiSettings, Parts};
 use orrery::membership::alone::Alone;
 use orrery::membership::contract::{Introduction, Membership};
 use orrery::membership::peers::Peers;
-use orrery::services::driver::{Driver, Part};
+use orrery::services::driver::{Driver, DriverPart};
 use orrery::services::job_scheduler::{JobScheduler, SubmissionBounds};
-use orrery::services::lifecycle::{Host, Operations};
+use orrery::services::lifecycle::{Operations, ServiceHost};
 use orrery::services::queries::Queries;
 use orrery::telemetry::metrics;
 use orrery_testing::event_store::MemoryEventStore;
@@ -117,7 +117,7 @@ async fn driver(
     let joined_as = membership.join(&introduction).await.expect("a number");
     let (told, peers) = Peers::new(Secret::new("secret"));
     let drivers = vec![Some(joined_as); GROUPS];
-    let part = Part { membership, introduction, joined_as, told, peers, drivers };
+    let part = DriverPart { membership, introduction, joined_as, told, peers, drivers };
     let driver = Driver::new(engine.clone(), Arc::clone(clock), true, part);
     driver.step().await.expect("a look");
     driver
@@ -175,7 +175,7 @@ impl Service {
             queue_timeout: settings.engine.default_queue_timeout,
         };
         let lease_key = store.info().await.expect("a store").lease_key;
-        let host = Host::builder().build(settings.services.clone(), outside.clone());
+        let host = ServiceHost::builder().build(settings.services.clone(), outside.clone());
         let kept = engine.clone();
         let driver = driver(&engine, &outside.clock, membership).await;
         let kept_driver = Arc::clone(&driver);

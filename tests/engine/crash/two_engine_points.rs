@@ -25,7 +25,7 @@ use orrery::engine::work::Reported;
 use orrery::environment::Surroundings;
 use orrery::environment::fail_points::Point;
 use orrery::event_store::contract::{EventStore, Tombstone};
-use orrery::event_store::sqlite::{DataFolder, FolderError, Settings, SqliteEventStore};
+use orrery::event_store::sqlite::{DataFolder, FolderError, SqliteEventStore, SqliteSettings};
 use orrery::view::sqlite::SqliteView;
 use uuid::Uuid;
 
@@ -63,7 +63,7 @@ pub(super) fn open(folder: &Path) -> (Arc<SqliteEventStore>, Arc<SqliteView>) {
 }
 
 pub(super) fn try_open(folder: &Path) -> Result<SqliteEventStore, FolderError> {
-    SqliteEventStore::open(Arc::new(DataFolder::open(folder)?), "apart", Settings::default())
+    SqliteEventStore::open(Arc::new(DataFolder::open(folder)?), "apart", SqliteSettings::default())
 }
 
 async fn engine(me: EngineId, store: &Arc<SqliteEventStore>, view: &Arc<SqliteView>) -> Engine {

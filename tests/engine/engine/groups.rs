@@ -20,7 +20,7 @@ use orrery::engine::work::Reported;
 use orrery::environment::{Clock, SimulatedClock};
 use orrery::membership::contract::{EngineId, Introduction, Membership};
 use orrery::membership::peers::Peers;
-use orrery::services::driver::{Driver, Part};
+use orrery::services::driver::{Driver, DriverPart};
 use orrery::services::housekeeping::{Keep, Retention};
 use orrery_testing::event_store::MemoryEventStore;
 use orrery_testing::membership::MemoryMembership;
@@ -99,7 +99,7 @@ impl Deployment {
         let (engine, _running) = executor::start(parts).await.expect("an engine");
         let (told, peers) = Peers::new(Secret::new("secret"));
         let membership: Arc<dyn Membership> = Arc::new(door.clone());
-        let part = Part { membership, introduction, joined_as, told, peers, drivers };
+        let part = DriverPart { membership, introduction, joined_as, told, peers, drivers };
         let driver = Driver::new(engine.clone(), Arc::new(clock.clone()), false, part);
         driver.step().await.expect("a first look");
         self.members.push(Member { engine, driver, clock, door, joined_as, stopped: false });

@@ -3,7 +3,8 @@
 
 use orrery::engine::core::message::{Names, Request, Response};
 use orrery::engine::forwarding::wire::{
-    Asked, Batch, ITEMS_MAX, RECORD_END, Said, WireError, decode_said, encode_batch, encode_said,
+    Batch, ITEMS_MAX, PeerRequest, RECORD_END, Said, WireError, decode_said, encode_batch,
+    encode_said,
 };
 use proptest::prelude::*;
 
@@ -17,7 +18,7 @@ fn samples() -> String {
 }
 
 fn encoded(request: &Request) -> Vec<u8> {
-    Asked::Request(Box::new(request.clone())).encode().expect("it has a JSON")
+    PeerRequest::Request(Box::new(request.clone())).encode().expect("it has a JSON")
 }
 
 /// There and back, in a batch, on clocks that differ by `ahead`.
@@ -26,7 +27,7 @@ fn sent(request: &Request, ahead: i64) -> Result<Request, WireError> {
     let batch = Batch::decode(&body)?;
     assert_eq!((batch.from, batch.items.len(), batch.items[0].within_ms), (3, 1, 50));
     match batch.items[0].asked(batch.at, 1_000 + ahead)? {
-        Asked::Request(request) => Ok(*request),
+        PeerRequest::Request(request) => Ok(*request),
         other => panic!("{other:?}"),
     }
 }
@@ -146,7 +147,7 @@ fn an_engine_of_version_1_reads_its_samples() {
         let read = if line.starts_with("{\"n\"") {
             matches!(said(line.as_bytes()), Said::Response(_))
         } else {
-            serde_json::from_str::<Asked>(line).is_ok()
+            serde_json::from_str::<PeerRequest>(line).is_ok()
         };
         assert!(read, "{line}");
     }

@@ -10,7 +10,7 @@ use domain::subject::answer::Answer;
 use orrery::config::Secret;
 use orrery::engine::core::message::{Request, Response};
 use orrery::engine::forwarding::wire::{
-    Asked, ITEMS_MAX, MEDIA_TYPE, RECORD_END, Said, decode_said, encode_batch,
+    ITEMS_MAX, MEDIA_TYPE, PeerRequest, RECORD_END, Said, decode_said, encode_batch,
 };
 use orrery::engine::forwarding::{BODY_BYTES_MAX, PATH, PROOF, PeerDirectory};
 use orrery::membership::contract::Life;
@@ -49,15 +49,15 @@ fn signed(pair: &Pair, body: Vec<u8>) -> HttpRequest<Body> {
     proven(pair, 1, (life(2), SENT_AT), body)
 }
 
-fn batch(asked: &[Asked]) -> Vec<u8> {
+fn batch(asked: &[PeerRequest]) -> Vec<u8> {
     batch_to(life(2), asked)
 }
 
-fn batch_to(to: Life, asked: &[Asked]) -> Vec<u8> {
+fn batch_to(to: Life, asked: &[PeerRequest]) -> Vec<u8> {
     batch_from(1, to, asked)
 }
 
-fn batch_from(from: u32, to: Life, asked: &[Asked]) -> Vec<u8> {
+fn batch_from(from: u32, to: Life, asked: &[PeerRequest]) -> Vec<u8> {
     let encoded: Vec<_> = asked.iter().map(|asked| asked.encode().expect("a JSON")).collect();
     encode_batch(from, to, SENT_AT, encoded.iter().map(|asked| (1_000, asked.as_slice())))
 }
@@ -90,7 +90,7 @@ async fn who_is_no_engine_of_the_deployment_is_refused_and_nothing_is_done() {
     let pair = Pair::start().await;
     let second = &pair.engines[1];
     let before = second.store.appends();
-    let body = batch(&[Asked::Request(Box::new(requests(&Draw::fixed()).remove(0)))]);
+    let body = batch(&[PeerRequest::Request(Box::new(requests(&Draw::fixed()).remove(0)))]);
     // A stranger knows all that is shown, and has the first engine's number and key, but not its own half of it.
     let (seen, peers) = Peers::new(Secret::new(SECRET));
     seen.tell(BTreeMap::from([(2, living(&pair.homes[1], &pair.keys[1]))]));
@@ -112,7 +112,7 @@ async fn who_is_no_engine_of_the_deployment_is_refused_and_nothing_is_done() {
 async fn a_body_is_taken_once() {
     let pair = Pair::start().await;
     let second = &pair.engines[1];
-    let body = batch(&[Asked::Request(Box::new(requests(&Draw::fixed()).remove(0)))]);
+    let body = batch(&[PeerRequest::Request(Box::new(requests(&Draw::fixed()).remove(0)))]);
     let (proof, _) = pair.others[0].prove(life(2), SENT_AT, &body).expect("it is known");
     assert_eq!(second.send(post(body.clone(), Some(&proof))).await.status.as_u16(), 200);
     let before = second.store.appends();
@@ -140,7 +140,7 @@ async fn a_body_that_nobody_proved_takes_no_room_however_large_it_is() {
 #[tokio::test]
 async fn an_engine_that_is_alone_has_no_such_route() {
     let alone = Service::start().await;
-    let body = batch(&[Asked::Shown(Vec::new())]);
+    let body = batch(&[PeerRequest::Shown(Vec::new())]);
     alone.send(post(body, Some("no"))).await.problem(404, "unknown_route");
 }
 
@@ -153,7 +153,7 @@ async fn bodies_that_are_too_large_or_of_another_kind_are_refused() {
     announced.headers_mut().insert(header::CONTENT_LENGTH, length.parse().expect("a value"));
     second.send(announced).await.problem(413, "body_too_large");
     second.send(signed(&pair, vec![b' '; BODY_BYTES_MAX + 1])).await.problem(413, "body_too_large");
-    let mut json = signed(&pair, batch(&[Asked::Shown(Vec::new())]));
+    let mut json = signed(&pair, batch(&[PeerRequest::Shown(Vec::new())]));
     json.headers_mut().insert(header::CONTENT_TYPE, "application/json".parse().expect("a value"));
     assert_eq!(second.send(json).await.status.as_u16(), 415);
 }
@@ -167,7 +167,7 @@ async fn garbage_gets_a_clear_error_and_one_bad_item_touches_no_other() {
         vec![b'['; 1_000_000],
     ]
     .concat();
-    let many = batch(&vec![Asked::Shown(Vec::new()); ITEMS_MAX + 1]);
+    let many = batch(&vec![PeerRequest::Shown(Vec::new()); ITEMS_MAX + 1]);
     let garbage = [
         Vec::new(),
         b"null".to_vec(),
@@ -218,7 +218,7 @@ async fn the_same_command_again_gets_its_first_answer() {
         }
         _ => None,
     });
-    let asked = [Asked::Request(Box::new(pause.expect("a pause")))];
+    let asked = [PeerRequest::Request(Box::new(pause.expect("a pause")))];
     let answer = |said: Vec<(u32, Said)>| match said.into_iter().next() {
         Some((0, Said::Response(response))) => match *response {
             Response::Command { answer, .. } => answer,
@@ -242,7 +242,7 @@ async fn the_same_command_again_gets_its_first_answer() {
 async fn a_body_that_was_captured_cannot_be_sent_again_when_its_ids_are_forgotten() {
     let pair = Pair::start().await;
     let second = &pair.engines[1];
-    let body = batch(&[Asked::Shown(Vec::new())]);
+    let body = batch(&[PeerRequest::Shown(Vec::new())]);
     let minutes = |minutes: u64| std::time::Duration::from_mins(minutes);
     second.pass(minutes(4)).await;
     assert_eq!(second.send(signed(&pair, body.clone())).await.status.as_u16(), 200);
@@ -262,7 +262,7 @@ async fn what_is_meant_for_another_engine_or_another_life_is_refused_and_nothing
     let pair = Pair::start().await;
     let second = &pair.engines[1];
     let before = second.store.appends();
-    let asked = [Asked::Request(Box::new(requests(&Draw::fixed()).remove(0)))];
+    let asked = [PeerRequest::Request(Box::new(requests(&Draw::fixed()).remove(0)))];
     let later = Life { started_at: life(2).started_at + 1, ..life(2) };
     for to in [life(1), life(3), later] {
         let body = batch_to(to, &asked);

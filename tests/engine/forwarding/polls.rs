@@ -9,7 +9,7 @@ use domain::ids::{CommandId, JobId, Namespace, QueueName, SubjectId, WorkerName}
 use futures_util::{FutureExt as _, StreamExt as _};
 use orrery::engine::core::message::{LeaseRequest, Request, Response};
 use orrery::engine::executor::Forward as _;
-use orrery::engine::forwarding::wire::{Asked, MEDIA_TYPE, encode_batch};
+use orrery::engine::forwarding::wire::{MEDIA_TYPE, PeerRequest, encode_batch};
 use orrery::engine::forwarding::{Forwarding, PATH, PROOF};
 use orrery::environment::Clock as _;
 use serde_json::{Value, json};
@@ -168,7 +168,7 @@ async fn work_granted_to_an_engine_that_is_gone_is_given_back_uncounted() {
     let mut released = 0;
     for gone_after in 0..TURNS_MAX {
         let job = job_of_second(second, gone_after).await;
-        let asked = Asked::Request(Box::new(forwarded_poll(&pair))).encode().expect("a JSON");
+        let asked = PeerRequest::Request(Box::new(forwarded_poll(&pair))).encode().expect("a JSON");
         let body = encode_batch(1, life(2), pair.clock.now_ms(), [(1_000, asked.as_slice())]);
         let mut request = axum::http::Request::new(axum::body::Body::from(body.clone()));
         *request.method_mut() = Method::POST;

@@ -15,7 +15,7 @@ use orrery::engine::forwarding::PeerDirectory;
 use orrery::environment::SimulatedClock;
 use orrery::http::parked::Served;
 use orrery::membership::contract::{EngineRecord, Life};
-use orrery::membership::peers::{Peer, Peers, PeersSeen};
+use orrery::membership::peers::{PeerEngine, Peers, PeersSeen};
 use orrery::membership::share;
 use orrery_testing::event_store::MemoryEventStore;
 use orrery_testing::membership::MemoryMembership;
@@ -71,8 +71,8 @@ pub(super) async fn nobody() -> String {
     listener.local_addr().expect("an address").to_string()
 }
 
-pub(super) fn living(address: &str, public_key: &str) -> Peer {
-    Peer {
+pub(super) fn living(address: &str, public_key: &str) -> PeerEngine {
+    PeerEngine {
         address: address.to_owned(),
         version: "1".to_owned(),
         started_at: STARTED_AT,

@@ -7,8 +7,8 @@ use std::time::Duration;
 use orrery::config::{ConfigError, ServicesSettings, Settings};
 use orrery::environment::{Clock as _, SimulatedClock, Surroundings};
 use orrery::services::lifecycle::{
-    FailedStart, Health, Host, HostError, Need, OperationError, Operations, Service, ServiceError,
-    ServiceSnapshot, ServiceState, Tick, TickReport, Ticks, Verdict, Wake,
+    FailedStart, Health, HostError, Need, OperationError, OperationVerdict, Operations, Service,
+    ServiceError, ServiceHost, ServiceSnapshot, ServiceState, Tick, TickReport, Ticks, Wake,
 };
 use orrery_testing::stress::start_and_stop;
 
@@ -174,9 +174,9 @@ impl Stage {
         })
     }
 
-    fn host(&self, services: &[&Arc<Scripted>]) -> Result<Host, HostError> {
+    fn host(&self, services: &[&Arc<Scripted>]) -> Result<ServiceHost, HostError> {
         let builder =
-            services.iter().fold(Host::builder(), |builder, service| builder.with(service));
+            services.iter().fold(ServiceHost::builder(), |builder, service| builder.with(service));
         builder.build(self.settings.clone(), self.outside.clone())
     }
 
@@ -307,7 +307,7 @@ async fn a_lazy_need_is_not_waited_for_and_missed_only_after_its_time() -> Outco
         async move { host.start().await }
     });
     settle().await;
-    let health = |host: &Host| {
+    let health = |host: &ServiceHost| {
         of(&host.snapshot(), "eager").map(|eager| (eager.state, eager.health, eager.degraded))
     };
     assert_eq!(health(&host)?, (ServiceState::Running, Health::Healthy, false));
@@ -515,8 +515,8 @@ fn operations(stage: &Stage) -> Operations {
     Operations::new("job_scheduler", settings, Arc::clone(&stage.outside.clock))
 }
 
-fn worked<T>(_: &T) -> Verdict {
-    Verdict::Worked
+fn worked<T>(_: &T) -> OperationVerdict {
+    OperationVerdict::Worked
 }
 
 #[tokio::test]
@@ -584,7 +584,7 @@ async fn an_operation_kind_that_keeps_failing_is_stopped_and_shown() -> Outcome 
     let stage = Stage::new()?;
     let operations = operations(&stage);
     for _ in 0..4 {
-        operations.run("append", "a", |_| Verdict::Failed, async { 0 }).await?;
+        operations.run("append", "a", |_| OperationVerdict::Failed, async { 0 }).await?;
     }
     let stopped = operations.run("append", "b", worked, async { 0 }).await;
     assert!(

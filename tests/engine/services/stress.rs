@@ -13,7 +13,7 @@ use orrery::environment::Surroundings;
 use orrery::membership::alone::Alone;
 use orrery::membership::contract::{Introduction, Membership};
 use orrery::membership::peers::Peers;
-use orrery::services::driver::{Driver, Part};
+use orrery::services::driver::{Driver, DriverPart};
 use orrery::services::housekeeping::{Housekeeping, Keep};
 use orrery::services::job_scheduler::{JobScheduler, SubmissionBounds};
 use orrery::services::lifecycle::{HostBuilder, Operations};
@@ -95,7 +95,7 @@ async fn driver(engine: &Engine, outside: &Surroundings) -> Arc<Driver> {
     let joined_as = membership.join(&introduction).await.expect("a number");
     let (told, peers) = Peers::new(Secret::new("secret"));
     let drivers = vec![Some(joined_as); usize::from(GROUPS)];
-    let part = Part { membership, introduction, joined_as, told, peers, drivers };
+    let part = DriverPart { membership, introduction, joined_as, told, peers, drivers };
     Driver::new(engine.clone(), Arc::clone(&outside.clock), true, part)
 }
 

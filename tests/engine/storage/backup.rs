@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use orrery::event_store::contract::{Appended, EventStore};
 use orrery::event_store::sqlite::{
-    BackupError, DataFolder, FolderError, Inspection, Settings, SqliteEventStore, back_up,
+    BackupError, DataFolder, FolderError, Inspection, SqliteEventStore, SqliteSettings, back_up,
 };
 
 use super::embedded::store_in;
@@ -14,7 +14,7 @@ use super::samples::{NOW, append, fill, item, job, payload};
 
 fn restored(folder: &Path, opened_at: i64) -> SqliteEventStore {
     let folder = Arc::new(DataFolder::open(folder).expect("the folder"));
-    let settings = Settings { opened_at, ..Settings::default() };
+    let settings = SqliteSettings { opened_at, ..SqliteSettings::default() };
     SqliteEventStore::open(folder, "not asked for", settings).expect("a store")
 }
 
@@ -150,6 +150,7 @@ async fn a_copy_is_not_mixed_with_the_log_of_another_store() {
     fill(&store, &job(2), 3).await;
     fs::copy(data.join("events.db-wal"), copy.join("events.db-wal")).expect("copied");
     let lock = Arc::new(DataFolder::open(&copy).expect("the folder"));
-    let refused = SqliteEventStore::open(lock, "x", Settings::default()).expect_err("refused");
+    let refused =
+        SqliteEventStore::open(lock, "x", SqliteSettings::default()).expect_err("refused");
     assert!(refused.to_string().contains("belongs to another store"), "{refused}");
 }

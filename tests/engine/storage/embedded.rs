@@ -7,17 +7,17 @@ use std::sync::Arc;
 
 use orrery::event_store::contract::{Appended, EventStore, EventStoreError};
 use orrery::event_store::sqlite::{
-    DataFolder, FolderError, Inspection, Settings, SqliteEventStore,
+    DataFolder, FolderError, Inspection, SqliteEventStore, SqliteSettings,
 };
 
 use super::samples::{NOW, append, fill, item, item_of, job, payload, record};
 
 /// The store in a folder, made when it is missing.
 pub(crate) fn store_in(folder: &Path) -> SqliteEventStore {
-    try_store_in(folder, Settings::default()).expect("a store")
+    try_store_in(folder, SqliteSettings::default()).expect("a store")
 }
 
-fn try_store_in(folder: &Path, settings: Settings) -> Result<SqliteEventStore, FolderError> {
+fn try_store_in(folder: &Path, settings: SqliteSettings) -> Result<SqliteEventStore, FolderError> {
     let folder = Arc::new(DataFolder::open(folder)?);
     SqliteEventStore::open(folder, "store-a", settings)
 }
@@ -35,7 +35,8 @@ async fn a_reopened_store_has_everything_it_had() {
     let before = store.read(&job(1), 1, usize::MAX).await.expect("a part");
     drop(store);
     let folder = Arc::new(DataFolder::open(&path).expect("the folder"));
-    let store = SqliteEventStore::open(folder, "another id", Settings::default()).expect("a store");
+    let store =
+        SqliteEventStore::open(folder, "another id", SqliteSettings::default()).expect("a store");
     let info = store.info().await.expect("info");
     assert_eq!((info.store_id.as_str(), info.incarnation, info.newest_at), ("store-a", 1, NOW + 7));
     assert_eq!(store.read(&job(1), 1, usize::MAX).await, Ok(before));
@@ -60,7 +61,7 @@ async fn files_copied_or_cut_at_any_point_hold_a_prefix() {
         let copy = tempfile::tempdir().expect("a folder");
         fs::write(copy.path().join("events.db"), &main).expect("written");
         fs::write(copy.path().join("events.db-wal"), &wal[..kept]).expect("written");
-        let store = match try_store_in(copy.path(), Settings::default()) {
+        let store = match try_store_in(copy.path(), SqliteSettings::default()) {
             Ok(store) => store,
             Err(error) => panic!("cut at {kept}: {error}"),
         };
@@ -83,7 +84,7 @@ async fn a_second_engine_is_refused_by_name() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = store_in(folder.path());
     let refused =
-        try_store_in(folder.path(), Settings::default()).expect_err("refused").to_string();
+        try_store_in(folder.path(), SqliteSettings::default()).expect_err("refused").to_string();
     let named = format!(
         "{} is in use by another engine (process {})",
         folder.path().display(),
@@ -103,7 +104,7 @@ fn a_newer_format_and_foreign_files_are_refused_untouched() {
     // The header's user_version, big-endian, is at byte 60.
     bytes[60..64].copy_from_slice(&999_u32.to_be_bytes());
     fs::write(&file, &bytes).expect("written");
-    let refused = try_store_in(folder.path(), Settings::default()).expect_err("refused");
+    let refused = try_store_in(folder.path(), SqliteSettings::default()).expect_err("refused");
     assert!(matches!(refused, FolderError::NewerFormat { found: 999, .. }), "{refused}");
     assert!(refused.to_string().contains("events.db has format 999"), "{refused}");
     assert_eq!(fs::read(&file).expect("a file"), bytes);
@@ -113,7 +114,7 @@ fn a_newer_format_and_foreign_files_are_refused_untouched() {
         b"not a database, but somebody's notes, long enough to be looked at".repeat(20),
     )
     .expect("written");
-    let refused = try_store_in(folder.path(), Settings::default()).expect_err("refused");
+    let refused = try_store_in(folder.path(), SqliteSettings::default()).expect_err("refused");
     assert!(matches!(refused, FolderError::Foreign { .. }), "{refused}");
 }
 
@@ -160,11 +161,11 @@ fn a_new_folder_is_its_owners_only() {
 #[tokio::test]
 async fn a_full_store_refuses_what_may_wait_and_serves_on() {
     let folder = tempfile::tempdir().expect("a folder");
-    let limits = Settings {
+    let limits = SqliteSettings {
         file_bytes_max: Some(1_024 * 1_024),
         reserve_bytes: 512 * 1_024,
         disk_free_min: 0,
-        ..Settings::default()
+        ..SqliteSettings::default()
     };
     let store = try_store_in(folder.path(), limits).expect("a store");
     let submit = |subject: u128| {
@@ -213,7 +214,7 @@ async fn a_damaged_page_is_named_and_never_a_panic() {
         let copy = tempfile::tempdir().expect("a folder");
         let file = copy.path().join("events.db");
         fs::write(&file, &bytes).expect("written");
-        let refused = try_store_in(copy.path(), Settings::default()).expect_err("refused");
+        let refused = try_store_in(copy.path(), SqliteSettings::default()).expect_err("refused");
         assert!(refused.to_string().contains("events.db"), "{refused}");
         // The same while it is open.
         fs::write(&file, &whole).expect("written");
@@ -261,7 +262,8 @@ async fn no_cut_leaves_a_payload_without_the_record_that_names_it() {
         fs::write(copy.path().join("events.db"), &main).expect("written");
         fs::write(copy.path().join("events.db-wal"), &wal[..kept]).expect("written");
         let folder = Arc::new(DataFolder::open(copy.path()).expect("the folder"));
-        let Ok(store) = SqliteEventStore::open(Arc::clone(&folder), "store-a", Settings::default())
+        let Ok(store) =
+            SqliteEventStore::open(Arc::clone(&folder), "store-a", SqliteSettings::default())
         else {
             panic!("cut at {kept}");
         };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use domain::ids::{GroupId, SubjectId};
 use orrery::event_store::contract::{EventStore, WakeUp};
 use orrery::event_store::sqlite::{
-    DataFolder, FolderError, Inspection, Settings, SqliteEventStore,
+    DataFolder, FolderError, Inspection, SqliteEventStore, SqliteSettings,
 };
 use rusqlite::Connection;
 
@@ -119,7 +119,7 @@ async fn what_is_damaged_is_not_carried_over() {
         assert_eq!(file.execute(&sql, []).expect("changed"), 1);
         drop(file);
         let held = Arc::new(DataFolder::open(folder.path()).expect("the folder"));
-        let opened = SqliteEventStore::open(held, "another", Settings::default());
+        let opened = SqliteEventStore::open(held, "another", SqliteSettings::default());
         if is_refused {
             let refused = opened.map(drop).expect_err(set);
             assert!(matches!(refused, FolderError::Damaged { .. }), "{set}: {refused}");

@@ -1,5 +1,5 @@
 //! The conformance suite of memberships. Each case is a sentence about the contract; `each_membership!` runs it against
-//! memory and MongoDB. A lease is ended as its time would end it: by the store's clock, or in the stored document.
+//! memory and MongoDB. A tenure is ended as its time would end it: by the store's clock, or in the stored document.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,17 +9,17 @@ use domain::ids::GroupId;
 use orrery::environment::SimulatedClock;
 use orrery::membership::alone::Alone;
 use orrery::membership::contract::{
-    EngineId, GroupRecord, HandOver, Introduction, LEASE, Membership, Renewal, Roster, Take,
+    EngineId, GroupRecord, HandOver, Introduction, Membership, Renewal, Roster, TENURE, Take,
 };
 use orrery_testing::membership::MemoryMembership;
 
 use super::mongodb::Database;
 use super::samples::NOW;
 
-/// So much of a lease is left a moment before it is over: an eviction that is early by a second comes within it.
+/// So much of a tenure is left a moment before it is over: an eviction that is early by a second comes within it.
 const LEFT: Duration = Duration::from_millis(900);
 
-/// A membership, and a way to end leases.
+/// A membership, and a way to end tenures.
 enum Stage<'a> {
     InMemory(MemoryMembership, SimulatedClock),
     OnMongodb(&'a Database),
@@ -33,11 +33,11 @@ impl Stage<'_> {
         }
     }
 
-    /// This engine's lease, as long as it was from its last renewal, is over in a moment; those of the others hold.
+    /// This engine's tenure, as long as it was from its last renewal, is over in a moment; those of the others hold.
     async fn nearly_end_lease(&self, engine: EngineId, others: &[EngineId]) {
         match self {
             Self::InMemory(membership, clock) => {
-                clock.advance(LEASE.saturating_sub(LEFT));
+                clock.advance(TENURE.saturating_sub(LEFT));
                 for other in others {
                     membership.renew(*other, false).await.expect("an answer");
                 }
@@ -46,7 +46,7 @@ impl Stage<'_> {
                 let before = stored(database, engine).await;
                 let [renewed_at, until] = ["renewed_at", "until"].map(|field| time(&before, field));
                 let length = until.expect("an end") - renewed_at.expect("a renewal");
-                assert_eq!(u128::try_from(length), Ok(LEASE.as_millis()));
+                assert_eq!(u128::try_from(length), Ok(TENURE.as_millis()));
                 let left = i64::try_from(LEFT.as_millis()).expect("a second");
                 let soon = vec![doc! { "$set": { "until": { "$add": ["$$NOW", left] } } }];
                 let engines =
@@ -57,7 +57,7 @@ impl Stage<'_> {
         }
     }
 
-    /// Whether this eviction was not before the end of the lease. On a machine that stood still meanwhile the lease may
+    /// Whether this eviction was not before the end of the tenure. On a machine that stood still meanwhile the tenure may
     /// be over by now: the stored times say whether it was.
     async fn is_in_time(&self, engine: EngineId, evicted: bool) -> bool {
         match self {
@@ -69,11 +69,11 @@ impl Stage<'_> {
         }
     }
 
-    /// The time of this engine's lease is over; those of the others hold.
+    /// The time of this engine's tenure is over; those of the others hold.
     async fn end_lease(&self, engine: EngineId, others: &[EngineId]) {
         match self {
             Self::InMemory(membership, clock) => {
-                clock.advance(LEASE + Duration::from_millis(1));
+                clock.advance(TENURE + Duration::from_millis(1));
                 for other in others {
                     membership.renew(*other, false).await.expect("an answer");
                 }
@@ -123,7 +123,7 @@ each_membership! {
     an_engine_is_shown_as_it_introduced_itself,
     a_group_goes_to_one_of_two_that_want_it,
     only_its_driver_hands_a_group_over_and_only_under_the_fence_it_saw,
-    an_engine_whose_lease_holds_is_not_evicted,
+    an_engine_whose_tenure_holds_is_not_evicted,
     an_engine_is_not_evicted_a_moment_before_its_lease_is_over,
     a_evicted_engine_is_told_so_and_stays_evicted,
     a_late_renewal_is_in_time_when_it_is_before_the_eviction,
@@ -221,7 +221,7 @@ async fn only_its_driver_hands_a_group_over_and_only_under_the_fence_it_saw(stag
     assert_eq!((taken.driver, taken.fence, taken.next), (Some(two), 3, None));
 }
 
-async fn an_engine_whose_lease_holds_is_not_evicted(stage: &Stage<'_>) {
+async fn an_engine_whose_tenure_holds_is_not_evicted(stage: &Stage<'_>) {
     let (a, b) = (stage.membership(), stage.membership());
     let (one, two) = (join(&a).await, join(&b).await);
     assert_eq!(b.evict(one).await, Ok(false));
@@ -235,7 +235,7 @@ async fn an_engine_whose_lease_holds_is_not_evicted(stage: &Stage<'_>) {
 async fn an_engine_is_not_evicted_a_moment_before_its_lease_is_over(stage: &Stage<'_>) {
     let (a, b) = (stage.membership(), stage.membership());
     let (one, two) = (join(&a).await, join(&b).await);
-    // The lease that it joined with, and one that it renewed.
+    // The tenure that it joined with, and one that it renewed.
     for renews in [false, true] {
         if renews {
             assert!(matches!(a.renew(one, false).await, Ok(Renewal::Held { .. })));

@@ -303,7 +303,7 @@ async fn a_row_that_says_what_there_is_is_refused_by_name_at_the_start() {
         let refused = orrery::event_store::sqlite::SqliteEventStore::open(
             held,
             "store-a",
-            orrery::event_store::sqlite::Settings::default(),
+            orrery::event_store::sqlite::SqliteSettings::default(),
         );
         let refused = refused.map(drop).expect_err(&sql);
         assert!(matches!(refused, FolderError::Damaged { .. }), "{sql}: {refused}");
@@ -384,7 +384,7 @@ fn a_format_from_before_the_release_is_refused_untouched() {
     std::fs::write(&path, &bytes).expect("written");
     let held = Arc::new(DataFolder::open(folder.path()).expect("the folder"));
     let refused = Inspection::open(&held).expect_err("refused");
-    assert!(matches!(refused, FolderError::OlderFormat { found: 1, known: 3, .. }), "{refused}");
+    assert!(matches!(refused, FolderError::OlderFormat { found: 1, known: 4, .. }), "{refused}");
     assert!(refused.to_string().contains("events.db has format 1"), "{refused}");
     assert_eq!(std::fs::read(&path).expect("a file"), bytes);
 }

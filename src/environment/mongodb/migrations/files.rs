@@ -25,7 +25,7 @@ const FILES: &[(&str, &str)] = &[
 /// One step of the schema.
 #[derive(Debug, Clone)]
 pub struct Migration {
-    /// From 1.
+    /// Counted from 1.
     pub number: u32,
     /// What it is about.
     pub name: String,
@@ -76,7 +76,7 @@ impl Migrations {
         parsed.collect::<Result<_, _>>().map(Self)
     }
 
-    /// In order.
+    /// Their order is kept.
     pub fn iter(&self) -> impl Iterator<Item = &Migration> {
         self.0.iter()
     }

@@ -8,4 +8,4 @@ mod files;
 mod runner;
 
 pub use self::files::{Migration, Migrations};
-pub use self::runner::{Migrator, Step};
+pub use self::runner::{MigrationStatus, Migrator};

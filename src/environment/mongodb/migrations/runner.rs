@@ -13,7 +13,7 @@ use super::files::{Migration, Migrations};
 
 /// Where what was applied is recorded.
 const APPLIED: &str = "schema_migrations";
-/// The lease under which the schema is changed.
+/// The lock under which the schema is changed.
 const LOCK: &str = "schema";
 /// Held no longer without being renewed.
 const LOCK_HELD: Duration = Duration::from_secs(30);
@@ -29,8 +29,7 @@ const INDEX_NOT_FOUND: i32 = 27;
 
 /// One migration and whether it is applied.
 #[derive(Debug, Clone)]
-pub struct Step {
-    /// Which.
+pub struct MigrationStatus {
     pub migration: Migration,
     /// When it was, by the server's clock, as RFC 3339; none: it is still to be.
     pub applied_at: Option<String>,
@@ -53,7 +52,7 @@ impl Migrator {
     ///
     /// # Errors
     /// When the database has a newer schema, or an applied migration is not the one that this engine knows.
-    pub async fn status(&self) -> Result<Vec<Step>, StartError> {
+    pub async fn status(&self) -> Result<Vec<MigrationStatus>, StartError> {
         let applied = self.applied().await?;
         let newest = applied.iter().map(|(number, _)| *number).max().unwrap_or(0);
         if newest > self.known.newest() {
@@ -67,7 +66,7 @@ impl Migrator {
         let step = |migration: &Migration| {
             let there = applied.iter().find(|(number, _)| *number == migration.number);
             let Some((_, there)) = there else {
-                return Ok(Step { migration: migration.clone(), applied_at: None });
+                return Ok(MigrationStatus { migration: migration.clone(), applied_at: None });
             };
             if there.get_str("checksum").ok() != Some(migration.checksum.as_str()) {
                 return Err(StartError::Schema(format!(
@@ -79,7 +78,7 @@ impl Migrator {
             }
             let at = there.get_datetime("applied_at").ok();
             let at = at.and_then(|at| at.try_to_rfc3339_string().ok()).unwrap_or_default();
-            Ok(Step { migration: migration.clone(), applied_at: Some(at) })
+            Ok(MigrationStatus { migration: migration.clone(), applied_at: Some(at) })
         };
         self.known.iter().map(step).collect()
     }

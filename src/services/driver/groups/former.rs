@@ -1,10 +1,10 @@
-//! An engine that was started again where another life of it was: that life is over, whatever its lease says, and what it
-//! drove is taken over at once instead of after its lease.
+//! An engine that was started again where another life of it was: that life is over, whatever its tenure says, and what it
+//! drove is taken over at once instead of after its tenure.
 //! Always holds: a life is evicted only by a later one at the same address, and only when it is proven that what is meant
 //! for it comes here (`docs/decisions/0027`); whoever is hung somewhere else is told by its next renewal, and can do no
 //! harm until then: appends carry the version they expect, and a lease its epoch.
 
-use super::{Groups, State};
+use super::{Groups, GroupsState};
 use crate::membership::contract::{EngineId, EngineRecord, Life, MembershipResult, Roster};
 
 impl Groups {
@@ -12,7 +12,7 @@ impl Groups {
     /// same address by mistake the later one evicts the other once, and not each the other for ever.
     pub(super) fn former<'a>(
         &self,
-        state: &State,
+        state: &GroupsState,
         roster: &'a Roster,
     ) -> impl Iterator<Item = &'a EngineRecord> {
         let (me, address) = (state.me, self.introduction.address.clone());
@@ -28,7 +28,7 @@ impl Groups {
     }
 
     /// Lives before this one at its address, which nobody reaches there any more.
-    pub(super) fn gone(&self, state: &State, roster: &Roster) -> Vec<EngineId> {
+    pub(super) fn gone(&self, state: &GroupsState, roster: &Roster) -> Vec<EngineId> {
         let former = self.former(state, roster).filter(|record| self.has_arrived(record));
         former.map(|record| record.engine).collect()
     }
@@ -38,7 +38,7 @@ impl Groups {
     /// so that it comes. Answers who is evicted.
     pub(super) async fn evict_former(
         &self,
-        state: &State,
+        state: &GroupsState,
         roster: &Roster,
     ) -> MembershipResult<Vec<EngineId>> {
         let mut evicted = Vec::new();

@@ -16,7 +16,6 @@ use serde::Serialize;
 /// Why it does not go on.
 #[derive(Debug, Serialize)]
 pub struct Explained {
-    /// Which job.
     pub job_id: String,
     /// The version that is explained; none: it cannot be read.
     pub version: Option<u64>,
@@ -38,7 +37,6 @@ pub struct Explained {
     pub deadline: Option<String>,
     /// When this was so.
     pub as_of: String,
-    /// Its group.
     #[serde(skip)]
     pub group: GroupId,
     /// Where its driver has it.
@@ -49,7 +47,6 @@ pub struct Explained {
 /// Where a job's driver has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Memory {
-    /// In memory.
     Held,
     /// Its stream is being read.
     Loading,
@@ -70,7 +67,6 @@ pub struct NodeStands {
     pub key: String,
     /// Where it stands.
     pub status: NodeStatus,
-    /// Since when.
     pub since: String,
     /// Counted attempts, the running one included.
     pub attempt: u32,
@@ -83,9 +79,8 @@ pub struct NodeStands {
 /// One thing that is waited for.
 #[derive(Debug, Serialize)]
 pub struct WaitAnswer {
-    /// Why.
     pub code: WaitCode,
-    /// In words.
+    /// The reason in words, for people.
     pub message: String,
     /// Since when, of the node that waits longest.
     pub since: Option<String>,
@@ -133,7 +128,6 @@ pub struct AttemptRunning {
 /// A queue, as all living engines see it.
 #[derive(Debug, Serialize)]
 pub struct WorkersAnswer {
-    /// Its name.
     pub queue: String,
     /// Requests for work that wait there now.
     pub waiting_polls: u64,
@@ -152,7 +146,6 @@ pub struct WorkersAnswer {
 /// An environment that has not granted.
 #[derive(Debug, Serialize)]
 pub struct GrantAnswer {
-    /// Its name.
     pub name: String,
     /// Whether there is such an environment.
     pub exists: bool,
@@ -171,7 +164,6 @@ pub struct GrantAnswer {
 /// Jobs that ask an environment.
 #[derive(Debug, Serialize)]
 pub struct AsksAnswer {
-    /// How many.
     pub waiting: u64,
     /// How many of them are served before this one.
     pub before: Option<u64>,
@@ -180,11 +172,9 @@ pub struct AsksAnswer {
 /// How it ended.
 #[derive(Debug, Serialize)]
 pub struct EndedAnswer {
-    /// Why.
     pub code: EndCode,
-    /// In words.
+    /// The reason in words, for people.
     pub message: String,
-    /// When.
     pub at: String,
     /// What went wrong, of a job.
     pub error: Option<JobError>,

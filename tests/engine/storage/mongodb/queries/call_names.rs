@@ -37,7 +37,7 @@ pub(super) fn named_in_the_sources() -> BTreeSet<String> {
         .map(|entry| entry.expect("a file").path())
         .collect();
     files.extend(
-        ["lease.rs", "quarantine.rs"]
+        ["lock.rs", "quarantine.rs"]
             .map(|name| std::path::Path::new(root).join("environment/mongodb").join(name)),
     );
     let mut names = BTreeSet::new();
@@ -49,7 +49,7 @@ pub(super) fn named_in_the_sources() -> BTreeSet<String> {
                 let Some(name) = behind.strip_prefix('"').and_then(|b| b.split('"').next()) else {
                     continue;
                 };
-                // PeerDirectory are fields of documents: one word, or an operator.
+                // Others are fields of documents: one word, or an operator.
                 if name.contains(' ') || ["append_notices", "payloads"].contains(&name) {
                     names.insert(name.to_owned());
                 }
