@@ -7,13 +7,18 @@
 
 #[path = "architecture/laws.rs"]
 mod laws;
+#[path = "architecture/parts.rs"]
+mod parts;
 #[path = "architecture/planted.rs"]
 mod planted;
+#[path = "architecture/planted_parts.rs"]
+mod planted_parts;
 #[path = "architecture/source.rs"]
 mod source;
 
 use std::path::Path;
 
+use parts::Folder;
 use source::SourceFile;
 
 /// The root package's layers, lowest first. A layer names only layers of an earlier row; those of one row do not
@@ -151,6 +156,28 @@ const FILE_LINES_MAX: usize = 400;
 /// Files that may be longer, how long, and why splitting them would cost more than it gives.
 const LONGER_FILES: &[(&str, usize, &str)] = &[];
 
+/// The parts of the engine's core. Each owns its fields; what is done across them is a step, and only steps name `Core`.
+const CORE: Folder = Folder {
+    module: &["engine", "core"],
+    rows: &[
+        &["counts", "dice", "request", "response", "settings"],
+        &["entity"],
+        &["message"],
+        &["waiting"],
+        &["urgency"],
+        &["commit", "leases", "shown", "tenants"],
+        &["grants", "pace", "peers"],
+        // Its slots hold of each part what that part alone changes.
+        &["residency"],
+        &["Core"],
+        &["steps"],
+    ],
+};
+
+/// The structs of which each is made of parts that own their fields, and what among their fields is data to be read.
+const WHOLES: &[(&str, &[&str])] =
+    &[("Core", &["CoreSettings", "CoreCounts"]), ("Slot", &["SubjectId"])];
+
 /// Words that say nothing about what a file holds. `retry_manager` is the design's word and stays.
 const FILE_NAMES_REFUSED: &[&str] =
     &["utils", "util", "common", "helpers", "helper", "types", "manager", "misc"];
@@ -241,6 +268,19 @@ fn rules_and_the_engines_core_are_deterministic() {
 #[test]
 fn the_engines_core_names_no_store() {
     holds(&laws::core_without_stores(&tree(&["src"])));
+}
+
+#[test]
+fn parts_of_the_core_name_only_parts_below_them_and_only_steps_name_the_core() {
+    holds(&parts::part_order(&tree(&["src"]), &CORE));
+}
+
+#[test]
+fn parts_of_the_core_own_their_fields() {
+    let core = tree(&["src/engine/core"]);
+    for (whole, data) in WHOLES {
+        holds(&parts::own_fields(&core, whole, data));
+    }
 }
 
 #[test]

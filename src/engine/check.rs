@@ -9,8 +9,8 @@ use domain::ids::{Millis, SubjectId};
 use domain::payload::{Hash, StoredPayload};
 
 use crate::engine::core::entity::{Entity, EntityEvent};
-use crate::engine::core::projection;
-use crate::engine::core::residency::{NEVER, next_due};
+use crate::engine::core::entity::{NEVER, next_due};
+use crate::engine::core::shown;
 use crate::event_store::contract::{
     ChainHash, EventStore, KeptPayload, PayloadHash, Record, Snapshot, StoreResult, WakeUp,
 };
@@ -205,8 +205,7 @@ impl Replay<'_> {
             return;
         }
         let entity = self.entity.as_ref();
-        let replayed =
-            entity.and_then(|entity| projection::document(self.subject, entity, self.seq));
+        let replayed = entity.and_then(|entity| shown::document(self.subject, entity, self.seq));
         if replayed.as_ref() != Some(shown) {
             self.find(Some(self.seq), "view", "the view shows something else than replay gives");
         }

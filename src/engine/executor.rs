@@ -26,12 +26,11 @@ use self::reads::Reads;
 use self::replies::Replies;
 use self::store_io::{LOOK_EVERY_MS, driven, look_every_ms};
 use crate::engine::core::message::{
-    EngineId, Granted, Input, LeaseRequest, Output, Request, Response, Ticket,
+    EngineId, Input, LeaseRequest, Output, Request, Response, Ticket,
 };
 use crate::engine::core::{Core, CoreSettings};
 use crate::engine::gauges::Gauges;
 use crate::engine::handle::Engine;
-use crate::engine::undelivered::giving_back;
 use crate::engine::watch::Watchers;
 use crate::engine::{loader, rebuild};
 use crate::environment::Surroundings;
@@ -380,16 +379,7 @@ impl Executor {
     fn reply(&mut self, ticket: Ticket, response: Response) {
         fail_points::pass(Point::AnswerDecided);
         if let Some(Response::Leases(granted)) = self.replies.answer(ticket, response) {
-            for lease in granted {
-                self.give_back(&lease);
-            }
+            self.core.handle(self.clock.now_ms(), Input::Undelivered { granted });
         }
-    }
-
-    /// The asker is gone: its attempt is given back, not counted.
-    fn give_back(&mut self, granted: &Granted) {
-        let request = giving_back(&granted.namespace, granted.lease);
-        self.core
-            .handle(self.clock.now_ms(), Input::Request { ticket: 0, request, forwarded: false });
     }
 }

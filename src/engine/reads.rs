@@ -9,8 +9,8 @@ use domain::payload::{Payload, StoredPayload};
 use serde_json::value::RawValue;
 
 use crate::engine::core::entity::EntityEvent;
+use crate::engine::core::entity::NEVER;
 use crate::engine::core::message::{Request, Response, SubjectInspection};
-use crate::engine::core::residency::NEVER;
 use crate::engine::handle::{Engine, EngineError};
 use crate::engine::loader::{self, PartEnd};
 use crate::event_store::contract::ChainHash;

@@ -8,8 +8,7 @@ use domain::ids::{GroupId, SubjectId};
 use futures_util::stream::{self, Stream, StreamExt};
 
 use crate::engine::core::message::Input;
-use crate::engine::core::pages::with_all_pages;
-use crate::engine::core::projection;
+use crate::engine::core::shown;
 use crate::engine::handle::Engine;
 use crate::engine::loader;
 use crate::environment::fail_points::{self, Point};
@@ -62,8 +61,8 @@ fn documents_of(
     let loads = subjects.into_iter().map(move |subject| async move {
         let loaded = loader::load(store, &subject).await.map(|stream| {
             let entity = stream.entity?;
-            let document = projection::document(&subject, &entity, stream.seq)?;
-            Some(if node_pages { with_all_pages(document, &entity) } else { document })
+            let document = shown::document(&subject, &entity, stream.seq)?;
+            Some(if node_pages { shown::with_all_pages(document, &entity) } else { document })
         });
         loaded.inspect_err(|error| tracing::error!(%subject, %error, "left out of the view"))
     });

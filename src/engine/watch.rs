@@ -48,6 +48,7 @@ impl Watchers {
             | Input::Stepped { .. }
             | Input::Request { .. }
             | Input::Gone { .. }
+            | Input::Undelivered { .. }
             | Input::MarksMoved { .. }
             | Input::Due { .. }
             | Input::Notices { .. }

@@ -8,18 +8,18 @@ use std::collections::BTreeMap;
 
 use crate::source::{NamedPath, SourceFile};
 
-fn at(file: &SourceFile, path: &NamedPath) -> String {
+pub(crate) fn at(file: &SourceFile, path: &NamedPath) -> String {
     format!("{}:{}: `{}`", file.path, path.line, path.segments.join("::"))
 }
 
 /// Where a top-level module stands in the order, if it is in it.
-fn rank(order: &[&[&str]], name: &str) -> Option<usize> {
+pub(crate) fn rank(order: &[&[&str]], name: &str) -> Option<usize> {
     order.iter().position(|row| row.contains(&name))
 }
 
 /// Every place, outside test code, that names something inside the crate: the file, the path as written, and the
 /// path from the crate root on.
-fn inner_paths(
+pub(crate) fn inner_paths(
     files: &[SourceFile],
 ) -> impl Iterator<Item = (&SourceFile, &NamedPath, Vec<String>)> {
     files.iter().filter(|file| !file.is_test()).flat_map(|file| {
@@ -132,7 +132,7 @@ fn stage(stages: &[&[&str]], module: &[String]) -> Option<usize> {
 }
 
 /// What each `mod.rs` re-exports by name: the outer path and where it leads.
-fn exports(files: &[SourceFile]) -> BTreeMap<Vec<String>, Vec<String>> {
+pub(crate) fn exports(files: &[SourceFile]) -> BTreeMap<Vec<String>, Vec<String>> {
     let mut exports = BTreeMap::new();
     for file in files.iter().filter(|file| only_declares(file)) {
         for path in file.paths.iter().filter(|path| path.exported) {
@@ -149,7 +149,10 @@ fn exports(files: &[SourceFile]) -> BTreeMap<Vec<String>, Vec<String>> {
 }
 
 /// Follows re-exports a few steps; more than that is a façade of façades.
-fn follow(exports: &BTreeMap<Vec<String>, Vec<String>>, mut target: Vec<String>) -> Vec<String> {
+pub(crate) fn follow(
+    exports: &BTreeMap<Vec<String>, Vec<String>>,
+    mut target: Vec<String>,
+) -> Vec<String> {
     for _ in 0..4 {
         let Some((length, exported)) = (1..=target.len())
             .rev()

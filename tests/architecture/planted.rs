@@ -10,12 +10,12 @@ use crate::{
     THREAD_STARTERS,
 };
 
-fn files(planted: &[(&str, &str)]) -> Vec<SourceFile> {
+pub(crate) fn files(planted: &[(&str, &str)]) -> Vec<SourceFile> {
     planted.iter().map(|(path, text)| SourceFile::parse(path, text)).collect()
 }
 
 #[track_caller]
-fn found(broken: &[String], part: &str) {
+pub(crate) fn found(broken: &[String], part: &str) {
     assert!(
         broken.len() == 1 && broken[0].contains(part),
         "wanted one with {part:?}, got {broken:#?}"
@@ -23,7 +23,7 @@ fn found(broken: &[String], part: &str) {
 }
 
 #[track_caller]
-fn nothing(broken: &[String]) {
+pub(crate) fn nothing(broken: &[String]) {
     assert!(broken.is_empty(), "{broken:#?}");
 }
 

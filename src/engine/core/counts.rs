@@ -1,12 +1,8 @@
 //! What the core counts, for metrics, health and tests. Absent: any decision that rests on a count.
 
-use domain::ids::{Millis, Namespace, SubjectId};
-
+use domain::ids::Millis;
 use domain::job::event::{JobEvent, JobFact};
 use domain::job::status::JobStatus;
-
-use crate::engine::core::message::QueueFacts;
-use crate::engine::core::{Core, entity};
 
 /// Attempts by how they ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -42,7 +38,7 @@ pub struct JobCounts {
 
 impl JobCounts {
     /// Counts what one event says of its job.
-    pub(super) fn count(&mut self, event: &JobEvent) {
+    pub(crate) fn count(&mut self, event: &JobEvent) {
         self.submitted += u64::from(matches!(event.fact, JobFact::Submitted(_)));
         for (_, to) in &event.job {
             match to {
@@ -114,56 +110,4 @@ pub struct CoreCounts {
     pub unshown_since: Option<Millis>,
     /// Since when the oldest subject came into memory that the view may still show as it was before; none: there is none.
     pub unread_since: Option<Millis>,
-}
-
-impl Core {
-    /// Numbers for metrics and tests.
-    pub fn counts(&self) -> CoreCounts {
-        CoreCounts {
-            subjects: self.slots.len(),
-            queued: self.queued,
-            appends_in_flight: self.in_flight,
-            view_lag_ms: self.projection.lag(self.now),
-            unshown_since: self.projection.unshown_since(),
-            unread_since: self.projection.unread_since(),
-            ready: self.dispatch.ready(),
-            waiting_polls: self.dispatch.waiting_polls(),
-            running_attempts: self.dispatch.running(),
-            stalled_queues: self.dispatch.stalled_queues(),
-            live_jobs: self.tenants.live_jobs(),
-            ..self.counts
-        }
-    }
-
-    /// Queues in use, at most `max`, in the order of their names: what a few counters say of each.
-    pub fn queues_in_use(&self, max: usize) -> Vec<(Namespace, QueueFacts)> {
-        self.dispatch.queues_in_use(max)
-    }
-
-    /// Subjects in memory of each group, by its index.
-    pub fn subjects_by_group(&self) -> &[u32] {
-        self.slots.by_group()
-    }
-
-    /// A subject's state as this engine has it, with the seq it shows; none while an append of it is under way. For
-    /// tests and checks: replay must give the same.
-    pub fn committed_state(&self, subject: &SubjectId) -> Option<(u64, &entity::Entity)> {
-        let slot = self.slots.find(subject).and_then(|ix| self.slots.get(ix))?;
-        let entity = slot.entity.as_ref().filter(|_| slot.is_settled())?;
-        Some((slot.seq, entity))
-    }
-
-    /// Whether a subject is in memory with everything volatile that its driver keeps of it: offers, lease times. For
-    /// tests and checks.
-    pub fn tends(&self, subject: &SubjectId) -> bool {
-        let slot = self.slots.find(subject).and_then(|ix| self.slots.get(ix));
-        slot.is_some_and(|slot| !slot.transient)
-    }
-
-    /// The sizes of what is kept for a while: lease requests under way, claims, timers, commands sent to other engines.
-    pub fn kept(&self) -> [usize; 4] {
-        let leases = self.pending_leases.len() + self.reports.len() + self.follows.len();
-        let leases = leases + self.no_forward.len() + self.pending_claims.len();
-        [leases, self.claims.len(), self.armed.len(), self.sent.len()]
-    }
 }

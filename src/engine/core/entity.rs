@@ -7,14 +7,17 @@ use domain::ids::{Millis, SubjectKind};
 use domain::job::apply::Undo;
 use domain::job::event::JobEvent;
 use domain::job::state::JobState;
+use domain::job::status::JobStatus;
 use domain::job::summary::JobSnapshot;
+use domain::node::status::NodeStatus;
 use domain::payload::PayloadBytes;
 use domain::refusal::Refusal;
 use domain::subject::answer::Answer;
 use domain::subject::context::Context;
 use domain::{environment, job};
 
-use crate::engine::core::message::{Command, Shown};
+use crate::engine::core::request::Command;
+use crate::engine::core::response::Shown;
 use crate::engine::json_text;
 
 /// Raised whenever a state's stored form changes: older snapshots are then passed over.
@@ -40,15 +43,15 @@ pub enum EntityEvent {
 
 /// A decision about a subject of any kind.
 #[derive(Debug)]
-pub(super) struct EntityDecision {
-    pub(super) event: Option<EntityEvent>,
-    pub(super) payloads: Vec<PayloadBytes>,
-    pub(super) answer: Answer,
+pub(crate) struct EntityDecision {
+    pub(crate) event: Option<EntityEvent>,
+    pub(crate) payloads: Vec<PayloadBytes>,
+    pub(crate) answer: Answer,
 }
 
 /// What a subject was before some events.
 #[derive(Debug)]
-pub(super) enum EntityUndo {
+pub(crate) enum EntityUndo {
     /// It did not exist.
     Absent,
     Job(Undo),
@@ -134,6 +137,14 @@ impl Entity {
         }
     }
 
+    /// Nothing of it is owed any more: it is retired once the view shows it.
+    pub fn is_over(&self) -> bool {
+        match self {
+            Self::Job(job) => job.head.status.is_over(),
+            Self::Environment(environment) => environment.deleted && environment.grants.is_empty(),
+        }
+    }
+
     /// As shown to people.
     pub fn shown(&self) -> Shown {
         match self {
@@ -144,7 +155,7 @@ impl Entity {
 }
 
 /// An empty undo for a subject, to be filled by `apply_undoable`.
-pub(super) fn undo_for(entity: Option<&Entity>) -> EntityUndo {
+pub(crate) fn undo_for(entity: Option<&Entity>) -> EntityUndo {
     match entity {
         None => EntityUndo::Absent,
         Some(Entity::Job(_)) => EntityUndo::Job(Undo::default()),
@@ -153,7 +164,7 @@ pub(super) fn undo_for(entity: Option<&Entity>) -> EntityUndo {
 }
 
 /// Applies an event that is not durable yet.
-pub(super) fn apply_undoable(
+pub(crate) fn apply_undoable(
     entity: &mut Option<Entity>,
     event: &EntityEvent,
     undo: &mut EntityUndo,
@@ -174,7 +185,7 @@ pub(super) fn apply_undoable(
 }
 
 /// Takes a subject back to its committed state.
-pub(super) fn undo(entity: &mut Option<Entity>, undo: EntityUndo) {
+pub(crate) fn undo(entity: &mut Option<Entity>, undo: EntityUndo) {
     match (entity.as_mut(), undo) {
         (_, EntityUndo::Absent) => *entity = None,
         (Some(Entity::Job(job)), EntityUndo::Job(undo)) => job.undo(undo),
@@ -184,7 +195,7 @@ pub(super) fn undo(entity: &mut Option<Entity>, undo: EntityUndo) {
 }
 
 /// Decides a command on a subject, or on its absence.
-pub(super) fn decide(
+pub(crate) fn decide(
     kind: SubjectKind,
     entity: Option<&Entity>,
     command: &Command,
@@ -223,4 +234,30 @@ fn of_job(decision: job::decide::Decision) -> EntityDecision {
         payloads: decision.payloads,
         answer: decision.answer,
     }
+}
+
+/// The nodes that events are about, ascending.
+pub(crate) fn touched(events: &[EntityEvent]) -> Vec<u32> {
+    let mut nodes = Vec::new();
+    for event in events {
+        let EntityEvent::Job(event) = event else { continue };
+        nodes.extend(event.nodes.iter().flat_map(|change| change.at.iter()));
+    }
+    nodes.sort_unstable();
+    nodes.dedup();
+    nodes
+}
+
+/// A wake-up for what only a person wakes.
+pub(in crate::engine) const NEVER: Millis = Millis::MAX;
+
+/// When a job that is not over is due next, `NEVER` when it waits for a person; none when it must be in memory: a
+/// queued job waits for a grant that may come any time, offered nodes and running attempts keep a job here.
+pub(in crate::engine) fn next_due(job: &JobState) -> Option<Millis> {
+    let busy = job.count(NodeStatus::Running) > 0
+        || (job.offers_work() && job.count(NodeStatus::Ready) > 0);
+    if busy || job.head.ending.is_some() || job.head.status == JobStatus::Queued {
+        return None;
+    }
+    Some(job.next_due().unwrap_or(NEVER))
 }

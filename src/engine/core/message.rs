@@ -20,6 +20,15 @@ use crate::view::contract::Document;
 /// Ties an answer to its request.
 pub type Ticket = u64;
 
+/// Ties what another engine says to what it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ForwardTicket {
+    /// Somebody asked this engine, and its driver is asked in his place.
+    Asker(Ticket),
+    /// This engine asks for itself; the number of the question.
+    Own(u64),
+}
+
 /// A loaded stream, decoded.
 #[derive(Debug)]
 pub struct LoadedStream {
@@ -62,6 +71,11 @@ pub enum Input {
     Gone {
         /// Which.
         ticket: Ticket,
+    },
+    /// Work was leased to askers who are gone: it is given back, not counted.
+    Undelivered {
+        /// What nobody took.
+        granted: Vec<Granted>,
     },
     /// A batch came back.
     Appended {
@@ -161,14 +175,14 @@ pub enum Input {
     /// A forwarded request was answered by the other engine.
     Forwarded {
         /// For the answer.
-        ticket: Ticket,
+        ticket: ForwardTicket,
         /// What it said.
         response: Response,
     },
     /// A forwarded request got no answer: it is decided here, which is safe.
     NotForwarded {
         /// For the answer.
-        ticket: Ticket,
+        ticket: ForwardTicket,
         /// What.
         request: Request,
     },
@@ -253,7 +267,7 @@ pub enum Output {
         /// Whom.
         to: EngineId,
         /// For the answer.
-        ticket: Ticket,
+        ticket: ForwardTicket,
         /// What.
         request: Request,
         /// After so long without an answer `Input::NotForwarded` says so, milliseconds; an answer that comes later is

@@ -7,10 +7,7 @@ use std::collections::VecDeque;
 
 use domain::ids::Millis;
 
-use crate::engine::core::Core;
-use crate::engine::core::message::Failure;
-use crate::engine::core::slot::LeaseTime;
-use crate::engine::core::urgency::Urgency;
+use crate::engine::core::leases::LeaseTime;
 
 /// An average is worth half after so long without news: a store that nobody writes to any more is tried again soon.
 const AVERAGE_HALVES_MS: Millis = 1_000;
@@ -22,11 +19,6 @@ const WORST_HALVES_MS: Millis = 5_000;
 const STALL_MS: Millis = 1_000;
 /// Leases are borne with for so long at most: beyond it a dead worker would hold its work for ever.
 const GRACE_MAX_MS: Millis = 30_000;
-/// While something is refused, it is looked at again after so long.
-const LOOK_AGAIN_MS: Millis = 100;
-/// Requests for work are refused at so many times the delay at which new jobs are.
-const LEASE_TIMES: Millis = 8;
-
 /// A measure that halves with time.
 #[derive(Debug, Default)]
 struct Fading {
@@ -52,7 +44,7 @@ impl Fading {
 
 /// The measures.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     /// When each append under way was sent; they come back in that order, or nearly.
     appending: VecDeque<Millis>,
     store: Fading,
@@ -75,11 +67,11 @@ impl Default for Pace {
 }
 
 impl Pace {
-    pub(super) fn sent(&mut self, now: Millis) {
+    pub(crate) fn sent(&mut self, now: Millis) {
         self.appending.push_back(now);
     }
 
-    pub(super) fn came_back(&mut self, now: Millis) {
+    pub(crate) fn came_back(&mut self, now: Millis) {
         let Some(sent) = self.appending.pop_front() else { return };
         let took = now.saturating_sub(sent).max(0);
         let average = self.store.now(now, AVERAGE_HALVES_MS).midpoint(took);
@@ -88,7 +80,7 @@ impl Pace {
     }
 
     /// Something was heard so long after it was asked.
-    pub(super) fn record_delay(&mut self, now: Millis, by: Millis) {
+    pub(crate) fn record_delay(&mut self, now: Millis, by: Millis) {
         let average = self.queue.now(now, QUEUE_HALVES_MS).midpoint(by);
         self.queue.set(now, average);
         self.bear(now, by);
@@ -96,7 +88,7 @@ impl Pace {
     }
 
     /// The engine came back to itself so much later than it meant to.
-    pub(super) fn record_stall(&mut self, now: Millis, by: Millis) {
+    pub(crate) fn record_stall(&mut self, now: Millis, by: Millis) {
         if by >= STALL_MS {
             self.bear(now, by);
             self.listening_since = now;
@@ -113,67 +105,22 @@ impl Pace {
     }
 
     /// How long an append takes now.
-    pub(super) fn store_ms(&self, now: Millis) -> Millis {
+    pub(crate) fn store_ms(&self, now: Millis) -> Millis {
         self.store.now(now, AVERAGE_HALVES_MS).max(self.oldest_append(now))
     }
 
     /// How long what is asked waits to be heard.
-    fn queue_ms(&self, now: Millis) -> Millis {
+    pub(crate) fn queue_ms(&self, now: Millis) -> Millis {
         self.queue.now(now, QUEUE_HALVES_MS)
     }
 
     /// Until when a lease is good: its own time, a full period from when the engine listens again, and the worst delay
     /// of the last seconds on top.
-    pub(super) fn good_until(&self, lease: &LeaseTime, now: Millis) -> Millis {
+    pub(crate) fn good_until(&self, lease: &LeaseTime, now: Millis) -> Millis {
         let period = Millis::try_from(lease.lease_ms).unwrap_or(Millis::MAX);
         let worst = self.worst.now(now, WORST_HALVES_MS).max(self.oldest_append(now));
         let until = lease.expires_at.max(self.listening_since.saturating_add(period));
         until.saturating_add(worst.min(GRACE_MAX_MS))
-    }
-}
-
-impl Core {
-    /// The engine took its turn so much later than it meant to, milliseconds: it could not listen meanwhile.
-    pub fn record_stall(&mut self, now: Millis, by: Millis) {
-        self.pace.record_stall(now, by);
-    }
-
-    /// What is asked waited so long before it was heard, milliseconds.
-    pub fn record_delay(&mut self, now: Millis, by: Millis) {
-        self.pace.record_delay(now, by);
-    }
-
-    /// Whether what is as urgent as this is refused now: new jobs first, then requests for work, by how long they
-    /// would wait; everything by how much waits, and what finishes or stops work last of all.
-    fn refuses(&self, urgency: Urgency) -> bool {
-        let queue_max = self.settings.queue_max;
-        let (depth_max, delay_max) = match urgency {
-            Urgency::Submit => (queue_max / 2, self.settings.delay_max_ms),
-            Urgency::Lease => (queue_max, self.settings.delay_max_ms.saturating_mul(LEASE_TIMES)),
-            Urgency::Read => (queue_max, Millis::MAX),
-            Urgency::Cancel | Urgency::Report => (queue_max.saturating_mul(4), Millis::MAX),
-        };
-        self.queued > depth_max || self.delay() > delay_max
-    }
-
-    /// How long what comes now would wait for its append to be answered, milliseconds.
-    pub(super) fn delay(&self) -> Millis {
-        let waits = self.runnable.since().map_or(0, |since| self.now.saturating_sub(since));
-        self.pace.store_ms(self.now).max(self.pace.queue_ms(self.now)).max(waits)
-    }
-
-    /// Why something of this urgency cannot be taken on now.
-    pub fn refusal(&self, urgency: Urgency) -> Option<Failure> {
-        let behind = self.projection.lag(self.now) > self.settings.view_lag_max_ms;
-        if urgency == Urgency::Submit && behind {
-            return Some(Failure::ViewBehind);
-        }
-        self.refuses(urgency).then_some(Failure::Overloaded)
-    }
-
-    /// When to look again whether what is refused may be taken: nothing else may wake the engine meanwhile.
-    pub(super) fn looks_again(&self) -> Option<Millis> {
-        self.refusal(Urgency::Submit).map(|_| self.now.saturating_add(LOOK_AGAIN_MS))
     }
 }
 

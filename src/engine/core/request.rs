@@ -15,7 +15,7 @@ use domain::job::command::JobCommand;
 use domain::subject::envelope::CommandMark;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::core::message::EngineId;
+use crate::membership::contract::EngineId;
 
 /// Who asks, and what makes the command one that can come again.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -48,6 +48,44 @@ pub enum Command {
     Job(JobCommand),
     /// To an environment.
     Environment(EnvironmentCommand),
+}
+
+impl Command {
+    /// Whether it may make a subject that does not exist. It is tried without a look whether there is one: the append says
+    /// so.
+    pub(crate) fn makes_new(&self) -> bool {
+        match self {
+            Self::Job(command) => matches!(command, JobCommand::Submit(_)),
+            Self::Environment(command) => matches!(command, EnvironmentCommand::Define { .. }),
+        }
+    }
+
+    /// Whether it is known again only by a name: it changes something each time it is decided. Submissions (by the job's
+    /// id), reports and what engines tell each other are known again without.
+    pub(crate) fn is_named(&self) -> bool {
+        match self {
+            Self::Job(command) => match command {
+                JobCommand::Start
+                | JobCommand::Pause { .. }
+                | JobCommand::Resume { .. }
+                | JobCommand::Cancel { .. }
+                | JobCommand::Patch(_) => true,
+                JobCommand::Submit(_)
+                | JobCommand::Lease(_)
+                | JobCommand::Report(_)
+                | JobCommand::ExpireLease { .. }
+                | JobCommand::Delete { .. }
+                | JobCommand::Wake { .. }
+                | JobCommand::TakeGrant { .. } => false,
+            },
+            Self::Environment(command) => match command {
+                EnvironmentCommand::Define { .. }
+                | EnvironmentCommand::Update(_)
+                | EnvironmentCommand::Delete { .. } => true,
+                EnvironmentCommand::Grant { .. } | EnvironmentCommand::Release { .. } => false,
+            },
+        }
+    }
 }
 
 /// A worker's poll for work.
@@ -172,6 +210,26 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ask: Option<JobId>,
     },
+}
+
+impl Request {
+    /// The one subject that it is about; none: it is for whoever is asked.
+    pub(crate) fn subject(&self) -> Option<SubjectId> {
+        match self {
+            Self::Command { subject, .. }
+            | Self::Read { subject }
+            | Self::Inspect { subject, .. } => Some(subject.clone()),
+            Self::Heartbeat { namespace, lease } => {
+                Some(SubjectId::job(namespace.clone(), lease.job))
+            }
+            Self::AskGrant { environment, .. } => Some(environment.clone()),
+            Self::Lease(_)
+            | Self::NextWork { .. }
+            | Self::Claimed { .. }
+            | Self::Queues { .. }
+            | Self::Workers { .. } => None,
+        }
+    }
 }
 
 /// A part of what has names, in their order.

@@ -7,6 +7,7 @@ use domain::environment::state::EnvironmentState;
 use domain::ids::{LeaseId, Millis, Namespace, QueueName, WorkerName};
 use domain::job::plan::{Plan, PlanNode};
 use domain::job::summary::JobSnapshot;
+use domain::node::attempt::AttemptRef;
 use domain::refusal::Refusal;
 use domain::subject::answer::Answer;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -258,4 +259,15 @@ pub enum Response {
     Inspection(SubjectInspection),
     /// No answer.
     Failed(Failure),
+}
+
+impl Response {
+    /// The attempts that a command leased; none where it leased nothing, or was none.
+    pub(crate) fn into_leased(self) -> Vec<AttemptRef> {
+        if let Self::Command { answer: Answer::Leased(attempts), .. } = self {
+            attempts
+        } else {
+            Vec::new()
+        }
+    }
 }

@@ -6,22 +6,20 @@
 use std::collections::BTreeMap;
 
 use domain::ids::Namespace;
-use domain::job::command::JobCommand;
 use domain::job::status::JobStatus;
-use domain::refusal::{Quota, Refusal};
 
-use crate::engine::core::Core;
 use crate::engine::core::entity::Entity;
-use crate::engine::core::message::Command;
-use crate::engine::core::slot::Slot;
-use domain::environment::command::EnvironmentCommand;
 
 /// As what a subject is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Counted {
+enum Counted {
     LiveJob(JobStatus),
     Environment,
 }
+
+/// As what a slot is counted now; none: its subject is over, gone, or another engine's.
+#[derive(Debug, Default)]
+pub(crate) struct SlotTenant(Option<Counted>);
 
 #[derive(Debug, Default)]
 struct Tenant {
@@ -31,7 +29,7 @@ struct Tenant {
 
 /// The namespaces that have anything here.
 #[derive(Debug, Default)]
-pub(super) struct Tenants {
+pub(crate) struct Tenants {
     by_namespace: BTreeMap<Namespace, Tenant>,
     /// Of all of them, in the order of `JobStatus::ALL`.
     live_jobs: [u32; JobStatus::ALL.len()],
@@ -39,7 +37,7 @@ pub(super) struct Tenants {
 
 impl Tenants {
     /// Live jobs by their state.
-    pub(super) fn live_jobs(&self) -> [u32; JobStatus::ALL.len()] {
+    pub(crate) fn live_jobs(&self) -> [u32; JobStatus::ALL.len()] {
         self.live_jobs
     }
 
@@ -64,13 +62,15 @@ impl Tenants {
             tenants.remove(namespace);
         }
     }
-}
 
-impl Core {
-    /// Counts a subject as what it is now; none where it is over, gone, or another engine's.
-    pub(super) fn count_tenant(&mut self, slot: &mut Slot) {
-        let now = match &slot.entity {
-            _ if slot.transient => None,
+    /// Counts a subject as what it is now. `entity` is none for one that is not driven here.
+    pub(crate) fn recount(
+        &mut self,
+        namespace: &Namespace,
+        slot: &mut SlotTenant,
+        entity: Option<&Entity>,
+    ) {
+        let now = match entity {
             Some(Entity::Job(job)) => {
                 let lives = !job.head.status.is_over() && !job.head.deleted;
                 lives.then_some(Counted::LiveJob(job.head.status))
@@ -78,74 +78,26 @@ impl Core {
             Some(Entity::Environment(of)) => (!of.deleted).then_some(Counted::Environment),
             None => None,
         };
-        self.is_counted_as(slot, now);
-    }
-
-    /// A subject leaves memory, or is not driven here any more.
-    pub(super) fn uncount_tenant(&mut self, slot: &mut Slot) {
-        self.is_counted_as(slot, None);
-    }
-
-    fn is_counted_as(&mut self, slot: &mut Slot, now: Option<Counted>) {
-        let before = std::mem::replace(&mut slot.counted, now);
+        let before = std::mem::replace(&mut slot.0, now);
         if before == now {
             return;
         }
-        let namespace = &slot.subject.namespace;
         if let Some(before) = before {
-            self.tenants.count(namespace, before, false);
+            self.count(namespace, before, false);
         }
         if let Some(now) = now {
-            self.tenants.count(namespace, now, true);
+            self.count(namespace, now, true);
         }
     }
 
-    /// Why a command would take up more than its namespace may; before anything of it is decided. Only what is new counts:
-    /// whatever is there goes on.
-    pub(super) fn over_quota(&self, slot: &Slot, command: &Command) -> Option<Refusal> {
-        let grows = matches!(
-            command,
-            Command::Job(JobCommand::Submit(_))
-                | Command::Environment(EnvironmentCommand::Define { .. })
-        );
-        if !grows || slot.transient {
-            return None;
-        }
-        let quotas = &self.settings.quotas;
-        let namespace = &slot.subject.namespace;
-        let full = |quota, max| Some(Refusal::quota(quota, max, Some(namespace)));
-        let tenant = self.tenants.by_namespace.get(namespace);
-        match (command, &slot.entity) {
-            (Command::Job(JobCommand::Submit(submission)), None) => {
-                if tenant.is_some_and(|tenant| tenant.live_jobs >= quotas.live_jobs_max) {
-                    return full(Quota::LiveJobs, quotas.live_jobs_max);
-                }
-                let names = submission.spec.queues();
-                if self.dispatch.too_many_queues(namespace, names, quotas.queues_max).is_some() {
-                    return full(Quota::Queues, quotas.queues_max);
-                }
-            }
-            (Command::Environment(EnvironmentCommand::Define { .. }), there) => {
-                let is_new = match there {
-                    Some(Entity::Environment(of)) => of.deleted,
-                    Some(Entity::Job(_)) | None => true,
-                };
-                if !is_new {
-                    return None;
-                }
-                if tenant.is_some_and(|tenant| tenant.environments >= quotas.environments_max) {
-                    return full(Quota::Environments, quotas.environments_max);
-                }
-            }
-            (Command::Job(_) | Command::Environment(_), _) => return None,
-        }
-        let is_new = tenant.is_none() && self.tenants.by_namespace.len() >= quotas.namespaces_max;
-        is_new.then(|| Refusal::quota(Quota::Namespaces, quotas.namespaces_max, None))
+    /// Live jobs and environments of a namespace that count here; none: it has nothing here.
+    pub(crate) fn of(&self, namespace: &Namespace) -> Option<(usize, usize)> {
+        let tenant = self.by_namespace.get(namespace)?;
+        Some((tenant.live_jobs, tenant.environments))
     }
 
-    /// Live jobs and environments of a namespace that count here.
-    pub fn taken_up(&self, namespace: &Namespace) -> (usize, usize) {
-        let tenant = self.tenants.by_namespace.get(namespace);
-        tenant.map_or((0, 0), |tenant| (tenant.live_jobs, tenant.environments))
+    /// Namespaces that have anything here.
+    pub(crate) fn len(&self) -> usize {
+        self.by_namespace.len()
     }
 }

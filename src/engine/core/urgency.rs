@@ -1,19 +1,11 @@
 //! What is served first when not everything can be: what finishes work, then what stops it, then leases, then looking,
-//! then new work. Subjects take their turns in that order, and what can be refused is refused from the other end.
-//! Invariant: nothing starves. Each eighth turn goes to whoever waits longest, whatever it wants.
+//! then new work. Subjects take their turns in that order (`Backlog`), and what can be refused is refused from the other
+//! end.
 
-use std::collections::VecDeque;
-
-use domain::ids::Millis;
 use domain::job::command::JobCommand;
 
 use crate::engine::core::message::{Command, Request};
-use crate::engine::core::slot::{Origin, Waiting};
-
-/// Turns by urgency between two turns by age.
-const BY_AGE_EVERY: u32 = 8;
-/// Waiting commands of a subject that are looked at for the most urgent one: a bound on the work of one look.
-const LOOKED_MAX: usize = 64;
+use crate::engine::core::waiting::{Origin, Waiting};
 
 /// How urgent something is, the most urgent first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,19 +53,13 @@ impl Urgency {
     }
 
     /// Of something that waits for its subject.
-    pub(super) fn of_waiting(waiting: &Waiting) -> Self {
+    pub(crate) fn of_waiting(waiting: &Waiting) -> Self {
         match waiting {
             Waiting::Heartbeat { .. } => Self::Report,
             Waiting::Read { .. } => Self::Read,
             Waiting::Command { origin: Origin::Lease { .. }, .. } => Self::Lease,
             Waiting::Command { command, .. } => Self::of_command(command),
         }
-    }
-
-    /// Of a subject: as urgent as the most urgent that waits for it.
-    pub(super) fn of_queue(queue: &VecDeque<Waiting>) -> Self {
-        let looked = queue.iter().take(LOOKED_MAX).map(Self::of_waiting);
-        looked.min().unwrap_or(Self::Submit)
     }
 
     fn of_command(command: &Command) -> Self {
@@ -84,71 +70,5 @@ impl Urgency {
             Command::Job(JobCommand::Submit(_) | JobCommand::Delete { .. }) => Self::Submit,
             Command::Job(_) | Command::Environment(_) => Self::Cancel,
         }
-    }
-}
-
-/// Subjects with something to decide, by number. One may stand here more than once: the first turn does everything.
-#[derive(Debug, Default)]
-pub(super) struct Runnable {
-    waiting: [VecDeque<(u32, Millis)>; Urgency::ALL.len()],
-    turns: u32,
-}
-
-impl Runnable {
-    pub(super) fn push(&mut self, ix: u32, urgency: Urgency, now: Millis) {
-        self.waiting[urgency as usize].push_back((ix, now));
-    }
-
-    /// Whose turn it is.
-    pub(super) fn pop(&mut self) -> Option<u32> {
-        self.turns = self.turns.wrapping_add(1);
-        let next = if self.turns.is_multiple_of(BY_AGE_EVERY) {
-            let heads = self.waiting.iter_mut().filter(|queue| !queue.is_empty());
-            heads.min_by_key(|queue| queue.front().map(|(_, since)| *since))
-        } else {
-            self.waiting.iter_mut().find(|queue| !queue.is_empty())
-        };
-        next?.pop_front().map(|(ix, _)| ix)
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting.iter().all(VecDeque::is_empty)
-    }
-
-    /// Since when the one that waits longest does.
-    pub(super) fn since(&self) -> Option<Millis> {
-        self.waiting.iter().filter_map(|queue| queue.front()).map(|(_, since)| *since).min()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn order(runnable: &mut Runnable) -> Vec<u32> {
-        std::iter::from_fn(|| runnable.pop()).collect()
-    }
-
-    #[test]
-    fn what_finishes_work_has_its_turn_before_what_brings_new_work() {
-        let mut runnable = Runnable::default();
-        for (ix, urgency) in (0..).zip(Urgency::ALL.into_iter().rev()) {
-            runnable.push(ix, urgency, 0);
-        }
-        assert_eq!(order(&mut runnable), [4, 3, 2, 1, 0]);
-        assert!(runnable.is_empty() && runnable.since().is_none());
-    }
-
-    #[test]
-    fn whoever_waits_longest_has_each_eighth_turn() {
-        let mut runnable = Runnable::default();
-        runnable.push(100, Urgency::Submit, 0);
-        for ix in 0..20 {
-            runnable.push(ix, Urgency::Report, 1);
-        }
-        assert_eq!(runnable.since(), Some(0));
-        let order = order(&mut runnable);
-        assert_eq!(order.iter().position(|ix| *ix == 100), Some(7), "{order:?}");
-        assert_eq!(order.len(), 21);
     }
 }

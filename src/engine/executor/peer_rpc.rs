@@ -8,13 +8,13 @@ use std::time::Duration;
 use domain::ids::Millis;
 
 use super::Executor;
-use crate::engine::core::message::{Announced, EngineId, Input, Request, Ticket};
+use crate::engine::core::message::{Announced, EngineId, ForwardTicket, Input, Request};
 
 impl Executor {
     pub(super) fn forward(
         &self,
         to: EngineId,
-        ticket: Ticket,
+        ticket: ForwardTicket,
         request: Request,
         within_ms: Millis,
     ) {

@@ -2,7 +2,7 @@
 
 use domain::ids::SubjectId;
 use orrery::engine::core::message::{
-    Granted, Input, LeaseRequest, Output, Request, Response, Ticket,
+    ForwardTicket, Granted, Input, LeaseRequest, Output, Request, Response, Ticket,
 };
 use orrery::engine::core::{Core, CoreSettings};
 
@@ -151,7 +151,7 @@ fn says(core: &mut Core, input: Input) -> Vec<Output> {
 }
 
 /// The question to the other engine, the only thing that is said.
-fn question(said: Vec<Output>) -> (Ticket, Request) {
+fn question(said: Vec<Output>) -> (ForwardTicket, Request) {
     match <[Output; 1]>::try_from(said) {
         Ok([Output::Forward { ticket, request, .. }]) => (ticket, request),
         other => panic!("no question but {other:?}"),

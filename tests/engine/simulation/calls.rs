@@ -203,16 +203,9 @@ impl World {
     pub(crate) fn gives_back(&mut self, of: Whose, response: Response) {
         let Response::Leases(granted) = response else { return };
         for granted in granted {
-            let hash = Hash::of(b"undelivered");
-            self.checker.reports(granted.lease, hash, None);
-            let request = report(&granted, hash, Outcome::Release { undelivered: true });
-            self.after(
-                0,
-                Happening::Back {
-                    of,
-                    input: Input::Request { ticket: 0, request, forwarded: false },
-                },
-            );
+            self.checker.reports(granted.lease, Hash::of(b"undelivered"), None);
+            let input = Input::Undelivered { granted: vec![granted] };
+            self.after(0, Happening::Back { of, input });
         }
     }
 

@@ -311,6 +311,7 @@ fn subjects_of(input: &Input) -> Vec<domain::ids::SubjectId> {
         Input::Leaving
         | Input::Request { .. }
         | Input::Gone { .. }
+        | Input::Undelivered { .. }
         | Input::MarksMoved { .. }
         | Input::Removed { .. }
         | Input::Due { .. }

@@ -2,7 +2,7 @@
 //! Always holds: the asking engine hears exactly once, an answer or that there is none, unless it dies first.
 
 use domain::ids::Millis;
-use orrery::engine::core::message::{Announced, Input, Request, Response, Ticket};
+use orrery::engine::core::message::{Announced, ForwardTicket, Input, Request, Response, Ticket};
 
 use super::bugs::Bug;
 use super::world::{Happening, Whose, World};
@@ -11,7 +11,7 @@ use super::world::{Happening, Whose, World};
 #[derive(Debug)]
 pub(crate) struct Flight {
     of: Whose,
-    ticket: Ticket,
+    ticket: ForwardTicket,
     request: Request,
     /// The asking engine has been told.
     settled: bool,
@@ -24,11 +24,13 @@ impl World {
         &mut self,
         of: Whose,
         to: u32,
-        (ticket, request): (Ticket, Request),
+        (ticket, request): (ForwardTicket, Request),
         within_ms: Millis,
     ) {
         let at = self.at_of(to);
-        if let Some(call) = self.calls.get_mut(&ticket) {
+        if let ForwardTicket::Asker(ticket) = ticket
+            && let Some(call) = self.calls.get_mut(&ticket)
+        {
             call.relayed = true;
         }
         let flown = self.ticket();

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use domain::ids::{GroupId, Millis, SubjectId};
 use orrery::engine::core::entity::Entity;
-use orrery::engine::core::message::{Input, Output, Request, Response, Ticket};
+use orrery::engine::core::message::{ForwardTicket, Input, Output, Request, Response, Ticket};
 use orrery::engine::core::{Core, CoreSettings};
 use orrery::engine::loader;
 use orrery::event_store::contract::EventStore;
@@ -68,7 +68,7 @@ pub(crate) struct Lab {
     held: VecDeque<(usize, Output)>,
     members: Vec<Member>,
     answers: BTreeMap<Ticket, Response>,
-    forwards: BTreeMap<Ticket, (usize, Ticket)>,
+    forwards: BTreeMap<Ticket, (usize, ForwardTicket)>,
     gone: BTreeSet<Ticket>,
     next_ticket: Ticket,
     /// The seq of each subject of each engine that was compared last.

@@ -2,10 +2,9 @@
 //! engine the way that the test has chosen.
 
 use domain::ids::Millis;
-use domain::job::command::Outcome;
-use orrery::engine::core::message::{Input, Output, Request, Response, Ticket};
+use orrery::engine::core::message::{ForwardTicket, Input, Output, Request, Response, Ticket};
 
-use super::{Lab, Way, carry, report_of};
+use super::{Lab, Way, carry};
 
 impl Lab {
     /// Something reaches one engine.
@@ -82,7 +81,7 @@ impl Lab {
         self.members[at].core.handle(self.now, input);
     }
 
-    fn forward(&mut self, at: usize, to: u32, ticket: Ticket, request: Request) {
+    fn forward(&mut self, at: usize, to: u32, ticket: ForwardTicket, request: Request) {
         let to = usize::try_from(to).expect("few engines");
         self.forwarded += 1;
         if self.way != Way::Works {
@@ -118,15 +117,10 @@ impl Lab {
         }
         if !self.gone.remove(&ticket) {
             let before = self.answers.insert(ticket, response);
-            assert!(before.is_none() || ticket == 0, "two answers to one request");
+            assert!(before.is_none(), "two answers to one request");
             return;
         }
         let Response::Leases(granted) = response else { return };
-        for granted in granted {
-            let outcome = Outcome::Release { undelivered: true };
-            let request = report_of(&granted, outcome, b"undelivered");
-            let input = Input::Request { ticket: 0, request, forwarded: false };
-            self.members[at].core.handle(self.now, input);
-        }
+        self.members[at].core.handle(self.now, Input::Undelivered { granted });
     }
 }
