@@ -1,14 +1,9 @@
 //! Keys: dotted paths, their flattening out of TOML, and the nearest known one to a mistyped one.
 //! The known keys and their types are those of the defaults; `services.NAME.*` mirrors `services.default.*`.
 
-#![expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "every other kind of value is none that a key takes"
-)]
-
 use std::collections::BTreeMap;
 
-use ::config::{FileFormat, Source, Value, ValueKind};
+use toml::{Table, Value};
 
 /// Services that may have settings of their own. A service not listed here gets `services.default`.
 pub(super) const SERVICE_NAMES: &[&str] =
@@ -66,24 +61,22 @@ pub(super) fn defaults() -> Result<Flat, String> {
 
 /// Reads TOML into dotted keys; the error says where and why not.
 pub(super) fn flatten(toml: &str) -> Result<Flat, String> {
-    let tables = ::config::File::from_str(toml, FileFormat::Toml)
-        .collect()
-        .map_err(|error| error.to_string())?;
+    let tables: Table = toml.parse().map_err(|error: ::toml::de::Error| error.to_string())?;
     let mut flat = Flat::new();
     // Tables within tables, without recursion: a file of a million brackets must not end the stack.
     let mut open: Vec<(String, Value)> = tables.into_iter().collect();
     while let Some((key, value)) = open.pop() {
-        let raw = match value.kind {
-            ValueKind::Table(table) => {
+        let raw = match value {
+            Value::Table(table) => {
                 open.extend(
                     table.into_iter().map(|(name, value)| (format!("{key}.{name}"), value)),
                 );
                 continue;
             }
-            ValueKind::Boolean(value) => Raw::Bool(value),
-            ValueKind::I64(value) => Raw::Int(value),
-            ValueKind::String(value) => Raw::Text(value),
-            _ => Raw::Other,
+            Value::Boolean(value) => Raw::Bool(value),
+            Value::Integer(value) => Raw::Int(value),
+            Value::String(value) => Raw::Text(value),
+            Value::Array(_) | Value::Float(_) | Value::Datetime(_) => Raw::Other,
         };
         flat.insert(key, raw);
     }

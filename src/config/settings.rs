@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use ::config::{Value, ValueKind};
 use domain::bounds::{Bounds, Quotas};
 use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 
 use super::key::Raw;
 use super::layers::Values;
@@ -275,7 +275,7 @@ pub enum LogFormat {
 impl Settings {
     /// Types the merged values. Their keys and kinds are known to be right, so what can fail is a range or a form.
     pub(super) fn from_values(values: &Values) -> Result<Self, SettingProblem> {
-        let mut tree = Value::new(None, ValueKind::Table(::config::Map::default()));
+        let mut tree = Map::new();
         // A service's own section holds only what differs, so the default's keys are laid below it first.
         let mut services: Vec<&str> = values
             .keys()
@@ -296,7 +296,8 @@ impl Settings {
         for (key, (raw, _)) in values.iter().filter(|(key, _)| key.starts_with("services.")) {
             put(&mut tree, key, raw);
         }
-        Self::deserialize(tree).map_err(|error| located(&error, values))
+        serde_path_to_error::deserialize(Value::Object(tree))
+            .map_err(|error| located(&error, values))
     }
 
     /// The defaults, for tests and `demo`.
@@ -306,35 +307,31 @@ impl Settings {
 }
 
 /// Writes `raw` at the dotted `key`, making the tables on its way.
-fn put(tree: &mut Value, key: &str, raw: &Raw) {
+fn put(tree: &mut Map<String, Value>, key: &str, raw: &Raw) {
+    let (tables, name) = key.rsplit_once('.').unwrap_or(("", key));
     let mut at = tree;
-    for name in key.split('.') {
-        if !matches!(at.kind, ValueKind::Table(_)) {
-            at.kind = ValueKind::Table(::config::Map::default());
-        }
-        let ValueKind::Table(table) = &mut at.kind else {
-            return;
-        };
-        at = table.entry(name.to_owned()).or_insert_with(|| Value::new(None, ValueKind::Nil));
+    for table in tables.split('.').filter(|table| !table.is_empty()) {
+        let inner = at.entry(table).or_insert_with(|| Value::Object(Map::new()));
+        // No key of ours is a value and a table at once.
+        let Value::Object(inner) = inner else { return };
+        at = inner;
     }
-    at.kind = match raw {
-        Raw::Bool(flag) => ValueKind::Boolean(*flag),
-        Raw::Int(number) => ValueKind::I64(*number),
-        Raw::Text(text) => ValueKind::String(text.clone()),
-        Raw::Other => ValueKind::Nil,
+    let value = match raw {
+        Raw::Bool(flag) => Value::Bool(*flag),
+        Raw::Int(number) => Value::from(*number),
+        Raw::Text(text) => Value::String(text.clone()),
+        Raw::Other => Value::Null,
     };
+    at.insert(name.to_owned(), value);
 }
 
-fn located(error: &::config::ConfigError, values: &Values) -> SettingProblem {
-    let text = error.to_string();
-    // The library ends its message with: for key `a.b`.
-    let key = text
-        .split_once("for key `")
-        .and_then(|(_, rest)| rest.split('`').next())
-        .unwrap_or_default();
-    let origin = values.get(key).map_or(SettingOrigin::Default, |(_, origin)| origin.clone());
-    let rule = text.split(" for key `").next().unwrap_or_default();
-    SettingProblem::Refused { key: key.to_owned(), origin, rule: format!("cannot be used: {rule}") }
+fn located(
+    error: &serde_path_to_error::Error<serde_json::Error>,
+    values: &Values,
+) -> SettingProblem {
+    let key = error.path().to_string();
+    let origin = values.get(&key).map_or(SettingOrigin::Default, |(_, origin)| origin.clone());
+    SettingProblem::Refused { key, origin, rule: format!("cannot be used: {}", error.inner()) }
 }
 
 fn ms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {

@@ -75,7 +75,7 @@ pub(crate) enum Shape {
         /// Queues, each with a ready node
         #[arg(long, default_value_t = 100_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
         queues: u32,
-        /// Environments
+        /// Environments that no job names
         #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
         environments: u32,
         /// Leave them in the engine

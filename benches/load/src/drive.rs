@@ -56,7 +56,6 @@ pub(super) struct Run {
 /// What became of a submission.
 #[derive(Debug, PartialEq, Eq)]
 enum Sent {
-    /// Taken.
     Taken,
     /// Put off, the whole of it.
     Shed(Duration),
@@ -91,7 +90,6 @@ impl Run {
         })
     }
 
-    /// Starts everything.
     pub(super) fn start(self: &Rc<Self>, tasks: &mut JoinSet<Result<(), Failure>>) {
         for number in 0..self.variant.workers {
             let run = Rc::clone(self);

@@ -9,7 +9,6 @@ use tokio::time::Instant;
 
 use super::spread::Spread;
 
-/// One job.
 #[derive(Debug, Clone)]
 struct Unit {
     sent: Instant,
@@ -20,7 +19,6 @@ struct Unit {
 /// What was counted since `measure`.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Counted {
-    /// Steps recorded.
     pub(super) steps: u64,
     /// From a submission's being sent (with a rate: being due) to the first lease of the job.
     pub(super) to_start: Spread,
@@ -46,7 +44,6 @@ pub(super) struct Counted {
     pub(super) refusal: Option<String>,
 }
 
-/// The books.
 #[derive(Debug)]
 pub(super) struct Ledger {
     units: VecDeque<Unit>,

@@ -102,7 +102,6 @@ impl Answer<'_> {
     }
 }
 
-/// One connection.
 #[derive(Debug)]
 pub(super) struct Link {
     stream: TcpStream,

@@ -31,7 +31,6 @@ pub(super) struct Server {
 pub(super) struct Reading {
     /// User and system time of the process, seconds.
     pub(super) cpu_s: Option<f64>,
-    /// Durable writes.
     pub(super) appends: Option<f64>,
     /// Events made durable.
     pub(super) events: Option<f64>,

@@ -27,7 +27,6 @@ impl JobText {
         Self { pieces, steps }
     }
 
-    /// The gap.
     pub(super) fn number() -> Value {
         Value::from(NUMBER)
     }
@@ -136,7 +135,6 @@ impl ResultItem<'_> {
     }
 }
 
-/// One attempt.
 #[derive(Debug, Deserialize)]
 pub(super) struct LeaseItem<'a> {
     pub(super) lease: &'a str,
@@ -150,7 +148,6 @@ pub(super) struct LeaseItem<'a> {
 pub(super) struct StepInput {
     /// The job's number.
     pub(super) job: Option<u64>,
-    /// Recorded seconds.
     pub(super) runtime_s: f64,
 }
 

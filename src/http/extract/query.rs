@@ -9,6 +9,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use domain::ids::Millis;
 use domain::refusal::FieldError;
+use percent_encoding::percent_decode_str;
 
 use crate::http::problem::Problem;
 use crate::http::schemas::time;
@@ -160,23 +161,15 @@ impl Query {
 
 /// Undoes form encoding; nothing for broken escapes, text that is not UTF-8, and control characters.
 fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let digits = [rest.next()?, rest.next()?];
-                let digits = std::str::from_utf8(&digits).ok()?;
-                if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-                    return None;
-                }
-                u8::from_str_radix(digits, 16).ok()?
-            }
-            plain => plain,
-        });
+    // The decoder lets a broken escape through as it stands.
+    let digits = |at: usize| text.as_bytes().get(at + 1..at + 3);
+    let is_whole = |at| digits(at).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit));
+    if !text.match_indices('%').all(|(at, _)| is_whole(at)) {
+        return None;
     }
-    String::from_utf8(bytes).ok().filter(|text| !text.chars().any(char::is_control))
+    let spaced = text.replace('+', " ");
+    let decoded = percent_decode_str(&spaced).decode_utf8().ok()?;
+    (!decoded.chars().any(char::is_control)).then(|| decoded.into_owned())
 }
 
 #[cfg(test)]

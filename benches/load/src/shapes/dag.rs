@@ -16,7 +16,6 @@ const NODES: [(&str, &[&str]); 10] = [
     ("j", &["i"]),
 ];
 
-/// The variant.
 pub(crate) fn dag(common: &Common) -> Vec<Variant> {
     let nodes = NODES.iter().map(|(key, parents)| {
         let parents: Vec<String> = parents.iter().map(|&parent| parent.to_owned()).collect();
