@@ -22,7 +22,8 @@ use futures_util::future::join_all;
 use orrery::config::{Secret, Settings};
 use orrery::engine::core::CoreSettings;
 use orrery::engine::core::message::{Caller, Command, Request, Response};
-use orrery::engine::executor::{self, Forward};
+use orrery::engine::executor;
+use orrery::engine::forward::Forward;
 use orrery::engine::forwarding::{Forwarding, PeerDirectory};
 use orrery::engine::handle::Engine;
 use orrery::environment::Surroundings;
@@ -94,8 +95,8 @@ async fn member(me: u32, store: &Arc<MemoryEventStore>, outside: &Surroundings) 
     let drivers = vec![Some(joined_as); 64];
     let part = DriverPart { membership, introduction, joined_as, told, peers: nobody, drivers };
     let driver = Driver::new(engine.clone(), Arc::clone(&clock), false, part);
-    engine.drives_until(domain::ids::Millis::MAX).await;
-    engine.routes(vec![Some(2); 64], vec![1, 2]).await;
+    engine.cluster().drives_until(domain::ids::Millis::MAX).await;
+    engine.cluster().routes(vec![Some(2); 64], vec![1, 2]).await;
     let host = ServiceHost::builder().build(settings.services.clone(), outside.clone());
     let api = Api::new(Parts {
         scheduler: JobScheduler::new(engine.clone(), outside.clone(), operations, bounds),
@@ -181,7 +182,7 @@ async fn main() {
     let made = submission(&outside);
     let subject = SubjectId::job(made.namespace.clone(), made.id);
     let caller = Caller { actor: Arc::from("client"), ..Caller::engine() };
-    one.engine.submit(made, caller.clone()).await.expect("a job");
+    one.engine.jobs().submit(made, caller.clone()).await.expect("a job");
     let read = || Request::Read { subject: subject.clone() };
     let submit = || {
         let made = submission(&outside);

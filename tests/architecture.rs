@@ -39,15 +39,13 @@ const LAYERS: &[&[&str]] = &[
 /// modules of its own stage or an earlier one. `mod.rs` only declares and re-exports, and is looked through.
 const DOMAIN_STAGES: &[&[&str]] = &[
     &["ids", "bounds", "dice", "exact_json", "payload", "planted", "time_text"],
-    &["status", "attempt", "change"],
+    &["status", "attempt"],
     &["refusal", "history"],
     &["subject"],
     &["policy"],
     &["spec"],
-    &["graph", "plan", "retry", "expression", "outcome"],
-    &["state", "story", "undo"],
-    &["fact"],
-    &["event", "command", "effect"],
+    &["graph", "plan", "retry", "expression"],
+    &["event", "command", "effect", "state"],
     &["check", "due", "verify"],
     &["apply"],
     &["decide"],
@@ -176,6 +174,35 @@ const CORE: Folder = Folder {
     ],
 };
 
+/// The engine around its core: what its faces share stands below them, and the executor, which makes the engine, above.
+const ENGINE: Folder = Folder {
+    module: &["engine"],
+    rows: &[
+        &["json_text"],
+        &["core"],
+        &["error", "forward", "gauges", "loader", "undelivered", "watch"],
+        &["check", "deletion", "mailbox"],
+        &["forwarding", "shared"],
+        &["jobs", "rebuild", "streams", "views"],
+        &["environments", "leases"],
+        &["cluster"],
+        &["cluster_queries"],
+        &["handle"],
+        &["executor"],
+    ],
+};
+
+/// The executor: who waits, what is being read and what is out of reach are parts of it; the rest is what it does.
+const EXECUTOR: Folder = Folder {
+    module: &["engine", "executor"],
+    rows: &[
+        &["outage", "replies"],
+        &["Executor", "MARKS_PAGE"],
+        &["loads", "peer_rpc", "reads", "store_io"],
+        &["inbox"],
+    ],
+};
+
 /// The structs of which each is made of parts that own their fields, and what among their fields is data to be read.
 const WHOLES: &[(&str, &[&str])] =
     &[("Core", &["CoreSettings", "CoreCounts"]), ("Slot", &["SubjectId"])];
@@ -275,6 +302,12 @@ fn the_engines_core_names_no_store() {
 #[test]
 fn parts_of_the_core_name_only_parts_below_them_and_only_steps_name_the_core() {
     holds(&parts::part_order(&tree(&["src"]), &CORE));
+}
+
+#[test]
+fn parts_of_the_engine_and_of_its_executor_name_only_parts_below_them() {
+    holds(&parts::part_order(&tree(&["src"]), &ENGINE));
+    holds(&parts::part_order(&tree(&["src"]), &EXECUTOR));
 }
 
 #[test]

@@ -22,7 +22,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
 use crate::engine::core::CoreSettings;
-use crate::engine::executor::{self, Ended, Forward, Parts};
+use crate::engine::executor::{self, Ended, Parts};
+use crate::engine::forward::Forward;
 use crate::engine::forwarding::{Forwarding, PeerDirectory};
 use crate::engine::handle::Engine;
 use crate::environment::mongodb::StartError;

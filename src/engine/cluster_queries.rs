@@ -1,5 +1,5 @@
 //! What only all living engines know together: queues and workers, each engine knowing its own part, and whether the view
-//! shows what each of them has acknowledged. The part of the handle that asks them all.
+//! shows what each of them has acknowledged. The part of the cluster that asks them all.
 //! Always holds: nobody waits for a silent engine longer than its deadline; one that does not answer is left out and
 //! named. Alone, it asks nobody.
 
@@ -9,8 +9,9 @@ use std::time::Duration;
 use domain::ids::Namespace;
 use futures_util::future::join_all;
 
+use crate::engine::cluster::Cluster;
 use crate::engine::core::message::{EngineId, Names, QueueFacts, Request, Response, WorkerFacts};
-use crate::engine::handle::{Engine, EngineError};
+use crate::engine::error::EngineError;
 
 /// Other engines have so long to say what they know: a page that is a little short is worth more than a late one.
 const TOLD_WITHIN: Duration = Duration::from_secs(1);
@@ -28,7 +29,7 @@ pub struct Everywhere<T> {
     pub silent: Vec<EngineId>,
 }
 
-impl Engine {
+impl Cluster {
     /// A part of the queues of a namespace, by name, summed over the living engines.
     ///
     /// # Errors
@@ -40,17 +41,7 @@ impl Engine {
     ) -> Result<Everywhere<QueueFacts>, EngineError> {
         let request = Request::Queues { namespace: namespace.clone(), part: part.clone() };
         let (answers, silent) = self.ask_all_engines(request).await?;
-        let told = answers.into_iter().map(|answer| match answer {
-            Response::Queues { facts, known } => Some((facts, known)),
-            Response::Command { .. }
-            | Response::Refused(_)
-            | Response::Leases(_)
-            | Response::Heartbeat { .. }
-            | Response::Read(_)
-            | Response::Workers { .. }
-            | Response::Inspection(_)
-            | Response::Failed(_) => None,
-        });
+        let told = answers.into_iter().map(|answer| answer.into_queues().ok());
         let name = |facts: &QueueFacts| facts.queue.clone();
         summed(told, silent, part, name, |sum, facts| add_queue(sum, &facts))
     }
@@ -66,17 +57,7 @@ impl Engine {
     ) -> Result<Everywhere<WorkerFacts>, EngineError> {
         let request = Request::Workers { namespace: namespace.clone(), part: part.clone() };
         let (answers, silent) = self.ask_all_engines(request).await?;
-        let told = answers.into_iter().map(|answer| match answer {
-            Response::Workers { facts, known } => Some((facts, known)),
-            Response::Command { .. }
-            | Response::Refused(_)
-            | Response::Leases(_)
-            | Response::Heartbeat { .. }
-            | Response::Read(_)
-            | Response::Queues { .. }
-            | Response::Inspection(_)
-            | Response::Failed(_) => None,
-        });
+        let told = answers.into_iter().map(|answer| answer.into_workers().ok());
         summed(told, silent, part, |facts: &WorkerFacts| facts.worker.clone(), add_worker)
     }
 
@@ -85,7 +66,7 @@ impl Engine {
         &self,
         request: Request,
     ) -> Result<(Vec<Response>, Vec<EngineId>), EngineError> {
-        let (here, others) = tokio::join!(self.ask(request.clone()), self.ask_others(request));
+        let (here, others) = tokio::join!(self.0.ask(request.clone()), self.ask_others(request));
         let mut silent = Vec::new();
         let mut answers = vec![here?];
         for (engine, answer) in others {
@@ -102,23 +83,23 @@ impl Engine {
     /// Waits until the view shows what every other living engine had acknowledged by now. False: one could not say so, or
     /// there are groups whose driver is gone and that nobody has taken over.
     pub async fn others_are_shown(&self) -> bool {
-        let Some(forward) = &self.forward else { return true };
+        let Some(forward) = &self.0.forward else { return true };
         // Before the engines: whoever is gone by then left groups that nobody drives.
         let (drivers, living) = (forward.drivers(), forward.others());
         let asked = living.iter().map(|engine| forward.shown(*engine));
         let all = join_all(asked).await.into_iter().all(|shown| shown);
-        all && self.each_group_is_driven(&drivers, &living)
+        all && self.0.each_group_is_driven(&drivers, &living)
     }
 
     async fn ask_others(&self, request: Request) -> Vec<(EngineId, Option<Response>)> {
-        let Some(forward) = &self.forward else { return Vec::new() };
+        let Some(forward) = &self.0.forward else { return Vec::new() };
         let asked = forward.others().into_iter().map(|engine| {
             let answer = forward.forward(engine, request.clone(), TOLD_WITHIN);
             async move {
                 let answer = tokio::select! {
                     biased;
                     answer = answer => answer,
-                    () = self.clock.sleep(TOLD_WITHIN) => None,
+                    () = self.0.clock.sleep(TOLD_WITHIN) => None,
                 };
                 (engine, answer)
             }

@@ -1,4 +1,6 @@
-//! What is asked of environments: the part of the handle that concerns them.
+//! Environments, as whoever makes and changes them sees the engine.
+
+use std::sync::Arc;
 
 use domain::environment::command::{Definition, EnvironmentCommand};
 use domain::environment::state::EnvironmentState;
@@ -8,21 +10,27 @@ use domain::subject::answer::Answer;
 
 use crate::engine::core::entity::Entity;
 use crate::engine::core::message::{Caller, Command, Request, Response, Shown};
-use crate::engine::handle::{Changed, Engine, EngineError};
+use crate::engine::error::EngineError;
+use crate::engine::jobs::Changed;
 use crate::engine::loader;
+use crate::engine::shared::Shared;
 
-impl Engine {
+/// The environments of an engine. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Environments(pub(super) Arc<Shared>);
+
+impl Environments {
     /// An environment as its driver has it; none where there is none. `default` has no stream.
     ///
     /// # Errors
     /// What keeps the engine from answering.
-    pub async fn environment(
+    pub async fn get(
         &self,
         namespace: &Namespace,
         name: &EnvironmentName,
     ) -> Result<Option<EnvironmentState>, EngineError> {
         let subject = SubjectId::environment(namespace.clone(), name);
-        match self.ask(Request::Read { subject }).await?.into_read()? {
+        match self.0.ask(Request::Read { subject }).await?.into_read()? {
             Some(Shown::Environment(state)) => Ok(Some(*state).filter(|state| !state.deleted)),
             Some(Shown::Job(_)) | None => Ok(None),
         }
@@ -32,7 +40,7 @@ impl Engine {
     ///
     /// # Errors
     /// Refusals of the rules, and what keeps the engine from answering.
-    pub async fn define_environment(
+    pub async fn define(
         &self,
         namespace: &Namespace,
         name: &EnvironmentName,
@@ -44,14 +52,14 @@ impl Engine {
             name: name.clone(),
             definition,
         };
-        self.change_environment(namespace, name, command, caller).await
+        self.change(namespace, name, command, caller).await
     }
 
     /// Changes or deletes an environment.
     ///
     /// # Errors
     /// Refusals of the rules, and what keeps the engine from answering.
-    pub async fn change_environment(
+    pub async fn change(
         &self,
         namespace: &Namespace,
         name: &EnvironmentName,
@@ -64,27 +72,16 @@ impl Engine {
             command: Command::Environment(command),
             caller,
         };
-        match self.ask(request).await? {
-            Response::Command { answer: Answer::Replayed { seq }, .. } => {
-                match loader::load_at(self.store.as_ref(), &subject, seq).await? {
-                    Some(Entity::Environment(state)) => {
-                        Ok(Changed { subject: *state, replayed: true })
-                    }
-                    Some(Entity::Job(_)) | None => Err(Refusal::EnvironmentNotFound.into()),
-                }
-            }
-            Response::Command { shown: Some(Shown::Environment(state)), .. } => {
-                Ok(Changed { subject: *state, replayed: false })
-            }
-            other @ (Response::Command { .. }
-            | Response::Refused(_)
-            | Response::Failed(_)
-            | Response::Leases(_)
-            | Response::Heartbeat { .. }
-            | Response::Read(_)
-            | Response::Queues { .. }
-            | Response::Workers { .. }
-            | Response::Inspection(_)) => Err(other.not_asked_for()),
+        let response = self.0.ask(request).await?;
+        if let Response::Command { answer: Answer::Replayed { seq }, .. } = response {
+            return match loader::load_at(self.0.store.as_ref(), &subject, seq).await? {
+                Some(Entity::Environment(state)) => Ok(Changed { subject: *state, replayed: true }),
+                Some(Entity::Job(_)) | None => Err(Refusal::EnvironmentNotFound.into()),
+            };
         }
+        if let Response::Command { shown: Some(Shown::Environment(state)), .. } = response {
+            return Ok(Changed { subject: *state, replayed: false });
+        }
+        Err(response.not_asked_for())
     }
 }

@@ -3,7 +3,6 @@
 //! Always holds: inputs that are at hand are heard before time is, so that no lease runs out under a heartbeat that has
 //! arrived.
 
-mod forward;
 mod inbox;
 mod loads;
 mod outage;
@@ -13,11 +12,11 @@ mod replies;
 mod store_io;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use domain::ids::{GroupId, Millis};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use self::loads::Loads;
@@ -25,12 +24,13 @@ use self::outage::Outages;
 use self::reads::Reads;
 use self::replies::Replies;
 use self::store_io::{LOOK_EVERY_MS, driven, look_every_ms};
-use crate::engine::core::message::{
-    EngineId, Input, LeaseRequest, Output, Request, Response, Ticket,
-};
+use crate::engine::core::message::{EngineId, Input, Output, Response, Ticket};
 use crate::engine::core::{Core, CoreSettings};
+use crate::engine::forward::Forward;
 use crate::engine::gauges::Gauges;
 use crate::engine::handle::Engine;
+use crate::engine::mailbox::{Mailbox, Message, refused};
+use crate::engine::shared::Shared;
 use crate::engine::watch::Watchers;
 use crate::engine::{loader, rebuild};
 use crate::environment::Surroundings;
@@ -38,64 +38,10 @@ use crate::environment::fail_points::{self, Point};
 use crate::event_store::contract::{EventStore, EventStoreError, StoreResult};
 use crate::view::contract::View;
 
-pub use self::forward::Forward;
-pub(super) use self::inbox::refusal;
-pub(super) use self::reads::{BEHIND_MS, UNHEARD_MS};
-pub(super) use self::store_io::count_notices;
-
-/// Messages that may wait; beyond it askers wait in the channel, which is their backpressure.
-const CHANNEL_MAX: usize = 65_536;
 /// Messages heard before the core gets its turn.
 const HEARD_MAX: usize = 4_096;
 /// Marks read at once.
 const MARKS_PAGE: usize = 5_000;
-/// What reaches the executor.
-#[derive(Debug)]
-pub enum Message {
-    /// One request.
-    Ask {
-        /// Drawn by whoever asks.
-        ticket: Ticket,
-        /// What.
-        request: Request,
-        /// For the answer.
-        reply: oneshot::Sender<Response>,
-        /// By another engine.
-        forwarded: bool,
-        /// On the engine's clock.
-        at: Millis,
-    },
-    /// Many requests at once, answered together.
-    AskAll {
-        /// The ticket of the first; the others have those that follow.
-        first: Ticket,
-        /// What.
-        requests: Vec<Request>,
-        /// For the answers, in order; none: nobody waits for them.
-        reply: Option<oneshot::Sender<Vec<Response>>>,
-        /// The work that is wanted after them; its ticket is the one before the first.
-        next: Option<(LeaseRequest, oneshot::Sender<Response>)>,
-        /// By another engine.
-        forwarded: bool,
-        /// On the engine's clock.
-        at: Millis,
-    },
-    /// What the clock's source says.
-    Sampled {
-        /// Milliseconds since 1970.
-        source_ms: Millis,
-    },
-    /// Nobody waits any more for the answer to a request for work.
-    Gone {
-        /// Which.
-        ticket: Ticket,
-    },
-    /// Something that was asked of the outside came back.
-    StoreCompleted(Input),
-    /// Finish what is under way, then end.
-    Stop,
-}
-
 /// Why an engine ended by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum Ended {
@@ -114,8 +60,8 @@ pub struct Parts {
     pub settings: CoreSettings,
     /// This engine's number.
     pub me: EngineId,
-    /// The driver of each group, until `Engine::routes` says otherwise. An engine that is not alone keeps no heartbeat
-    /// and ends no lease before it has heard how long its groups are its own (`Engine::drives_until`).
+    /// The driver of each group, until `Cluster::routes` says otherwise. An engine that is not alone keeps no heartbeat
+    /// and ends no lease before it has heard how long its groups are its own (`Cluster::drives_until`).
     pub drivers: Vec<Option<EngineId>>,
     /// The truth.
     pub store: Arc<dyn EventStore>,
@@ -145,22 +91,21 @@ pub async fn start(mut parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(
     let node_pages = parts.settings.node_pages;
     let mut core = Core::new(parts.settings, parts.me, info.incarnation, seed, clock.now_ms());
     core.handle(clock.now_ms(), Input::Routes { drivers: parts.drivers.clone() });
-    let (inputs, messages) = mpsc::channel(CHANNEL_MAX);
+    let (mailbox, messages) = Mailbox::new(Arc::clone(&clock));
     let (returns, came) = mpsc::unbounded_channel();
     let gauges = Arc::new(Gauges::default());
     gauges.store_ok.store(true, Ordering::Relaxed);
     let watchers = Arc::new(Watchers::default());
-    let engine = Engine {
-        inputs,
+    let engine = Engine(Arc::new(Shared {
+        mailbox,
         store: Arc::clone(&parts.store),
         view: Arc::clone(&parts.view),
         clock: Arc::clone(&clock),
         ids: parts.surroundings.ids.clone(),
         gauges: Arc::clone(&gauges),
-        tickets: Arc::new(AtomicU64::new(1)),
         forward: parts.forward.clone(),
         watchers: Arc::clone(&watchers),
-    };
+    }));
     let mut executor = Executor {
         core,
         store: parts.store,
@@ -189,7 +134,7 @@ pub async fn start(mut parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(
     };
     executor.drive(driven(&parts.drivers, parts.me));
     executor.reads.begins_after(info.newest_at);
-    executor.spawn(rebuild::adopt_view(engine.clone(), info.view_id(), node_pages));
+    executor.spawn(rebuild::adopt_view(Arc::clone(&engine.0), info.view_id(), node_pages));
     let task = tokio::spawn(executor.run(messages, came));
     Ok((engine, task))
 }
@@ -302,7 +247,7 @@ impl Executor {
         self.tell_of_groups(&counts);
         self.tell_of_queues(now);
         *self.gauges.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = counts;
-        self.gauges.refused.store(inbox::refused(&self.core), Ordering::Relaxed);
+        self.gauges.refused.store(refused(|urgency| self.core.refusal(urgency)), Ordering::Relaxed);
         self.gauges.turned_at.store(u64::try_from(now).unwrap_or(0), Ordering::Relaxed);
     }
 

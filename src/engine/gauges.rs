@@ -9,6 +9,13 @@ use domain::ids::{GroupId, Millis, Namespace};
 
 use crate::engine::core::CoreCounts;
 use crate::engine::core::message::{EngineId, QueueFacts};
+use crate::telemetry::metrics::NOTICES;
+
+/// A view lags behind by no more than this, or new jobs are refused (`view_lag_max_ms`).
+pub(super) const BEHIND_MS: Millis = 5_000;
+/// An engine whose groups are taken has last acknowledged something before that, milliseconds: its tenure, and the look that
+/// finds it over.
+pub(super) const UNHEARD_MS: Millis = 12_000;
 
 /// Numbers that the executor publishes after each turn, for metrics and health.
 #[derive(Debug, Default)]
@@ -71,4 +78,9 @@ impl Gauges {
     pub(super) fn others_shown(&self) -> MutexGuard<'_, BTreeMap<EngineId, (Millis, Millis)>> {
         self.others_shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Counts append notices on their way between engines.
+pub(super) fn count_notices(way: &'static str, count: usize) {
+    metrics::counter!(NOTICES, "way" => way).increment(count as u64);
 }

@@ -1,23 +1,26 @@
 //! The engine: `core` decides without IO; `executor` runs it with stores, clock and tasks; `handle` is what everything
-//! above asks.
+//! above asks, by its faces: `jobs`, `environments`, `leases`, `cluster`, `views`, `streams`.
 
 pub mod check;
+pub mod cluster;
 pub mod cluster_queries;
 pub mod core;
 pub mod deletion;
-mod driving;
-mod environments;
+pub mod environments;
+pub mod error;
 pub mod executor;
+pub mod forward;
 pub mod forwarding;
 pub mod gauges;
 pub mod handle;
+pub mod jobs;
 pub mod json_text;
+pub mod leases;
 pub mod loader;
-mod peers;
-pub mod reads;
+mod mailbox;
 pub mod rebuild;
-pub mod submissions;
+mod shared;
+pub mod streams;
 mod undelivered;
-mod view_watermark;
+pub mod views;
 pub mod watch;
-pub mod work;

@@ -2,6 +2,7 @@
 //! Absent on purpose: any decision; lists are incomplete while it works, and everything else is right.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use domain::ids::{GroupId, SubjectId};
@@ -9,8 +10,8 @@ use futures_util::stream::{self, Stream, StreamExt};
 
 use crate::engine::core::message::Input;
 use crate::engine::core::shown;
-use crate::engine::handle::Engine;
 use crate::engine::loader;
+use crate::engine::shared::Shared;
 use crate::environment::fail_points::{self, Point};
 use crate::event_store::contract::{EventStore, StoreResult};
 use crate::view::contract::{Document, View};
@@ -21,7 +22,11 @@ const SUBJECTS_PAGE: usize = 2_000;
 const PAGES_MAX: usize = 1_000;
 
 /// Makes the view this store's, from the streams where it is not.
-pub(super) async fn adopt_view(engine: Engine, view_id: String, node_pages: bool) -> Option<Input> {
+pub(super) async fn adopt_view(
+    engine: Arc<Shared>,
+    view_id: String,
+    node_pages: bool,
+) -> Option<Input> {
     // Called whole only once it is: an engine that dies while it makes the view must not leave half of one behind.
     let rebuilt = match engine.view.adopt(&view_id, false).await {
         Ok(true) => Ok(()),

@@ -11,7 +11,6 @@ use domain::ids::SubjectId;
 use tokio::sync::Notify;
 
 use crate::engine::core::message::Input;
-use crate::engine::handle::Engine;
 
 /// The subjects that somebody waits for. Their number is bounded by the requests that may wait (`http::waiters`).
 #[derive(Debug, Default)]
@@ -71,7 +70,8 @@ impl Watchers {
         }
     }
 
-    fn watch(self: &Arc<Self>, subject: &SubjectId) -> Watch {
+    /// Watches a subject.
+    pub(super) fn watch(self: &Arc<Self>, subject: &SubjectId) -> Watch {
         let mut by_subject = self.lock();
         self.count.fetch_add(1, Ordering::AcqRel);
         let watched = by_subject
@@ -112,14 +112,6 @@ impl Drop for Watch {
             by_subject.remove(&self.subject);
         }
         self.watchers.count.fetch_sub(1, Ordering::Release);
-    }
-}
-
-impl Engine {
-    /// Watches a subject for what this engine appends to it or reads of it. What another engine appends, whose group is
-    /// driven there, is not heard of here.
-    pub fn watch(&self, subject: &SubjectId) -> Watch {
-        self.watchers.watch(subject)
     }
 }
 

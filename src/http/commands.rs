@@ -42,7 +42,7 @@ pub async fn expected_of_job(
         Some(Versions::Of(versions)) => match versions.as_slice() {
             [one] => Ok(Some(*one)),
             // The subject must exist for its version to be another one.
-            [..] => if_match.expected(engine.job(namespace, job).await?.head.seq),
+            [..] => if_match.expected(engine.jobs().job(namespace, job).await?.head.seq),
         },
     }
 }

@@ -55,7 +55,7 @@ impl Undelivered {
 impl Drop for Undelivered {
     fn drop(&mut self) {
         if let Some((engine, namespace, leases)) = self.held.take() {
-            engine.give_back(&namespace, &leases);
+            engine.leases().give_back(&namespace, &leases);
         }
     }
 }

@@ -15,7 +15,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 pub use self::code::Code;
-use crate::engine::handle::EngineError;
+use crate::engine::error::EngineError;
 use crate::services::job_scheduler::SchedulerError;
 use crate::services::lifecycle::OperationError;
 use crate::view::contract::ViewError;

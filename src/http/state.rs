@@ -291,7 +291,7 @@ impl Api {
     /// The text of `/metrics`.
     pub fn metrics(&self) -> String {
         publish(&self.engine().counts(), self.engine().now(), self.outside().clock.ahead_ms());
-        publish_groups(&self.engine().by_group());
+        publish_groups(&self.engine().cluster().by_group());
         let mut text = self.0.parts.recorder.render();
         queue_metrics::append(&mut text, &self.engine().queues_in_use(), self.engine().now());
         text

@@ -8,7 +8,6 @@ pub mod decide;
 pub mod event;
 pub mod state;
 pub mod summary;
-pub mod undo;
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,7 @@
-//! The node: what a caller asks of it (`spec`), its states (`status`), the graph it stands in (`graph`), one of
-//! its attempts (`attempt`), its transitions in events (`change`).
+//! The node: what a caller asks of it (`spec`), its states (`status`), the graph it stands in (`graph`), the name of
+//! one of its attempts (`attempt`).
 
 pub mod attempt;
-pub mod change;
 pub mod graph;
 pub mod spec;
 pub mod status;

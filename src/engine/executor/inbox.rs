@@ -1,16 +1,15 @@
-//! What the executor hears: requests and their tickets, how late they are heard, which is told to the core; and what the
-//! core refuses for it, told to everybody without asking. Absent: any judgement of lateness (`core/pace`).
+//! What the executor hears: requests and their tickets, and how late they are heard, which is told to the
+//! core. Absent: any judgement of lateness (`core/pace`).
 
 use std::sync::atomic::Ordering;
 
 use domain::ids::Millis;
 use tokio::sync::oneshot;
 
+use super::Executor;
 use super::store_io::driven;
-use super::{Executor, Message};
-use crate::engine::core::Core;
-use crate::engine::core::message::{Failure, Input, LeaseRequest, Request, Response, Ticket};
-use crate::engine::core::urgency::Urgency;
+use crate::engine::core::message::{Input, LeaseRequest, Request, Response, Ticket};
+use crate::engine::mailbox::Message;
 use crate::telemetry::metrics::CLOCK_STEPS;
 
 impl Message {
@@ -20,26 +19,6 @@ impl Message {
             Self::Gone { .. } | Self::StoreCompleted(_) | Self::Sampled { .. } | Self::Stop => None,
         }
     }
-}
-
-/// Beside the bits of the urgencies: new jobs are refused because the view is behind.
-const VIEW_BEHIND: u8 = 1 << 7;
-
-/// What the core refuses now, in a word that anybody may read.
-pub(super) fn refused(core: &Core) -> u8 {
-    let refused = |urgency: &Urgency| match core.refusal(*urgency) {
-        None => 0,
-        Some(Failure::ViewBehind) => VIEW_BEHIND | 1 << (*urgency as u8),
-        Some(_) => 1 << (*urgency as u8),
-    };
-    Urgency::ALL.iter().map(refused).fold(0, |all, bits| all | bits)
-}
-
-/// What the word says about something of this urgency.
-pub(in crate::engine) fn refusal(word: u8, urgency: Urgency) -> Option<Failure> {
-    let refused = word & 1 << (urgency as u8) != 0;
-    let behind = word & VIEW_BEHIND != 0;
-    refused.then_some(if behind { Failure::ViewBehind } else { Failure::Overloaded })
 }
 
 impl Executor {

@@ -11,18 +11,13 @@ use domain::ids::{GroupId, Millis, SubjectId};
 
 use super::Executor;
 use crate::engine::core::CoreCounts;
+use crate::engine::gauges::{BEHIND_MS, UNHEARD_MS};
 use crate::telemetry::metrics::GROUP_LOAD_DURATION;
 
 /// Queues in use that are told of beside the core's own answers: more names help nobody who looks at metrics.
 const QUEUES_TOLD_MAX: usize = 200;
 /// How often the queues in use are told of, milliseconds.
 const QUEUES_TOLD_MS: Millis = 5_000;
-/// A view lags behind by no more than this, or new jobs are refused (`view_lag_max_ms`).
-pub(in crate::engine) const BEHIND_MS: Millis = 5_000;
-/// An engine whose groups are taken has last acknowledged something before that, milliseconds: its tenure, and the look that
-/// finds it over.
-pub(in crate::engine) const UNHEARD_MS: Millis = 12_000;
-
 /// What is being read.
 #[derive(Debug)]
 pub(super) struct Reads {

@@ -11,12 +11,13 @@ use super::{Executor, MARKS_PAGE};
 use crate::engine::core::CoreSettings;
 use crate::engine::core::message::{EngineId, Input};
 use crate::engine::deletion;
+use crate::engine::gauges::count_notices;
 use crate::environment::fail_points::{self, Point};
 use crate::event_store::contract::{
     AppendItem, AppendNotice, Appended, ChainHash, EventStore, EventStoreError, Snapshot,
     StoreResult, WakeUpMove,
 };
-use crate::telemetry::metrics::{APPEND_DURATION, APPEND_EVENTS, NOTICES};
+use crate::telemetry::metrics::{APPEND_DURATION, APPEND_EVENTS};
 use crate::view::contract::{Document, View, ViewError, ViewResult};
 
 /// After so long subjects are looked for again that could not be loaded, or whose marks could not be moved.
@@ -199,7 +200,7 @@ impl Executor {
 /// A subject is parked only for what is further away than `park_after_ms`: a look that reaches so far, as often, finds
 /// it in time. All marks of living subjects are read each time, and those that have left memory meanwhile are loaded
 /// for nothing, so it should be seldom. What others wrote is read at each renewal of the lease on the groups
-/// (`Engine::read_notices`), and by the look that follows a taking over.
+/// (`Cluster::read_notices`), and by the look that follows a taking over.
 pub(super) fn look_every_ms(settings: &CoreSettings) -> Millis {
     settings.park_after_ms.clamp(LOOK_EVERY_MS, LOOK_SELDOM_MS)
 }
@@ -208,11 +209,6 @@ pub(super) fn driven(drivers: &[Option<EngineId>], me: EngineId) -> Vec<GroupId>
     GroupId::all()
         .filter(|group| drivers.get(usize::from(group.index())).copied().flatten() == Some(me))
         .collect()
-}
-
-/// Counts append notices on their way between engines.
-pub(in crate::engine) fn count_notices(way: &'static str, count: usize) {
-    metrics::counter!(NOTICES, "way" => way).increment(count as u64);
 }
 
 /// Append notices are durable before what they tell of.

@@ -18,7 +18,7 @@ use super::line::{Line, LineSlot, OPEN_MAX, WaitingRequest, to_give_back};
 use super::peer_directory::{PeerDirectory, place};
 use super::wire::{PeerRequest, Said};
 use crate::engine::core::message::{Announced, EngineId, Request, Response};
-use crate::engine::executor::Forward;
+use crate::engine::forward::Forward;
 use crate::engine::undelivered::giving_back;
 use crate::environment::Clock;
 use crate::environment::outbound::{Outbound, SendError};

@@ -66,7 +66,7 @@ async fn part(
     // The total comes with the first page, also where nothing of it is shown.
     while stored.is_none() || items.len() < size {
         let page = u32::try_from(number + 1).unwrap_or(u32::MAX);
-        let view = api.engine().view();
+        let view = api.engine().views().documents();
         let kind = SubjectKind::Environment;
         let found = view.named(namespace.clone(), kind, page, page_size).await?;
         stored.get_or_insert(match found.total {
@@ -110,7 +110,7 @@ pub async fn create(
     }
     let by = by_client(&caller, mark, None);
     let engine = api.engine();
-    let changed = engine.define_environment(&caller.namespace, &name, definition, by).await?;
+    let changed = engine.environments().define(&caller.namespace, &name, definition, by).await?;
     let mut response = shown(StatusCode::CREATED, &changed.subject);
     if let Ok(location) = HeaderValue::try_from(format!("/api/v1/environments/{name}")) {
         response.headers_mut().insert(header::LOCATION, location);
@@ -201,7 +201,7 @@ async fn change(
         },
     };
     let by = by_client(caller, None, expected);
-    let changed = api.engine().change_environment(&caller.namespace, name, command, by).await?;
+    let changed = api.engine().environments().change(&caller.namespace, name, command, by).await?;
     Ok(changed.subject)
 }
 
@@ -210,7 +210,7 @@ async fn read(
     caller: &Caller,
     name: &EnvironmentName,
 ) -> Result<EnvironmentState, Problem> {
-    let found = api.engine().environment(&caller.namespace, name).await?;
+    let found = api.engine().environments().get(&caller.namespace, name).await?;
     found.ok_or_else(|| Refusal::EnvironmentNotFound.into())
 }
 

@@ -18,11 +18,11 @@ use futures_util::stream::{self, FuturesUnordered};
 use futures_util::{FutureExt as _, StreamExt as _};
 
 use crate::engine::core::message::EngineId;
+use crate::engine::error::EngineError;
 use crate::engine::forwarding::wire::{
     Batch, Item, MEDIA_TYPE, PeerRequest, RECORD_END, Said, encode_said,
 };
 use crate::engine::forwarding::{ALIVE_EVERY_MS, AnswerProof, BODY_BYTES_MAX, PROOF, Unproven};
-use crate::engine::handle::EngineError;
 use crate::environment::Clock;
 use crate::http::extract::json::{BodyLimit, read_body};
 use crate::http::shedding::RequestPermit;
@@ -186,16 +186,20 @@ async fn answer(api: Api, item: Item, from: EngineId, sent_at: Millis) -> (u32, 
 async fn done(api: &Api, from: EngineId, asked: PeerRequest) -> Result<Said, EngineError> {
     Ok(match asked {
         PeerRequest::Request(request) => {
-            let mut answers = api.engine().forwarded(vec![*request]).await?;
+            let mut answers = api.engine().cluster().forwarded(vec![*request]).await?;
             Said::Response(Box::new(answers.pop().ok_or(EngineError::Stopping)?))
         }
         PeerRequest::Announced(queues) => {
-            api.engine().announced(from, queues).await;
+            api.engine().cluster().announced(from, queues).await;
             Said::Heard
         }
-        PeerRequest::ShownUntil(groups) => Said::ShownUntil(api.engine().shown_until_of(&groups)),
+        PeerRequest::ShownUntil(groups) => {
+            Said::ShownUntil(api.engine().views().shown_until_of(&groups))
+        }
         // Looked at before: of a group that comes after that nothing may have been read when the rest is shown.
-        PeerRequest::Shown(groups) if !api.engine().drives_all(&groups) => Said::Shown(false),
+        PeerRequest::Shown(groups) if !api.engine().cluster().drives_all(&groups) => {
+            Said::Shown(false)
+        }
         PeerRequest::Shown(_) => match api.queries().here_is_shown().await {
             Ok(()) => Said::Shown(true),
             Err(EngineError::ViewBehind) => Said::Shown(false),

@@ -81,7 +81,7 @@ pub async fn get(
     let wait = WaitRequest::read(&mut query, &api);
     query.finish()?;
     let Some(wait) = wait else {
-        let job = api.engine().job(&caller.namespace, id).await?;
+        let job = api.engine().jobs().job(&caller.namespace, id).await?;
         return shown(&api, &job, known).await;
     };
     let place = WaitRequest::place(&api, &caller)?;
@@ -131,7 +131,7 @@ pub async fn patch(
     let expected = expected_of_job(&if_match, api.engine(), &caller.namespace, id).await?;
     let command = JobCommand::Patch(Box::new(patch));
     let by = by_client(&caller, None, expected);
-    let changed = api.engine().command(&caller.namespace, id, command, by).await?;
+    let changed = api.engine().jobs().command(&caller.namespace, id, command, by).await?;
     as_changed(&api, StatusCode::OK, &changed.subject).await
 }
 
@@ -204,7 +204,7 @@ pub async fn delete(
     let expected = expected_of_job(&if_match, api.engine(), &caller.namespace, id).await?;
     let by = by_client(&caller, None, expected);
     let command = JobCommand::Cancel { reason: None };
-    let changed = api.engine().command(&caller.namespace, id, command, by).await?;
+    let changed = api.engine().jobs().command(&caller.namespace, id, command, by).await?;
     as_changed(&api, StatusCode::OK, &changed.subject).await
 }
 
@@ -233,7 +233,7 @@ impl Steering {
         let changed = if matches!(command, JobCommand::Start) {
             api.scheduler().start_job_execution(&caller.namespace, job, by).await?
         } else {
-            api.engine().command(&caller.namespace, job, command, by).await?
+            api.engine().jobs().command(&caller.namespace, job, command, by).await?
         };
         as_changed(&api, StatusCode::OK, &changed.subject).await
     }

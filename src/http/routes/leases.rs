@@ -11,8 +11,8 @@ use domain::payload::Hash;
 
 use crate::engine::core::heartbeat_ms;
 use crate::engine::core::message::{Granted, LeaseRequest};
-use crate::engine::handle;
-use crate::engine::work;
+use crate::engine::error::EngineError;
+use crate::engine::leases::{self, Kept};
 use crate::http::commands::by_worker;
 use crate::http::delivery::Undelivered;
 use crate::http::extract::headers::{Caller, IdempotencyKey};
@@ -57,7 +57,7 @@ pub async fn lease(
     let place = place(&api, &caller, wanted.wait_ms)?;
     let request = lease_request(&api, &caller, wanted)?;
     let holder = Holder::of(&request);
-    let poll = api.engine().poll(request).await?;
+    let poll = api.engine().leases().poll(request).await?;
     Ok(park(async move {
         let granted = poll.granted().await?;
         drop(place);
@@ -155,8 +155,8 @@ pub async fn heartbeat(
     let held = |text: &str| api.held(&caller.namespace, text).map(|held| held.id);
     let read: Vec<Result<LeaseId, Problem>> = items.iter().map(|item| held(&item.lease)).collect();
     let known = read.iter().filter_map(|lease| lease.as_ref().ok().copied()).collect();
-    let mut kept = api.engine().heartbeat(&caller.namespace, known).await.into_iter();
-    let outcomes: Vec<Result<handle::Kept, Problem>> = read
+    let mut kept = api.engine().leases().heartbeat(&caller.namespace, known).await.into_iter();
+    let outcomes: Vec<Result<Kept, Problem>> = read
         .into_iter()
         .map(|lease| lease.and_then(|_| kept.next().ok_or_else(unanswered)?.map_err(Problem::from)))
         .collect();
@@ -217,14 +217,14 @@ async fn reported(
     let next = next.and_then(|wanted| lease_request(&api, &caller, wanted).ok());
     let holder = next.as_ref().map(Holder::of);
     let claims = next.as_ref().is_some_and(|next| next.claim.is_some());
-    let (answers, poll) = api.engine().report(&caller.namespace, reports, next).await;
+    let (answers, poll) = api.engine().leases().report(&caller.namespace, reports, next).await;
     let mut answers = answers.into_iter();
     let outcomes = refused.into_iter().map(|refusal| match refusal {
         Some(problem) => Reported::Refused(problem),
         None => match answers.next() {
-            Some(work::Reported::Recorded) => Reported::Recorded,
-            Some(work::Reported::Replayed) => Reported::Replayed,
-            Some(work::Reported::Refused(error)) => Reported::Refused(error.into()),
+            Some(leases::Reported::Recorded) => Reported::Recorded,
+            Some(leases::Reported::Replayed) => Reported::Replayed,
+            Some(leases::Reported::Refused(error)) => Reported::Refused(error.into()),
             None => Reported::Refused(unanswered()),
         },
     });
@@ -240,7 +240,7 @@ async fn reported(
             Ok(granted) => Box::pin(delivery(&api, &holder, granted)).await.unwrap_or_default(),
             // What runs under the claim is not known yet: without leases the answer would say that nothing does. Asked
             // again, what was reported is replayed.
-            Err(error @ handle::EngineError::Unavailable) if claims => return Err(error.into()),
+            Err(error @ EngineError::Unavailable) if claims => return Err(error.into()),
             Err(_) => (Vec::new(), Undelivered::default()),
         };
         Ok(reported.answer(leases, undelivered))
@@ -316,7 +316,7 @@ async fn delivery(
         let Some(node) = granted.node() else { continue };
         let subject = SubjectId::job(granted.namespace.clone(), granted.lease.job);
         let input = match &node.input {
-            Some(payload) => Some(api.engine().raw(&subject, payload).await?),
+            Some(payload) => Some(api.engine().streams().raw(&subject, payload).await?),
             None => None,
         };
         answers.push(LeaseAnswer::from(LeaseFacts {

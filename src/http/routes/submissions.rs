@@ -11,7 +11,7 @@ use domain::ids::JobId;
 use domain::subject::envelope::CommandMark;
 use serde_json::value::RawValue;
 
-use crate::engine::submissions::Made;
+use crate::engine::jobs::Made;
 use crate::http::commands::by_client;
 use crate::http::extract::bounded;
 use crate::http::extract::headers::{Caller, IdempotencyKey, entity_tag};

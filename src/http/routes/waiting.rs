@@ -9,7 +9,7 @@ use domain::ids::{JobId, Namespace, SubjectId};
 use domain::job::summary::JobSnapshot;
 use utoipa::IntoParams;
 
-use crate::engine::handle::EngineError;
+use crate::engine::error::EngineError;
 use crate::http::extract::headers::Caller;
 use crate::http::extract::query::Query;
 use crate::http::problem::Problem;
@@ -81,10 +81,10 @@ impl WaitRequest {
     ) -> Result<JobSnapshot, Problem> {
         let clock = &api.outside().clock;
         let deadline = clock.monotonic() + self.longest;
-        let watch = api.engine().watch(&SubjectId::job(namespace.clone(), id));
+        let watch = api.engine().jobs().watch(&SubjectId::job(namespace.clone(), id));
         loop {
             let changed = watch.changed();
-            let found = api.engine().job(namespace, id).await;
+            let found = api.engine().jobs().job(namespace, id).await;
             let left = deadline.saturating_sub(clock.monotonic());
             let goes_on = match &found {
                 Ok(job) => !self.is_over(job),

@@ -28,7 +28,7 @@ pub async fn list(
 ) -> Result<Response, Problem> {
     let asked = page::only_named(query, 'w')?;
     let part = Names::part(asked.after(), asked.wanted());
-    let found = api.engine().workers_everywhere(&caller.namespace, &part).await?;
+    let found = api.engine().cluster().workers_everywhere(&caller.namespace, &part).await?;
     let total = if found.is_exact {
         TotalCount::of(found.known)
     } else {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use domain::ids::{GroupId, Millis};
 
-use crate::engine::handle::Engine;
+use crate::engine::cluster::Cluster;
 use crate::environment::Clock;
 use crate::membership::contract::{
     EngineId, EngineRecord, GroupRecord, Introduction, Membership, MembershipResult, Renewal,
@@ -71,7 +71,7 @@ pub struct DriverPart {
 /// The tick `groups`.
 #[derive(Debug)]
 pub(super) struct Groups {
-    engine: Engine,
+    cluster: Cluster,
     clock: Arc<dyn Clock>,
     membership: Arc<dyn Membership>,
     introduction: Introduction,
@@ -104,7 +104,7 @@ struct GroupsShown {
 }
 
 impl Groups {
-    pub(super) fn new(engine: Engine, clock: Arc<dyn Clock>, part: DriverPart) -> Self {
+    pub(super) fn new(cluster: Cluster, clock: Arc<dyn Clock>, part: DriverPart) -> Self {
         let state = GroupsState {
             me: part.joined_as,
             // At once: how long ago it joined is not known here.
@@ -116,7 +116,7 @@ impl Groups {
         };
         let shown = GroupsShown { renewed_at: clock.monotonic(), ..GroupsShown::default() };
         Self {
-            engine,
+            cluster,
             clock,
             membership: part.membership,
             introduction: part.introduction,
@@ -214,7 +214,7 @@ impl Groups {
                 self.held(state, sent, sent_at).await;
                 let took = self.clock.monotonic().saturating_sub(sent);
                 if let Some(at) = at.filter(|_| took <= SAMPLE_TOOK_MAX) {
-                    self.engine.clock_sampled(at.saturating_add(millis(took / 2))).await;
+                    self.cluster.clock_sampled(at.saturating_add(millis(took / 2))).await;
                 }
                 Ok(())
             }
@@ -226,7 +226,7 @@ impl Groups {
     async fn held(&self, state: &mut GroupsState, sent: Duration, sent_at: Millis) {
         state.renew_at = sent.saturating_add(RENEW_EVERY);
         self.shown.lock().unwrap_or_else(PoisonError::into_inner).renewed_at = sent;
-        self.engine.drives_until(sent_at.saturating_add(millis(TENURE))).await;
+        self.cluster.drives_until(sent_at.saturating_add(millis(TENURE))).await;
     }
 
     /// Others have evicted this engine: what it drove is theirs. It gives up everything, then rejoins.
@@ -248,7 +248,7 @@ impl Groups {
         state.released = [0; GROUPS];
         // What it asks and tells counts under the number that others see among the living.
         self.told.rejoined(state.me);
-        self.engine.external_id(state.me).await;
+        self.cluster.external_id(state.me).await;
         self.held(state, sent, sent_at).await;
         Ok(())
     }
@@ -259,7 +259,7 @@ impl Groups {
             (*driver == Some(self.joined_as)).then_some(group)
         };
         let mine = GroupId::all().zip(&state.drivers).filter_map(mine).collect();
-        let read = self.engine.read_notices(mine).await;
+        let read = self.cluster.read_notices(mine).await;
         let was_unread = std::mem::replace(&mut state.notices_unread, read.is_err());
         if let Err(error) = read
             && !was_unread
@@ -275,7 +275,7 @@ impl Groups {
         plan: &SharePlan,
     ) -> MembershipResult<Roster> {
         // Whoever drove them may believe for so long that it does.
-        self.engine.former_drivers_until(self.clock.now_ms().saturating_add(millis(TENURE))).await;
+        self.cluster.former_drivers_until(self.clock.now_ms().saturating_add(millis(TENURE))).await;
         self.membership.take(state.me, plan.take.clone()).await?;
         let after = self.membership.look().await?;
         for taken in &plan.take {
@@ -348,9 +348,9 @@ impl Groups {
         if state.drivers == drivers && state.living == living {
             return;
         }
-        self.engine.routes(drivers.clone(), living.clone()).await;
+        self.cluster.routes(drivers.clone(), living.clone()).await;
         // What is asked after it is answered after it: then the core has let go of what is not its own.
-        let _ = self.engine.has_heard().await;
+        let _ = self.cluster.has_heard().await;
         (state.drivers, state.living) = (drivers, living);
     }
 

@@ -29,8 +29,8 @@ pub struct Driver {
 impl Driver {
     /// Of this engine, with its part among the engines. `wall`: the clock's source is this machine's wall clock.
     pub fn new(engine: Engine, clock: Arc<dyn Clock>, wall: bool, part: DriverPart) -> Arc<Self> {
-        let groups = Arc::new(Groups::new(engine.clone(), Arc::clone(&clock), part));
-        let time = Arc::new(Time::new(engine.clone(), clock, wall));
+        let groups = Arc::new(Groups::new(engine.cluster(), Arc::clone(&clock), part));
+        let time = Arc::new(Time::new(engine.cluster(), clock, wall));
         Arc::new(Self { engine, time, groups })
     }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use domain::ids::Millis;
 
-use crate::engine::handle::Engine;
+use crate::engine::cluster::Cluster;
 use crate::environment::{Clock, STEP_AHEAD_MS};
 use crate::services::lifecycle::{Tick, TickReport};
 
@@ -20,7 +20,7 @@ const FAR_MS: Millis = STEP_AHEAD_MS;
 /// The clock and its source.
 #[derive(Debug)]
 pub(super) struct Time {
-    engine: Engine,
+    cluster: Cluster,
     clock: Arc<dyn Clock>,
     /// The source is this machine's wall clock.
     wall: bool,
@@ -28,14 +28,14 @@ pub(super) struct Time {
 }
 
 impl Time {
-    pub(super) fn new(engine: Engine, clock: Arc<dyn Clock>, wall: bool) -> Self {
-        Self { engine, clock, wall, far: AtomicBool::new(false) }
+    pub(super) fn new(cluster: Cluster, clock: Arc<dyn Clock>, wall: bool) -> Self {
+        Self { cluster, clock, wall, far: AtomicBool::new(false) }
     }
 
     /// Samples the source, when that is the wall clock. A difference that begins or is over is told.
     pub(super) async fn look(&self) {
         if self.wall {
-            self.engine.clock_sampled(self.clock.wall_ms()).await;
+            self.cluster.clock_sampled(self.clock.wall_ms()).await;
         }
         let difference = self.difference();
         let far = difference.is_some();

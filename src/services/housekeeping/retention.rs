@@ -12,7 +12,8 @@ use std::time::Duration;
 use domain::ids::{GroupId, Millis, SubjectId};
 use domain::job::status::JobStatus;
 
-use crate::engine::handle::{Engine, EngineError};
+use crate::engine::error::EngineError;
+use crate::engine::handle::Engine;
 use crate::services::lifecycle::{Tick, TickReport};
 use crate::telemetry::metrics::{FINISHED_JOBS, JOBS_DELETED};
 use crate::view::contract::{Columns, Document};
@@ -101,12 +102,12 @@ impl Retention {
 
     /// Of the time that the clock stepped over while this engine served.
     fn not_believed(&self) -> Millis {
-        let stepped = self.engine.clock_stepped();
+        let stepped = self.engine.cluster().clock_stepped();
         if self.keep.any_clock || stepped <= STEPPED_MAX_MS { 0 } else { stepped }
     }
 
     async fn walk(&self, pass: &mut Pass, now: Millis) -> Result<(u64, bool), EngineError> {
-        let driven = self.engine.driven();
+        let driven = self.engine.cluster().driven();
         let mut to_come = GroupId::all().skip(usize::from(pass.group));
         let Some(group) = to_come.find(|group| driven.contains(group)) else {
             return Ok((0, self.count_too_many(pass)));
@@ -115,7 +116,7 @@ impl Retention {
             // That of a group that has changed hands meanwhile is nothing to go on from.
             (pass.group, pass.after) = (group.index(), None);
         }
-        let found = self.engine.subjects(group, pass.after.clone(), LOOKED_MAX).await?;
+        let found = self.engine.streams().subjects(group, pass.after.clone(), LOOKED_MAX).await?;
         let (mut gone, mut asked, mut looked) = (0, 0, 0);
         for together in found.chunks(LOOKED_TOGETHER_MAX) {
             if asked == ASKED_MAX {
@@ -131,7 +132,7 @@ impl Retention {
                 let too_old = self.keep.age.map(|age| now.saturating_sub(millis(age)));
                 if too_old.is_some_and(|at| changed_at <= at) {
                     asked += 1;
-                    if self.engine.delete(subject, changed_at).await? {
+                    if self.engine.jobs().delete(subject, changed_at).await? {
                         gone += 1;
                         continue;
                     }
@@ -174,7 +175,7 @@ impl Retention {
         let mut gone = 0;
         for _ in 0..ASKED_MAX {
             let Some((changed_at, subject)) = pass.too_many.last() else { break };
-            gone += u64::from(self.engine.delete(subject, *changed_at).await?);
+            gone += u64::from(self.engine.jobs().delete(subject, *changed_at).await?);
             pass.too_many.pop();
         }
         pass.finished = pass.finished.saturating_sub(gone);
@@ -184,7 +185,7 @@ impl Retention {
 
     /// When each of these changed last, as the view has it; none for what is not a job that is over.
     async fn finished(&self, subjects: &[SubjectId]) -> Result<Vec<Option<Millis>>, EngineError> {
-        let documents = self.engine.view().documents(subjects).await;
+        let documents = self.engine.views().documents().documents(subjects).await;
         let documents = documents.map_err(|_| EngineError::Unavailable)?;
         Ok(documents.into_iter().map(|document| changed_at(&document?)).collect())
     }

@@ -15,8 +15,10 @@ use domain::job::summary::JobSnapshot;
 
 use super::lifecycle::{Need, OperationError, OperationVerdict, Operations, Service, Ticks};
 use crate::engine::core::message::Caller;
-use crate::engine::handle::{Changed, Engine, EngineError};
-use crate::engine::submissions::Made;
+use crate::engine::error::EngineError;
+use crate::engine::handle::Engine;
+use crate::engine::jobs::Changed;
+use crate::engine::jobs::Made;
 use crate::environment::Surroundings;
 
 pub use self::submission::{JobRequest, SubmissionBounds};
@@ -66,7 +68,7 @@ impl JobScheduler {
         let correlation = correlation_of(&request.caller);
         let work = async {
             let (submission, caller) = self.submission(namespace, request).await?;
-            self.engine.submit(submission, caller).await
+            self.engine.jobs().submit(submission, caller).await
         };
         self.operate("schedule_job", &correlation, work).await
     }
@@ -94,7 +96,7 @@ impl JobScheduler {
                     Err(error) => answers.push(Err(error)),
                 }
             }
-            let made = self.engine.submit_all(submissions).await;
+            let made = self.engine.jobs().submit_all(submissions).await;
             for (place, answer) in places.into_iter().zip(made) {
                 answers[place] = answer;
             }
@@ -114,7 +116,8 @@ impl JobScheduler {
         caller: Caller,
     ) -> Result<Changed<JobSnapshot>, SchedulerError> {
         let correlation = correlation_of(&caller);
-        let work = self.engine.command(namespace, job, JobCommand::Start, caller);
+        let jobs = self.engine.jobs();
+        let work = jobs.command(namespace, job, JobCommand::Start, caller);
         self.operate("start_job_execution", &correlation, work).await
     }
 

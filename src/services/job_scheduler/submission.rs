@@ -14,7 +14,7 @@ use domain::refusal::{FieldError, Refusal};
 
 use super::JobScheduler;
 use crate::engine::core::message::Caller;
-use crate::engine::handle::EngineError;
+use crate::engine::error::EngineError;
 
 /// A job as asked for, with who asks.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl JobScheduler {
             // What was answered before is answered again, whatever became of the environment.
             let known = match keyed {
                 Some(id) => matches!(
-                    self.engine.job(namespace, id).await,
+                    self.engine.jobs().job(namespace, id).await,
                     Ok(_) | Err(EngineError::Refused(Refusal::JobDeleted))
                 ),
                 None => false,
@@ -79,7 +79,7 @@ impl JobScheduler {
         if *name == EnvironmentName::default_environment() {
             return Ok(Ok(()));
         }
-        let environment = self.engine.environment(namespace, name).await?;
+        let environment = self.engine.environments().get(namespace, name).await?;
         Ok(fits(spec, environment.as_ref()))
     }
 }

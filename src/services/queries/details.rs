@@ -12,7 +12,8 @@ use domain::refusal::Refusal;
 
 use super::durations::LearnedDurations;
 use crate::engine::core::entity::EntityEvent;
-use crate::engine::handle::{Engine, EngineError};
+use crate::engine::error::EngineError;
+use crate::engine::handle::Engine;
 
 /// Memory that kept jobs may take, roughly, in bytes: two of the largest jobs, or thousands of usual ones.
 const BYTES_MAX: usize = 64 * 1_024 * 1_024;
@@ -91,6 +92,7 @@ impl Details {
             let mut measured = Vec::new();
             let end = self
                 .engine
+                .streams()
                 .fold_part(subject, after, chain, |seq, line, event, chain| {
                     let EntityEvent::Job(event) = event else {
                         fits = false;

@@ -16,8 +16,8 @@ use domain::time_text::rfc3339;
 use self::shapes::{explained, unreadable};
 use super::Queries;
 use crate::engine::core::message::{Held, Names, QueueFacts, SubjectInspection};
-use crate::engine::handle::EngineError;
-use crate::engine::reads::WakesAt;
+use crate::engine::error::EngineError;
+use crate::engine::streams::WakesAt;
 
 pub use self::shapes::{
     AsksAnswer, AttemptRunning, EndedAnswer, Explained, GrantAnswer, Memory, NodeStands,
@@ -47,7 +47,7 @@ impl Queries {
             Err(error) => return Err(error),
         };
         let nodes = explained.waits.iter().flat_map(|wait| &wait.of).copied().collect();
-        let inspection = self.engine.inspection(&subject, nodes, None).await.ok();
+        let inspection = self.engine.streams().inspection(&subject, nodes, None).await.ok();
         explained.memory = self.memory(&subject, inspection.as_ref()).await?;
         if let Some(inspection) = inspection.filter(|inspection| inspection.drives) {
             explained.waits.iter_mut().for_each(|wait| wait.inspection(&inspection));
@@ -59,7 +59,7 @@ impl Queries {
             .collect();
         let queues = Names::only(queues.into_iter().map(Arc::from).collect());
         if queues.max > 0
-            && let Ok(found) = self.engine.queues_everywhere(namespace, &queues).await
+            && let Ok(found) = self.engine.cluster().queues_everywhere(namespace, &queues).await
         {
             explained.waits.iter_mut().for_each(|wait| wait.polled(&found.facts, &found.silent));
         }
@@ -83,7 +83,7 @@ impl Queries {
             Held::Whole => Memory::Held,
             Held::Loading => Memory::Loading,
             Held::Damaged => Memory::Unreadable,
-            Held::Absent => match self.engine.wakes_at(subject).await? {
+            Held::Absent => match self.engine.streams().wakes_at(subject).await? {
                 Some(WakesAt::At(at)) => Memory::Parked(Some(at)),
                 Some(WakesAt::Asked) => Memory::Parked(None),
                 None => Memory::Retired,
@@ -98,9 +98,10 @@ impl Queries {
         name: &EnvironmentName,
         asked: BTreeMap<String, u64>,
     ) -> Result<GrantAnswer, EngineError> {
-        let state = self.engine.environment(namespace, name).await?;
+        let state = self.engine.environments().get(namespace, name).await?;
         let subject = SubjectId::environment(namespace.clone(), name);
-        let inspection = self.engine.inspection(&subject, Vec::new(), Some(job)).await.ok();
+        let inspection =
+            self.engine.streams().inspection(&subject, Vec::new(), Some(job)).await.ok();
         let asks = inspection
             .filter(|inspection| inspection.drives)
             .and_then(|inspection| inspection.asks);

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::Queries;
 use super::progress::outlooks;
-use crate::engine::handle::EngineError;
+use crate::engine::error::EngineError;
 
 /// A job's graph.
 #[derive(Debug, Serialize)]

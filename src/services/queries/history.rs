@@ -8,8 +8,7 @@ use std::sync::Arc;
 use domain::history::{closing_line, export_line, genesis};
 use domain::ids::{JobId, Millis, Namespace, SubjectId};
 use domain::job::detail::JobDetail;
-use domain::job::event::JobEvent;
-use domain::job::fact::{AdmissionFact, JobFact, Submitted};
+use domain::job::event::{JobEvent, JobFact, Submitted};
 use domain::job::plan::Plan;
 use domain::job::rows;
 use domain::job::status::JobStatus;
@@ -21,7 +20,8 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::Queries;
 use crate::engine::core::entity::EntityEvent;
-use crate::engine::handle::{Engine, EngineError};
+use crate::engine::error::EngineError;
+use crate::engine::handle::Engine;
 use crate::event_store::contract::ChainHash;
 
 /// A page of rows.
@@ -95,6 +95,7 @@ impl Queries {
         while skip < total && reader.events.len() < take {
             let end = self
                 .engine
+                .streams()
                 .fold_part(&subject, seq, chain, |seq, line, event, after| {
                     if let EntityEvent::Job(event) = event {
                         reader.read(seq, line, event, after);
@@ -160,6 +161,7 @@ impl HistoryExport {
         let mut before = self.chain;
         let end = self
             .engine
+            .streams()
             .fold_part(&self.subject, self.seq, self.chain, |seq, line, _, after| {
                 lines.push_str(&export_line(seq, before, after, &String::from_utf8_lossy(line)));
                 lines.push('\n');
@@ -230,7 +232,7 @@ struct FactOf<'a> {
 
 /// What a fact says, as written.
 fn data(line: &[u8], event: &JobEvent) -> Option<Box<RawValue>> {
-    if let JobFact::Admission(AdmissionFact::Submitted(submitted)) = &event.fact {
+    if let JobFact::Submitted(submitted) = &event.fact {
         return to_raw_value(&abstract_of(submitted)).ok();
     }
     let written: FactOf<'_> = serde_json::from_slice(line).ok()?;

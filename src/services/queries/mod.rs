@@ -17,7 +17,8 @@ use std::time::Duration;
 use domain::ids::{JobId, Millis, Namespace, SubjectId};
 use domain::job::summary::{JobSnapshot, JobSummary};
 
-use crate::engine::handle::{Engine, EngineError};
+use crate::engine::error::EngineError;
+use crate::engine::handle::Engine;
 use crate::environment::Clock;
 use crate::view::contract::{JobQuery, Page, ViewError};
 
@@ -80,8 +81,8 @@ impl Queries {
             self.others_are_shown().await?;
             self.here_is_shown().await?;
         }
-        let (as_of, whole) = (self.as_of().await, self.engine.view_is_whole());
-        let page = self.engine.view().jobs(query).await.map_err(of_view)?;
+        let (as_of, whole) = (self.as_of().await, self.engine.views().is_whole());
+        let page = self.engine.views().documents().jobs(query).await.map_err(of_view)?;
         Ok(Listed { page, as_of, whole })
     }
 
@@ -90,7 +91,7 @@ impl Queries {
     /// # Errors
     /// `JobNotFound`, and what keeps the engine from answering.
     pub async fn job(&self, namespace: &Namespace, job: JobId) -> Result<JobSummary, EngineError> {
-        let snapshot = self.engine.job(namespace, job).await?;
+        let snapshot = self.engine.jobs().job(namespace, job).await?;
         self.filled(&snapshot, snapshot.summary(self.clock.now_ms())).await
     }
 
@@ -106,24 +107,24 @@ impl Queries {
         let subject = SubjectId::job(snapshot.namespace.clone(), snapshot.id);
         let (input, output) = snapshot.stored();
         if let Some(input) = input {
-            summary.input = Some(self.engine.stored(&subject, input).await?);
+            summary.input = Some(self.engine.streams().stored(&subject, input).await?);
         }
         if let Some(output) = output {
-            summary.output = Some(self.engine.stored(&subject, output).await?);
+            summary.output = Some(self.engine.streams().stored(&subject, output).await?);
         }
         Ok(summary)
     }
 
     /// Everything acknowledged before this time, by any living engine, is in the view. Ask before the view is read.
     pub async fn as_of(&self) -> Millis {
-        self.engine.shown_until_everywhere().await
+        self.engine.views().shown_until_everywhere().await
     }
 
     /// Waits until the view shows all that other engines had acknowledged.
     async fn others_are_shown(&self) -> Result<(), EngineError> {
         // One that is gone is found out, and its groups are taken over, in less than that as a rule.
         let shown = async {
-            while !self.engine.others_are_shown().await {
+            while !self.engine.cluster().others_are_shown().await {
                 self.clock.sleep(OTHERS_LOOK).await;
             }
         };
@@ -143,13 +144,14 @@ impl Queries {
     /// `ViewBehind` when that takes longer than 2 s.
     pub async fn here_is_shown(&self) -> Result<(), EngineError> {
         let end = self.clock.monotonic().saturating_add(CONSISTENT_WAIT);
-        self.until(end, || self.engine.has_looked()).await?;
+        self.until(end, || self.engine.cluster().has_looked()).await?;
         self.engine.has_heard().await?;
         let asked = self.clock.now_ms();
         self.until(end, || {
             let counts = self.engine.counts();
             let behind = [counts.unshown_since, counts.unread_since];
-            self.engine.view_is_whole() && behind.into_iter().flatten().all(|since| since > asked)
+            self.engine.views().is_whole()
+                && behind.into_iter().flatten().all(|since| since > asked)
         })
         .await
     }

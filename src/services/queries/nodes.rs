@@ -7,9 +7,8 @@ use std::sync::Arc;
 
 use domain::exact_json::ExactJson;
 use domain::ids::{JobId, Millis, Namespace, SubjectId};
-use domain::job::detail::JobDetail;
-use domain::job::story::AttemptStory;
-use domain::node::attempt::AttemptError;
+use domain::job::detail::{AttemptStory, JobDetail};
+use domain::job::event::AttemptError;
 use domain::node::spec::DependencyCondition;
 use domain::node::status::NodeStatus;
 use domain::payload::{Payload, StoredPayload};
@@ -19,7 +18,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::Queries;
-use crate::engine::handle::EngineError;
+use crate::engine::error::EngineError;
 
 /// Attempts that a list shows of each node: the newest.
 const LISTED_ATTEMPTS_MAX: usize = 10;
@@ -265,7 +264,7 @@ impl Queries {
 
     async fn fill(&self, subject: &SubjectId, shown: &mut ShownPayload) -> Result<(), EngineError> {
         if let Some(stored) = shown.stored.take() {
-            shown.raw = Some(self.engine.stored(subject, stored).await?);
+            shown.raw = Some(self.engine.streams().stored(subject, stored).await?);
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::Queries;
 use super::durations::LearnedDurations;
-use crate::engine::handle::EngineError;
+use crate::engine::error::EngineError;
 
 /// Keys of the critical path that an answer spells out: its beginning.
 const PATH_SHOWN_MAX: usize = 1_000;

@@ -44,7 +44,7 @@ async fn a_small_difference_is_worked_off_and_nobody_notices() {
     pass(&service, 40).await;
     assert_eq!(service.clock.ahead_ms(), 0);
     assert_eq!(service.clock.now_ms(), service.clock.wall_ms());
-    assert_eq!(service.engine.clock_stepped(), 0);
+    assert_eq!(service.engine.cluster().clock_stepped(), 0);
 }
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn after_a_suspend_the_clock_steps_and_every_running_lease_is_good_for_one
     pass(&service, 1).await;
     assert_eq!(service.clock.now_ms() - begin, 8 * 3_600_000 + 1_000);
     assert_eq!(
-        (service.engine.clock_stepped(), service.driver.clock_difference()),
+        (service.engine.cluster().clock_stepped(), service.driver.clock_difference()),
         (8 * 3_600_000, None)
     );
     pass(&service, 25).await;

@@ -10,7 +10,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode
 use domain::ids::{JobId, Namespace, SubjectId};
 use orrery::config::{Secret, Settings};
 use orrery::engine::core::CoreSettings;
-use orrery::engine::executor::{self, Forward};
+use orrery::engine::executor;
+use orrery::engine::forward::Forward;
 use orrery::engine::forwarding::{Forwarding, PeerDirectory};
 use orrery::engine::handle::Engine;
 use orrery::environment::{Clock, SimulatedClock, Surroundings};
@@ -181,9 +182,9 @@ impl Service {
         let kept_driver = Arc::clone(&driver);
         if others.is_some() {
             // Not alone after all.
-            engine.drives_until(domain::ids::Millis::MAX).await;
+            engine.cluster().drives_until(domain::ids::Millis::MAX).await;
             let living = drivers.iter().flatten().copied().collect::<BTreeSet<_>>();
-            engine.routes(drivers.clone(), living.into_iter().collect()).await;
+            engine.cluster().routes(drivers.clone(), living.into_iter().collect()).await;
         }
         let api = Api::new(Parts {
             scheduler: JobScheduler::new(engine.clone(), outside.clone(), operations, bounds),

@@ -201,7 +201,7 @@ async fn every_group_has_its_numbers() {
         domain::ids::Namespace::default_namespace(),
         domain::ids::JobId::parse(&id).expect("an id"),
     );
-    let by_group = service.engine.by_group();
+    let by_group = service.engine.cluster().by_group();
     assert_eq!((by_group.subjects.len(), by_group.reading.len()), (64, 64));
     assert_eq!(by_group.subjects[usize::from(subject.group().index())], 1);
     assert_eq!(by_group.subjects.iter().sum::<u32>(), 1);

@@ -77,7 +77,7 @@ mod by_hand {
                 job = spec(vec![large]);
             }
             let submission = submission(JobId(Uuid::from_u128(number)), job, engine.now());
-            engine.submit(submission, Caller::engine()).await.expect("accepted");
+            engine.jobs().submit(submission, Caller::engine()).await.expect("accepted");
             if number % 2 == 0 {
                 work(&engine).await;
             }

@@ -18,10 +18,11 @@ use domain::payload::Hash;
 use futures_util::future::BoxFuture;
 use orrery::engine::core::CoreSettings;
 use orrery::engine::core::message::{Announced, Caller, EngineId, Request, Response};
-use orrery::engine::executor::{self, Forward, Parts};
+use orrery::engine::executor::{self, Parts};
+use orrery::engine::forward::Forward;
 use orrery::engine::handle::Engine;
+use orrery::engine::leases::Reported;
 use orrery::engine::loader;
-use orrery::engine::work::Reported;
 use orrery::environment::Surroundings;
 use orrery::environment::fail_points::Point;
 use orrery::event_store::contract::{EventStore, Tombstone};
@@ -78,7 +79,7 @@ async fn engine(me: EngineId, store: &Arc<SqliteEventStore>, view: &Arc<SqliteVi
         forward: Some(Arc::new(Nobody)),
     };
     let engine = executor::start(parts).await.expect("an engine").0;
-    engine.drives_until(domain::ids::Millis::MAX).await;
+    engine.cluster().drives_until(domain::ids::Millis::MAX).await;
     engine
 }
 
@@ -106,7 +107,7 @@ mod by_hand {
         for number in 1..=JOBS {
             let job = if number % 2 == 0 { single() } else { diamond() };
             let submission = submission(JobId(Uuid::from_u128(number)), job, transient.now());
-            transient.submit(submission, Caller::engine()).await.expect("accepted");
+            transient.jobs().submit(submission, Caller::engine()).await.expect("accepted");
             acked(folder, &format!("submitted {number}"));
         }
         let driver = engine(DRIVER, &store, &view).await;
@@ -184,7 +185,7 @@ async fn look_after(folder: &Path, armed: &str) {
         let there = number <= submitted as u128 && !(number == JOBS && is_deleted);
         let id = JobId(Uuid::from_u128(number));
         loop {
-            let job = match driver.job(&namespace(), id).await {
+            let job = match driver.jobs().job(&namespace(), id).await {
                 Ok(job) => job,
                 Err(error) if !there => break drop(error),
                 Err(error) => panic!("{armed}: job {number}: {error}"),
@@ -199,7 +200,7 @@ async fn look_after(folder: &Path, armed: &str) {
 }
 
 pub(super) async fn work(driver: &Engine) {
-    for granted in driver.lease(poll("worker", 10)).await.expect("leases") {
+    for granted in driver.leases().lease(poll("worker", 10)).await.expect("leases") {
         let report = Report {
             node: granted.lease.node,
             epoch: granted.lease.epoch,
@@ -207,7 +208,7 @@ pub(super) async fn work(driver: &Engine) {
             outcome: Outcome::Complete { output: None, warnings: vec![], artifacts: vec![] },
         };
         let reports = vec![(granted.lease.job, report, Caller::engine())];
-        let (answers, _) = driver.report(&namespace(), reports, None).await;
+        let (answers, _) = driver.leases().report(&namespace(), reports, None).await;
         assert!(matches!(answers[..], [Reported::Recorded]), "{answers:?}");
     }
     pause().await;

@@ -16,7 +16,7 @@ use orrery::engine::core::CoreSettings;
 use orrery::engine::core::message::{Caller, Granted};
 use orrery::engine::executor::{self, Parts};
 use orrery::engine::handle::Engine;
-use orrery::engine::work::Reported;
+use orrery::engine::leases::Reported;
 use orrery::environment::{Clock, SimulatedClock};
 use orrery::membership::contract::{EngineId, Introduction, Membership};
 use orrery::membership::peers::Peers;
@@ -132,13 +132,13 @@ impl Deployment {
             let engine = &self.members[at].engine;
             let id = JobId(Uuid::from_u128(self.submitted));
             let submission = submission(id, diamond(), engine.now());
-            engine.submit(submission, Caller::engine()).await.expect("a job");
+            engine.jobs().submit(submission, Caller::engine()).await.expect("a job");
         }
     }
 
     async fn lease(&self, at: usize, max: usize) -> Vec<Granted> {
         let worker = format!("worker-{at}");
-        self.members[at].engine.lease(poll(&worker, max)).await.expect("leases")
+        self.members[at].engine.leases().lease(poll(&worker, max)).await.expect("leases")
     }
 
     /// Reports all as done to this engine; answers how many counted.
@@ -155,7 +155,8 @@ impl Deployment {
             )
         };
         let reports: Vec<_> = granted.iter().map(report).collect();
-        let (reported, _) = self.members[at].engine.report(&namespace(), reports, None).await;
+        let (reported, _) =
+            self.members[at].engine.leases().report(&namespace(), reports, None).await;
         reported.iter().filter(|one| **one == Reported::Recorded).count()
     }
 

@@ -64,7 +64,7 @@ async fn engine(store: &Arc<MemoryEventStore>, me: u32, drives: bool) -> (Engine
         forward: None,
     };
     let (engine, _running) = executor::start(parts).await.expect("an engine");
-    engine.drives_until(Millis::MAX).await;
+    engine.cluster().drives_until(Millis::MAX).await;
     (engine, clock)
 }
 
@@ -84,7 +84,7 @@ async fn what_others_wrote_while_the_store_was_out_of_reach_is_read_later_and_to
     let (other, _) = engine(&store, 2, false).await;
     let by_hand = domain::job::spec::JobSpec { start: Start::Manual, ..single() };
     let submission = submission(JobId(subject(1).id), by_hand, START);
-    driver.submit(submission, Caller::engine()).await.expect("a job");
+    driver.jobs().submit(submission, Caller::engine()).await.expect("a job");
     pass(&clock, 12).await;
     assert_eq!(driver.counts().subjects, 0, "only a person wakes it");
 
@@ -107,7 +107,7 @@ async fn what_others_wrote_while_the_store_was_out_of_reach_is_read_later_and_to
     store.set_faults(Faults::default());
     pass(&clock, 6).await;
     assert_eq!((heard.times("could not be looked at"), heard.times("looked at again")), (1, 1));
-    assert_eq!(driver.lease(poll("worker", 1)).await.expect("an answer").len(), 1);
+    assert_eq!(driver.leases().lease(poll("worker", 1)).await.expect("an answer").len(), 1);
     assert_eq!(notices().await, Ok(0));
     drop(listening);
 }

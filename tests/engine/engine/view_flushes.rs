@@ -174,7 +174,7 @@ fn a_view_that_no_engine_lived_to_make_is_made_by_the_next() {
             for _ in 0..1_000 {
                 tokio::task::yield_now().await;
             }
-            engine.view_is_whole()
+            engine.views().is_whole()
         });
         assert_eq!(whole, lives);
     }

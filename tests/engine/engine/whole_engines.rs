@@ -13,7 +13,7 @@ use orrery::engine::core::message::{
 };
 use orrery::engine::executor::{self, Parts};
 use orrery::engine::handle::Engine;
-use orrery::engine::work::Reported;
+use orrery::engine::leases::Reported;
 use orrery_testing::event_store::MemoryEventStore;
 use orrery_testing::view::MemoryView;
 
@@ -43,8 +43,8 @@ async fn engines() -> Vec<Engine> {
             forward: Some(Arc::new(Way { me, all: Arc::clone(&all) })),
         };
         let (engine, _running) = executor::start(parts).await.expect("an engine");
-        engine.drives_until(Millis::MAX).await;
-        engine.routes(drivers.clone(), ENGINES.to_vec()).await;
+        engine.cluster().drives_until(Millis::MAX).await;
+        engine.cluster().routes(drivers.clone(), ENGINES.to_vec()).await;
         all.joins(me, engine.clone());
         engines.push(engine);
     }
@@ -67,10 +67,10 @@ fn a_worker_of_one_engine_does_the_work_of_both() {
             let mut done = 0;
             while done < JOBS * 4 {
                 let poll = LeaseRequest { wait_until: START + 60_000, ..poll("worker", 3) };
-                let granted = engines[0].lease(poll).await.expect("an answer");
+                let granted = engines[0].leases().lease(poll).await.expect("an answer");
                 assert!(granted.iter().all(|one| one.node().is_some()));
                 let reports: Vec<_> = granted.iter().map(report).collect();
-                let (reported, _) = engines[0].report(&namespace(), reports, None).await;
+                let (reported, _) = engines[0].leases().report(&namespace(), reports, None).await;
                 assert!(reported.iter().all(|one| *one == Reported::Recorded), "{reported:?}");
                 done += reported.len() as u128;
             }
@@ -108,7 +108,7 @@ fn a_claim_that_comes_again_at_the_other_engine_gives_the_same_leases() {
         let poll = LeaseRequest { claim: Some(claim("one")), ..poll("worker", 4) };
         let mut leased = Vec::new();
         for engine in [0, 1, 0] {
-            let granted = engines[engine].lease(poll.clone()).await.expect("an answer");
+            let granted = engines[engine].leases().lease(poll.clone()).await.expect("an answer");
             let mut names: Vec<_> = granted.iter().map(|one| one.lease).collect();
             names.sort_by_key(|lease| lease.job);
             leased.push(names);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::http::Method;
 use domain::ids::{JobId, SubjectId};
 use orrery::engine::core::message::{Names, Request, Response};
-use orrery::engine::executor::Forward as _;
+use orrery::engine::forward::Forward as _;
 use orrery::engine::forwarding::wire::{MEDIA_TYPE, RECORD_END, Said, encode_said};
 use orrery::engine::forwarding::{Forwarding, PeerDirectory};
 use orrery::environment::{Clock as _, SimulatedClock};

@@ -8,7 +8,7 @@ use axum::http::Method;
 use domain::ids::{CommandId, JobId, Namespace, QueueName, SubjectId, WorkerName};
 use futures_util::{FutureExt as _, StreamExt as _};
 use orrery::engine::core::message::{LeaseRequest, Request, Response};
-use orrery::engine::executor::Forward as _;
+use orrery::engine::forward::Forward as _;
 use orrery::engine::forwarding::wire::{MEDIA_TYPE, PeerRequest, encode_batch};
 use orrery::engine::forwarding::{Forwarding, PATH, PROOF};
 use orrery::environment::Clock as _;
@@ -132,7 +132,7 @@ async fn a_poll_across_engines_that_finds_nothing_ends_in_time() {
     }
     let before = pair.clock.monotonic();
     let queue = vec![announced()];
-    pair.engines[0].engine.announced(2, queue).await;
+    pair.engines[0].engine.cluster().announced(2, queue).await;
     assert!(pair.pass_until(polling).await.is_empty());
     let waited = pair.clock.monotonic().saturating_sub(before).as_millis();
     assert!((2_500..=3_100).contains(&waited), "it waited {waited} ms");
@@ -209,7 +209,7 @@ async fn work_that_comes_back_for_a_worker_who_is_gone_is_given_back_uncounted()
         if let Some(Some(Response::Leases(granted))) = came {
             // The worker was there for long enough, and works.
             assert_eq!(granted.len(), 1);
-            pair.engines[1].engine.give_back(&namespace(), &[granted[0].lease]);
+            pair.engines[1].engine.leases().give_back(&namespace(), &[granted[0].lease]);
             is_first_attempt(&pair, &job).await;
         } else {
             is_first_attempt(&pair, &job).await;
@@ -226,7 +226,7 @@ async fn a_worker_gets_its_answer_though_the_engine_that_was_asked_for_it_ends()
     let mut polling = Box::pin(futures_util::future::join_all(polls));
     let hinted = async {
         until_polls(&pair, 0, 3).await;
-        pair.engines[0].engine.announced(2, vec![announced()]).await;
+        pair.engines[0].engine.cluster().announced(2, vec![announced()]).await;
     };
     tokio::select! {
         biased;
@@ -242,7 +242,7 @@ async fn a_worker_gets_its_answer_though_the_engine_that_was_asked_for_it_ends()
         // What it drove is decided here; its groups come to this engine when they are taken over.
         held.push(job_of_second(&pair.engines[0], 10 + number).await);
     }
-    pair.engines[0].engine.routes(vec![Some(1); 64], vec![1]).await;
+    pair.engines[0].engine.cluster().routes(vec![Some(1); 64], vec![1]).await;
     let answers = pair.pass_until(polling).await;
     let mut jobs: Vec<_> = answers.iter().flatten().map(|lease| lease["job_id"].clone()).collect();
     jobs.sort_by_key(Value::to_string);

@@ -16,10 +16,10 @@ async fn work_of_an_engine_that_rejoined_is_found_by_who_polls_another() {
     let pair = Pair::start().await;
     pair.seen[1].rejoined(3);
     pair.seen[1].began_at(STARTED_AT);
-    pair.engines[1].engine.external_id(3).await;
+    pair.engines[1].engine.cluster().external_id(3).await;
     pair.seen[0].tell(BTreeMap::from([(3, living(&pair.homes[1], &pair.keys[1]))]));
     let theirs = drivers().into_iter().map(|driver| driver.map(|of| if of == 2 { 3 } else { of }));
-    pair.engines[0].engine.routes(theirs.collect(), vec![1, 3]).await;
+    pair.engines[0].engine.cluster().routes(theirs.collect(), vec![1, 3]).await;
     let id = pair.job_of(2, &json!({"name": "j", "nodes": [{"key": "a", "queue": "q"}]})).await;
     let poll = json!({"worker": "w", "max": 100, "wait_ms": 10});
     let mut found = false;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::http::Method;
 use orrery::engine::core::message::{Names, Request, Response};
-use orrery::engine::executor::Forward as _;
+use orrery::engine::forward::Forward as _;
 use orrery::engine::forwarding::Forwarding;
 use orrery::environment::Clock as _;
 use serde_json::{Value, json};

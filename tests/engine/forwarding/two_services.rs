@@ -117,7 +117,7 @@ impl Pair {
         // The first hands over what is the second's, which takes it; then both have seen it.
         for at in [0, 1, 0, 1] {
             engines[at].driver.step().await.expect("a look");
-            engines[at].engine.drives_until(Millis::MAX).await;
+            engines[at].engine.cluster().drives_until(Millis::MAX).await;
         }
         let mut homes = [String::new(), String::new()];
         for (home, service) in homes.iter_mut().zip(&engines) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use domain::ids::Millis;
 use futures_util::future::BoxFuture;
 use orrery::engine::core::message::{Announced, EngineId, Request, Response};
-use orrery::engine::executor::Forward;
+use orrery::engine::forward::Forward;
 use orrery::engine::handle::Engine;
 
 /// The engines that can be reached.
@@ -43,14 +43,14 @@ impl Forward for Way {
         _: Duration,
     ) -> BoxFuture<'static, Option<Response>> {
         let engine = self.all.find(to);
-        Box::pin(async move { engine?.forwarded(vec![request]).await.ok()?.pop() })
+        Box::pin(async move { engine?.cluster().forwarded(vec![request]).await.ok()?.pop() })
     }
 
     fn announce(&self, to: EngineId, queues: Arc<[Announced]>) -> BoxFuture<'static, ()> {
         let (me, engine) = (self.me, self.all.find(to));
         Box::pin(async move {
             if let Some(engine) = engine {
-                engine.announced(me, queues.to_vec()).await;
+                engine.cluster().announced(me, queues.to_vec()).await;
             }
         })
     }
@@ -62,6 +62,6 @@ impl Forward for Way {
 
     fn shown_until(&self, engine: EngineId) -> BoxFuture<'static, Option<Millis>> {
         let engine = self.all.find(engine);
-        Box::pin(async move { engine.map(|engine| engine.shown_until()) })
+        Box::pin(async move { engine.map(|engine| engine.views().shown_until()) })
     }
 }

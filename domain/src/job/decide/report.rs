@@ -9,8 +9,7 @@ use crate::job::command::{Outcome, Report};
 use crate::job::decide::Decision;
 use crate::job::decide::draft::Draft;
 use crate::job::decide::failure::{self, Noticed};
-use crate::job::event::JobEvent;
-use crate::job::fact::AttemptFact;
+use crate::job::event::{JobEvent, JobFact, Ranges};
 use crate::job::state::{JobState, NodeState, ReportMark};
 use crate::node::attempt::AttemptRef;
 use crate::node::status::NodeStatus;
@@ -67,13 +66,21 @@ fn stale(
     {
         return Err(Refusal::LeaseLost);
     }
-    let fact = AttemptFact::LateReport {
+    let fact = JobFact::LateReport {
         node: report.node,
         epoch: report.epoch,
         report: report.outcome.kind(),
         hash: report.hash,
     };
-    let event = JobEvent::bare(Envelope::of(context, context.now, None), fact.into());
+    let event = JobEvent {
+        by: Envelope::of(context, context.now, None),
+        job: Vec::new(),
+        nodes: Vec::new(),
+        held: Ranges::default(),
+        ending: None,
+        end: None,
+        fact,
+    };
     Ok(Decision {
         event: Some(event),
         payloads: Vec::new(),
@@ -108,7 +115,7 @@ fn count(state: &JobState, node: &NodeState, report: &Report, context: &Context)
                 draft.new_sink = Some((report.node, output.clone()));
             }
             draft.move_node(report.node, NodeStatus::Completed);
-            let fact = AttemptFact::Completed {
+            let fact = JobFact::Completed {
                 attempt,
                 output,
                 warnings: warnings.clone(),
@@ -150,7 +157,7 @@ fn release(
     let mut draft = Draft::new(state, context.now);
     let to = if state.head.ending.is_some() { NodeStatus::Cancelled } else { NodeStatus::Ready };
     draft.move_node_alone(attempt.node, to);
-    let fact = AttemptFact::Released { attempt, report: report.hash, undelivered };
+    let fact = JobFact::Released { attempt, report: report.hash, undelivered };
     let (event, payloads) = draft.into_event(fact, context, None);
     Decision { event: Some(event), payloads, answer: Answer::Recorded }
 }

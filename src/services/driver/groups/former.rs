@@ -44,7 +44,7 @@ impl Groups {
         let mut evicted = Vec::new();
         for record in self.former(state, roster).filter(|record| record.lives) {
             if !self.has_arrived(record) {
-                self.engine.calls_on(record.engine).await;
+                self.cluster.calls_on(record.engine).await;
             }
             if self.has_arrived(record)
                 && self.membership.evict_at(record.engine, &record.address).await?

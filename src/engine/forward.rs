@@ -11,7 +11,7 @@ use crate::engine::core::message::{Announced, EngineId, Request, Response};
 
 /// The way to other engines.
 pub trait Forward: Send + Sync + std::fmt::Debug {
-    /// Asks another engine, with `forwarded` set there (`Engine::forwarded`); what is asked of one engine meanwhile may
+    /// Asks another engine, with `forwarded` set there (`Cluster::forwarded`); what is asked of one engine meanwhile may
     /// travel together. None: no answer came, which says nothing about what was done. It is not waited for longer than
     /// `within`, which goes along, so that the other engine need not answer later than that.
     fn forward(
@@ -21,7 +21,7 @@ pub trait Forward: Send + Sync + std::fmt::Debug {
         within: Duration,
     ) -> BoxFuture<'static, Option<Response>>;
 
-    /// Tells another engine of work (`Engine::announced`). Nothing rests on its arrival, and nobody waits for it.
+    /// Tells another engine of work (`Cluster::announced`). Nothing rests on its arrival, and nobody waits for it.
     fn announce(&self, to: EngineId, queues: Arc<[Announced]>) -> BoxFuture<'static, ()>;
 
     /// The other engines that live.

@@ -1,14 +1,19 @@
-//! Work for workers: leases, reports, and the next work after a report. The part of the handle that workers use.
+//! Work for workers: leases, heartbeats, reports, and the next work after a report.
 //! Always holds: a request for work whose asker goes away is taken back, or what was leased to it is given back.
 
-use domain::ids::{JobId, Namespace, SubjectId};
+use std::sync::Arc;
+
+use domain::ids::{JobId, LeaseId, Millis, Namespace, SubjectId};
 use domain::job::command::{JobCommand, Report};
 use domain::subject::answer::Answer;
 use tokio::sync::oneshot;
 
 use crate::engine::core::message::{Caller, Granted, LeaseRequest, Request, Response, Ticket};
-use crate::engine::executor::Message;
-use crate::engine::handle::{Engine, EngineError, answered, job_request, stopping};
+use crate::engine::error::EngineError;
+use crate::engine::jobs::job_request;
+use crate::engine::mailbox::Message;
+use crate::engine::shared::{Shared, stopping};
+use crate::engine::undelivered::giving_back;
 
 /// What became of one report.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,18 +26,29 @@ pub enum Reported {
     Refused(EngineError),
 }
 
+/// An attempt is kept until then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// On the engine's clock.
+    pub expires_at: Millis,
+    /// The next heartbeat is due after so many milliseconds.
+    pub heartbeat_ms: u64,
+    /// The worker should stop.
+    pub cancel: bool,
+}
+
 /// A request for work that is not answered yet. Dropped, it is taken back.
 #[derive(Debug)]
 pub struct LeasePoll {
-    engine: Engine,
+    shared: Arc<Shared>,
     ticket: Ticket,
     answer: oneshot::Receiver<Response>,
     answered: bool,
 }
 
 impl LeasePoll {
-    fn of(engine: &Engine, ticket: Ticket, answer: oneshot::Receiver<Response>) -> Self {
-        Self { engine: engine.clone(), ticket, answer, answered: false }
+    fn of(shared: &Arc<Shared>, ticket: Ticket, answer: oneshot::Receiver<Response>) -> Self {
+        Self { shared: Arc::clone(shared), ticket, answer, answered: false }
     }
 
     /// Waits for the work, perhaps none.
@@ -42,13 +58,7 @@ impl LeasePoll {
     pub async fn granted(mut self) -> Result<Vec<Granted>, EngineError> {
         let answer = (&mut self.answer).await;
         self.answered = true;
-        match answer {
-            Ok(Response::Leases(granted)) => Ok(granted),
-            Ok(Response::Failed(failure)) => Err(failure.into()),
-            Ok(Response::Refused(refusal)) => Err(refusal.into()),
-            Ok(_) => Ok(Vec::new()),
-            Err(_) => Err(EngineError::Stopping),
-        }
+        answer.map_err(|_| EngineError::Stopping)?.into_leases()
     }
 }
 
@@ -60,21 +70,22 @@ impl Drop for LeasePoll {
         }
         self.answer.close();
         match self.answer.try_recv() {
-            Ok(Response::Leases(granted)) => {
-                for lease in granted {
-                    self.engine.give_back(&lease.namespace, &[lease.lease]);
+            Ok(response) => {
+                for lease in response.into_leases().unwrap_or_default() {
+                    give_back(&self.shared, &lease.namespace, &[lease.lease]);
                 }
             }
-            Ok(_) => {}
             // Without room for the word of it, the answer finds nobody, and comes back then.
-            Err(_) => {
-                _ = self.engine.inputs.try_send(Message::Gone { ticket: self.ticket });
-            }
+            Err(_) => self.shared.mailbox.send_now(Message::Gone { ticket: self.ticket }),
         }
     }
 }
 
-impl Engine {
+/// Work for workers. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Leases(pub(super) Arc<Shared>);
+
+impl Leases {
     /// Asks for work; what is returned waits for it, and holds nothing of the request.
     ///
     /// # Errors
@@ -97,11 +108,11 @@ impl Engine {
         forwarded: bool,
     ) -> Result<LeasePoll, EngineError> {
         let (reply, answer) = oneshot::channel();
-        let ticket = self.draw(1);
+        let ticket = self.0.mailbox.draw(1);
         let request = Request::Lease(request);
-        let message = Message::Ask { ticket, request, reply, forwarded, at: self.now() };
-        self.inputs.send(message).await.map_err(|_| EngineError::Stopping)?;
-        Ok(LeasePoll::of(self, ticket, answer))
+        let message = Message::Ask { ticket, request, reply, forwarded, at: self.0.now() };
+        self.0.mailbox.send(message).await?;
+        Ok(LeasePoll::of(&self.0, ticket, answer))
     }
 
     /// Reports on attempts, and asks for the next work in the same breath: the work that the reports make ready can be
@@ -126,23 +137,62 @@ impl Engine {
         });
         let requests: Vec<Request> = requests.collect();
         let (reply, answers) = oneshot::channel();
-        let ticket = self.draw(count as u64 + 1);
+        let ticket = self.0.mailbox.draw(count as u64 + 1);
         let (next, poll) = match next {
             None => (None, None),
             Some(request) => {
                 let (reply, answer) = oneshot::channel();
-                (Some((request, reply)), Some(LeasePoll::of(self, ticket, answer)))
+                (Some((request, reply)), Some(LeasePoll::of(&self.0, ticket, answer)))
             }
         };
-        let (first, at) = (ticket + 1, self.now());
+        let (first, at) = (ticket + 1, self.0.now());
         let reply = Some(reply);
         let message = Message::AskAll { first, requests, reply, next, forwarded: false, at };
-        if self.inputs.send(message).await.is_err() {
+        if self.0.mailbox.send(message).await.is_err() {
             return (stopping(count).into_iter().map(outcome).collect(), None);
         }
-        let reported = answered(answers, count).await.into_iter().map(outcome).collect();
-        (reported, poll)
+        let answers = match answers.await {
+            Ok(responses) => responses.into_iter().map(Ok).collect(),
+            Err(_) => stopping(count),
+        };
+        (answers.into_iter().map(outcome).collect(), poll)
     }
+
+    /// Keeps attempts; an answer each, in order.
+    pub async fn heartbeat(
+        &self,
+        namespace: &Namespace,
+        leases: Vec<LeaseId>,
+    ) -> Vec<Result<Kept, EngineError>> {
+        let requests = leases
+            .into_iter()
+            .map(|lease| Request::Heartbeat { namespace: namespace.clone(), lease });
+        let responses = self.0.ask_all(requests.collect()).await;
+        responses
+            .into_iter()
+            .map(|response| {
+                let response = response?;
+                if let Response::Heartbeat { expires_at, heartbeat_ms, cancel } = response {
+                    return Ok(Kept { expires_at, heartbeat_ms, cancel });
+                }
+                Err(response.not_asked_for())
+            })
+            .collect()
+    }
+
+    /// Gives back attempts whose answer was not written: uncounted, and without waiting, so that it can be called while
+    /// something is dropped. When the engine has too much to do to hear it, the leases run out instead.
+    pub fn give_back(&self, namespace: &Namespace, leases: &[LeaseId]) {
+        give_back(&self.0, namespace, leases);
+    }
+}
+
+fn give_back(shared: &Shared, namespace: &Namespace, leases: &[LeaseId]) {
+    let requests: Vec<Request> =
+        leases.iter().map(|lease| giving_back(namespace, *lease)).collect();
+    let first = shared.mailbox.draw(requests.len() as u64);
+    let (reply, next, at) = (None, None, shared.now());
+    shared.mailbox.send_now(Message::AskAll { first, requests, reply, next, forwarded: false, at });
 }
 
 fn outcome(response: Result<Response, EngineError>) -> Reported {
@@ -152,8 +202,7 @@ fn outcome(response: Result<Response, EngineError>) -> Reported {
             Response::Command { answer: Answer::Refused(refusal), .. } | Response::Refused(refusal),
         ) => Reported::Refused(refusal.into()),
         Ok(Response::Command { .. }) => Reported::Recorded,
-        Ok(Response::Failed(failure)) => Reported::Refused(failure.into()),
-        Ok(_) => Reported::Refused(EngineError::Unavailable),
+        Ok(other) => Reported::Refused(other.not_asked_for()),
         Err(error) => Reported::Refused(error),
     }
 }

@@ -4,15 +4,16 @@
 
 use std::sync::Arc;
 
-use domain::ids::{JobId, Millis, SubjectId};
+use domain::ids::{GroupId, JobId, Millis, SubjectId};
 use domain::payload::{Payload, StoredPayload};
 use serde_json::value::RawValue;
 
 use crate::engine::core::entity::EntityEvent;
 use crate::engine::core::entity::NEVER;
 use crate::engine::core::message::{Request, Response, SubjectInspection};
-use crate::engine::handle::{Engine, EngineError};
+use crate::engine::error::EngineError;
 use crate::engine::loader::{self, PartEnd};
+use crate::engine::shared::Shared;
 use crate::event_store::contract::ChainHash;
 
 /// When a parked subject is taken up again.
@@ -24,7 +25,11 @@ pub enum WakesAt {
     Asked,
 }
 
-impl Engine {
+/// The streams behind what the core shows. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Streams(pub(super) Arc<Shared>);
+
+impl Streams {
     /// A payload as raw JSON, fetched where it is stored beside the stream.
     ///
     /// # Errors
@@ -50,7 +55,7 @@ impl Engine {
         payload: StoredPayload,
     ) -> Result<Arc<RawValue>, EngineError> {
         let hashes = [payload.sha256.0];
-        let found = self.store.payloads(subject, &hashes).await?.into_iter().next().flatten();
+        let found = self.0.store.payloads(subject, &hashes).await?.into_iter().next().flatten();
         let text = found.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
         let raw = text.and_then(|text| RawValue::from_string(text).ok());
         raw.map(Arc::from).ok_or_else(|| EngineError::Damaged("a payload is missing".to_owned()))
@@ -67,7 +72,8 @@ impl Engine {
         nodes: Vec<u32>,
         ask: Option<JobId>,
     ) -> Result<SubjectInspection, EngineError> {
-        let response = self.ask(Request::Inspect { subject: subject.clone(), nodes, ask }).await?;
+        let response =
+            self.0.ask(Request::Inspect { subject: subject.clone(), nodes, ask }).await?;
         if let Response::Inspection(inspection) = response {
             return Ok(inspection);
         }
@@ -79,7 +85,7 @@ impl Engine {
     /// # Errors
     /// What keeps the store from answering.
     pub async fn wakes_at(&self, subject: &SubjectId) -> Result<Option<WakesAt>, EngineError> {
-        let mark = self.store.mark(subject).await?;
+        let mark = self.0.store.mark(subject).await?;
         Ok(mark.map(|mark| if mark.due == NEVER { WakesAt::Asked } else { WakesAt::At(mark.due) }))
     }
 
@@ -95,7 +101,7 @@ impl Engine {
         chain: ChainHash,
         each: impl FnMut(u64, &[u8], &EntityEvent, ChainHash) + Send,
     ) -> Result<u64, EngineError> {
-        let (seq, _, _) = loader::fold(self.store.as_ref(), subject, after, chain, each).await?;
+        let (seq, _, _) = loader::fold(self.0.store.as_ref(), subject, after, chain, each).await?;
         Ok(seq)
     }
 
@@ -110,6 +116,19 @@ impl Engine {
         chain: ChainHash,
         each: impl FnMut(u64, &[u8], &EntityEvent, ChainHash) + Send,
     ) -> Result<PartEnd, EngineError> {
-        Ok(loader::fold_part(self.store.as_ref(), subject, after, chain, each).await?)
+        Ok(loader::fold_part(self.0.store.as_ref(), subject, after, chain, each).await?)
+    }
+
+    /// The streams of a group, in order, at most `max`.
+    ///
+    /// # Errors
+    /// What keeps the store from answering.
+    pub async fn subjects(
+        &self,
+        group: GroupId,
+        after: Option<SubjectId>,
+        max: usize,
+    ) -> Result<Vec<SubjectId>, EngineError> {
+        Ok(self.0.store.subjects(group, after, max).await?)
     }
 }
