@@ -159,7 +159,7 @@ impl<'a> Bench<'a> {
         self.core.handle(self.now / 10, input);
     }
 
-    /// Submits what there is room for, reports what is held with a wish for more, and lets the core turn.
+    /// Submits what there is room for, reports what is held with a poll for more, and lets the core turn.
     fn round(&mut self) {
         self.now += 1;
         while self.open + self.shape.batch <= self.shape.open {

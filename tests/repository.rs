@@ -4,6 +4,9 @@
 //!
 //! Reads the tree only; starts nothing.
 
+#[path = "repository/walkthroughs.rs"]
+mod walkthroughs;
+
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::fs;

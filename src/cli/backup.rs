@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::bar::{Bar, BarUnit};
 use super::console::{Console, Format};
-use super::failure::Failure;
+use super::failure::CliFailure;
 use super::folder;
 use crate::app::maintenance;
 use crate::event_store::sqlite::BackupError;
@@ -39,14 +39,14 @@ pub(crate) struct BackupArgs {
 ///
 /// # Errors
 /// The place is taken (4), the data folder is none (3), or the disk says no (1).
-pub(crate) async fn run(args: BackupArgs, console: &Console) -> Result<(), Failure> {
+pub(crate) async fn run(args: BackupArgs, console: &Console) -> Result<(), CliFailure> {
     let data = folder::chosen(args.data.as_deref(), args.config)?;
     let bar = Bar::begin(console, "backup", BarUnit::Bytes);
     let (from, to) = (data.clone(), args.dir.clone());
     let mut copying = tokio::task::spawn_blocking(move || maintenance::back_up(&from, &to));
     let made = loop {
         if let Ok(made) = tokio::time::timeout(LOOK_EVERY, &mut copying).await {
-            break made.map_err(|panic| Failure::Failed(panic.to_string()))?;
+            break made.map_err(|panic| CliFailure::Failed(panic.to_string()))?;
         }
         let (done, all) = maintenance::backup_progress(&data, &args.dir);
         bar.set(done, all);
@@ -55,9 +55,9 @@ pub(crate) async fn run(args: BackupArgs, console: &Console) -> Result<(), Failu
     let made = made.map_err(|error| match &error {
         BackupError::Folder(error) => folder::of_folder(error),
         BackupError::Taken { .. } | BackupError::Partial { .. } => {
-            Failure::Conflict(error.to_string())
+            CliFailure::Conflict(error.to_string())
         }
-        BackupError::Failed { .. } => Failure::Failed(error.to_string()),
+        BackupError::Failed { .. } => CliFailure::Failed(error.to_string()),
     })?;
     let dir = args.dir.display().to_string();
     if args.output == Format::Json {

@@ -8,7 +8,7 @@ use orrery_bench::{Engine, Figures, HEADING, LoadArgs, Report};
 
 use super::client::EngineArgs;
 use super::console::{Console, Format, plain};
-use super::failure::Failure;
+use super::failure::CliFailure;
 
 /// Arguments of `orrery bench`.
 #[derive(Debug, Clone, Args)]
@@ -26,7 +26,7 @@ pub(crate) struct BenchArgs {
 ///
 /// # Errors
 /// When the engine cannot be reached, refuses something, or does not finish what was begun.
-pub(crate) async fn run(args: BenchArgs, console: Console) -> Result<(), Failure> {
+pub(crate) async fn run(args: BenchArgs, console: Console) -> Result<(), CliFailure> {
     let BenchArgs { engine: EngineArgs { url, namespace }, load, output } = args;
     let report = ToConsole { console: console.clone(), output };
     let figures = orrery_bench::run(load, Engine { url, namespace }, report).await?;
@@ -39,7 +39,7 @@ pub(crate) async fn run(args: BenchArgs, console: Console) -> Result<(), Failure
         console.say(&plain(&remarks));
     }
     match figures.last().map(Figures::left) {
-        Some(left) if left > 0 => Err(Failure::TimedOut(format!("{left} jobs do not end"))),
+        Some(left) if left > 0 => Err(CliFailure::TimedOut(format!("{left} jobs do not end"))),
         _ => Ok(()),
     }
 }
@@ -62,7 +62,7 @@ impl Report for ToConsole {
         let line = serde_json::to_string(figures)?;
         let written = self.console.data(&line);
         written.map_err(|failure| {
-            if let Failure::Output(cause) = failure { cause } else { io::Error::other(failure) }
+            if let CliFailure::Output(cause) = failure { cause } else { io::Error::other(failure) }
         })
     }
 
@@ -71,7 +71,7 @@ impl Report for ToConsole {
     }
 }
 
-impl From<orrery_bench::Failure> for Failure {
+impl From<orrery_bench::Failure> for CliFailure {
     fn from(failure: orrery_bench::Failure) -> Self {
         use orrery_bench::Failure as Of;
         // A message may repeat what the engine answered, which may be anything.

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::bar::{Bar, BarUnit};
 use super::console::{Console, Format};
-use super::failure::Failure;
+use super::failure::CliFailure;
 use super::folder;
 use crate::app::maintenance::{self, CheckReport, ViewFound};
 
@@ -29,7 +29,7 @@ pub(crate) struct CheckArgs {
 ///
 /// # Errors
 /// Something is wrong (1), an engine runs on it (4), or it is no data folder (3).
-pub(crate) async fn run(args: CheckArgs, console: &Console) -> Result<(), Failure> {
+pub(crate) async fn run(args: CheckArgs, console: &Console) -> Result<(), CliFailure> {
     let dir = folder::chosen(args.dir.as_deref(), args.config)?;
     let bar = Bar::begin(console, "check", BarUnit::Streams);
     let report = maintenance::check(&dir, &mut |done, all| bar.set(done, all)).await;
@@ -41,7 +41,7 @@ pub(crate) async fn run(args: CheckArgs, console: &Console) -> Result<(), Failur
     }
     let dir = dir.display();
     if report.wrong > 0 {
-        return Err(Failure::Failed(format!("{} things are wrong in {dir}", report.wrong)));
+        return Err(CliFailure::Failed(format!("{} things are wrong in {dir}", report.wrong)));
     }
     let view = match report.view {
         ViewFound::Compared => "the view shows what they say",
@@ -52,7 +52,7 @@ pub(crate) async fn run(args: CheckArgs, console: &Console) -> Result<(), Failur
     Ok(())
 }
 
-fn show(report: &CheckReport, console: &Console) -> Result<(), Failure> {
+fn show(report: &CheckReport, console: &Console) -> Result<(), CliFailure> {
     if report.findings.is_empty() {
         return Ok(());
     }

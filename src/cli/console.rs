@@ -15,7 +15,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::failure::Failure;
+use super::failure::CliFailure;
 use crate::telemetry::lossy::Lossy;
 
 /// How data is shown.
@@ -165,16 +165,16 @@ impl Console {
     /// Writes one line of data.
     ///
     /// # Errors
-    /// [`Failure::Output`] when standard output cannot be written.
-    pub(crate) fn data(&self, line: &str) -> Result<(), Failure> {
+    /// [`CliFailure::Output`] when standard output cannot be written.
+    pub(crate) fn data(&self, line: &str) -> Result<(), CliFailure> {
         self.text(&plain(line))
     }
 
     /// Writes text that this program made, as it is: a document, a script.
     ///
     /// # Errors
-    /// [`Failure::Output`] when standard output cannot be written.
-    pub(crate) fn text(&self, line: &str) -> Result<(), Failure> {
+    /// [`CliFailure::Output`] when standard output cannot be written.
+    pub(crate) fn text(&self, line: &str) -> Result<(), CliFailure> {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         writeln!(out, "{line}")?;
         out.flush()?;
@@ -184,8 +184,8 @@ impl Console {
     /// Writes a JSON document, indented, as data.
     ///
     /// # Errors
-    /// [`Failure::Output`] when standard output cannot be written.
-    pub(crate) fn json<T: Serialize>(&self, document: &T) -> Result<(), Failure> {
+    /// [`CliFailure::Output`] when standard output cannot be written.
+    pub(crate) fn json<T: Serialize>(&self, document: &T) -> Result<(), CliFailure> {
         let text = serde_json::to_string_pretty(document).map_err(io::Error::from)?;
         self.text(&plain_json(&text))
     }
@@ -193,8 +193,8 @@ impl Console {
     /// Writes rows as aligned columns, the first one being the heading.
     ///
     /// # Errors
-    /// [`Failure::Output`] when standard output cannot be written.
-    pub(crate) fn table(&self, rows: &[Vec<String>]) -> Result<(), Failure> {
+    /// [`CliFailure::Output`] when standard output cannot be written.
+    pub(crate) fn table(&self, rows: &[Vec<String>]) -> Result<(), CliFailure> {
         let rows: Vec<Vec<Cow<'_, str>>> =
             rows.iter().map(|row| row.iter().map(|cell| plain(cell)).collect()).collect();
         let columns = rows.iter().map(Vec::len).max().unwrap_or_default();

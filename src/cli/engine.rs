@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::failure::Failure;
+use super::failure::CliFailure;
 use crate::app;
 use crate::config::Settings;
 use crate::http::openapi;
@@ -22,8 +22,8 @@ pub(crate) async fn serve(
     settings: Settings,
     leave: CancellationToken,
     ready: oneshot::Sender<SocketAddr>,
-) -> Result<(), Failure> {
-    app::serve(settings, leave, ready).await.map_err(|error| Failure::Failed(error.to_string()))
+) -> Result<(), CliFailure> {
+    app::serve(settings, leave, ready).await.map_err(|error| CliFailure::Failed(error.to_string()))
 }
 
 /// Waits a moment for the last lines of the log to be taken; before the process ends.
@@ -35,16 +35,16 @@ pub(crate) fn finish_log() {
 ///
 /// # Errors
 /// When there is none, or it cannot be used.
-pub(crate) async fn schema(settings: &Settings) -> Result<Vec<app::SchemaStep>, Failure> {
-    app::schema(settings).await.map_err(|error| Failure::Failed(error.to_string()))
+pub(crate) async fn schema(settings: &Settings) -> Result<Vec<app::SchemaStep>, CliFailure> {
+    app::schema(settings).await.map_err(|error| CliFailure::Failed(error.to_string()))
 }
 
 /// Applies the missing ones, and answers them.
 ///
 /// # Errors
 /// When there is none, or it cannot be used.
-pub(crate) async fn schema_up(settings: &Settings) -> Result<Vec<app::SchemaStep>, Failure> {
-    app::schema_up(settings).await.map_err(|error| Failure::Failed(error.to_string()))
+pub(crate) async fn schema_up(settings: &Settings) -> Result<Vec<app::SchemaStep>, CliFailure> {
+    app::schema_up(settings).await.map_err(|error| CliFailure::Failed(error.to_string()))
 }
 
 /// The API's OpenAPI document.

@@ -8,7 +8,7 @@ use std::io;
 
 /// Why a command did not succeed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
+pub(crate) enum CliFailure {
     /// The command did what it could and the result is a failure, such as a job that failed.
     #[error("{0}")]
     Failed(String),
@@ -35,7 +35,7 @@ pub(crate) enum Failure {
     Output(#[from] io::Error),
 }
 
-impl Failure {
+impl CliFailure {
     /// The process's exit code.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
@@ -50,7 +50,7 @@ impl Failure {
         }
     }
 
-    /// Whether there is anything to tell: a closed pipe (`orrery ... | head`) is the reader's own wish.
+    /// Whether there is anything to tell: a closed pipe (`orrery ... | head`) is what the reader wants.
     pub(crate) fn is_silent(&self) -> bool {
         matches!(self, Self::Output(cause) if cause.kind() == io::ErrorKind::BrokenPipe)
     }
@@ -64,15 +64,15 @@ mod tests {
     fn every_kind_of_failure_has_the_exit_code_that_scripts_expect() {
         let said = String::new;
         let table = [
-            (Failure::Failed(said()), 1),
-            (Failure::Usage(said()), 2),
-            (Failure::NotFound(said()), 3),
-            (Failure::Conflict(said()), 4),
-            (Failure::Unavailable(said()), 5),
-            (Failure::TimedOut(said()), 124),
-            (Failure::Interrupted, 130),
-            (Failure::Output(io::Error::from(io::ErrorKind::StorageFull)), 1),
-            (Failure::Output(io::Error::from(io::ErrorKind::BrokenPipe)), 0),
+            (CliFailure::Failed(said()), 1),
+            (CliFailure::Usage(said()), 2),
+            (CliFailure::NotFound(said()), 3),
+            (CliFailure::Conflict(said()), 4),
+            (CliFailure::Unavailable(said()), 5),
+            (CliFailure::TimedOut(said()), 124),
+            (CliFailure::Interrupted, 130),
+            (CliFailure::Output(io::Error::from(io::ErrorKind::StorageFull)), 1),
+            (CliFailure::Output(io::Error::from(io::ErrorKind::BrokenPipe)), 0),
         ];
         for (failure, code) in table {
             assert_eq!(failure.exit_code(), code, "{failure:?}");

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::failure::Failure;
+use super::failure::CliFailure;
 use crate::app::AppError;
 use crate::config::Sources;
 use crate::event_store::sqlite::FolderError;
@@ -12,36 +12,36 @@ use crate::event_store::sqlite::FolderError;
 ///
 /// # Errors
 /// Everything that is wrong with the configuration.
-pub(crate) fn chosen(named: Option<&Path>, config: Option<PathBuf>) -> Result<PathBuf, Failure> {
+pub(crate) fn chosen(named: Option<&Path>, config: Option<PathBuf>) -> Result<PathBuf, CliFailure> {
     if let Some(named) = named {
         return Ok(named.to_owned());
     }
     let loaded = Sources::of_process(config, Vec::new())
         .load()
-        .map_err(|error| Failure::Failed(error.to_string()))?;
+        .map_err(|error| CliFailure::Failed(error.to_string()))?;
     Ok(loaded.settings.storage.folder().to_owned())
 }
 
 /// What the failure means to whoever asked.
-pub(crate) fn failure(error: AppError) -> Failure {
+pub(crate) fn failure(error: AppError) -> CliFailure {
     if let AppError::Folder(error) = error {
         return of_folder(&error);
     }
-    Failure::Failed(error.to_string())
+    CliFailure::Failed(error.to_string())
 }
 
 /// As [`failure`], of the folder alone.
-pub(crate) fn of_folder(error: &FolderError) -> Failure {
+pub(crate) fn of_folder(error: &FolderError) -> CliFailure {
     match error {
-        FolderError::InUse { folder, holder } => Failure::Conflict(format!(
+        FolderError::InUse { folder, holder } => CliFailure::Conflict(format!(
             "{folder} is in use by an engine{holder}: stop it first, or work on a backup (orrery backup)"
         )),
-        FolderError::NoStore { .. } => Failure::NotFound(error.to_string()),
+        FolderError::NoStore { .. } => CliFailure::NotFound(error.to_string()),
         FolderError::Refused { .. }
         | FolderError::NewerFormat { .. }
         | FolderError::OlderFormat { .. }
         | FolderError::Foreign { .. }
         | FolderError::Damaged { .. }
-        | FolderError::Unreadable { .. } => Failure::Failed(error.to_string()),
+        | FolderError::Unreadable { .. } => CliFailure::Failed(error.to_string()),
     }
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::client::{Client, EngineArgs};
 use super::console::Console;
-use super::failure::Failure;
+use super::failure::CliFailure;
 
 /// Arguments of `orrery healthcheck`.
 #[derive(Debug, Clone, Args)]
@@ -21,14 +21,14 @@ pub(crate) struct HealthcheckArgs {
 /// Asks `/readyz`.
 ///
 /// # Errors
-/// [`Failure::Failed`] when the engine is not ready or not there.
-pub(crate) async fn run(args: HealthcheckArgs, console: &Console) -> Result<(), Failure> {
+/// [`CliFailure::Failed`] when the engine is not ready or not there.
+pub(crate) async fn run(args: HealthcheckArgs, console: &Console) -> Result<(), CliFailure> {
     let client = Client::new(&args.engine)?;
     match client.ready(Duration::from_millis(args.timeout_ms)).await {
         Ok(()) => {
             console.say("ready");
             Ok(())
         }
-        Err(error) => Err(Failure::Failed(format!("not ready: {error}"))),
+        Err(error) => Err(CliFailure::Failed(format!("not ready: {error}"))),
     }
 }

@@ -16,7 +16,7 @@ use clap::{Args, Subcommand};
 use orrery_bench::{document, wfformat};
 
 use super::console::Console;
-use super::failure::Failure;
+use super::failure::CliFailure;
 
 /// Arguments of `orrery import`.
 #[derive(Debug, Clone, Args)]
@@ -44,16 +44,17 @@ struct WfformatArgs {
 ///
 /// # Errors
 /// When the file cannot be read, or says something that no job can mean.
-pub(crate) fn run(args: &ImportArgs, console: &Console) -> Result<(), Failure> {
+pub(crate) fn run(args: &ImportArgs, console: &Console) -> Result<(), CliFailure> {
     let ImportFormat::Wfformat(args) = &args.format;
     let name = args.file.display();
     let bytes = document::read(&args.file).map_err(|cause| match cause.kind() {
-        io::ErrorKind::NotFound => Failure::NotFound(format!("{name}: no such file")),
-        _ => Failure::Failed(format!("{name}: {cause}")),
+        io::ErrorKind::NotFound => CliFailure::NotFound(format!("{name}: no such file")),
+        _ => CliFailure::Failed(format!("{name}: {cause}")),
     })?;
     let job = wfformat::job_of(&bytes, &args.queue)
-        .map_err(|cause| Failure::Failed(format!("{name}: {cause}")))?;
-    let text = serde_json::to_string(&job).map_err(|cause| Failure::Failed(cause.to_string()))?;
+        .map_err(|cause| CliFailure::Failed(format!("{name}: {cause}")))?;
+    let text =
+        serde_json::to_string(&job).map_err(|cause| CliFailure::Failed(cause.to_string()))?;
     console.text(&text)?;
     let edges: usize = job.nodes.iter().map(|node| node.depends_on.len()).sum();
     console.say(&format!(

@@ -3,10 +3,10 @@
 use clap::{Args, Subcommand};
 
 use super::chance;
-use super::client::shapes::{Explanation, Job};
+use super::client::shapes::{ExplanationShape, Job};
 use super::client::{Client, EngineArgs};
 use super::console::{Console, Format};
-use super::failure::Failure;
+use super::failure::CliFailure;
 
 /// Arguments of `orrery jobs`.
 #[derive(Debug, Clone, Args)]
@@ -63,7 +63,7 @@ enum JobsVerb {
 ///
 /// # Errors
 /// The engine's refusal, or that it is away.
-pub(crate) async fn run(args: JobsArgs, console: &Console) -> Result<(), Failure> {
+pub(crate) async fn run(args: JobsArgs, console: &Console) -> Result<(), CliFailure> {
     let client = Client::new(&args.engine)?;
     match args.verb {
         JobsVerb::List { statuses, page, page_size, output } => {
@@ -117,7 +117,7 @@ fn row(job: &Job) -> Vec<String> {
     ]
 }
 
-fn show(job: &Job, console: &Console) -> Result<(), Failure> {
+fn show(job: &Job, console: &Console) -> Result<(), CliFailure> {
     let mut rows = vec![
         vec!["id".to_owned(), job.id.clone()],
         vec!["name".to_owned(), job.name.clone()],
@@ -138,7 +138,7 @@ fn show(job: &Job, console: &Console) -> Result<(), Failure> {
     console.table(&rows)
 }
 
-fn explain(read: &Explanation, console: &Console) -> Result<(), Failure> {
+fn explain(read: &ExplanationShape, console: &Console) -> Result<(), CliFailure> {
     let stands = read.node.as_ref().map(|node| format!("node {} is {}", node.key, node.status));
     let status = read.status.as_deref().unwrap_or("not known");
     console.data(&stands.unwrap_or_else(|| format!("job is {status}")))?;

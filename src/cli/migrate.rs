@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::console::{Console, Format};
 use super::engine;
-use super::failure::Failure;
+use super::failure::CliFailure;
 use super::serve::ServeArgs;
 use crate::app::SchemaStep;
 
@@ -43,7 +43,7 @@ enum MigrateVerb {
 ///
 /// # Errors
 /// When the database cannot be used, or its schema is newer than this version knows.
-pub(crate) async fn run(args: MigrateArgs, console: &Console) -> Result<(), Failure> {
+pub(crate) async fn run(args: MigrateArgs, console: &Console) -> Result<(), CliFailure> {
     match args.verb {
         MigrateVerb::Status { settings, output } => {
             let steps = engine::schema(&settings.load()?.settings).await?;
@@ -75,7 +75,7 @@ pub(crate) async fn run(args: MigrateArgs, console: &Console) -> Result<(), Fail
     }
 }
 
-fn show(steps: &[SchemaStep], output: Format, console: &Console) -> Result<(), Failure> {
+fn show(steps: &[SchemaStep], output: Format, console: &Console) -> Result<(), CliFailure> {
     if output == Format::Json {
         let shown: Vec<_> = steps
             .iter()

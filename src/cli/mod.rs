@@ -1,7 +1,7 @@
 //! The command line: what is typed becomes one of the commands beside this, and its result an exit code.
 //!
 //! Always: `serve` is what runs when no command is named; data goes to standard output, messages to standard
-//! error; exit codes are those of [`failure::Failure`]. Absent: any knowledge of the engine's inside but in
+//! error; exit codes are those of [`failure::CliFailure`]. Absent: any knowledge of the engine's inside but in
 //! `serve` and `demo`, which start one through `app`, and in `backup`, `check` and `view`, which work on its folder
 //! through `app`; all others speak its public HTTP API.
 
@@ -34,7 +34,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use console::Console;
-use failure::Failure;
+use failure::CliFailure;
 
 /// Runs jobs made of steps, retries what fails, recovers what is stuck, and can prove what it did.
 #[derive(Debug, Parser)]
@@ -107,7 +107,7 @@ pub fn main() -> ExitCode {
     }
     let result = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(run(line, &console)),
-        Err(cause) => Err(Failure::Failed(format!("cannot start: {cause}"))),
+        Err(cause) => Err(CliFailure::Failed(format!("cannot start: {cause}"))),
     };
     let code = match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -119,14 +119,14 @@ pub fn main() -> ExitCode {
 }
 
 /// Says why a command failed, and answers the exit code for it.
-fn told(console: &Console, failure: &Failure) -> ExitCode {
+fn told(console: &Console, failure: &CliFailure) -> ExitCode {
     if !failure.is_silent() {
         console.say(&format!("{} {failure}", console.coloured("error", "error:")));
     }
     ExitCode::from(failure.exit_code())
 }
 
-async fn run(line: CommandLine, console: &Console) -> Result<(), Failure> {
+async fn run(line: CommandLine, console: &Console) -> Result<(), CliFailure> {
     match line.command.unwrap_or(CliCommand::Serve(line.serve)) {
         CliCommand::Serve(args) => serve::run(args, console).await,
         CliCommand::Demo(args) => demo::run(args, console).await,
@@ -147,7 +147,7 @@ async fn run(line: CommandLine, console: &Console) -> Result<(), Failure> {
     }
 }
 
-fn completions(shell: Shell, console: &Console) -> Result<(), Failure> {
+fn completions(shell: Shell, console: &Console) -> Result<(), CliFailure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut CommandLine::command(), "orrery", &mut script);
     console.text(String::from_utf8_lossy(&script).trim_end())

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::console::Console;
 use super::engine;
-use super::failure::Failure;
+use super::failure::CliFailure;
 use super::signals;
 use crate::config::{Loaded, Sources};
 
@@ -42,9 +42,11 @@ impl ServeArgs {
     ///
     /// # Errors
     /// Everything that is wrong with it, at once.
-    pub(crate) fn load(self) -> Result<Loaded, Failure> {
+    pub(crate) fn load(self) -> Result<Loaded, CliFailure> {
         let (file, flags) = self.into_flags();
-        Sources::of_process(file, flags).load().map_err(|error| Failure::Failed(error.to_string()))
+        Sources::of_process(file, flags)
+            .load()
+            .map_err(|error| CliFailure::Failed(error.to_string()))
     }
 
     /// The file, and the flags as the configuration takes them.
@@ -69,7 +71,7 @@ impl ServeArgs {
 ///
 /// # Errors
 /// When the configuration is refused, or the engine cannot start or ends badly.
-pub(crate) async fn run(args: ServeArgs, console: &Console) -> Result<(), Failure> {
+pub(crate) async fn run(args: ServeArgs, console: &Console) -> Result<(), CliFailure> {
     let settings = args.load()?.settings;
     let leave = signals::leave(console)?;
     let (ready, listening) = oneshot::channel();

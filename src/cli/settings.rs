@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, json};
 
 use super::console::{Console, Format};
-use super::failure::Failure;
+use super::failure::CliFailure;
 use super::serve::ServeArgs;
 
 /// Arguments of `orrery config`.
@@ -32,7 +32,7 @@ enum ConfigVerb {
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub(crate) fn run(args: ConfigArgs, console: &Console) -> Result<(), Failure> {
+pub(crate) fn run(args: ConfigArgs, console: &Console) -> Result<(), CliFailure> {
     match args.verb {
         ConfigVerb::Check(settings) => {
             let loaded = settings.load()?;

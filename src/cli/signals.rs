@@ -9,14 +9,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::console::Console;
-use super::failure::Failure;
+use super::failure::CliFailure;
 
 /// A token that is raised by the first signal. Must be called inside the runtime.
 ///
 /// # Errors
 /// When the process may not listen to signals.
-pub(crate) fn leave(console: &Console) -> Result<CancellationToken, Failure> {
-    let failed = |cause| Failure::Failed(format!("cannot listen to signals: {cause}"));
+pub(crate) fn leave(console: &Console) -> Result<CancellationToken, CliFailure> {
+    let failed = |cause| CliFailure::Failed(format!("cannot listen to signals: {cause}"));
     let listen = |kind| signal(kind).map_err(failed);
     let mut hang_up = if hang_up_is_ignored() { None } else { Some(listen(SignalKind::hangup())?) };
     let mut asked = StopSignals {
@@ -36,7 +36,7 @@ pub(crate) fn leave(console: &Console) -> Result<CancellationToken, Failure> {
         console.say("leaving; once more to end at once");
         asked.arrive().await;
         console.finish();
-        std::process::exit(i32::from(Failure::Interrupted.exit_code()));
+        std::process::exit(i32::from(CliFailure::Interrupted.exit_code()));
     });
     Ok(leave)
 }

@@ -21,7 +21,7 @@ use super::chance;
 use super::client::shapes::Job;
 use super::client::{Client, ClientError, EngineArgs};
 use super::console::{Console, Format};
-use super::failure::Failure;
+use super::failure::CliFailure;
 use super::watch::{FollowArgs, follow};
 
 /// Tries of one submission, the first included, before the engine counts as away: about 6 s in all.
@@ -50,15 +50,15 @@ pub(crate) struct SubmitArgs {
 ///
 /// # Errors
 /// When the file cannot be read, the engine refuses it or is away; with `--watch` also when the job fails.
-pub(crate) async fn run(args: SubmitArgs, console: &Console) -> Result<(), Failure> {
+pub(crate) async fn run(args: SubmitArgs, console: &Console) -> Result<(), CliFailure> {
     let client = Client::new(&args.engine)?;
     let name = args.file.display();
     let submitted = document::read(&args.file).map_err(|cause| match cause.kind() {
-        io::ErrorKind::NotFound => Failure::NotFound(format!("{name}: no such file")),
-        _ => Failure::Failed(format!("{name}: {cause}")),
+        io::ErrorKind::NotFound => CliFailure::NotFound(format!("{name}: no such file")),
+        _ => CliFailure::Failed(format!("{name}: {cause}")),
     })?;
     serde_json::from_slice::<&RawValue>(&submitted)
-        .map_err(|cause| Failure::Failed(format!("{name} is not JSON: {cause}")))?;
+        .map_err(|cause| CliFailure::Failed(format!("{name} is not JSON: {cause}")))?;
     let key = args.idempotency_key.unwrap_or_else(chance::fresh_id);
     let (job, answer) = submit(&client, submitted, &key).await?;
     match (args.watch, args.follow.output) {

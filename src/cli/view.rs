@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 
 use super::bar::{Bar, BarUnit};
 use super::console::Console;
-use super::failure::Failure;
+use super::failure::CliFailure;
 use super::folder;
 use crate::app::maintenance;
 
@@ -36,7 +36,7 @@ enum ViewVerb {
 ///
 /// # Errors
 /// An engine runs on the folder (4), it is no data folder (3), or something in it cannot be read (1).
-pub(crate) async fn run(args: ViewArgs, console: &Console) -> Result<(), Failure> {
+pub(crate) async fn run(args: ViewArgs, console: &Console) -> Result<(), CliFailure> {
     let ViewVerb::Rebuild { dir, config } = args.verb;
     let dir = folder::chosen(dir.as_deref(), config)?;
     let bar = Bar::begin(console, "view", BarUnit::Streams);
@@ -45,7 +45,7 @@ pub(crate) async fn run(args: ViewArgs, console: &Console) -> Result<(), Failure
     let made = made.map_err(folder::failure)?;
     let (documents, dir) = (made.documents, dir.display());
     if made.left_out > 0 {
-        return Err(Failure::Failed(format!(
+        return Err(CliFailure::Failed(format!(
             "{documents} documents made; {} streams cannot be read and are left out: orrery check {dir}",
             made.left_out
         )));

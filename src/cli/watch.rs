@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::client::shapes::Job;
 use super::client::{Client, EngineArgs};
 use super::console::{Console, Format};
-use super::failure::Failure;
+use super::failure::CliFailure;
 
 /// Between two looks at a job at the least. The engine keeps each look but the first until the job has changed.
 const LOOKS_APART: Duration = Duration::from_millis(100);
@@ -51,7 +51,7 @@ pub(crate) struct FollowArgs {
 ///
 /// # Errors
 /// When the job ends otherwise than completed, is not known, or the time is over.
-pub(crate) async fn run(args: WatchArgs, console: &Console) -> Result<(), Failure> {
+pub(crate) async fn run(args: WatchArgs, console: &Console) -> Result<(), CliFailure> {
     let client = Client::new(&args.engine)?;
     follow(&client, &args.job, &args.follow, console).await
 }
@@ -65,14 +65,14 @@ pub(crate) async fn follow(
     id: &str,
     args: &FollowArgs,
     console: &Console,
-) -> Result<(), Failure> {
+) -> Result<(), CliFailure> {
     let mut view = View::new(console);
     let limit = Duration::from_secs(args.timeout_s.unwrap_or(u64::MAX / 1_000));
     let ended =
         tokio::time::timeout(limit, until_ended(client, id, console, |job| view.show(job))).await;
     view.finish();
     let Ok(ended) = ended else {
-        return Err(Failure::TimedOut(format!(
+        return Err(CliFailure::TimedOut(format!(
             "job {id} has not ended; watch on with: orrery watch {id}"
         )));
     };
@@ -89,7 +89,7 @@ pub(crate) async fn until_ended(
     id: &str,
     console: &Console,
     mut seen: impl FnMut(&Job),
-) -> Result<Job, Failure> {
+) -> Result<Job, CliFailure> {
     let mut known: Option<u64> = None;
     let mut away: Option<Instant> = None;
     loop {
@@ -127,7 +127,7 @@ pub(crate) async fn until_ended(
 }
 
 /// Says how a job ended.
-pub(crate) fn verdict(job: &Job, client: &Client, console: &Console) -> Result<(), Failure> {
+pub(crate) fn verdict(job: &Job, client: &Client, console: &Console) -> Result<(), CliFailure> {
     let took = job.durations.as_ref().and_then(|durations| durations.total_ms);
     let took = took.map(|ms| format!(" in {}", seconds(ms))).unwrap_or_default();
     let status = console.coloured(&job.status, &job.status);
@@ -141,7 +141,7 @@ pub(crate) fn verdict(job: &Job, client: &Client, console: &Console) -> Result<(
         format!("{node}{class}: {}", error.message.as_deref().unwrap_or("no message"))
     });
     let url = format!("{}/api/v1/jobs/{}/nodes", client.address(), job.id);
-    Err(Failure::Failed(format!(
+    Err(CliFailure::Failed(format!(
         "job {} {status}{took}{}\n  {}\n  look at its nodes: curl '{url}'",
         job.id,
         why.unwrap_or_default(),

@@ -17,7 +17,7 @@ use crate::engine::undelivered::giving_back;
 
 /// What became of one report.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reported {
+pub enum ReportOutcome {
     /// It counts.
     Recorded,
     /// It counted before.
@@ -122,7 +122,7 @@ impl Leases {
         namespace: &Namespace,
         reports: Vec<(JobId, Report, Caller)>,
         next: Option<LeaseRequest>,
-    ) -> (Vec<Reported>, Option<LeasePoll>) {
+    ) -> (Vec<ReportOutcome>, Option<LeasePoll>) {
         if reports.is_empty() {
             let poll = match next {
                 Some(request) => self.poll(request).await.ok(),
@@ -195,14 +195,14 @@ fn give_back(shared: &Shared, namespace: &Namespace, leases: &[LeaseId]) {
     shared.mailbox.send_now(Message::AskAll { first, requests, reply, next, forwarded: false, at });
 }
 
-fn outcome(response: Result<Response, EngineError>) -> Reported {
+fn outcome(response: Result<Response, EngineError>) -> ReportOutcome {
     match response {
-        Ok(Response::Command { answer: Answer::RecordedBefore, .. }) => Reported::Replayed,
+        Ok(Response::Command { answer: Answer::RecordedBefore, .. }) => ReportOutcome::Replayed,
         Ok(
             Response::Command { answer: Answer::Refused(refusal), .. } | Response::Refused(refusal),
-        ) => Reported::Refused(refusal.into()),
-        Ok(Response::Command { .. }) => Reported::Recorded,
-        Ok(other) => Reported::Refused(other.not_asked_for()),
-        Err(error) => Reported::Refused(error),
+        ) => ReportOutcome::Refused(refusal.into()),
+        Ok(Response::Command { .. }) => ReportOutcome::Recorded,
+        Ok(other) => ReportOutcome::Refused(other.not_asked_for()),
+        Err(error) => ReportOutcome::Refused(error),
     }
 }

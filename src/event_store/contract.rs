@@ -39,7 +39,7 @@ impl StoreInfo {
 
 /// Bytes that an event names by their hash. They belong to one subject.
 #[derive(Debug, Clone)]
-pub struct Payload {
+pub struct HashedPayload {
     /// sha-256 of `bytes`.
     pub hash: PayloadHash,
     /// Raw JSON text.
@@ -88,7 +88,7 @@ pub struct AppendItem {
     /// The record; it expects the stream's head to be `record.first - 1`.
     pub record: Record,
     /// Payloads that the record names: durable no later than the record.
-    pub payloads: Vec<Payload>,
+    pub payloads: Vec<HashedPayload>,
     /// With the first record of a stream (`record.first == 1`): the wake-up's due time. It gets number 1.
     pub wake: Option<Millis>,
     /// Whether the append may use the reserve kept for finishing work when space runs out. Submissions may not.

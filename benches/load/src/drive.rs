@@ -20,9 +20,9 @@ use super::wire::{BatchAnswer, JobAnswer, Wants};
 use crate::failure::Failure;
 
 /// What was shed comes again after this, where the engine does not say when.
-const PUT_OFF: Duration = Duration::from_millis(20);
+const SHED_WAIT: Duration = Duration::from_millis(20);
 /// However long the engine says: a bench is short.
-const PUT_OFF_MAX: Duration = Duration::from_secs(2);
+const SHED_WAIT_MAX: Duration = Duration::from_secs(2);
 /// Sent later than this after its schedule, a submission is late. Timers have steps of 1 ms.
 pub(super) const LATE: Duration = Duration::from_millis(5);
 /// Timers have steps of 1 ms, which is as long as a step of an idle engine takes: the rest is waited for awake.
@@ -57,7 +57,7 @@ pub(super) struct Run {
 #[derive(Debug, PartialEq, Eq)]
 enum Sent {
     Taken,
-    /// Put off, the whole of it.
+    /// Shed as a whole.
     Shed(Duration),
     /// Items of a batch were shed, by their place.
     ShedItems(Vec<usize>),
@@ -199,7 +199,7 @@ impl Run {
                 Sent::Taken => return Ok(()),
                 Sent::Shed(wait) => (jobs, wait),
                 Sent::ShedItems(places) => {
-                    (places.iter().filter_map(|at| jobs.get(*at).copied()).collect(), PUT_OFF)
+                    (places.iter().filter_map(|at| jobs.get(*at).copied()).collect(), SHED_WAIT)
                 }
             };
             if self.forgets(&shed, began, scheduled) {
@@ -265,7 +265,7 @@ impl Run {
 
 /// How long to wait before sending again.
 pub(super) fn wait_of(retry_after: Option<Duration>) -> Duration {
-    retry_after.unwrap_or(PUT_OFF).min(PUT_OFF_MAX)
+    retry_after.unwrap_or(SHED_WAIT).min(SHED_WAIT_MAX)
 }
 
 /// Reads a part of an answer.

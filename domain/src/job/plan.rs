@@ -1,5 +1,5 @@
 //! What of a job never changes after its submission: a checked specification. Only `check` builds one from a
-//! caller's wishes; it also comes back from the job's first event, and from an engine that checked it and passes it on.
+//! caller's specification; it also comes back from the job's first event, and from an engine that checked it and passes it on.
 
 pub(crate) mod passed;
 

@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::shapes::{
-    CompleteItem, Explanation, FailItem, Job, JobPage, LeaseBatch, LeaseItem, LeaseRequest,
-    LeaseResults, Leases, NodePage,
+    CompleteShape, ExplanationShape, FailShape, Job, JobPage, LeaseBatch, LeaseItem,
+    LeaseRequestShape, LeaseResults, Leases, NodePageShape,
 };
 use super::{ANSWER_TIMEOUT, Client, ClientError, with_bytes, with_json};
 
@@ -80,7 +80,7 @@ impl Client {
     }
 
     /// The first page of a job's nodes.
-    pub(crate) async fn nodes(&self, id: &str) -> Result<NodePage, ClientError> {
+    pub(crate) async fn nodes(&self, id: &str) -> Result<NodePageShape, ClientError> {
         let answer =
             self.send(self.request(Method::GET, &[API[0], API[1], "jobs", id, "nodes"])).await?;
         let document: Box<RawValue> = self.read(answer).await?;
@@ -92,7 +92,7 @@ impl Client {
         &self,
         id: &str,
         node: Option<&str>,
-    ) -> Result<(Explanation, Box<RawValue>), ClientError> {
+    ) -> Result<(ExplanationShape, Box<RawValue>), ClientError> {
         let mut path = vec![API[0], API[1], "jobs", id];
         path.extend(node.into_iter().flat_map(|key| ["nodes", key]));
         path.push("explain");
@@ -123,7 +123,7 @@ impl Client {
     pub(crate) async fn lease(
         &self,
         queue: &str,
-        ask: &LeaseRequest,
+        ask: &LeaseRequestShape,
     ) -> Result<Leases, ClientError> {
         let request = self
             .request(Method::POST, &[API[0], API[1], "queues", queue, "lease"])
@@ -135,7 +135,7 @@ impl Client {
     /// Reports completed attempts.
     pub(crate) async fn complete(
         &self,
-        batch: &LeaseBatch<CompleteItem>,
+        batch: &LeaseBatch<CompleteShape>,
     ) -> Result<LeaseResults, ClientError> {
         self.lease_batch("complete", batch).await
     }
@@ -143,7 +143,7 @@ impl Client {
     /// Reports failed attempts.
     pub(crate) async fn fail(
         &self,
-        batch: &LeaseBatch<FailItem>,
+        batch: &LeaseBatch<FailShape>,
     ) -> Result<LeaseResults, ClientError> {
         self.lease_batch("fail", batch).await
     }

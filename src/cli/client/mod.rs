@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::console::plain;
-use super::failure::Failure;
+use super::failure::CliFailure;
 use problem::ProblemAnswer;
 
 /// Which engine a command talks to.
@@ -105,7 +105,7 @@ impl ClientError {
     }
 }
 
-impl From<ClientError> for Failure {
+impl From<ClientError> for CliFailure {
     fn from(error: ClientError) -> Self {
         match error {
             ClientError::Unreachable { .. } => {
@@ -315,7 +315,7 @@ mod tests {
     #[test]
     fn an_address_that_is_none_is_a_usage_error() {
         for bad in ["localhost:8080", "ftp://x", "nonsense", "mailto:a@b"] {
-            let failure = Failure::from(client(bad).expect_err(bad));
+            let failure = CliFailure::from(client(bad).expect_err(bad));
             assert_eq!(failure.exit_code(), 2, "{bad}");
         }
     }

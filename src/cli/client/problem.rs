@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use serde::Deserialize;
 
 use crate::cli::console::plain;
-use crate::cli::failure::Failure;
+use crate::cli::failure::CliFailure;
 
 /// One wrong field of a request.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -93,7 +93,7 @@ impl ProblemAnswer {
     }
 }
 
-impl From<ProblemAnswer> for Failure {
+impl From<ProblemAnswer> for CliFailure {
     fn from(problem: ProblemAnswer) -> Self {
         let message = problem.message();
         match problem.status {
@@ -122,14 +122,14 @@ mod tests {
             text,
             "the job is not valid (invalid_job)\n  /nodes/0/key: is empty\n  request r-1"
         );
-        assert_eq!(Failure::from(problem).exit_code(), 1);
+        assert_eq!(CliFailure::from(problem).exit_code(), 1);
     }
 
     #[test]
     fn statuses_become_exit_codes() {
         for (status, code) in [(404, 3), (409, 4), (412, 4), (503, 5), (429, 5), (400, 1), (500, 1)]
         {
-            let failure = Failure::from(ProblemAnswer::without_document(status, "x"));
+            let failure = CliFailure::from(ProblemAnswer::without_document(status, "x"));
             assert_eq!(failure.exit_code(), code, "{status}");
         }
     }

@@ -29,23 +29,23 @@ pub(crate) struct Job {
     #[serde(default)]
     pub(crate) nodes: BTreeMap<String, u64>,
     #[serde(default)]
-    pub(crate) progress: Option<ProgressAnswer>,
+    pub(crate) progress: Option<ProgressShape>,
     #[serde(default)]
-    pub(crate) error: Option<JobError>,
+    pub(crate) error: Option<JobErrorShape>,
     #[serde(default)]
-    pub(crate) durations: Option<DurationsAnswer>,
+    pub(crate) durations: Option<DurationsShape>,
 }
 
 /// How far a job is.
 #[derive(Debug, Clone, Default, Deserialize)]
-pub(crate) struct ProgressAnswer {
+pub(crate) struct ProgressShape {
     #[serde(default)]
     pub(crate) percent: f64,
 }
 
 /// Why a job failed.
 #[derive(Debug, Clone, Default, Deserialize)]
-pub(crate) struct JobError {
+pub(crate) struct JobErrorShape {
     #[serde(default)]
     pub(crate) node: Option<String>,
     #[serde(default)]
@@ -56,7 +56,7 @@ pub(crate) struct JobError {
 
 /// How long a job took, in milliseconds.
 #[derive(Debug, Clone, Default, Deserialize)]
-pub(crate) struct DurationsAnswer {
+pub(crate) struct DurationsShape {
     #[serde(default)]
     pub(crate) total_ms: Option<u64>,
 }
@@ -90,34 +90,34 @@ pub(crate) struct Node {
     #[serde(default)]
     pub(crate) attempt: Option<u64>,
     #[serde(default)]
-    pub(crate) error: Option<JobError>,
+    pub(crate) error: Option<JobErrorShape>,
 }
 
 /// A page of nodes.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct NodePage {
+pub(crate) struct NodePageShape {
     #[serde(default)]
     pub(crate) nodes: Vec<Node>,
 }
 
 /// Why a job or a node does not go on.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Explanation {
+pub(crate) struct ExplanationShape {
     #[serde(default)]
     pub(crate) status: Option<String>,
     #[serde(default)]
     pub(crate) node: Option<Node>,
     #[serde(default)]
-    pub(crate) waits: Vec<WaitAnswer>,
+    pub(crate) waits: Vec<WaitShape>,
     #[serde(default)]
-    pub(crate) ended: Option<EndedAnswer>,
+    pub(crate) ended: Option<EndedShape>,
     #[serde(default)]
     pub(crate) driving: Driving,
 }
 
 /// One thing that is waited for.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct WaitAnswer {
+pub(crate) struct WaitShape {
     pub(crate) code: String,
     pub(crate) message: String,
     pub(crate) ends_on: String,
@@ -133,7 +133,7 @@ pub(crate) struct WaitAnswer {
 
 /// How something ended.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct EndedAnswer {
+pub(crate) struct EndedShape {
     pub(crate) code: String,
     pub(crate) message: String,
 }
@@ -147,7 +147,7 @@ pub(crate) struct Driving {
 
 /// Asks a queue for work.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct LeaseRequest {
+pub(crate) struct LeaseRequestShape {
     pub(crate) worker: String,
     pub(crate) max: usize,
     pub(crate) wait_ms: u64,
@@ -168,7 +168,7 @@ pub(crate) struct NextWork {
     pub(crate) lease_ms: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) action_types: Vec<String>,
-    /// As in [`LeaseRequest`]: a report that is sent again gets the same next work.
+    /// As in [`LeaseRequestShape`]: a report that is sent again gets the same next work.
     pub(crate) claim: String,
 }
 
@@ -213,7 +213,7 @@ pub(crate) struct LeaseBatch<T> {
 
 /// A completed attempt.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct CompleteItem {
+pub(crate) struct CompleteShape {
     pub(crate) lease: String,
     pub(crate) output: Box<RawValue>,
     /// What the worker keeps with the attempt beside its output.
@@ -223,9 +223,9 @@ pub(crate) struct CompleteItem {
 
 /// A failed attempt.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct FailItem {
+pub(crate) struct FailShape {
     pub(crate) lease: String,
-    pub(crate) error: AttemptError,
+    pub(crate) error: AttemptErrorShape,
 }
 
 /// A lease that is still worked on, or given back.
@@ -236,7 +236,7 @@ pub(crate) struct LeaseItem {
 
 /// Why an attempt failed, as the engine's retry rules read it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct AttemptError {
+pub(crate) struct AttemptErrorShape {
     #[serde(rename = "type")]
     pub(crate) kind: String,
     pub(crate) message: String,

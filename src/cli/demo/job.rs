@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::cli::client::shapes::AttemptError;
+use crate::cli::client::shapes::AttemptErrorShape;
 use crate::cli::worker::attempt::{Attempt, AttemptOutcome, RunAttempt, StopSignal};
 use crate::cli::worker::raw;
 
@@ -43,7 +43,7 @@ impl RunAttempt for DemoWork {
             reason = stop.requested() => return AttemptOutcome::of_stop(reason),
         }
         if attempt.node == FLAKY && attempt.number == 1 {
-            return AttemptOutcome::Failed(AttemptError {
+            return AttemptOutcome::Failed(AttemptErrorShape {
                 kind: "CardServiceDown".to_owned(),
                 message: "the card service answered 503 (the demo lets the first attempt fail)"
                     .to_owned(),

@@ -19,7 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::client::{Client, EngineArgs};
 use super::console::Console;
-use super::failure::Failure;
+use super::failure::CliFailure;
 use super::worker::{LEASE_MS_DEFAULT, WorkerSettings, work};
 use super::{chance, engine, signals, submit, watch};
 use crate::config::{Settings, Sources};
@@ -52,7 +52,7 @@ pub(crate) struct DemoArgs {
 ///
 /// # Errors
 /// When the engine cannot start, or the job does not complete.
-pub(crate) async fn run(args: DemoArgs, console: &Console) -> Result<(), Failure> {
+pub(crate) async fn run(args: DemoArgs, console: &Console) -> Result<(), CliFailure> {
     let folder = TemporaryFolder::create()?;
     let elsewhere = args.storage_uri.is_some();
     let leave = signals::leave(console)?;
@@ -66,21 +66,21 @@ pub(crate) async fn run(args: DemoArgs, console: &Console) -> Result<(), Failure
     )));
     let address = tokio::select! {
         Ok(address) = listening => address,
-        ended = &mut serving => return ended.unwrap_or_else(|cause| Err(Failure::Failed(cause.to_string()))),
-        () = tokio::time::sleep(ENGINE_MAX) => return Err(Failure::TimedOut("the engine did not start".to_owned())),
+        ended = &mut serving => return ended.unwrap_or_else(|cause| Err(CliFailure::Failed(cause.to_string()))),
+        () = tokio::time::sleep(ENGINE_MAX) => return Err(CliFailure::TimedOut("the engine did not start".to_owned())),
     };
     let data = if elsewhere { "MongoDB".to_owned() } else { folder.0.display().to_string() };
     console.say(&format!("an engine listens on http://{address}, its data in {data}"));
     let shown = tokio::select! {
         shown = show(address, args.exit, console, &over) => shown,
         () = leave.cancelled() => Ok(()),
-        ended = &mut serving => return ended.unwrap_or_else(|cause| Err(Failure::Failed(cause.to_string()))),
+        ended = &mut serving => return ended.unwrap_or_else(|cause| Err(CliFailure::Failed(cause.to_string()))),
     };
     over.cancel();
     let ended = match tokio::time::timeout(ENGINE_MAX, serving).await {
         Ok(Ok(ended)) => ended,
-        Ok(Err(cause)) => Err(Failure::Failed(format!("the engine panicked: {cause}"))),
-        Err(_) => Err(Failure::TimedOut("the engine did not end in time".to_owned())),
+        Ok(Err(cause)) => Err(CliFailure::Failed(format!("the engine panicked: {cause}"))),
+        Err(_) => Err(CliFailure::TimedOut("the engine did not end in time".to_owned())),
     };
     shown.and(ended)
 }
@@ -91,7 +91,7 @@ async fn show(
     exit: bool,
     console: &Console,
     over: &CancellationToken,
-) -> Result<(), Failure> {
+) -> Result<(), CliFailure> {
     let arguments =
         EngineArgs { url: format!("http://{address}"), namespace: "default".to_owned() };
     let client = Client::new(&arguments)?;
@@ -115,7 +115,7 @@ async fn show(
         submitted.id
     ));
     let job = tokio::time::timeout(JOB_MAX, picture(&client, &submitted.id, console)).await;
-    let job = job.map_err(|_| Failure::TimedOut("the job did not end".to_owned()))??;
+    let job = job.map_err(|_| CliFailure::TimedOut("the job did not end".to_owned()))??;
     console.say("");
     watch::verdict(&job, &client, console)?;
     if exit {
@@ -133,7 +133,7 @@ async fn picture(
     client: &Client,
     id: &str,
     console: &Console,
-) -> Result<super::client::shapes::Job, Failure> {
+) -> Result<super::client::shapes::Job, CliFailure> {
     let mut picture = Picture::new(console.clone());
     loop {
         // The job first: when it has ended, so have the nodes that are read after it.
@@ -178,7 +178,7 @@ fn worker_settings(number: usize) -> WorkerSettings {
 }
 
 /// The settings of the demo's engine: the defaults, but for where it listens and writes, and what it logs.
-fn settings(folder: &TemporaryFolder, storage_uri: Option<String>) -> Result<Settings, Failure> {
+fn settings(folder: &TemporaryFolder, storage_uri: Option<String>) -> Result<Settings, CliFailure> {
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, PORT)).is_ok();
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, if free { PORT } else { 0 }));
     let flag = |key: &str, value: String| ("the demo", key.to_owned(), value);
@@ -189,7 +189,7 @@ fn settings(folder: &TemporaryFolder, storage_uri: Option<String>) -> Result<Set
     ];
     flags.extend(storage_uri.map(|uri| flag("storage.uri", uri)));
     let sources = Sources { file: None, environment: Vec::new(), flags };
-    Ok(sources.load().map_err(|error| Failure::Failed(error.to_string()))?.settings)
+    Ok(sources.load().map_err(|error| CliFailure::Failed(error.to_string()))?.settings)
 }
 
 /// A folder that is removed with everything in it when it is dropped.
@@ -197,10 +197,11 @@ fn settings(folder: &TemporaryFolder, storage_uri: Option<String>) -> Result<Set
 struct TemporaryFolder(PathBuf);
 
 impl TemporaryFolder {
-    fn create() -> Result<Self, Failure> {
+    fn create() -> Result<Self, CliFailure> {
         let path = std::env::temp_dir().join(format!("orrery-demo-{}", chance::fresh_id()));
-        std::fs::create_dir(&path)
-            .map_err(|cause| Failure::Failed(format!("cannot make {}: {cause}", path.display())))?;
+        std::fs::create_dir(&path).map_err(|cause| {
+            CliFailure::Failed(format!("cannot make {}: {cause}", path.display()))
+        })?;
         Ok(Self(path))
     }
 }

@@ -9,7 +9,7 @@ use std::future::Future;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 
-use crate::cli::client::shapes::{AttemptError, Lease};
+use crate::cli::client::shapes::{AttemptErrorShape, Lease};
 
 /// One execution of a node, as the engine handed it out.
 #[derive(Debug, Clone)]
@@ -97,7 +97,7 @@ pub(crate) enum AttemptOutcome {
         /// The end of what a command wrote to standard error.
         stderr: Option<String>,
     },
-    Failed(AttemptError),
+    Failed(AttemptErrorShape),
     /// It was not finished: it is given back, not counted.
     Released,
     /// Its lease was lost: there is nothing to say.
@@ -118,7 +118,7 @@ impl AttemptOutcome {
         match reason {
             StopReason::Leaving => Self::Released,
             StopReason::Lost => Self::Abandoned,
-            StopReason::Cancelled => Self::Failed(AttemptError {
+            StopReason::Cancelled => Self::Failed(AttemptErrorShape {
                 kind: "cancelled".to_owned(),
                 message: "stopped because the engine asked for it".to_owned(),
                 class: "cancelled".to_owned(),

@@ -11,7 +11,7 @@ use domain::bounds::{ERROR_MESSAGE_CHARS_MAX, RETRY_AFTER_MS_MAX};
 use domain::retry::classify::is_known;
 use serde_json::{Value, json};
 
-use crate::cli::client::shapes::AttemptError;
+use crate::cli::client::shapes::AttemptErrorShape;
 
 /// Letters of standard error that become the message; the last ones, for there the reason stands.
 const MESSAGE_CHARS_MAX: usize = 2_000;
@@ -88,7 +88,7 @@ pub(super) fn kept_stderr(stderr: &str) -> Option<String> {
     (!text.is_empty()).then(|| text[start..].to_owned())
 }
 
-impl AttemptError {
+impl AttemptErrorShape {
     /// Puts the end of standard error into the details.
     pub(super) fn keep_stderr(&mut self, stderr: &str) {
         let Some(kept) = kept_stderr(stderr) else { return };
@@ -107,7 +107,11 @@ pub(super) enum ProcessEnding {
 }
 
 /// The error of a child that did not exit with 0.
-pub(super) fn error_of(ending: ProcessEnding, stdout: &[u8], stderr_tail: &str) -> AttemptError {
+pub(super) fn error_of(
+    ending: ProcessEnding,
+    stdout: &[u8],
+    stderr_tail: &str,
+) -> AttemptErrorShape {
     let (kind, class, said) = match ending {
         ProcessEnding::Signal(number) => of_signal(number),
         // A shell tells the signal that ended its child as 128 + number.
@@ -141,7 +145,7 @@ pub(super) fn error_of(ending: ProcessEnding, stdout: &[u8], stderr_tail: &str) 
         "" => said,
         tail => format!("{said}: {}", last_chars(tail, MESSAGE_CHARS_MAX)),
     });
-    let mut error = AttemptError {
+    let mut error = AttemptErrorShape {
         kind: own.kind.map(|own| one_word(&own)).filter(|own| !own.is_empty()).unwrap_or(kind),
         message: last_chars(&message, ERROR_MESSAGE_CHARS_MAX).to_owned(),
         class,

@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::command::own_program;
-use crate::cli::failure::Failure;
+use crate::cli::failure::CliFailure;
 
 /// Whether this process is the first one of its container.
 pub(crate) fn is_needed() -> bool {
@@ -20,13 +20,13 @@ pub(crate) fn is_needed() -> bool {
 ///
 /// # Errors
 /// When no child can be started.
-pub(crate) fn run() -> Result<ExitCode, Failure> {
+pub(crate) fn run() -> Result<ExitCode, CliFailure> {
     let begin = || -> io::Result<WaitStatus> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(until_the_worker_ends())
     };
     let status =
-        begin().map_err(|cause| Failure::Failed(format!("cannot start the worker: {cause}")))?;
+        begin().map_err(|cause| CliFailure::Failed(format!("cannot start the worker: {cause}")))?;
     let code = match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => code,
         (None, Some(number)) => 128 + number,

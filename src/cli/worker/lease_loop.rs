@@ -23,10 +23,10 @@ use super::held::{HeldLeases, heartbeats};
 use super::report::{BatchReported, EndedAttempt, Reporter, Totals, next_batch};
 use super::settings::WorkerSettings;
 use crate::cli::chance;
-use crate::cli::client::shapes::{AttemptError, Lease, LeaseRequest};
+use crate::cli::client::shapes::{AttemptErrorShape, Lease, LeaseRequestShape};
 use crate::cli::client::{Client, ClientError};
 use crate::cli::console::{Console, plain};
-use crate::cli::failure::Failure;
+use crate::cli::failure::CliFailure;
 
 /// Waits after a request for work that found no engine: the first, and the longest.
 const WAITS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -53,7 +53,7 @@ pub(crate) async fn work<R: RunAttempt>(
     runner: Arc<R>,
     console: Console,
     leave: CancellationToken,
-) -> Result<Totals, Failure> {
+) -> Result<Totals, CliFailure> {
     let held = Arc::new(HeldLeases::default());
     let _beating = AbortOnDropHandle::new(tokio::spawn(heartbeats(
         Arc::clone(&held),
@@ -106,7 +106,7 @@ struct LeaseLoop<R> {
     rest: Option<Instant>,
     /// Rests since work was last run.
     rests: u32,
-    broken: Option<Failure>,
+    broken: Option<CliFailure>,
 }
 
 impl<R: RunAttempt> LeaseLoop<R> {
@@ -158,7 +158,7 @@ impl<R: RunAttempt> LeaseLoop<R> {
         self.asked = self.free.min(LEASES_MAX);
         self.free -= self.asked;
         let settings = &self.reporter.settings;
-        let ask = LeaseRequest {
+        let ask = LeaseRequestShape {
             worker: settings.name.clone(),
             max: self.asked,
             wait_ms: settings.wait_ms,
@@ -263,7 +263,7 @@ impl<R: RunAttempt> LeaseLoop<R> {
         }
         self.rests += 1;
         if self.rests > RESTS_MAX {
-            self.broken = Some(Failure::Failed(format!(
+            self.broken = Some(CliFailure::Failed(format!(
                 "{why}; this host could not run any of its work {RESTS_MAX} times in a row, and all of it was given \
                  back"
             )));
@@ -293,8 +293,8 @@ async fn landed<T>(flight: &mut Flight<T>) -> T {
     }
 }
 
-fn panicked() -> AttemptError {
-    AttemptError {
+fn panicked() -> AttemptErrorShape {
+    AttemptErrorShape {
         kind: "panic".to_owned(),
         message: "the worker's own code panicked while it ran the attempt".to_owned(),
         class: "bug".to_owned(),

@@ -27,7 +27,7 @@ pub(crate) use settings::{LEASE_MS_DEFAULT, WorkerSettings};
 use super::chance;
 use super::client::{Client, EngineArgs};
 use super::console::Console;
-use super::failure::Failure;
+use super::failure::CliFailure;
 use super::signals;
 use command::CommandRunner;
 use output::OutputFormat;
@@ -83,7 +83,7 @@ fn scale(text: &str) -> Result<f64, String> {
 ///
 /// # Errors
 /// When the engine says that the request for work is wrong, or the command cannot be run.
-pub(crate) async fn run(args: WorkerArgs, console: Console) -> Result<(), Failure> {
+pub(crate) async fn run(args: WorkerArgs, console: Console) -> Result<(), CliFailure> {
     let client = Client::new(&args.engine)?;
     let mut command = args.command.into_iter();
     let runner = command.next().map(|program| {
@@ -92,7 +92,7 @@ pub(crate) async fn run(args: WorkerArgs, console: Console) -> Result<(), Failur
     });
     if let Some(missing) = runner.as_ref().and_then(CommandRunner::missing) {
         // Before any work is taken: it would only be given back.
-        return Err(Failure::Failed(missing));
+        return Err(CliFailure::Failed(missing));
     }
     let wanted = usize::from(args.concurrency);
     let concurrency = if runner.is_some() { open_files::allow(wanted, &console) } else { wanted };
@@ -119,7 +119,7 @@ pub(crate) async fn run(args: WorkerArgs, console: Console) -> Result<(), Failur
             work(client, settings, Arc::new(runner), console.clone(), leave).await?
         }
         (None, None) => {
-            return Err(Failure::Usage("give a command after --, or --sleep-scale".to_owned()));
+            return Err(CliFailure::Usage("give a command after --, or --sleep-scale".to_owned()));
         }
     };
     let Totals { completed, failed, released, lost } = totals;

@@ -5,7 +5,7 @@
 use clap::ValueEnum;
 use serde_json::value::RawValue;
 
-use crate::cli::client::shapes::AttemptError;
+use crate::cli::client::shapes::AttemptErrorShape;
 
 /// The engine's bound on an output.
 pub(super) const OUTPUT_BYTES_MAX: usize = 256 * 1024;
@@ -45,7 +45,10 @@ impl Stdout {
     }
 
     /// The output of a command that succeeded.
-    pub(super) fn output(&self, format: OutputFormat) -> Result<Box<RawValue>, Box<AttemptError>> {
+    pub(super) fn output(
+        &self,
+        format: OutputFormat,
+    ) -> Result<Box<RawValue>, Box<AttemptErrorShape>> {
         let bytes = self.bytes.trim_ascii();
         if self.cut || bytes.len() > OUTPUT_BYTES_MAX {
             return Err(Box::new(too_large()));
@@ -77,7 +80,7 @@ impl Stdout {
     }
 }
 
-fn raw(text: String) -> Result<Box<RawValue>, Box<AttemptError>> {
+fn raw(text: String) -> Result<Box<RawValue>, Box<AttemptErrorShape>> {
     let begins: String = text.chars().take(SHOWN_CHARS_MAX).collect();
     let marked = text.starts_with('\u{feff}');
     RawValue::from_string(text).map_err(|error| {
@@ -93,7 +96,7 @@ fn raw(text: String) -> Result<Box<RawValue>, Box<AttemptError>> {
     })
 }
 
-fn too_large() -> AttemptError {
+fn too_large() -> AttemptErrorShape {
     failed(
         "output_too_large",
         "validation",
@@ -104,8 +107,8 @@ fn too_large() -> AttemptError {
 }
 
 /// An error of the worker's own.
-pub(super) fn failed(kind: &str, class: &str, message: String) -> AttemptError {
-    AttemptError {
+pub(super) fn failed(kind: &str, class: &str, message: String) -> AttemptErrorShape {
+    AttemptErrorShape {
         kind: kind.to_owned(),
         message,
         class: class.to_owned(),

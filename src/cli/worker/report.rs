@@ -2,7 +2,7 @@
 //!
 //! Always: a report is sent again after a broken connection or a 5xx, with growing waits, for at most ten minutes
 //! (ten seconds once the worker is leaving); repeating one is safe, the engine gives the first answer again.
-//! A refusal of a single report is final and said once. With a report goes the wish for the next work.
+//! A refusal of a single report is final and said once. A report brings a poll for the next work along.
 //! Absent: any decision about what the outcome was.
 
 use std::time::Duration;
@@ -16,7 +16,8 @@ use super::attempt::AttemptOutcome;
 use super::settings::WorkerSettings;
 use crate::cli::chance;
 use crate::cli::client::shapes::{
-    AttemptError, CompleteItem, FailItem, Lease, LeaseBatch, LeaseItem, LeaseResults, NextWork,
+    AttemptErrorShape, CompleteShape, FailShape, Lease, LeaseBatch, LeaseItem, LeaseResults,
+    NextWork,
 };
 use crate::cli::client::{Client, ClientError};
 use crate::cli::console::Console;
@@ -106,9 +107,9 @@ impl Reporter {
                 AttemptOutcome::Completed { output, stderr } => {
                     let artifacts = stderr.map(|stderr| json!({ "stderr": stderr }));
                     let artifacts = artifacts.into_iter().collect();
-                    completed.push((what, CompleteItem { lease, output, artifacts }));
+                    completed.push((what, CompleteShape { lease, output, artifacts }));
                 }
-                AttemptOutcome::Failed(error) => failed.push((what, FailItem { lease, error })),
+                AttemptOutcome::Failed(error) => failed.push((what, FailShape { lease, error })),
                 AttemptOutcome::Released | AttemptOutcome::HostFault(_) => {
                     released.push((what, LeaseItem { lease }));
                 }
@@ -127,7 +128,11 @@ impl Reporter {
         reported
     }
 
-    async fn complete(&self, completed: Vec<(String, CompleteItem)>, reported: &mut BatchReported) {
+    async fn complete(
+        &self,
+        completed: Vec<(String, CompleteShape)>,
+        reported: &mut BatchReported,
+    ) {
         if completed.is_empty() {
             return;
         }
@@ -157,7 +162,7 @@ impl Reporter {
         &self,
         answer: Result<LeaseResults, ClientError>,
         whats: &[String],
-        items: &[CompleteItem],
+        items: &[CompleteShape],
         reported: &mut BatchReported,
     ) {
         let mut unacceptable = Vec::new();
@@ -186,7 +191,7 @@ impl Reporter {
         self.fail_plainly(unacceptable, reported).await;
     }
 
-    async fn fail(&self, failed: Vec<(String, FailItem)>, reported: &mut BatchReported) {
+    async fn fail(&self, failed: Vec<(String, FailShape)>, reported: &mut BatchReported) {
         if failed.is_empty() {
             return;
         }
@@ -199,7 +204,7 @@ impl Reporter {
         }
     }
 
-    async fn fail_plainly(&self, failed: Vec<(String, FailItem)>, reported: &mut BatchReported) {
+    async fn fail_plainly(&self, failed: Vec<(String, FailShape)>, reported: &mut BatchReported) {
         if failed.is_empty() {
             return;
         }
@@ -277,8 +282,8 @@ impl Reporter {
     }
 }
 
-fn failed_by_output(item: &CompleteItem, why: &str) -> FailItem {
-    let error = AttemptError {
+fn failed_by_output(item: &CompleteShape, why: &str) -> FailShape {
+    let error = AttemptErrorShape {
         kind: "output_refused".to_owned(),
         message: format!("the engine does not accept the output: {why}"),
         class: "validation".to_owned(),
@@ -286,7 +291,7 @@ fn failed_by_output(item: &CompleteItem, why: &str) -> FailItem {
         retry_after_ms: None,
         details: None,
     };
-    FailItem { lease: item.lease.clone(), error }
+    FailShape { lease: item.lease.clone(), error }
 }
 
 /// An output from text that is known to be JSON.

@@ -198,7 +198,7 @@ impl Supervisor {
         Ok(Self { command: group, hears, grace, endings, children, told_to_end: false })
     }
 
-    /// Waits for the command's end, asks for it when the worker wishes or is gone, and leaves nothing behind.
+    /// Waits for the command's end, asks for it when the worker wants it or is gone, and leaves nothing behind.
     /// None: nobody is left to be told.
     async fn run(mut self) -> Option<Word> {
         let mut kill_at: Option<Instant> = None;

@@ -114,7 +114,7 @@ pub struct LeaseRequest {
     pub correlation: Option<CorrelationId>,
 }
 
-/// A job's wish for its environment's resources. Volatile: asked again after a load of either side.
+/// A job's request for its environment's resources. Volatile: asked again after a load of either side.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GrantRequest {
     /// Which job.

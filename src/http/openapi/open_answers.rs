@@ -28,18 +28,18 @@ impl Modify for OpenAnswers {
         let schemas = &mut components.schemas;
         let asked = reachable(asked, schemas);
         let answered = reachable(answered, schemas);
-        let duplicates = duplicates(&asked, &answered, schemas);
+        let twins = twins(&asked, &answered, schemas);
         for name in &answered {
-            let open = if duplicates.contains(name) {
+            let open = if twins.contains(name) {
                 let Some(mut twin) = schemas.get(name).cloned() else { continue };
-                open(&mut twin, &duplicates);
+                open(&mut twin, &twins);
                 (format!("{name}{TWIN}"), twin)
             } else if asked.contains(name) {
                 // Nothing in it is closed: one serves both.
                 continue;
             } else {
                 let Some(mut own) = schemas.remove(name) else { continue };
-                open(&mut own, &duplicates);
+                open(&mut own, &twins);
                 (name.clone(), own)
             };
             schemas.insert(open.0, open.1);
@@ -48,7 +48,7 @@ impl Modify for OpenAnswers {
 }
 
 /// What requests and answers share and what is closed, by itself or inside.
-fn duplicates(
+fn twins(
     asked: &BTreeSet<String>,
     answered: &BTreeSet<String>,
     schemas: &BTreeMap<String, RefOr<Schema>>,
@@ -80,11 +80,11 @@ fn is_closed(object: &Object) -> bool {
 }
 
 /// Opens a schema, and makes it name the twins of what is closed.
-fn open(schema: &mut RefOr<Schema>, duplicates: &BTreeSet<String>) {
+fn open(schema: &mut RefOr<Schema>, twins: &BTreeSet<String>) {
     walk(schema, &mut |part| match part {
         RefOr::Ref(reference) => {
             if let Some(name) =
-                name_of(&reference.ref_location).filter(|name| duplicates.contains(*name))
+                name_of(&reference.ref_location).filter(|name| twins.contains(*name))
             {
                 reference.ref_location = reference_to(&format!("{name}{TWIN}"));
             }

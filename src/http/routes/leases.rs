@@ -222,9 +222,9 @@ async fn reported(
     let outcomes = refused.into_iter().map(|refusal| match refusal {
         Some(problem) => Reported::Refused(problem),
         None => match answers.next() {
-            Some(leases::Reported::Recorded) => Reported::Recorded,
-            Some(leases::Reported::Replayed) => Reported::Replayed,
-            Some(leases::Reported::Refused(error)) => Reported::Refused(error.into()),
+            Some(leases::ReportOutcome::Recorded) => Reported::Recorded,
+            Some(leases::ReportOutcome::Replayed) => Reported::Replayed,
+            Some(leases::ReportOutcome::Refused(error)) => Reported::Refused(error.into()),
             None => Reported::Refused(unanswered()),
         },
     });

@@ -44,7 +44,7 @@ enum Until {
     Version(u64),
 }
 
-/// A request's wish to wait.
+/// How long a request waits, and for what.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct WaitRequest {
     until: Until,

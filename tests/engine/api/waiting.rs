@@ -1,4 +1,4 @@
-//! Requests that wait for a job: answered when it is as they wish, at once when it is so already, and as it is when the
+//! Requests that wait for a job: answered when it is as they ask, at once when it is so already, and as it is when the
 //! time is over.
 
 use std::pin::Pin;

@@ -21,7 +21,7 @@ use orrery::engine::core::message::{Announced, Caller, EngineId, Request, Respon
 use orrery::engine::executor::{self, Parts};
 use orrery::engine::forward::Forward;
 use orrery::engine::handle::Engine;
-use orrery::engine::leases::Reported;
+use orrery::engine::leases::ReportOutcome;
 use orrery::engine::loader;
 use orrery::environment::Surroundings;
 use orrery::environment::fail_points::Point;
@@ -209,7 +209,7 @@ pub(super) async fn work(driver: &Engine) {
         };
         let reports = vec![(granted.lease.job, report, Caller::engine())];
         let (answers, _) = driver.leases().report(&namespace(), reports, None).await;
-        assert!(matches!(answers[..], [Reported::Recorded]), "{answers:?}");
+        assert!(matches!(answers[..], [ReportOutcome::Recorded]), "{answers:?}");
     }
     pause().await;
 }

@@ -16,7 +16,7 @@ use orrery::engine::core::CoreSettings;
 use orrery::engine::core::message::{Caller, Granted};
 use orrery::engine::executor::{self, Parts};
 use orrery::engine::handle::Engine;
-use orrery::engine::leases::Reported;
+use orrery::engine::leases::ReportOutcome;
 use orrery::environment::{Clock, SimulatedClock};
 use orrery::membership::contract::{EngineId, Introduction, Membership};
 use orrery::membership::peers::Peers;
@@ -157,7 +157,7 @@ impl Deployment {
         let reports: Vec<_> = granted.iter().map(report).collect();
         let (reported, _) =
             self.members[at].engine.leases().report(&namespace(), reports, None).await;
-        reported.iter().filter(|one| **one == Reported::Recorded).count()
+        reported.iter().filter(|one| **one == ReportOutcome::Recorded).count()
     }
 
     /// Works at all engines that are not stopped until everything is done; answers after how many milliseconds.

@@ -13,7 +13,7 @@ use orrery::engine::core::message::{
 };
 use orrery::engine::executor::{self, Parts};
 use orrery::engine::handle::Engine;
-use orrery::engine::leases::Reported;
+use orrery::engine::leases::ReportOutcome;
 use orrery_testing::event_store::MemoryEventStore;
 use orrery_testing::view::MemoryView;
 
@@ -71,7 +71,7 @@ fn a_worker_of_one_engine_does_the_work_of_both() {
                 assert!(granted.iter().all(|one| one.node().is_some()));
                 let reports: Vec<_> = granted.iter().map(report).collect();
                 let (reported, _) = engines[0].leases().report(&namespace(), reports, None).await;
-                assert!(reported.iter().all(|one| *one == Reported::Recorded), "{reported:?}");
+                assert!(reported.iter().all(|one| *one == ReportOutcome::Recorded), "{reported:?}");
                 done += reported.len() as u128;
             }
         };

@@ -25,7 +25,7 @@ pub(crate) const ACTIONS: [&str; 2] = ["cook", "wash"];
 /// The one environment with limits.
 pub(crate) const POOL: &str = "pool";
 
-/// A job somebody wants, and what became of the wish.
+/// A job somebody wants, and what became of it.
 #[derive(Debug)]
 pub(crate) struct Order {
     pub(crate) subject: SubjectId,

@@ -201,7 +201,7 @@ impl World {
         if self.workers[worker].polling || self.calm || !self.dice.chance(next) {
             return self.asks(asked, request, 0);
         }
-        // The report and the wish for more in one breath.
+        // The report and the poll for more in one request.
         let (poll, wait) = self.poll(worker);
         let next = Asked::Lease { worker, claim: poll.claim.clone(), again: false };
         let poll = Request::NextWork { request: poll, reports: 1 };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::ids::{JobId, Millis, Namespace, SubjectId};
-use orrery::event_store::contract::{AppendItem, Appended, EventStore, Payload, Record};
+use orrery::event_store::contract::{AppendItem, Appended, EventStore, HashedPayload, Record};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -45,8 +45,8 @@ pub(crate) fn record(first: u64, count: u32, nonce: u128, bytes: usize) -> Recor
     Record { first, count, nonce, at: NOW, body: Arc::from(body), hash }
 }
 
-pub(crate) fn payload(text: &str) -> Payload {
-    Payload { hash: Sha256::digest(text).into(), bytes: Arc::from(text.as_bytes()) }
+pub(crate) fn payload(text: &str) -> HashedPayload {
+    HashedPayload { hash: Sha256::digest(text).into(), bytes: Arc::from(text.as_bytes()) }
 }
 
 /// An item with one event whose nonce follows from its place.

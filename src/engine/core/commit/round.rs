@@ -8,7 +8,7 @@ use super::in_flight::InFlight;
 use crate::engine::core::entity::{self, Entity, EntityEvent, EntityUndo};
 use crate::engine::core::message::Response;
 use crate::engine::core::waiting::{Outcome, Waiting};
-use crate::event_store::contract::{AppendItem, ChainHash, Payload, Record};
+use crate::event_store::contract::{AppendItem, ChainHash, HashedPayload, Record};
 use domain::ids::{Millis, SubjectId};
 
 /// Events of one record; more wait for the next.
@@ -22,7 +22,7 @@ const EVENT_BYTES_USUAL: usize = 768;
 pub(crate) struct Round {
     body: Vec<u8>,
     events: Vec<EntityEvent>,
-    payloads: Vec<Payload>,
+    payloads: Vec<HashedPayload>,
     outcomes: Vec<Outcome>,
     undo: EntityUndo,
     /// A new job is in it: it may not use the room that is kept for finishing what runs.
@@ -131,7 +131,7 @@ impl Round {
     pub(crate) fn store(&mut self, payloads: Vec<PayloadBytes>) -> usize {
         let bytes = payloads.iter().map(|payload| payload.bytes.len()).sum();
         let stored = payloads.into_iter();
-        self.payloads.extend(stored.map(|p| Payload { hash: p.sha256.0, bytes: p.bytes }));
+        self.payloads.extend(stored.map(|p| HashedPayload { hash: p.sha256.0, bytes: p.bytes }));
         bytes
     }
 

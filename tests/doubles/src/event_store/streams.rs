@@ -11,7 +11,7 @@ use domain::ids::{GroupId, Millis, SubjectId};
 use domain::planted::{self, Planted};
 
 use orrery::event_store::contract::{
-    AppendItem, AppendNotice, Appended, Payload, PayloadHash, Record, Snapshot, StreamPart,
+    AppendItem, AppendNotice, Appended, HashedPayload, PayloadHash, Record, Snapshot, StreamPart,
     Tombstone, WakeUp, WakeUpMove,
 };
 
@@ -237,7 +237,7 @@ impl Streams {
     }
 }
 
-fn write(stream: &mut Stream, record: Record, payloads: Vec<Payload>) {
+fn write(stream: &mut Stream, record: Record, payloads: Vec<HashedPayload>) {
     for payload in payloads {
         stream.payloads.insert(payload.hash, payload.bytes);
     }
