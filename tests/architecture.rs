@@ -39,13 +39,15 @@ const LAYERS: &[&[&str]] = &[
 /// modules of its own stage or an earlier one. `mod.rs` only declares and re-exports, and is looked through.
 const DOMAIN_STAGES: &[&[&str]] = &[
     &["ids", "bounds", "dice", "exact_json", "payload", "planted", "time_text"],
-    &["status", "attempt"],
+    &["status", "attempt", "change"],
     &["refusal", "history"],
     &["subject"],
     &["policy"],
     &["spec"],
-    &["graph", "plan", "retry", "expression"],
-    &["event", "command", "effect", "state"],
+    &["graph", "plan", "retry", "expression", "outcome"],
+    &["state", "story", "undo"],
+    &["fact"],
+    &["event", "command", "effect"],
     &["check", "due", "verify"],
     &["apply"],
     &["decide"],

@@ -93,6 +93,10 @@ macro_rules! by_text {
     };
 }
 
+mod stream;
+
+pub use self::stream::{GroupId, SubjectId, SubjectKind};
+
 fn is_key_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == '-'
 }
@@ -230,105 +234,6 @@ fn derived_uuid(parts: &[&str]) -> Uuid {
     uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
-/// The kinds of things that have a stream of events of their own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SubjectKind {
-    /// A job with its nodes, leases and recovery sessions.
-    Job,
-    /// A named pool of resources.
-    Environment,
-}
-
-impl SubjectKind {
-    /// The word used in stream names.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Job => "job",
-            Self::Environment => "environment",
-        }
-    }
-}
-
-/// Names one stream. The namespace is part of the name, so that no query can leave its tenant.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SubjectId {
-    /// What it is.
-    pub kind: SubjectKind,
-    /// Whose it is.
-    pub namespace: Namespace,
-    /// Which one: the job's id, or an id that follows from namespace, kind and name.
-    pub id: Uuid,
-}
-
-impl SubjectId {
-    /// The stream of a job.
-    pub fn job(namespace: Namespace, id: JobId) -> Self {
-        Self { kind: SubjectKind::Job, namespace, id: id.0 }
-    }
-
-    /// The stream of an environment: its id follows from the name, so that a name is unique by its stream.
-    pub fn environment(namespace: Namespace, name: &EnvironmentName) -> Self {
-        let id = derived_uuid(&["environment", namespace.as_str(), name.as_str()]);
-        Self { kind: SubjectKind::Environment, namespace, id }
-    }
-
-    /// Reads what `Display` wrote: `kind/namespace/uuid`.
-    pub fn parse(text: &str) -> Result<Self, IdError> {
-        let wrong = || IdError { what: "subject", allowed: "kind/namespace/uuid" };
-        let mut parts = text.splitn(3, '/');
-        let kind = match parts.next() {
-            Some("job") => SubjectKind::Job,
-            Some("environment") => SubjectKind::Environment,
-            _ => return Err(wrong()),
-        };
-        let namespace = Namespace::parse(parts.next().unwrap_or_default()).map_err(|_| wrong())?;
-        let id = Uuid::parse_str(parts.next().unwrap_or_default()).map_err(|_| wrong())?;
-        Ok(Self { kind, namespace, id })
-    }
-
-    /// The group whose driver looks after this subject. FNV-1a over the id: stable for ever, spread even for
-    /// time-ordered ids.
-    pub fn group(&self) -> GroupId {
-        let hash = self.id.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
-        // FNV alone leaves the last bytes in its low bits.
-        let mixed = (hash ^ (hash >> 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        GroupId(mixed.to_be_bytes()[0] % bounds::GROUPS)
-    }
-}
-
-by_text!(SubjectId);
-
-impl fmt::Display for SubjectId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}", self.kind.as_str(), self.namespace, self.id.hyphenated())
-    }
-}
-
-impl fmt::Debug for SubjectId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// One of the 64 groups that subjects fall into.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct GroupId(u8);
-
-impl GroupId {
-    /// Every group, in order.
-    pub fn all() -> impl Iterator<Item = Self> {
-        (0..bounds::GROUPS).map(Self)
-    }
-
-    /// 0 to 63.
-    pub fn index(self) -> u8 {
-        self.0
-    }
-}
-
 /// Fencing token of a lease: grows over the whole life of a node. The upper half is the store's incarnation, so that
 /// a restored store never repeats one. Stays below 2^53 for JSON readers.
 #[derive(
@@ -427,6 +332,16 @@ mod tests {
         };
         let groups: std::collections::BTreeSet<GroupId> = (0..1_000).map(group).collect();
         assert_eq!(groups.len(), usize::from(bounds::GROUPS));
+    }
+
+    #[test]
+    fn every_kind_of_subject_comes_back_from_its_code_and_its_word() {
+        for kind in SubjectKind::ALL {
+            assert_eq!(SubjectKind::of_code(i64::from(kind.code())), Some(kind));
+            assert_eq!(SubjectKind::parse(kind.as_str()), Some(kind));
+        }
+        assert_eq!((SubjectKind::of_code(2), SubjectKind::of_code(-1)), (None, None));
+        assert_eq!(SubjectKind::parse("jobs"), None);
     }
 
     #[test]

@@ -1,11 +1,10 @@
-//! Applying an event: it assigns, and cannot refuse. The state is small: who must be able to go back keeps a clone.
+//! Applying an event: it assigns, and cannot refuse. Every change goes through an undo log.
 
 use std::collections::BTreeMap;
 
 use crate::environment::event::{EnvironmentEvent, EnvironmentFact};
 use crate::environment::state::{EnvironmentState, Grant};
-use crate::ids::Millis;
-use crate::subject::remembered::{Answered, remember};
+use crate::environment::undo::EnvironmentUndo;
 
 impl EnvironmentState {
     /// The state after the first event, which must be a definition.
@@ -25,24 +24,29 @@ impl EnvironmentState {
             newest_at: event.by.at,
             commands: BTreeMap::new(),
         };
-        state.apply(event);
+        state.apply(event, &mut EnvironmentUndo::none());
         Some(state)
     }
 
-    /// Applies one event.
-    pub fn apply(&mut self, event: &EnvironmentEvent) {
+    /// Applies one event, remembering in `undo` what was there before.
+    pub fn apply(&mut self, event: &EnvironmentEvent, undo: &mut EnvironmentUndo) {
+        self.remember_figures(undo);
         let at = event.by.at;
         self.seq += 1;
         self.newest_at = at;
-        self.remember_command(event);
+        if let Some(mark) = &event.by.command {
+            self.remember_command(mark, at, undo);
+        }
         match &event.fact {
             EnvironmentFact::Defined { description, capacity, .. } => {
                 self.deleted = false;
                 self.created_at = at;
-                self.describe(description.as_deref(), capacity, at);
+                self.updated_at = at;
+                self.describe(description.as_deref(), capacity, undo);
             }
             EnvironmentFact::Updated { description, capacity } => {
-                self.describe(description.as_deref(), capacity, at);
+                self.updated_at = at;
+                self.describe(description.as_deref(), capacity, undo);
             }
             EnvironmentFact::Deleted => {
                 self.deleted = true;
@@ -50,30 +54,10 @@ impl EnvironmentState {
             }
             EnvironmentFact::Granted { job, run, number, resources } => {
                 let grant = Grant { number: *number, resources: resources.clone(), at };
-                self.grants.insert((*job, *run), grant);
+                self.grant((*job, *run), grant, undo);
                 self.granted = *number;
             }
-            EnvironmentFact::Released { job, run, .. } => {
-                self.grants.remove(&(*job, *run));
-            }
+            EnvironmentFact::Released { job, run, .. } => self.release((*job, *run), undo),
         }
-    }
-
-    fn describe(
-        &mut self,
-        description: Option<&str>,
-        capacity: &BTreeMap<String, u64>,
-        at: Millis,
-    ) {
-        self.description = description.map(str::to_owned);
-        self.capacity.clone_from(capacity);
-        self.updated_at = at;
-    }
-
-    fn remember_command(&mut self, event: &EnvironmentEvent) {
-        let Some(mark) = &event.by.command else { return };
-        let answered =
-            Answered { body: mark.body, seq: self.seq, at: event.by.at, keyed: mark.keyed };
-        remember(&mut self.commands, mark.id.clone(), answered);
     }
 }

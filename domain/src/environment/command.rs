@@ -53,6 +53,27 @@ pub enum EnvironmentCommand {
     },
 }
 
+impl EnvironmentCommand {
+    /// Whether it makes the environment.
+    pub fn makes_subject(&self) -> bool {
+        match self {
+            Self::Define { .. } => true,
+            Self::Update(_) | Self::Delete { .. } | Self::Grant { .. } | Self::Release { .. } => {
+                false
+            }
+        }
+    }
+
+    /// Whether it may be decided twice, without a command id, as if it had come once: grants are known again by job
+    /// and run. Any other gets an id before it is passed on, or a late second one would be decided anew.
+    pub fn is_idempotent(&self) -> bool {
+        match self {
+            Self::Grant { .. } | Self::Release { .. } => true,
+            Self::Define { .. } | Self::Update(_) | Self::Delete { .. } => false,
+        }
+    }
+}
+
 /// What a command comes to.
 #[derive(Debug)]
 pub struct Decision {

@@ -8,6 +8,7 @@ pub mod decide;
 pub mod event;
 pub mod state;
 pub mod summary;
+pub mod undo;
 
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ use crate::environment::command::{Definition, EnvironmentCommand};
 use crate::environment::decide::decide;
 use crate::environment::event::{EnvironmentEvent, ReleaseCause};
 use crate::environment::state::EnvironmentState;
+use crate::environment::undo::EnvironmentUndo;
 use crate::ids::{CommandId, EnvironmentName, JobId, Namespace};
 use crate::payload::Hash;
 use crate::refusal::{Refusal, ours};
@@ -73,7 +74,16 @@ impl Script {
         let decision = decide(self.state.as_ref(), command, context)?;
         if let Some(event) = decision.event {
             match &mut self.state {
-                Some(state) => state.apply(&event),
+                Some(state) => {
+                    let before = state.clone();
+                    let mut undo = EnvironmentUndo::default();
+                    state.apply(&event, &mut undo);
+                    let after = state.clone();
+                    state.undo(undo);
+                    assert_eq!(*state, before, "undo of {event:?}");
+                    state.apply(&event, &mut EnvironmentUndo::none());
+                    assert_eq!(*state, after);
+                }
                 None => self.state = EnvironmentState::create(&event),
             }
             self.events.push(event);
@@ -245,7 +255,7 @@ proptest! {
             let json = serde_json::to_string(event)?;
             let event: EnvironmentEvent = serde_json::from_str(&json)?;
             match &mut replayed {
-                Some(state) => state.apply(&event),
+                Some(state) => state.apply(&event, &mut EnvironmentUndo::none()),
                 None => replayed = EnvironmentState::create(&event),
             }
         }

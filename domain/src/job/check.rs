@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::bounds::{self, Bounds};
 use crate::ids::{ActionType, EnvironmentName, Millis, NodeKey, QueueName};
-use crate::job::event::Patch;
+use crate::job::fact::Patch;
 use crate::job::plan::{
     About, CheckedSpec, MoreOfNode, Plan, PlanNode, have_own_priorities, share_names,
 };

@@ -9,8 +9,9 @@ use serde_json::value::RawValue;
 
 use crate::exact_json::ExactJson;
 use crate::ids::{Claim, Epoch, JobId, Millis, Namespace, WorkerName};
-use crate::job::event::{AttemptError, Patch, ReportKind};
+use crate::job::fact::Patch;
 use crate::job::plan::CheckedSpec;
+use crate::node::attempt::{AttemptError, ReportKind};
 use crate::payload::Hash;
 
 /// A command to one job.
@@ -67,6 +68,64 @@ pub enum JobCommand {
         /// Node positions, ascending.
         nodes: Vec<u32>,
     },
+}
+
+impl JobCommand {
+    /// Whether it makes the job.
+    pub fn makes_subject(&self) -> bool {
+        match self {
+            Self::Submit(_) => true,
+            Self::Start
+            | Self::Pause { .. }
+            | Self::Resume { .. }
+            | Self::Cancel { .. }
+            | Self::Patch(_)
+            | Self::TakeGrant { .. }
+            | Self::Lease(_)
+            | Self::Report(_)
+            | Self::ExpireLease { .. }
+            | Self::Delete { .. }
+            | Self::Wake { .. } => false,
+        }
+    }
+
+    /// Whether it may be decided twice, without a command id, as if it had come once: a submission is known again by
+    /// the job's id, a report by its attempt, what engines tell each other by what it names. Any other gets an id before
+    /// it is passed on, or a late second one would be decided anew.
+    pub fn is_idempotent(&self) -> bool {
+        match self {
+            Self::Submit(_)
+            | Self::TakeGrant { .. }
+            | Self::Lease(_)
+            | Self::Report(_)
+            | Self::ExpireLease { .. }
+            | Self::Delete { .. }
+            | Self::Wake { .. } => true,
+            Self::Start
+            | Self::Pause { .. }
+            | Self::Resume { .. }
+            | Self::Cancel { .. }
+            | Self::Patch(_) => false,
+        }
+    }
+
+    /// Whether its sender is shown the job as it is after it.
+    pub fn shows_subject(&self) -> bool {
+        match self {
+            Self::Submit(_)
+            | Self::Start
+            | Self::Pause { .. }
+            | Self::Resume { .. }
+            | Self::Cancel { .. }
+            | Self::Patch(_)
+            | Self::TakeGrant { .. } => true,
+            Self::Lease(_)
+            | Self::Report(_)
+            | Self::ExpireLease { .. }
+            | Self::Delete { .. }
+            | Self::Wake { .. } => false,
+        }
+    }
 }
 
 /// A checked submission with its identity.

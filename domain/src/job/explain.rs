@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{Millis, QueueName};
 use crate::job::due;
-use crate::job::event::JobError;
+use crate::job::outcome::JobError;
 use crate::job::state::JobState;
 
 /// Nodes that a wait names at most; it counts all.

@@ -1,5 +1,5 @@
 //! The job: what a caller asks (`spec`), what is kept of it (`plan`), its 12 states (`status`), its state, the commands
-//! that ask for changes, the events that record them, and the rules between (`decide`, `apply`).
+//! that ask for changes, the facts and events that record them, and the rules between (`decide`, `apply`).
 
 pub mod apply;
 pub mod check;
@@ -9,11 +9,15 @@ pub mod detail;
 pub mod due;
 pub mod event;
 pub mod explain;
+pub mod fact;
+pub mod outcome;
 pub mod plan;
 pub mod progress;
 pub mod rows;
 pub mod spec;
 pub mod state;
 pub mod status;
+pub mod story;
 pub mod summary;
+pub mod undo;
 pub mod verify;

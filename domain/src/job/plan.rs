@@ -67,7 +67,7 @@ pub struct About {
 }
 
 /// What never changes.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "StoredPlan")]
 pub struct Plan {
     /// The job's type.
@@ -119,7 +119,7 @@ pub struct Plan {
 }
 
 /// A node of the plan.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlanNode {
     /// Unique in the job.
     pub key: NodeKey,

@@ -2,8 +2,7 @@
 //! exactly one row. Made for people; only the events themselves verify.
 //! Invariant: `count` equals the number of rows (`every_transition_is_on_one_row`).
 
-use crate::job::event::{JobEvent, JobFact};
-use crate::node::attempt::AttemptRef;
+use crate::job::event::JobEvent;
 
 /// One row. What all rows of an event share (seq, time, who, hashes) is the event's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,14 +39,14 @@ pub fn rows(event: &JobEvent) -> impl Iterator<Item = Row> + '_ {
             shown = false;
             return None;
         }
-        let attempt = node.and_then(|node| attempt_of(event, node));
+        let attempt = node.and_then(|node| event.fact.attempt_of(node));
         Some(Row { node, attempt, transition: Some((from, to)), derived: true })
     });
     std::iter::once(main).chain(derived)
 }
 
 fn main_row(event: &JobEvent) -> Row {
-    if let Some((node, attempt)) = about(event) {
+    if let Some((node, attempt)) = event.fact.about() {
         let own = event.nodes.iter().find(|change| change.at.iter().any(|at| at == node));
         let transition = own.map(|change| (change.from.as_str(), change.to.as_str()));
         return Row { node: Some(node), attempt, transition, derived: false };
@@ -67,52 +66,24 @@ fn main_row(event: &JobEvent) -> Row {
     }
 }
 
-/// The one node that an event is about, if it is about one.
-fn about(event: &JobEvent) -> Option<(u32, Option<u32>)> {
-    let of = |attempt: &AttemptRef| Some((attempt.node, Some(attempt.attempt)));
-    match &event.fact {
-        JobFact::Leased { attempts, .. } => match attempts.as_slice() {
-            [only] => of(only),
-            _ => None,
-        },
-        JobFact::Completed { attempt, .. } | JobFact::Released { attempt, .. } => of(attempt),
-        JobFact::Failed(failure)
-        | JobFact::LeaseExpired(failure)
-        | JobFact::AttemptTimedOut(failure) => of(&failure.attempt),
-        JobFact::LateReport { node, .. } => Some((*node, None)),
-        JobFact::Submitted(_)
-        | JobFact::Started
-        | JobFact::Granted { .. }
-        | JobFact::GrantDeclined { .. }
-        | JobFact::RetriesDue
-        | JobFact::NodesTimedOut { .. }
-        | JobFact::EndingDecided { .. }
-        | JobFact::Revoked
-        | JobFact::Paused { .. }
-        | JobFact::Resumed
-        | JobFact::Patched(_)
-        | JobFact::Deleted => None,
-    }
-}
-
-fn attempt_of(event: &JobEvent, node: u32) -> Option<u32> {
-    let JobFact::Leased { attempts, .. } = &event.fact else { return None };
-    attempts.iter().find(|attempt| attempt.node == node).map(|attempt| attempt.attempt)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use super::*;
     use crate::ids::{Epoch, WorkerName};
-    use crate::job::event::{NodeChange, Ranges};
+    use crate::job::fact::{AttemptFact, FailureFact, JobFact, SteeringFact};
     use crate::job::status::JobStatus;
+    use crate::node::attempt::AttemptRef;
+    use crate::node::change::{NodeChange, Ranges};
     use crate::node::status::NodeStatus;
-    use crate::subject::envelope::EVENT_VERSION;
-    use crate::subject::envelope::Envelope;
+    use crate::subject::envelope::{EVENT_VERSION, Envelope};
 
-    fn event(fact: JobFact, job: &[(JobStatus, JobStatus)], nodes: Vec<NodeChange>) -> JobEvent {
+    fn event(
+        fact: impl Into<JobFact>,
+        job: &[(JobStatus, JobStatus)],
+        nodes: Vec<NodeChange>,
+    ) -> JobEvent {
         let by = Envelope {
             v: EVENT_VERSION,
             at: 0,
@@ -121,24 +92,16 @@ mod tests {
             correlation: None,
             reason: None,
         };
-        JobEvent {
-            by,
-            job: job.to_vec(),
-            nodes,
-            held: Ranges::default(),
-            ending: None,
-            end: None,
-            fact,
-        }
+        JobEvent { job: job.to_vec(), nodes, ..JobEvent::bare(by, fact.into()) }
     }
 
     fn change(from: NodeStatus, to: NodeStatus, at: &[u32]) -> NodeChange {
         NodeChange { from, to, at: Ranges::of(at.iter().copied()) }
     }
 
-    fn leased(nodes: &[u32]) -> Result<JobFact, crate::ids::IdError> {
+    fn leased(nodes: &[u32]) -> Result<AttemptFact, crate::ids::IdError> {
         let attempt = |node: &u32| AttemptRef { node: *node, attempt: 1, epoch: Epoch(1) };
-        Ok(JobFact::Leased {
+        Ok(AttemptFact::Leased {
             worker: WorkerName::parse("w")?,
             claim: None,
             lease_ms: 30_000,
@@ -151,9 +114,9 @@ mod tests {
         use NodeStatus::{Ready, Retrying, Running};
         let starts = [(JobStatus::Scheduled, JobStatus::Running)];
         let events = [
-            event(JobFact::Resumed, &[], vec![]),
-            event(JobFact::RetriesDue, &[], vec![change(Retrying, Ready, &[4])]),
-            event(JobFact::RetriesDue, &[], vec![change(Retrying, Ready, &[4, 5])]),
+            event(SteeringFact::Resumed, &[], vec![]),
+            event(FailureFact::RetriesDue, &[], vec![change(Retrying, Ready, &[4])]),
+            event(FailureFact::RetriesDue, &[], vec![change(Retrying, Ready, &[4, 5])]),
             event(leased(&[2])?, &starts, vec![change(Ready, Running, &[2])]),
             event(leased(&[2, 3])?, &starts, vec![change(Ready, Running, &[2, 3])]),
         ];

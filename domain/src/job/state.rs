@@ -11,13 +11,17 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{
     Claim, CommandId, CorrelationId, Epoch, JobId, Millis, Namespace, SubjectId, WorkerName,
 };
-use crate::job::event::{JobEnd, JobError, PauseCause, ReportKind};
+use crate::job::outcome::{JobEnd, JobError, PauseCause};
 use crate::job::plan::{About, Plan};
 use crate::job::status::JobStatus;
+use crate::node::attempt::ReportKind;
 use crate::node::spec::DependencyCondition;
 use crate::node::status::NodeStatus;
 use crate::payload::{Hash, Payload};
 use crate::subject::remembered::Answered;
+
+/// Bytes of sink outputs kept for the job's own output; beyond it the job's output is absent.
+pub const SINK_BYTES_MAX: u64 = 256 * 1_024;
 
 /// One node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -70,6 +74,37 @@ pub struct ClaimMark {
     pub claim: Claim,
 }
 
+/// The output of a node without children.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sink {
+    /// There was room for it.
+    Kept(Payload),
+    /// There was no room for it, and a part of the job's output is none.
+    Dropped {
+        /// How long it was.
+        bytes: u64,
+    },
+}
+
+impl Sink {
+    /// Bytes of the output.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Self::Kept(output) => output.len(),
+            Self::Dropped { bytes } => *bytes,
+        }
+    }
+
+    /// The output, if it was kept.
+    pub fn kept(&self) -> Option<&Payload> {
+        match self {
+            Self::Kept(output) => Some(output),
+            Self::Dropped { .. } => None,
+        }
+    }
+}
+
 /// What is said of a job as a whole. Small, so that an undo keeps it whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobHead {
@@ -93,8 +128,10 @@ pub struct JobHead {
     pub timeout_ms: Option<u64>,
     /// When it was submitted.
     pub created_at: Millis,
-    /// When it changed last.
+    /// When it changed last, as people are told.
     pub updated_at: Millis,
+    /// When its newest event was decided; no later one is older.
+    pub newest_at: Millis,
     /// When it entered queued.
     pub queued_at: Option<Millis>,
     /// When it was admitted.
@@ -113,7 +150,7 @@ pub struct JobHead {
     pub grant: Option<u64>,
     /// The newest grant it declined, 0 before the first: numbers grow, so none up to it is ever taken.
     pub declined: u64,
-    /// Bytes of outputs of nodes without children so far.
+    /// Bytes of the outputs of nodes without children, those included that were dropped.
     pub sink_bytes: u64,
     /// Nodes by state, in the order of [`NodeStatus::ALL`].
     pub counts: [u32; 12],
@@ -136,7 +173,7 @@ fn is_false(value: &bool) -> bool {
 }
 
 /// A job.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobState {
     /// Which.
     pub id: JobId,
@@ -164,7 +201,7 @@ pub struct JobState {
     /// Claims of running attempts, by node: the same claim gives the same leases.
     pub claims: BTreeMap<u32, ClaimMark>,
     /// Outputs of nodes without children, for the job's own output.
-    pub sinks: BTreeMap<u32, Payload>,
+    pub sinks: BTreeMap<u32, Sink>,
 }
 
 impl JobState {
@@ -182,6 +219,11 @@ impl JobState {
     pub fn offers_work(&self) -> bool {
         self.head.ending.is_none()
             && matches!(self.head.status, JobStatus::Scheduled | JobStatus::Running)
+    }
+
+    /// Bytes of all outputs of nodes without children once this node's has that many.
+    pub fn sink_bytes_with(&self, node: u32, bytes: u64) -> u64 {
+        self.head.sink_bytes - self.sinks.get(&node).map_or(0, Sink::bytes) + bytes
     }
 
     /// Whether the outcome of this node is required for the job's.

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::exact_json::ExactJson;
 use crate::ids::{CorrelationId, JobId, Millis, Namespace};
-use crate::job::event::{JobError, PauseCause};
+use crate::job::outcome::{JobError, PauseCause};
 use crate::job::plan::Plan;
 use crate::job::spec::{CompleteWhen, Start};
 use crate::job::state::{JobHead, JobState};

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::job::event::{JobEvent, JobFact};
-use crate::job::state::{JobState, counts_as_completed};
+use crate::job::event::JobEvent;
+use crate::job::state::{JobState, Sink, counts_as_completed};
 use crate::node::status::NodeStatus;
 use crate::payload::{Payload, StoredPayload};
 
@@ -16,7 +16,7 @@ impl JobState {
         if self.head.deleted {
             return Some("it comes after the deletion".to_owned());
         }
-        if event.by.at < self.head.updated_at {
+        if event.by.at < self.head.newest_at {
             return Some("it is older than the event before it".to_owned());
         }
         let mut status = self.head.status;
@@ -42,44 +42,7 @@ impl JobState {
         if event.held.iter().any(|node| self.nodes.get(node as usize).is_none()) {
             return Some("it holds a node that the job does not have".to_owned());
         }
-        self.refuses_fact(&event.fact)
-    }
-
-    fn refuses_fact(&self, fact: &JobFact) -> Option<String> {
-        let epoch_of = |node: u32| self.nodes.get(node as usize).map(|state| state.epoch);
-        match fact {
-            JobFact::Submitted(_) if self.head.seq > 0 => Some("the job is made again".to_owned()),
-            JobFact::Leased { attempts, .. } => attempts.iter().find_map(|attempt| {
-                let grows = epoch_of(attempt.node).is_some_and(|before| attempt.epoch > before);
-                (!grows).then(|| format!("the epoch of node {} does not grow", attempt.node))
-            }),
-            JobFact::Completed { attempt, .. } | JobFact::Released { attempt, .. } => {
-                let newest = epoch_of(attempt.node) == Some(attempt.epoch);
-                (!newest).then(|| format!("a report of node {} is stale, and counts", attempt.node))
-            }
-            JobFact::Failed(failure)
-            | JobFact::LeaseExpired(failure)
-            | JobFact::AttemptTimedOut(failure) => {
-                let known = self.nodes.get(failure.attempt.node as usize).is_some();
-                (!known).then(|| format!("the job has no node {}", failure.attempt.node))
-            }
-            JobFact::Deleted => {
-                let status = self.head.status;
-                (!status.is_over()).then(|| format!("a job that is {status} is deleted"))
-            }
-            JobFact::Submitted(_)
-            | JobFact::Started
-            | JobFact::Granted { .. }
-            | JobFact::GrantDeclined { .. }
-            | JobFact::RetriesDue
-            | JobFact::NodesTimedOut { .. }
-            | JobFact::EndingDecided { .. }
-            | JobFact::Revoked
-            | JobFact::Paused { .. }
-            | JobFact::Resumed
-            | JobFact::Patched(_)
-            | JobFact::LateReport { .. } => None,
-        }
+        event.fact.refuses(self)
     }
 
     /// Everything about this state that a recount says otherwise, or that no state may be, in words.
@@ -98,6 +61,11 @@ impl JobState {
         let (failed, says) = (failed.count(), self.head.failed_required as usize);
         if failed != says {
             found.push(format!("{says} required nodes are counted as failed, there are {failed}"));
+        }
+        let (bytes, says): (u64, u64) =
+            (self.sinks.values().map(Sink::bytes).sum(), self.head.sink_bytes);
+        if says != bytes {
+            found.push(format!("{says} bytes of outputs are counted, there are {bytes}"));
         }
         for ix in (0u32..).take(self.nodes.len()) {
             found.extend(self.contradiction_of(ix));
@@ -139,31 +107,7 @@ impl JobEvent {
     /// The payloads beside the stream that it names.
     pub fn stored_payloads(&self) -> Vec<StoredPayload> {
         let mut named: Vec<&Payload> = Vec::new();
-        match &self.fact {
-            JobFact::Submitted(submitted) => {
-                let plan = &submitted.plan;
-                named.extend(plan.input.iter().chain(&plan.output));
-                named.extend(plan.nodes.iter().filter_map(|node| node.input.as_ref()));
-            }
-            JobFact::Completed { output, .. } => named.extend(output),
-            JobFact::Failed(failure)
-            | JobFact::LeaseExpired(failure)
-            | JobFact::AttemptTimedOut(failure) => named.extend(&failure.error.details),
-            JobFact::Started
-            | JobFact::Granted { .. }
-            | JobFact::GrantDeclined { .. }
-            | JobFact::Leased { .. }
-            | JobFact::Released { .. }
-            | JobFact::RetriesDue
-            | JobFact::NodesTimedOut { .. }
-            | JobFact::EndingDecided { .. }
-            | JobFact::Revoked
-            | JobFact::Paused { .. }
-            | JobFact::Resumed
-            | JobFact::Patched(_)
-            | JobFact::LateReport { .. }
-            | JobFact::Deleted => {}
-        }
+        self.fact.payloads(&mut named);
         named.extend(self.end.iter().filter_map(|end| end.output.as_ref()));
         let stored = named.into_iter().filter_map(|payload| match payload {
             Payload::Stored(stored) => Some(*stored),

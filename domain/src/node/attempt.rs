@@ -1,8 +1,9 @@
-//! Which attempt of a job's node something is about.
+//! One attempt of a job's node: its name, what a report says of it, what went wrong in it, when the next one is due.
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::Epoch;
+use crate::ids::{Epoch, Millis};
+use crate::payload::Payload;
 
 /// Names one attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,4 +14,58 @@ pub struct AttemptRef {
     pub attempt: u32,
     /// The fencing token.
     pub epoch: Epoch,
+}
+
+/// What went wrong in an attempt.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct AttemptError {
+    /// The reporter's word for it; 1-100 characters.
+    #[serde(rename = "type")]
+    pub error_type: String,
+    /// For people; cut at 4,096 characters.
+    pub message: String,
+    /// Failure class of `retry-and-failures.md` section 5.
+    pub class: String,
+    /// The reporter's word on whether another execution can help.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retryable: Option<bool>,
+    /// The wait the reporter asks for, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+    /// Free JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<Payload>,
+}
+
+impl AttemptError {
+    /// The error of a node that waited or ran longer than it may.
+    pub(crate) fn time_out(class: &str) -> Self {
+        Self {
+            error_type: "Timeout".to_owned(),
+            message: "the node waited or ran longer than it may".to_owned(),
+            class: class.to_owned(),
+            ..Self::default()
+        }
+    }
+}
+
+/// When the next execution is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryDue {
+    /// Not before.
+    pub due: Millis,
+    /// The wait with its jitter, drawn once.
+    pub wait_ms: u64,
+}
+
+/// What a report says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReportKind {
+    /// The attempt completed.
+    Complete,
+    /// The attempt failed.
+    Fail,
+    /// The attempt is given back.
+    Release,
 }

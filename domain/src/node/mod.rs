@@ -1,7 +1,8 @@
-//! The node: what a caller asks of it (`spec`), its states (`status`), the graph it stands in (`graph`), the name of
-//! one of its attempts (`attempt`).
+//! The node: what a caller asks of it (`spec`), its states (`status`), the graph it stands in (`graph`), one of
+//! its attempts (`attempt`), its transitions in events (`change`).
 
 pub mod attempt;
+pub mod change;
 pub mod graph;
 pub mod spec;
 pub mod status;

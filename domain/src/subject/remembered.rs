@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::payload::Hash;
 use crate::refusal::{Quota, Refusal};
 use crate::subject::context::Context;
+use crate::subject::undo_log::UndoLog;
 
 /// How long a minted command id is remembered, in milliseconds: longer than any forward or retry of one.
 const MINTED_KEPT_MS: Millis = 10 * 60 * 1_000;
@@ -48,14 +49,20 @@ pub(crate) fn answered_before(
     }
 }
 
-/// Remembers a command, and forgets those whose time is over.
-pub(crate) fn remember(
+/// Remembers a command, and forgets those whose time is over. `log` can take both back.
+pub(crate) fn remember<W>(
     commands: &mut BTreeMap<CommandId, Answered>,
     id: CommandId,
     answered: Answered,
+    log: &mut UndoLog<W>,
+    was: fn(CommandId, Option<Answered>) -> W,
 ) {
-    commands.retain(|_, known| is_kept(known, answered.at));
-    commands.insert(id, answered);
+    let over = commands.iter().filter(|(_, known)| !is_kept(known, answered.at));
+    let over: Vec<CommandId> = over.map(|(id, _)| id.clone()).collect();
+    for id in &over {
+        log.remove(commands, id, was);
+    }
+    log.insert(commands, id, answered, was);
 }
 
 /// Whether one more command with a caller's key may be remembered; one that carries none always may.
@@ -88,15 +95,19 @@ mod tests {
         Answered { body: Hash::of(b""), seq, at, keyed }
     }
 
+    fn remember_in(commands: &mut BTreeMap<CommandId, Answered>, id: CommandId, one: Answered) {
+        remember(commands, id, one, &mut UndoLog::none(), |_, _| ());
+    }
+
     #[test]
     fn a_key_is_forgotten_after_a_day_and_what_made_the_subject_never() {
         let mut commands = BTreeMap::new();
-        remember(&mut commands, id(1), answered(1, 0, true));
-        remember(&mut commands, id(2), answered(2, 0, true));
-        remember(&mut commands, id(3), answered(3, 0, false));
-        remember(&mut commands, id(4), answered(4, KEYED_KEPT_MS, true));
+        remember_in(&mut commands, id(1), answered(1, 0, true));
+        remember_in(&mut commands, id(2), answered(2, 0, true));
+        remember_in(&mut commands, id(3), answered(3, 0, false));
+        remember_in(&mut commands, id(4), answered(4, KEYED_KEPT_MS, true));
         assert_eq!(commands.keys().cloned().collect::<Vec<_>>(), [id(1), id(2), id(4)]);
-        remember(&mut commands, id(5), answered(5, KEYED_KEPT_MS + 1, true));
+        remember_in(&mut commands, id(5), answered(5, KEYED_KEPT_MS + 1, true));
         assert_eq!(commands.keys().cloned().collect::<Vec<_>>(), [id(1), id(4), id(5)]);
     }
 }

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use domain::bounds::Bounds;
 use domain::ids::{Claim, CommandId, Epoch, JobId, Millis, Namespace, WorkerName};
-use domain::job::apply::Undo;
 use domain::job::check::{CheckSettings, check};
 use domain::job::command::{JobCommand, LeaseOrder, Outcome, Report, Submission};
 use domain::job::decide::{self, Decision};
-use domain::job::event::{AttemptError, JobEvent};
+use domain::job::event::JobEvent;
 use domain::job::plan::CheckedSpec;
 use domain::job::spec::{CompleteWhen, JobSpec, Start};
 use domain::job::state::JobState;
-use domain::node::attempt::AttemptRef;
+use domain::job::undo::JobUndo;
+use domain::node::attempt::{AttemptError, AttemptRef};
 use domain::node::spec::{DependencyCondition, NodeSpec, Timeouts};
 use domain::node::status::NodeStatus;
 use domain::payload::Hash;
@@ -143,7 +143,7 @@ impl Live {
     pub(crate) fn ask(&mut self, command: &JobCommand) -> Result<Answer, Refusal> {
         let decision = self.decide(command)?;
         if let Some(event) = decision.event {
-            self.state.apply(&event, &mut Undo::default());
+            self.state.apply(&event, &mut JobUndo::default());
             self.events.push(event);
         }
         Ok(decision.answer)

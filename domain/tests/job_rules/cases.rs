@@ -1,7 +1,8 @@
 //! Named cases: joins, skips, limits, the four time-outs, pausing, what a patch may change.
 
 use domain::job::command::{JobCommand, Outcome};
-use domain::job::event::{JobFact, Patch, PauseCause};
+use domain::job::fact::{FailureFact, JobFact, Patch};
+use domain::job::outcome::PauseCause;
 use domain::job::spec::{CompleteWhen, JobSpec};
 use domain::job::status::JobStatus;
 use domain::node::spec::{DependencyCondition, NodeSpec};
@@ -108,7 +109,9 @@ fn attempt_and_total_time_outs_end_attempts_at_their_time() {
     live.now = T0 + 3_000;
     let decision = live.decide(&JobCommand::Wake { nodes: vec![live.at("a")] }).ok();
     let fact = decision.and_then(|decision| decision.event).map(|event| event.fact);
-    let Some(JobFact::AttemptTimedOut(failure)) = fact else { panic!("it timed out: {fact:?}") };
+    let Some(JobFact::Failure(FailureFact::AttemptTimedOut(failure))) = fact else {
+        panic!("it timed out: {fact:?}")
+    };
     assert_eq!(failure.error.class, "timeout.total", "it says which time-out it was");
     live.wake_at(T0 + 3_000);
     assert_eq!(live.status("a"), NodeStatus::Timeout, "but not beyond its total time");
@@ -251,4 +254,22 @@ fn a_grant_that_was_declined_is_never_taken_however_late_it_is_offered_again() {
     assert_eq!(live.state.head.status, JobStatus::Queued);
     assert!(matches!(live.ask(&JobCommand::TakeGrant { number: 5 }), Ok(Answer::Done { .. })));
     assert_eq!(live.state.head.status, JobStatus::Scheduled);
+}
+
+#[test]
+fn outputs_of_several_ends_are_one_output_while_they_are_small_and_none_otherwise() {
+    let output_of = |first: usize, second: usize| {
+        let mut live = Live::submit(job(vec![node("a", &[]), node("b", &[])]));
+        for (key, bytes) in [("a", first), ("b", second)] {
+            let attempt = live.lease(key);
+            let text = format!("\"{}\"", "x".repeat(bytes));
+            assert!(live.report(attempt, completes(Some(&text))).is_ok());
+            assert_eq!(live.state.contradictions(), Vec::<String>::new());
+        }
+        assert_eq!(live.state.head.sink_bytes, (first + second + 4) as u64);
+        live.state.head.output.is_some()
+    };
+    assert!(output_of(10, 20));
+    assert!(!output_of(200_000, 100_000));
+    assert!(!output_of(300_000, 10));
 }

@@ -2,8 +2,9 @@
 //! node again. Nothing here is fast, and nothing here is shared with the rules but the tables.
 
 use domain::job::due;
-use domain::job::event::{JobEvent, JobFact};
+use domain::job::event::JobEvent;
 use domain::job::explain::{EndsOn, Explanation, NODES_NAMED_MAX, WaitCode};
+use domain::job::fact::{AttemptFact, EndingFact, JobFact};
 use domain::job::spec::{CompleteWhen, Start};
 use domain::job::state::JobState;
 use domain::job::status::JobStatus;
@@ -199,7 +200,7 @@ pub(crate) fn next_due(state: &JobState) -> Option<i64> {
 /// What holds of every step.
 pub(crate) fn check_step(before: &JobState, event: &JobEvent, after: &JobState) -> TestCaseResult {
     prop_assert_eq!(after.head.seq, before.head.seq + 1);
-    prop_assert!(event.by.at >= before.head.updated_at, "an event older than the one before");
+    prop_assert!(event.by.at >= before.head.newest_at, "an event older than the one before");
     let mut job = before.head.status;
     for (from, to) in &event.job {
         prop_assert_eq!(*from, job, "a job transition starts elsewhere");
@@ -237,8 +238,8 @@ pub(crate) fn check_step(before: &JobState, event: &JobEvent, after: &JobState) 
 }
 
 fn check_lease(before: &JobState, event: &JobEvent, after: &JobState) -> TestCaseResult {
-    let started = |change: &&domain::job::event::NodeChange| change.to == Running;
-    let JobFact::Leased { attempts, .. } = &event.fact else {
+    let started = |change: &&domain::node::change::NodeChange| change.to == Running;
+    let JobFact::Attempt(AttemptFact::Leased { attempts, .. }) = &event.fact else {
         prop_assert!(!event.nodes.iter().any(|change| started(&change)), "started without a lease");
         return Ok(());
     };
@@ -267,7 +268,7 @@ fn check_end(before: &JobState, event: &JobEvent, after: &JobState) -> TestCaseR
     }
     prop_assert!(event.end.is_some());
     let by_order = before.head.ending.is_some()
-        || matches!(event.fact, JobFact::EndingDecided { .. })
+        || matches!(event.fact, JobFact::Ending(EndingFact::EndingDecided { .. }))
         || after.count(Cancelled) > before.count(Cancelled)
         || (after.plan.fail_fast && after.head.failed_required > 0);
     if by_order {

@@ -4,15 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::ids::Epoch;
-use domain::job::apply::Undo;
 use domain::job::command::{JobCommand, Outcome};
 use domain::job::decide::{self, Decision};
 use domain::job::detail::JobDetail;
-use domain::job::event::{JobEvent, JobFact, Patch};
+use domain::job::event::JobEvent;
+use domain::job::fact::{AttemptFact, FailureFact, JobFact, Patch};
 use domain::job::rows;
 use domain::job::spec::JobSpec;
 use domain::job::state::JobState;
 use domain::job::status::JobStatus;
+use domain::job::undo::JobUndo;
 use domain::node::status::NodeStatus::{self, Failed, Retrying, Running, Waiting};
 use domain::payload::Hash;
 use domain::refusal::Refusal;
@@ -77,7 +78,7 @@ struct Walk {
     detail: JobDetail,
     /// The state before the events that `undo` can take back.
     before: Hash,
-    undo: Undo,
+    undo: JobUndo,
     undone_events: Vec<JobEvent>,
     now: i64,
     incarnation: u32,
@@ -133,7 +134,7 @@ impl Walk {
             before: state.digest(),
             state,
             replayed,
-            undo: Undo::default(),
+            undo: JobUndo::default(),
             undone_events: Vec::new(),
             now: T0,
             incarnation: 1,
@@ -175,7 +176,7 @@ impl Walk {
     fn happened(&mut self, event: &JobEvent) -> TestCaseResult {
         let old = self.state.clone();
         // One event, applied and taken back.
-        let mut undo = Undo::default();
+        let mut undo = JobUndo::default();
         self.state.apply(event, &mut undo);
         self.state.undo(undo);
         prop_assert_eq!(self.state.digest(), old.digest(), "undo of {:?}", event);
@@ -187,12 +188,12 @@ impl Walk {
         // Whoever proves a stored job finds nothing wrong with what the rules decided.
         prop_assert_eq!(old.refuses(event), None, "{:?}", event);
         prop_assert_eq!(self.state.contradictions(), Vec::<String>::new(), "{:?}", event);
-        self.replayed.apply(&written(event)?, &mut Undo::default());
+        self.replayed.apply(&written(event)?, &mut JobUndo::default());
         self.detail.apply(event, 0, [0; 32]);
         prop_assert_eq!(self.state.digest(), self.detail.state.digest(), "detail of {:?}", event);
         check_detail(&self.detail, event)?;
         prop_assert_eq!(self.state.digest(), self.replayed.digest(), "replay of {:?}", event);
-        if let JobFact::Leased { attempts, .. } = &event.fact {
+        if let JobFact::Attempt(AttemptFact::Leased { attempts, .. }) = &event.fact {
             for attempt in attempts {
                 prop_assert!(self.granted.insert((attempt.node, attempt.epoch)), "an epoch twice");
             }
@@ -209,7 +210,7 @@ impl Walk {
         self.state.undo(std::mem::take(&mut self.undo));
         prop_assert_eq!(self.state.digest(), self.before, "undo of several events");
         for event in std::mem::take(&mut self.undone_events) {
-            self.state.apply(&event, &mut Undo::default());
+            self.state.apply(&event, &mut JobUndo::default());
         }
         prop_assert_eq!(self.state.digest(), after);
         self.before = after;
@@ -234,7 +235,7 @@ impl Walk {
     }
 
     fn clock(&self) -> i64 {
-        self.now.max(self.state.head.updated_at)
+        self.now.max(self.state.head.newest_at)
     }
 
     fn pick(&self, number: u16, status: NodeStatus) -> Option<u32> {
@@ -471,15 +472,11 @@ impl Walk {
 
 /// What may follow a failed attempt.
 fn check_failure(before: &JobState, event: &JobEvent, after: &JobState) -> TestCaseResult {
-    let (JobFact::Failed(failure)
-    | JobFact::LeaseExpired(failure)
-    | JobFact::AttemptTimedOut(failure)) = &event.fact
-    else {
-        return Ok(());
-    };
+    let JobFact::Failure(fact) = &event.fact else { return Ok(()) };
+    let Some(failure) = fact.failure() else { return Ok(()) };
     let spec = &before.plan.nodes[failure.attempt.node as usize];
     let node = &after.nodes[failure.attempt.node as usize];
-    let unknown = !matches!(event.fact, JobFact::Failed(_));
+    let unknown = !matches!(fact, FailureFact::Failed(_));
     let ending = before.head.ending.is_some();
     if unknown && spec.at_most_once && !ending {
         prop_assert!(failure.retry.is_none());

@@ -1,7 +1,8 @@
 //! What the core counts, for metrics, health and tests. Absent: any decision that rests on a count.
 
 use domain::ids::Millis;
-use domain::job::event::{JobEvent, JobFact};
+use domain::job::event::JobEvent;
+use domain::job::fact::{AdmissionFact, JobFact};
 use domain::job::status::JobStatus;
 
 /// Attempts by how they ended.
@@ -39,7 +40,8 @@ pub struct JobCounts {
 impl JobCounts {
     /// Counts what one event says of its job.
     pub(crate) fn count(&mut self, event: &JobEvent) {
-        self.submitted += u64::from(matches!(event.fact, JobFact::Submitted(_)));
+        self.submitted +=
+            u64::from(matches!(event.fact, JobFact::Admission(AdmissionFact::Submitted(_))));
         for (_, to) in &event.job {
             match to {
                 JobStatus::Completed => self.completed += 1,

@@ -3,12 +3,13 @@
 
 use domain::environment::event::EnvironmentEvent;
 use domain::environment::state::EnvironmentState;
+use domain::environment::undo::EnvironmentUndo;
 use domain::ids::{Millis, SubjectKind};
-use domain::job::apply::Undo;
 use domain::job::event::JobEvent;
 use domain::job::state::JobState;
 use domain::job::status::JobStatus;
 use domain::job::summary::JobSnapshot;
+use domain::job::undo::JobUndo;
 use domain::node::status::NodeStatus;
 use domain::payload::PayloadBytes;
 use domain::refusal::Refusal;
@@ -21,10 +22,10 @@ use crate::engine::core::response::Shown;
 use crate::engine::json_text;
 
 /// Raised whenever a state's stored form changes: older snapshots are then passed over.
-const SNAPSHOT_VERSION: u8 = 3;
+const SNAPSHOT_VERSION: u8 = 4;
 
 /// A subject's state.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Entity {
     /// A job.
     Job(Box<JobState>),
@@ -54,8 +55,8 @@ pub(crate) struct EntityDecision {
 pub(crate) enum EntityUndo {
     /// It did not exist.
     Absent,
-    Job(Undo),
-    Environment(Box<EnvironmentState>),
+    Job(JobUndo),
+    Environment(EnvironmentUndo),
 }
 
 impl EntityEvent {
@@ -97,9 +98,9 @@ impl Entity {
     /// Applies a committed event. Answers whether it is of this kind.
     pub fn apply(&mut self, event: &EntityEvent) -> bool {
         match (self, event) {
-            (Self::Job(job), EntityEvent::Job(event)) => job.apply(event, &mut Undo::none()),
+            (Self::Job(job), EntityEvent::Job(event)) => job.apply(event, &mut JobUndo::none()),
             (Self::Environment(environment), EntityEvent::Environment(event)) => {
-                environment.apply(event);
+                environment.apply(event, &mut EnvironmentUndo::none());
             }
             (Self::Job(_) | Self::Environment(_), _) => return false,
         }
@@ -158,8 +159,8 @@ impl Entity {
 pub(crate) fn undo_for(entity: Option<&Entity>) -> EntityUndo {
     match entity {
         None => EntityUndo::Absent,
-        Some(Entity::Job(_)) => EntityUndo::Job(Undo::default()),
-        Some(Entity::Environment(environment)) => EntityUndo::Environment(environment.clone()),
+        Some(Entity::Job(_)) => EntityUndo::Job(JobUndo::default()),
+        Some(Entity::Environment(_)) => EntityUndo::Environment(EnvironmentUndo::default()),
     }
 }
 
@@ -175,10 +176,15 @@ pub(crate) fn apply_undoable(
             job.apply(event, undo);
         }
         (Some(Entity::Job(job)), EntityEvent::Job(event), _) => {
-            job.apply(event, &mut Undo::none());
+            job.apply(event, &mut JobUndo::none());
         }
+        (
+            Some(Entity::Environment(environment)),
+            EntityEvent::Environment(event),
+            EntityUndo::Environment(undo),
+        ) => environment.apply(event, undo),
         (Some(Entity::Environment(environment)), EntityEvent::Environment(event), _) => {
-            environment.apply(event);
+            environment.apply(event, &mut EnvironmentUndo::none());
         }
         (Some(_), _, _) => debug_assert!(false, "an event of another kind"),
     }
@@ -189,8 +195,12 @@ pub(crate) fn undo(entity: &mut Option<Entity>, undo: EntityUndo) {
     match (entity.as_mut(), undo) {
         (_, EntityUndo::Absent) => *entity = None,
         (Some(Entity::Job(job)), EntityUndo::Job(undo)) => job.undo(undo),
-        (_, EntityUndo::Environment(before)) => *entity = Some(Entity::Environment(before)),
-        (_, EntityUndo::Job(_)) => debug_assert!(false, "an undo of another kind"),
+        (Some(Entity::Environment(environment)), EntityUndo::Environment(undo)) => {
+            environment.undo(undo);
+        }
+        (_, EntityUndo::Job(_) | EntityUndo::Environment(_)) => {
+            debug_assert!(false, "an undo of another kind");
+        }
     }
 }
 

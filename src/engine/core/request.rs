@@ -53,37 +53,18 @@ pub enum Command {
 impl Command {
     /// Whether it may make a subject that does not exist. It is tried without a look whether there is one: the append says
     /// so.
-    pub(crate) fn makes_new(&self) -> bool {
+    pub(crate) fn makes_subject(&self) -> bool {
         match self {
-            Self::Job(command) => matches!(command, JobCommand::Submit(_)),
-            Self::Environment(command) => matches!(command, EnvironmentCommand::Define { .. }),
+            Self::Job(command) => command.makes_subject(),
+            Self::Environment(command) => command.makes_subject(),
         }
     }
 
-    /// Whether it is known again only by a name: it changes something each time it is decided. Submissions (by the job's
-    /// id), reports and what engines tell each other are known again without.
-    pub(crate) fn is_named(&self) -> bool {
+    /// Whether it may be decided twice, without an id, as if it had come once.
+    pub(crate) fn is_idempotent(&self) -> bool {
         match self {
-            Self::Job(command) => match command {
-                JobCommand::Start
-                | JobCommand::Pause { .. }
-                | JobCommand::Resume { .. }
-                | JobCommand::Cancel { .. }
-                | JobCommand::Patch(_) => true,
-                JobCommand::Submit(_)
-                | JobCommand::Lease(_)
-                | JobCommand::Report(_)
-                | JobCommand::ExpireLease { .. }
-                | JobCommand::Delete { .. }
-                | JobCommand::Wake { .. }
-                | JobCommand::TakeGrant { .. } => false,
-            },
-            Self::Environment(command) => match command {
-                EnvironmentCommand::Define { .. }
-                | EnvironmentCommand::Update(_)
-                | EnvironmentCommand::Delete { .. } => true,
-                EnvironmentCommand::Grant { .. } | EnvironmentCommand::Release { .. } => false,
-            },
+            Self::Job(command) => command.is_idempotent(),
+            Self::Environment(command) => command.is_idempotent(),
         }
     }
 }

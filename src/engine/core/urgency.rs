@@ -68,7 +68,17 @@ impl Urgency {
             Command::Job(JobCommand::Lease(_)) => Self::Lease,
             // Letting go of old jobs can wait as well as new ones can.
             Command::Job(JobCommand::Submit(_) | JobCommand::Delete { .. }) => Self::Submit,
-            Command::Job(_) | Command::Environment(_) => Self::Cancel,
+            Command::Job(
+                JobCommand::Start
+                | JobCommand::Pause { .. }
+                | JobCommand::Resume { .. }
+                | JobCommand::Cancel { .. }
+                | JobCommand::Patch(_)
+                | JobCommand::TakeGrant { .. }
+                | JobCommand::ExpireLease { .. }
+                | JobCommand::Wake { .. },
+            )
+            | Command::Environment(_) => Self::Cancel,
         }
     }
 }

@@ -28,22 +28,6 @@ pub struct Undecodable {
     pub problem: &'static str,
 }
 
-/// The number a kind has in the database; never changed, only added to.
-pub fn kind_number(kind: SubjectKind) -> i32 {
-    match kind {
-        SubjectKind::Job => 0,
-        SubjectKind::Environment => 1,
-    }
-}
-
-fn kind_of(number: i32) -> Option<SubjectKind> {
-    match number {
-        0 => Some(SubjectKind::Job),
-        1 => Some(SubjectKind::Environment),
-        _ => None,
-    }
-}
-
 /// A seq or number as it is stored. They stay far below 2^63.
 pub fn to_stored(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
@@ -68,7 +52,7 @@ impl SubjectKey<'_> {
     pub fn document(self) -> Document {
         let Self(subject) = self;
         doc! {
-            "k": kind_number(subject.kind),
+            "k": i32::from(subject.kind.code()),
             "n": subject.namespace.as_str(),
             "i": uuid_bson(subject.id),
         }
@@ -85,7 +69,7 @@ impl SubjectKey<'_> {
     pub fn raw(self) -> RawDocumentBuf {
         let Self(subject) = self;
         let mut id = RawDocumentBuf::new();
-        id.append(cstr!("k"), kind_number(subject.kind));
+        id.append(cstr!("k"), i32::from(subject.kind.code()));
         id.append(cstr!("n"), subject.namespace.as_str());
         id.append(cstr!("i"), uuid_raw(subject.id.as_bytes()));
         id
@@ -219,7 +203,8 @@ impl<'a> DocumentFields<'a> {
     /// The subject that `SubjectKey` wrote, from this document's own fields.
     pub fn subject(self) -> Read<SubjectId> {
         let wrong = |field, problem| Undecodable { field, problem };
-        let kind = self.need("k", "is not a kind", |found| found.as_i32().and_then(kind_of))?;
+        let kind = self
+            .need("k", "is not a kind", |found| SubjectKind::of_code(i64::from(found.as_i32()?)))?;
         let namespace =
             Namespace::parse(self.text("n")?).map_err(|_| wrong("n", "is not a namespace"))?;
         Ok(SubjectId { kind, namespace, id: self.uuid("i")? })

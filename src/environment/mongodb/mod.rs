@@ -22,8 +22,8 @@ pub use self::bulk::BulkAnswer;
 pub use self::bulk::{BULK_BYTES_MAX, BULK_STATEMENTS_MAX, BulkStatement, Inserted};
 pub use self::calls::Calls;
 pub use self::codec::{
-    DOCUMENT_BYTES_MAX, DocumentFields, SubjectKey, Undecodable, bytes_bson, bytes_raw,
-    kind_number, millis_of, to_date, to_stored, uuid_bson, uuid_raw,
+    DOCUMENT_BYTES_MAX, DocumentFields, SubjectKey, Undecodable, bytes_bson, bytes_raw, millis_of,
+    to_date, to_stored, uuid_bson, uuid_raw,
 };
 pub use self::connection::{MongoConnection, StartError};
 pub use self::failure::{CallError, Cause, DUPLICATE_KEY};

@@ -189,11 +189,9 @@ fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
 /// Reads kind, namespace and id from three columns, which begin there.
 pub(super) fn subject_at(row: &Row<'_>, first: usize) -> rusqlite::Result<SubjectId> {
     let wrong = || row_checksums::not_as_written("the name of a subject");
-    let kind = match row.get::<_, i64>(first)? {
-        0 => SubjectKind::Job,
-        1 => SubjectKind::Environment,
-        value => return Err(rusqlite::Error::IntegralValueOutOfRange(first, value)),
-    };
+    let code = row.get(first)?;
+    let kind =
+        SubjectKind::of_code(code).ok_or(rusqlite::Error::IntegralValueOutOfRange(first, code))?;
     let namespace = Namespace::parse(row.get_ref(first + 1)?.as_str()?).map_err(|_| wrong())?;
     let id = Uuid::from_slice(row.get_ref(first + 2)?.as_blob()?).map_err(|_| wrong())?;
     Ok(SubjectId { kind, namespace, id })

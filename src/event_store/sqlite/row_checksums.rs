@@ -15,8 +15,6 @@ use domain::ids::SubjectId;
 use rusqlite::types::ValueRef;
 use rusqlite::{Error, Row};
 
-use super::transaction::kind_number;
-
 /// Something in the file that is not what was written there.
 #[derive(Debug)]
 struct NotAsWritten(&'static str);
@@ -52,7 +50,7 @@ impl<'a> RowPlace<'a> {
     pub(super) fn of(subject: &'a SubjectId) -> Self {
         Self {
             grp: i64::from(subject.group().index()),
-            kind: kind_number(subject.kind),
+            kind: i64::from(subject.kind.code()),
             namespace: subject.namespace.as_str().as_bytes(),
             id: subject.id.as_bytes(),
         }

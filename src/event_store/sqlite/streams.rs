@@ -10,7 +10,6 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::reads::{self, limit};
 use super::row_checksums::{self, RecordRow, RowPlace};
 use super::schema;
-use super::transaction::kind_number;
 use crate::environment::{Filing, Unfiled, UnfiledEntry};
 
 /// In `meta`: all streams up to this number have their entry in `ids`.
@@ -97,7 +96,7 @@ pub(super) fn begin(file: &Connection, subject: &SubjectId, stream: i64) -> rusq
     )?
     .execute(params![
         stream,
-        kind_number(subject.kind),
+        subject.kind.code(),
         subject.namespace.as_str(),
         &subject.id.as_bytes()[..],
         row_checksums::of_stream(RowPlace::of(subject), stream),

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use domain::ids::{Millis, SubjectId, SubjectKind};
+use domain::ids::{Millis, SubjectId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::heads::{StreamHead, StreamHeads};
@@ -17,14 +17,6 @@ use crate::event_store::contract::{AppendItem, Appended, Snapshot, Tombstone, Wa
 /// Tombstones whose time is over that one deletion clears away, so that none costs much.
 const TOMBSTONES_CLEARED_MAX: u32 = 16;
 
-/// The number a kind has in the file.
-pub(super) fn kind_number(kind: SubjectKind) -> i64 {
-    match kind {
-        SubjectKind::Job => 0,
-        SubjectKind::Environment => 1,
-    }
-}
-
 /// A seq as SQLite stores it. Seqs stay far below 2^63.
 pub(super) fn stored(seq: u64) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
@@ -35,7 +27,7 @@ macro_rules! with_subject {
     ($subject:expr $(, $rest:expr)* $(,)?) => {
         params![
             $subject.group().index(),
-            $crate::event_store::sqlite::transaction::kind_number($subject.kind),
+            $subject.kind.code(),
             $subject.namespace.as_str(),
             &$subject.id.as_bytes()[..]
             $(, $rest)*

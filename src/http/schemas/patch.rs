@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use domain::bounds;
 use domain::exact_json::ExactJson;
-use domain::job::event::Patch;
+use domain::job::fact::Patch;
 use domain::refusal::FieldError;
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;

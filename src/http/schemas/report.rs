@@ -5,7 +5,7 @@
 use domain::bounds;
 use domain::exact_json::ExactJson;
 use domain::job::command::Outcome;
-use domain::job::event::AttemptError;
+use domain::node::attempt::AttemptError;
 use domain::refusal::FieldError;
 use domain::retry::classify::UNCLASSIFIED;
 use serde::Deserialize;

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use domain::ids::{ActionType, Namespace, SubjectId};
-use domain::job::detail::Measured;
 use domain::job::progress::DurationStats;
+use domain::job::story::Measured;
 
 /// Action types remembered; a namespace that makes up more gets estimates from what its callers say.
 const TYPES_MAX: usize = 10_000;

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use domain::history::{closing_line, export_line, genesis};
 use domain::ids::{JobId, Millis, Namespace, SubjectId};
 use domain::job::detail::JobDetail;
-use domain::job::event::{JobEvent, JobFact, Submitted};
+use domain::job::event::JobEvent;
+use domain::job::fact::{AdmissionFact, JobFact, Submitted};
 use domain::job::plan::Plan;
 use domain::job::rows;
 use domain::job::status::JobStatus;
@@ -232,7 +233,7 @@ struct FactOf<'a> {
 
 /// What a fact says, as written.
 fn data(line: &[u8], event: &JobEvent) -> Option<Box<RawValue>> {
-    if let JobFact::Submitted(submitted) = &event.fact {
+    if let JobFact::Admission(AdmissionFact::Submitted(submitted)) = &event.fact {
         return to_raw_value(&abstract_of(submitted)).ok();
     }
     let written: FactOf<'_> = serde_json::from_slice(line).ok()?;

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use domain::exact_json::ExactJson;
 use domain::ids::{JobId, Millis, Namespace, SubjectId};
-use domain::job::detail::{AttemptStory, JobDetail};
-use domain::job::event::AttemptError;
+use domain::job::detail::JobDetail;
+use domain::job::story::AttemptStory;
+use domain::node::attempt::AttemptError;
 use domain::node::spec::DependencyCondition;
 use domain::node::status::NodeStatus;
 use domain::payload::{Payload, StoredPayload};

@@ -37,14 +37,6 @@ pub(super) struct FlushSession {
     deletions: Option<bool>,
 }
 
-/// The number a kind has in the file.
-pub(super) fn kind_number(kind: SubjectKind) -> i64 {
-    match kind {
-        SubjectKind::Job => 0,
-        SubjectKind::Environment => 1,
-    }
-}
-
 impl FlushSession {
     pub(super) fn load(file: &Connection) -> rusqlite::Result<Self> {
         let newest: Option<Millis> = file.query_row(
@@ -193,7 +185,7 @@ impl FlushSession {
         if self.is_deleted(file, ns, document)? {
             return Ok(());
         }
-        let (kind, id) = (kind_number(document.subject.kind), document.subject.id);
+        let (kind, id) = (document.subject.kind.code(), document.subject.id);
         file.prepare_cached(
             "INSERT INTO named (ns, kind, id, seq, name, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT (ns, kind, id) DO UPDATE
@@ -218,7 +210,7 @@ impl FlushSession {
         keep_until: Millis,
     ) -> rusqlite::Result<()> {
         let subject = &document.subject;
-        let (kind, id) = (kind_number(subject.kind), &subject.id.as_bytes()[..]);
+        let (kind, id) = (subject.kind.code(), &subject.id.as_bytes()[..]);
         let seq = as_stored(document.seq);
         self.deletions = Some(true);
         let there = match subject.kind {
@@ -283,7 +275,7 @@ impl FlushSession {
             .query_row(
                 params![
                     ns,
-                    kind_number(document.subject.kind),
+                    document.subject.kind.code(),
                     &document.subject.id.as_bytes()[..],
                     self.newest_at
                 ],

@@ -107,11 +107,7 @@ impl ShownDocuments {
                 let namespace =
                     Namespace::parse(row.get_ref(1)?.as_str()?).map_err(|_| invalid())?;
                 let id = Uuid::from_slice(row.get_ref(2)?.as_blob()?).map_err(|_| invalid())?;
-                let kind = match row.get::<_, i64>(3)? {
-                    0 => SubjectKind::Job,
-                    1 => SubjectKind::Environment,
-                    _ => return Err(invalid()),
-                };
+                let kind = SubjectKind::of_code(row.get(3)?).ok_or_else(invalid)?;
                 Ok((row.get(0)?, SubjectId { kind, namespace, id }))
             })?
             .collect()

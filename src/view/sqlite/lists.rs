@@ -9,7 +9,6 @@ use domain::job::status::JobStatus;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use uuid::Uuid;
 
-use super::flush::kind_number;
 use super::rows::tags_of;
 use super::{ids, query, rows};
 use crate::environment::Unfiled;
@@ -67,7 +66,7 @@ pub(super) fn named(
 ) -> rusqlite::Result<Page> {
     let file = file.transaction()?;
     let Some(ns) = number_of(&file, namespace)? else { return Ok(empty()) };
-    let kind = kind_number(kind);
+    let kind = kind.code();
     let counted = i64::try_from(TOTAL_COUNTED_MAX).unwrap_or(i64::MAX) + 1;
     let found: i64 = file
         .prepare_cached(
@@ -125,7 +124,7 @@ fn named_one(file: &Connection, subject: &SubjectId) -> rusqlite::Result<Option<
          WHERE ns = (SELECT ns FROM namespaces WHERE name = ?1) AND kind = ?2 AND id = ?3",
     )?
     .query_row(
-        params![subject.namespace.as_str(), kind_number(subject.kind), &subject.id.as_bytes()[..]],
+        params![subject.namespace.as_str(), subject.kind.code(), &subject.id.as_bytes()[..]],
         |row| {
             document(
                 subject,

@@ -6,7 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::ids::{JobId, LeaseId, Namespace, SubjectId};
-use domain::job::event::{EndingCause, JobEvent, JobFact};
+use domain::job::event::JobEvent;
+use domain::job::fact::{
+    AdmissionFact, AttemptFact, EndingFact, FailureFact, JobFact, SteeringFact,
+};
+use domain::job::outcome::EndingCause;
 use domain::payload::{Hash, Payload};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -131,7 +135,7 @@ fn check_history(log: &Log, export: &Exported) -> Checked {
     let mut over = false;
     for event in events(&export.history)? {
         match &event.fact {
-            JobFact::Leased { attempts, .. } => {
+            JobFact::Attempt(AttemptFact::Leased { attempts, .. }) => {
                 hold!(!over, "{name}: something started after its end was decided");
                 for attempt in attempts {
                     let before = epochs.insert(attempt.node, attempt.epoch.0).unwrap_or(0);
@@ -144,7 +148,7 @@ fn check_history(log: &Log, export: &Exported) -> Checked {
                     }
                 }
             }
-            JobFact::Completed { attempt, output, .. } => {
+            JobFact::Attempt(AttemptFact::Completed { attempt, output, .. }) => {
                 let newest = epochs.get(&attempt.node) == Some(&attempt.epoch.0);
                 hold!(newest, "{name}: a stale attempt completed");
                 let before = outcomes.completed.insert(attempt.node, attempt.epoch.0);
@@ -153,12 +157,14 @@ fn check_history(log: &Log, export: &Exported) -> Checked {
                 let key = &nodes[attempt.node as usize].0;
                 check_output(log, export, lease, key, output.as_ref())?;
             }
-            JobFact::Failed(failure) => {
+            JobFact::Failure(FailureFact::Failed(failure)) => {
                 let newest = epochs.get(&failure.attempt.node) == Some(&failure.attempt.epoch.0);
                 hold!(newest, "{name}: a stale attempt failed");
                 outcomes.failed.insert((failure.attempt.node, failure.attempt.epoch.0));
             }
-            JobFact::EndingDecided { why: EndingCause::Requested } => over = true,
+            JobFact::Ending(EndingFact::EndingDecided { why: EndingCause::Requested }) => {
+                over = true;
+            }
             _ => {}
         }
         over |= event.job.last().is_some_and(|(_, to)| to.is_terminal());
@@ -241,11 +247,14 @@ fn check_commands(log: &Log, exports: &[Exported]) -> Checked {
         };
         let found = events(&export.history)?.iter().any(|event| match command.what {
             "cancel" => {
-                matches!(event.fact, JobFact::EndingDecided { why: EndingCause::Requested })
+                matches!(
+                    event.fact,
+                    JobFact::Ending(EndingFact::EndingDecided { why: EndingCause::Requested })
+                )
             }
-            "pause" => matches!(event.fact, JobFact::Paused { .. }),
-            "resume" => matches!(event.fact, JobFact::Resumed),
-            _ => matches!(event.fact, JobFact::Started),
+            "pause" => matches!(event.fact, JobFact::Steering(SteeringFact::Paused { .. })),
+            "resume" => matches!(event.fact, JobFact::Steering(SteeringFact::Resumed)),
+            _ => matches!(event.fact, JobFact::Admission(AdmissionFact::Started)),
         });
         hold!(found, "{}: {} was acknowledged, and is not there", export.name, command.what);
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use domain::ids::JobId;
 use domain::job::command::{JobCommand, Outcome};
-use domain::job::event::AttemptError;
 use domain::job::spec::JobSpec;
+use domain::node::attempt::AttemptError;
 use orrery::engine::core::message::Granted;
 use orrery::event_store::contract::EventStore as _;
 use serde_json::value::RawValue;

@@ -3,7 +3,7 @@
 
 use domain::ids::{Millis, SubjectId};
 use domain::job::command::JobCommand;
-use domain::job::event::Patch;
+use domain::job::fact::Patch;
 use domain::job::spec::Start;
 use domain::job::status::JobStatus;
 use orrery::engine::core::CoreSettings;

@@ -1,6 +1,6 @@
 //! Leases: expiry, heartbeats, claims, long polls, order.
 
-use domain::job::event::JobFact;
+use domain::job::fact::{FailureFact, JobFact};
 use domain::job::status::JobStatus;
 use domain::refusal::Refusal;
 use orrery::engine::core::message::{Request, Response};
@@ -11,7 +11,10 @@ use crate::harness::{history, jobs};
 
 fn expiries(lab: &Lab, job: &domain::ids::SubjectId) -> usize {
     let events = history::events(lab.store.as_ref(), job);
-    events.iter().filter(|event| matches!(event.fact, JobFact::LeaseExpired(_))).count()
+    events
+        .iter()
+        .filter(|event| matches!(event.fact, JobFact::Failure(FailureFact::LeaseExpired(_))))
+        .count()
 }
 
 #[test]

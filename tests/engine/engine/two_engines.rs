@@ -2,7 +2,7 @@
 
 use domain::ids::{GroupId, Millis, SubjectId};
 use domain::job::command::{JobCommand, Outcome};
-use domain::job::event::Patch;
+use domain::job::fact::Patch;
 use domain::job::status::JobStatus;
 use domain::subject::answer::Answer;
 use orrery::engine::core::CoreSettings;

@@ -12,11 +12,11 @@ use domain::ids::{
     SubjectId, WorkerName,
 };
 use domain::job::command::{JobCommand, LeaseOrder, Outcome, Report};
-use domain::job::event::{AttemptError, Patch};
+use domain::job::fact::Patch;
 use domain::job::plan::PlanNode;
 use domain::job::status::JobStatus;
 use domain::job::summary::JobSnapshot;
-use domain::node::attempt::AttemptRef;
+use domain::node::attempt::{AttemptError, AttemptRef};
 use domain::node::spec::DependencyCondition;
 use domain::node::status::NodeStatus;
 use domain::payload::{Hash, Payload, StoredPayload};

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::ids::SubjectId;
-use domain::job::event::{JobEvent, JobFact};
+use domain::job::event::JobEvent;
+use domain::job::fact::{AttemptFact, JobFact};
 use domain::node::status::NodeStatus;
 use orrery::engine::core::entity::EntityEvent;
 use orrery::engine::loader;
@@ -39,14 +40,14 @@ pub(crate) fn hold(subject: &SubjectId, events: &[JobEvent]) -> BTreeMap<u32, u3
     for event in events {
         assert!(!over || event.nodes.is_empty(), "{subject}: a node moved after the end");
         match &event.fact {
-            JobFact::Leased { attempts, .. } => {
+            JobFact::Attempt(AttemptFact::Leased { attempts, .. }) => {
                 for attempt in attempts {
                     let before = epochs.insert(attempt.node, attempt.epoch.0).unwrap_or(0);
                     assert!(attempt.epoch.0 > before, "{subject}: an epoch did not grow");
                     *leased.entry(attempt.node).or_default() += 1;
                 }
             }
-            JobFact::Completed { attempt, .. } => {
+            JobFact::Attempt(AttemptFact::Completed { attempt, .. }) => {
                 assert_eq!(epochs.get(&attempt.node), Some(&attempt.epoch.0), "a stale report");
                 assert!(completed.insert(attempt.node), "{subject}: completed twice");
             }

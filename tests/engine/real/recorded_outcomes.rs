@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use domain::ids::{JobId, LeaseId, Namespace, SubjectId};
-use domain::job::event::{JobEvent, JobFact};
+use domain::job::event::JobEvent;
+use domain::job::fact::{AttemptFact, JobFact};
 use domain::payload::Payload;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -31,7 +32,7 @@ pub(super) fn judged(id: &str, job: &Value, export: &str) -> Result<Outputs, Str
     let mut outputs = BTreeMap::new();
     for event in events(export) {
         match event.fact {
-            JobFact::Leased { attempts, .. } => {
+            JobFact::Attempt(AttemptFact::Leased { attempts, .. }) => {
                 for attempt in attempts {
                     let before = epochs.insert(attempt.node, attempt.epoch.0).unwrap_or(0);
                     holds(attempt.epoch.0 > before, || "an epoch did not grow".to_owned())?;
@@ -44,7 +45,7 @@ pub(super) fn judged(id: &str, job: &Value, export: &str) -> Result<Outputs, Str
                     }
                 }
             }
-            JobFact::Completed { attempt, output, .. } => {
+            JobFact::Attempt(AttemptFact::Completed { attempt, output, .. }) => {
                 let newest = epochs.get(&attempt.node) == Some(&attempt.epoch.0);
                 holds(newest, || format!("a stale attempt of node {} counts", attempt.node))?;
                 let lease = LeaseId { job: id, node: attempt.node, epoch: attempt.epoch };

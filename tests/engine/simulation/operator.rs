@@ -8,7 +8,7 @@ use std::sync::Arc;
 use domain::environment::command::{Definition, EnvironmentCommand};
 use domain::ids::{EnvironmentName, SubjectId};
 use domain::job::command::JobCommand;
-use domain::job::event::Patch;
+use domain::job::fact::Patch;
 use domain::subject::envelope::CommandMark;
 use orrery::engine::core::message::{Caller, Command, Request, Response};
 

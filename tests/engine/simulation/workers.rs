@@ -4,7 +4,7 @@
 
 use domain::ids::{ActionType, Claim, Millis, QueueName, WorkerName};
 use domain::job::command::Outcome;
-use domain::job::event::AttemptError;
+use domain::node::attempt::AttemptError;
 use domain::payload::Hash;
 use domain::subject::answer::Answer;
 use orrery::engine::core::message::{Granted, LeaseRequest, Request, Response};

@@ -4,20 +4,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::Undo;
 use crate::ids::Millis;
-use crate::job::event::{JobEvent, JobFact, Submitted};
+use crate::job::event::JobEvent;
+use crate::job::fact::{AdmissionFact, JobFact, Submitted};
 use crate::job::state::{JobHead, JobState, NodeState};
 use crate::job::status::JobStatus;
+use crate::job::undo::JobUndo;
 use crate::node::status::NodeStatus;
 
 impl JobState {
     /// The state after the first event, which must be a submission.
     pub fn create(event: &JobEvent) -> Option<Self> {
-        let JobFact::Submitted(submitted) = &event.fact else { return None };
+        let JobFact::Admission(AdmissionFact::Submitted(submitted)) = &event.fact else {
+            return None;
+        };
         let mut state = Self::blank(submitted, event.by.at);
         state.correlation.clone_from(&event.by.correlation);
-        state.apply(event, &mut Undo::none());
+        state.apply(event, &mut JobUndo::none());
         Some(state)
     }
 
@@ -79,6 +82,7 @@ fn blank_head(submitted: &Submitted, at: Millis, counts: [u32; 12]) -> JobHead {
         timeout_ms: submitted.timeout_ms,
         created_at: at,
         updated_at: at,
+        newest_at: at,
         queued_at: None,
         scheduled_since: None,
         started_at: None,

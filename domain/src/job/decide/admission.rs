@@ -3,7 +3,7 @@
 use crate::job::decide::Decision;
 use crate::job::decide::draft::Draft;
 use crate::job::decide::submit::{admit, enqueue};
-use crate::job::event::JobFact;
+use crate::job::fact::AdmissionFact;
 use crate::job::state::JobState;
 use crate::job::status::JobStatus;
 use crate::refusal::Refusal;
@@ -21,7 +21,7 @@ pub(super) fn start(state: &JobState, context: &Context) -> Result<Decision, Ref
 pub(super) fn started(state: &JobState, context: &Context) -> Decision {
     let mut draft = Draft::new(state, context.now);
     enqueue(&mut draft);
-    let (event, _) = draft.into_event(JobFact::Started, context, None);
+    let (event, _) = draft.into_event(AdmissionFact::Started, context, None);
     Decision::done(state, event)
 }
 
@@ -36,13 +36,14 @@ pub(super) fn take_grant(state: &JobState, number: u64, context: &Context) -> De
         return Decision::unchanged(Answer::Nothing);
     }
     if state.head.status != JobStatus::Queued {
-        let fact = JobFact::GrantDeclined { environment: state.plan.environment.clone(), number };
+        let fact =
+            AdmissionFact::GrantDeclined { environment: state.plan.environment.clone(), number };
         let (event, _) = Draft::new(state, context.now).into_event(fact, context, None);
         return Decision { answer: Answer::Nothing, ..Decision::done(state, event) };
     }
     let mut draft = Draft::new(state, context.now);
     admit(&mut draft);
-    let fact = JobFact::Granted { environment: state.plan.environment.clone(), number };
+    let fact = AdmissionFact::Granted { environment: state.plan.environment.clone(), number };
     let (event, _) = draft.into_event(fact, context, None);
     Decision::done(state, event)
 }

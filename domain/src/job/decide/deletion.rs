@@ -7,7 +7,8 @@ use crate::ids::Millis;
 use crate::job::command::JobCommand;
 use crate::job::decide::Decision;
 use crate::job::decide::admission::wrong_state;
-use crate::job::event::{JobEvent, JobFact, Ranges};
+use crate::job::event::JobEvent;
+use crate::job::fact::EndingFact;
 use crate::job::state::JobState;
 use crate::job::status::JobStatus;
 use crate::refusal::Refusal;
@@ -28,15 +29,10 @@ pub(super) fn delete(
     if state.head.updated_at > unchanged_since {
         return Ok(Decision::unchanged(Answer::Nothing));
     }
-    let event = JobEvent {
-        by: Envelope::of(context, context.now, Some("retention")),
-        job: Vec::new(),
-        nodes: Vec::new(),
-        held: Ranges::default(),
-        ending: None,
-        end: None,
-        fact: JobFact::Deleted,
-    };
+    let event = JobEvent::bare(
+        Envelope::of(context, context.now, Some("retention")),
+        EndingFact::Deleted.into(),
+    );
     Ok(Decision::done(state, event))
 }
 

@@ -7,9 +7,12 @@ use std::sync::Arc;
 
 use crate::ids::Millis;
 use crate::job::decide::ending;
-use crate::job::event::{Ending, JobEnd, JobError, JobEvent, JobFact, NodeChange, Ranges};
+use crate::job::event::JobEvent;
+use crate::job::fact::JobFact;
+use crate::job::outcome::{Ending, JobEnd, JobError};
 use crate::job::state::{JobState, Readiness, counts_as_completed, readiness};
 use crate::job::status::JobStatus;
+use crate::node::change::{NodeChange, Ranges};
 use crate::node::status::NodeStatus;
 use crate::payload::{Payload, PayloadBytes};
 use crate::planted::{self, Planted};
@@ -310,7 +313,7 @@ impl<'a> Draft<'a> {
     /// The event, with everything that follows.
     pub(super) fn into_event(
         mut self,
-        fact: JobFact,
+        fact: impl Into<JobFact>,
         context: &Context,
         reason: Option<&str>,
     ) -> (JobEvent, Vec<PayloadBytes>) {
@@ -322,7 +325,7 @@ impl<'a> Draft<'a> {
             held: Ranges::of(self.newly_held),
             ending: self.ending,
             end: self.end,
-            fact,
+            fact: fact.into(),
         };
         (event, self.payloads)
     }

@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 use crate::job::decide::Decision;
 use crate::job::decide::admission::wrong_state;
 use crate::job::decide::draft::Draft;
-use crate::job::event::{EndingCause, JobEnd, JobError, JobFact};
+use crate::job::fact::EndingFact;
+use crate::job::outcome::{EndingCause, JobEnd, JobError};
 use crate::job::spec::CompleteWhen;
 use crate::job::state::JobState;
 use crate::job::status::JobStatus;
@@ -37,7 +38,7 @@ pub(super) fn cancel(
     }
     let mut draft = Draft::new(state, context.now);
     draft.decide_ending(JobStatus::Cancelled, context.grace_ms);
-    let fact = JobFact::EndingDecided { why: EndingCause::Requested };
+    let fact = EndingFact::EndingDecided { why: EndingCause::Requested };
     let (event, _) = draft.into_event(fact, context, reason);
     Ok(Decision::done(state, event))
 }
@@ -46,7 +47,7 @@ pub(super) fn cancel(
 pub(super) fn deadline_passed(state: &JobState, context: &Context) -> Decision {
     let mut draft = Draft::new(state, context.now);
     draft.decide_ending(JobStatus::Timeout, context.grace_ms);
-    let fact = JobFact::EndingDecided { why: EndingCause::Deadline };
+    let fact = EndingFact::EndingDecided { why: EndingCause::Deadline };
     let (event, _) = draft.into_event(fact, context, None);
     Decision::done(state, event)
 }
@@ -59,7 +60,7 @@ pub(super) fn revoke(state: &JobState, context: &Context) -> Decision {
             draft.move_node_alone(ix, NodeStatus::Cancelled);
         }
     }
-    let (event, _) = draft.into_event(JobFact::Revoked, context, None);
+    let (event, _) = draft.into_event(EndingFact::Revoked, context, None);
     Decision::done(state, event)
 }
 
@@ -136,23 +137,24 @@ fn output_of(draft: &mut Draft<'_>) -> Option<Payload> {
     if let Some(output) = &state.plan.output {
         return Some(output.clone());
     }
-    let new = draft.new_sink.as_ref().map(|(node, output)| (*node, output));
-    let old = state.sinks.iter().map(|(node, output)| (*node, output));
-    let outputs: std::collections::BTreeMap<u32, &Payload> = old.chain(new).collect();
+    let old = state.sinks.iter().map(|(node, output)| (*node, output.kept()));
+    let new = draft.new_sink.as_ref().map(|(node, output)| (*node, Some(output)));
+    let outputs: std::collections::BTreeMap<u32, Option<&Payload>> = old.chain(new).collect();
     let nodes = &state.plan.nodes;
     let sinks =
         (0u32..).take(nodes.len()).filter(|ix| state.plan.graph.children(*ix).is_empty()).count();
     if sinks == 1 {
-        return outputs.values().next().map(|output| (*output).clone());
+        return outputs.into_values().next().flatten().cloned();
     }
-    // Counted, not summed: what was too much was not kept, and a part of the output is none.
-    let new_bytes = draft.new_sink.as_ref().map_or(0, |(_, output)| output.len());
-    if state.head.sink_bytes + new_bytes > crate::job::apply::SINK_BYTES_MAX {
+    let new_sink = draft.new_sink.as_ref();
+    let bytes = new_sink
+        .map_or(state.head.sink_bytes, |(node, output)| state.sink_bytes_with(*node, output.len()));
+    if bytes > crate::job::state::SINK_BYTES_MAX {
         return None;
     }
     let mut text = String::from("{");
     for (node, output) in outputs {
-        let Payload::Inline(raw) = output else { return None };
+        let Some(Payload::Inline(raw)) = output else { return None };
         if text.len() > 1 {
             text.push(',');
         }

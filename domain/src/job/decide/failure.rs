@@ -4,10 +4,11 @@
 use crate::ids::{Epoch, Millis};
 use crate::job::decide::Decision;
 use crate::job::decide::draft::Draft;
-use crate::job::event::{AttemptError, AttemptFailure, JobError, JobFact, RetryDue};
+use crate::job::fact::{AttemptFailure, FailureFact};
+use crate::job::outcome::JobError;
 use crate::job::state::JobState;
 use crate::job::status::JobStatus;
-use crate::node::attempt::AttemptRef;
+use crate::node::attempt::{AttemptError, AttemptRef, RetryDue};
 use crate::node::status::NodeStatus;
 use crate::payload::Hash;
 use crate::retry::verdict::{ErrorFacts, Verdict, verdict};
@@ -88,12 +89,7 @@ pub(super) fn fail(
         outcome_unknown: hold,
     });
     if retry.is_none() && !hold && state.is_required(attempt.node) {
-        draft.new_error = Some(std::sync::Arc::new(JobError {
-            node: Some(node.key.to_string()),
-            class: failure.error.class.clone(),
-            error_type: failure.error.error_type.clone(),
-            message: failure.error.message.clone(),
-        }));
+        draft.new_error = Some(JobError::of_attempt(&state.plan, attempt.node, &failure.error));
     }
     draft.move_node(attempt.node, to);
     if hold && state.head.status != JobStatus::Paused {
@@ -103,9 +99,9 @@ pub(super) fn fail(
         fail_fast(&mut draft, attempt.node, to, context.grace_ms);
     }
     let fact = match noticed {
-        Noticed::Reported(_) => JobFact::Failed(failure),
-        Noticed::LeaseExpired => JobFact::LeaseExpired(failure),
-        Noticed::AttemptTimeout => JobFact::AttemptTimedOut(failure),
+        Noticed::Reported(_) => FailureFact::Failed(failure),
+        Noticed::LeaseExpired => FailureFact::LeaseExpired(failure),
+        Noticed::AttemptTimeout => FailureFact::AttemptTimedOut(failure),
     };
     let (event, payloads) = draft.into_event(fact, context, None);
     Decision { event: Some(event), payloads, answer: Answer::Recorded }

@@ -4,7 +4,7 @@
 use crate::job::command::LeaseOrder;
 use crate::job::decide::Decision;
 use crate::job::decide::draft::Draft;
-use crate::job::event::JobFact;
+use crate::job::fact::AttemptFact;
 use crate::job::state::JobState;
 use crate::job::status::JobStatus;
 use crate::node::attempt::AttemptRef;
@@ -37,7 +37,7 @@ pub(super) fn lease(state: &JobState, order: &LeaseOrder, context: &Context) -> 
     if draft.job_status() == JobStatus::Scheduled {
         draft.move_job(JobStatus::Running);
     }
-    let fact = JobFact::Leased {
+    let fact = AttemptFact::Leased {
         worker: order.worker.clone(),
         claim: order.claim.clone(),
         lease_ms: order.lease_ms,

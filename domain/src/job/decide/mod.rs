@@ -81,8 +81,8 @@ pub fn decide(
     }
     // An event is never older than the one before it, whichever engine's clock it was decided on.
     let later;
-    let context = if context.now < state.head.updated_at {
-        later = Context { now: state.head.updated_at, ..context.clone() };
+    let context = if context.now < state.head.newest_at {
+        later = Context { now: state.head.newest_at, ..context.clone() };
         &later
     } else {
         context

@@ -2,7 +2,7 @@
 
 use crate::job::decide::Decision;
 use crate::job::decide::draft::Draft;
-use crate::job::event::{JobFact, Patch};
+use crate::job::fact::{Patch, SteeringFact};
 use crate::job::state::JobState;
 use crate::job::status::JobStatus;
 use crate::refusal::Refusal;
@@ -35,7 +35,8 @@ pub(super) fn patch(
         return Ok(Decision::unchanged(Answer::Done { seq: state.head.seq }));
     }
     let draft = Draft::new(state, context.now);
-    let (event, _) = draft.into_event(JobFact::Patched(Box::new(patch.clone())), context, None);
+    let (event, _) =
+        draft.into_event(SteeringFact::Patched(Box::new(patch.clone())), context, None);
     Ok(Decision::done(state, event))
 }
 

@@ -4,7 +4,8 @@
 use crate::job::decide::Decision;
 use crate::job::decide::admission::wrong_state;
 use crate::job::decide::draft::Draft;
-use crate::job::event::{JobFact, PauseCause};
+use crate::job::fact::SteeringFact;
+use crate::job::outcome::PauseCause;
 use crate::job::state::JobState;
 use crate::job::status::JobStatus;
 use crate::node::status::NodeStatus;
@@ -27,7 +28,7 @@ pub(super) fn pause(
     }
     let mut draft = Draft::new(state, context.now);
     draft.move_job(JobStatus::Paused);
-    let fact = JobFact::Paused { why: PauseCause::Requested };
+    let fact = SteeringFact::Paused { why: PauseCause::Requested };
     let (event, _) = draft.into_event(fact, context, reason);
     Ok(Decision::done(state, event))
 }
@@ -49,7 +50,7 @@ pub(super) fn resume(
             draft.hold(ix);
         }
     }
-    let (event, _) = draft.into_event(JobFact::Resumed, context, reason);
+    let (event, _) = draft.into_event(SteeringFact::Resumed, context, reason);
     Ok(Decision::done(state, event))
 }
 

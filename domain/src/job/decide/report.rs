@@ -9,7 +9,8 @@ use crate::job::command::{Outcome, Report};
 use crate::job::decide::Decision;
 use crate::job::decide::draft::Draft;
 use crate::job::decide::failure::{self, Noticed};
-use crate::job::event::{JobEvent, JobFact, Ranges};
+use crate::job::event::JobEvent;
+use crate::job::fact::AttemptFact;
 use crate::job::state::{JobState, NodeState, ReportMark};
 use crate::node::attempt::AttemptRef;
 use crate::node::status::NodeStatus;
@@ -66,21 +67,13 @@ fn stale(
     {
         return Err(Refusal::LeaseLost);
     }
-    let fact = JobFact::LateReport {
+    let fact = AttemptFact::LateReport {
         node: report.node,
         epoch: report.epoch,
         report: report.outcome.kind(),
         hash: report.hash,
     };
-    let event = JobEvent {
-        by: Envelope::of(context, context.now, None),
-        job: Vec::new(),
-        nodes: Vec::new(),
-        held: Ranges::default(),
-        ending: None,
-        end: None,
-        fact,
-    };
+    let event = JobEvent::bare(Envelope::of(context, context.now, None), fact.into());
     Ok(Decision {
         event: Some(event),
         payloads: Vec::new(),
@@ -115,7 +108,7 @@ fn count(state: &JobState, node: &NodeState, report: &Report, context: &Context)
                 draft.new_sink = Some((report.node, output.clone()));
             }
             draft.move_node(report.node, NodeStatus::Completed);
-            let fact = JobFact::Completed {
+            let fact = AttemptFact::Completed {
                 attempt,
                 output,
                 warnings: warnings.clone(),
@@ -157,7 +150,7 @@ fn release(
     let mut draft = Draft::new(state, context.now);
     let to = if state.head.ending.is_some() { NodeStatus::Cancelled } else { NodeStatus::Ready };
     draft.move_node_alone(attempt.node, to);
-    let fact = JobFact::Released { attempt, report: report.hash, undelivered };
+    let fact = AttemptFact::Released { attempt, report: report.hash, undelivered };
     let (event, payloads) = draft.into_event(fact, context, None);
     Decision { event: Some(event), payloads, answer: Answer::Recorded }
 }

@@ -6,7 +6,8 @@ use crate::ids::EnvironmentName;
 use crate::job::command::Submission;
 use crate::job::decide::Decision;
 use crate::job::decide::draft::Draft;
-use crate::job::event::{JobEvent, JobFact, Submitted};
+use crate::job::event::JobEvent;
+use crate::job::fact::{AdmissionFact, Submitted};
 use crate::job::spec::Start;
 use crate::job::state::JobState;
 use crate::job::status::JobStatus;
@@ -17,7 +18,7 @@ use crate::subject::envelope::Envelope;
 
 pub(super) fn submit(submission: &Submission, context: &Context) -> Decision {
     let spec = &submission.spec;
-    let fact = JobFact::Submitted(Box::new(Submitted {
+    let fact = AdmissionFact::Submitted(Box::new(Submitted {
         id: submission.id,
         namespace: submission.namespace.clone(),
         about: spec.about.clone(),
@@ -26,15 +27,7 @@ pub(super) fn submit(submission: &Submission, context: &Context) -> Decision {
         timeout_ms: spec.timeout_ms,
         trace_id: submission.trace_id.clone(),
     }));
-    let bare = JobEvent {
-        by: Envelope::of(context, context.now, None),
-        job: Vec::new(),
-        nodes: Vec::new(),
-        held: crate::job::event::Ranges::default(),
-        ending: None,
-        end: None,
-        fact,
-    };
+    let bare = JobEvent::bare(Envelope::of(context, context.now, None), fact.into());
     // The first event always makes a state; without one there is nothing to decide on.
     let Some(blank) = JobState::create(&bare) else { return Decision::unchanged(Answer::Nothing) };
     let mut draft = Draft::new(&blank, context.now);

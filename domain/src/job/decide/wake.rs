@@ -6,10 +6,10 @@ use crate::job::decide::draft::Draft;
 use crate::job::decide::failure::{self, Noticed};
 use crate::job::decide::{Decision, admission, ending};
 use crate::job::due::{self, NodeDue};
-use crate::job::event::{AttemptError, JobFact};
+use crate::job::fact::FailureFact;
 use crate::job::state::JobState;
 use crate::job::status::JobStatus;
-use crate::node::attempt::AttemptRef;
+use crate::node::attempt::{AttemptError, AttemptRef};
 use crate::node::status::NodeStatus;
 use crate::subject::answer::Answer;
 use crate::subject::context::Context;
@@ -80,7 +80,7 @@ fn timed_out(state: &JobState, nodes: &[u32], class: &str, context: &Context) ->
         }
     }
     draft.note_time_out(nodes, class);
-    let fact = JobFact::NodesTimedOut { class: class.to_owned() };
+    let fact = FailureFact::NodesTimedOut { class: class.to_owned() };
     let (event, _) = draft.into_event(fact, context, None);
     Decision::done(state, event)
 }
@@ -91,6 +91,6 @@ fn retries_due(state: &JobState, nodes: &[u32], context: &Context) -> Decision {
         draft.hold(*ix);
     }
     debug_assert!(state.head.status != JobStatus::Pending, "nothing retries before it started");
-    let (event, _) = draft.into_event(JobFact::RetriesDue, context, None);
+    let (event, _) = draft.into_event(FailureFact::RetriesDue, context, None);
     Decision::done(state, event)
 }

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::job::event::PauseCause;
 use crate::job::explain::{EndCode, Turn, Wait, WaitCode};
+use crate::job::outcome::PauseCause;
 use crate::job::spec::CompleteWhen;
 use crate::job::state::JobState;
 use crate::job::status::JobStatus;

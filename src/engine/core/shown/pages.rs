@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use domain::job::event::JobFact;
+use domain::job::fact::{AdmissionFact, JobFact};
 use domain::job::state::JobState;
 
 use crate::engine::core::entity::{Entity, EntityEvent};
@@ -37,7 +37,7 @@ impl Pages {
     pub(super) fn note(&mut self, events: &[EntityEvent], nodes: usize) {
         for event in events {
             let EntityEvent::Job(event) = event else { continue };
-            if matches!(event.fact, JobFact::Submitted(_)) {
+            if matches!(event.fact, JobFact::Admission(AdmissionFact::Submitted(_))) {
                 self.all(nodes);
             }
             for change in &event.nodes {

@@ -267,21 +267,6 @@ impl Core {
 fn is_shown(command: &Command, answer: &Answer) -> bool {
     match command {
         Command::Environment(_) => true,
-        Command::Job(
-            JobCommand::Lease(_)
-            | JobCommand::Report(_)
-            | JobCommand::ExpireLease { .. }
-            | JobCommand::Delete { .. }
-            | JobCommand::Wake { .. },
-        ) => false,
-        Command::Job(
-            JobCommand::Submit(_)
-            | JobCommand::Start
-            | JobCommand::Pause { .. }
-            | JobCommand::Resume { .. }
-            | JobCommand::Cancel { .. }
-            | JobCommand::Patch(_)
-            | JobCommand::TakeGrant { .. },
-        ) => matches!(answer, Answer::Done { .. }),
+        Command::Job(command) => command.shows_subject() && matches!(answer, Answer::Done { .. }),
     }
 }

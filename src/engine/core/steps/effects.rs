@@ -3,7 +3,7 @@
 
 use domain::ids::Millis;
 use domain::job::due;
-use domain::job::event::{JobEvent, JobFact};
+use domain::job::event::JobEvent;
 use domain::job::state::JobState;
 use domain::job::status::JobStatus;
 use domain::node::status::NodeStatus;
@@ -200,8 +200,5 @@ fn concerns_whole_job(event: &JobEvent) -> bool {
     event.ending.is_some()
         || event.job.iter().any(started)
         // A job that is submitted for later moves nowhere, and yet has a time.
-        || matches!(
-            event.fact,
-            JobFact::Submitted(_) | JobFact::Patched(_) | JobFact::Resumed
-        )
+        || event.fact.concerns_all()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use domain::ids::{Millis, SubjectId};
 use domain::job::command::JobCommand;
-use domain::job::event::JobFact;
+use domain::job::fact::{AttemptFact, FailureFact, JobFact};
 use domain::subject::answer::Answer;
 
 use crate::engine::core::Core;
@@ -70,26 +70,19 @@ impl Core {
         for event in events {
             let EntityEvent::Job(event) = event else { continue };
             self.counts.jobs.count(event);
-            match event.fact {
-                JobFact::Completed { .. } => attempts.completed += 1,
-                JobFact::Failed(_) => attempts.failed += 1,
-                JobFact::LeaseExpired(_) => attempts.expired += 1,
-                JobFact::AttemptTimedOut(_) => attempts.timed_out += 1,
-                JobFact::Released { .. } => attempts.released += 1,
-                JobFact::Submitted(_)
-                | JobFact::Started
-                | JobFact::Granted { .. }
-                | JobFact::GrantDeclined { .. }
-                | JobFact::Leased { .. }
-                | JobFact::RetriesDue
-                | JobFact::NodesTimedOut { .. }
-                | JobFact::EndingDecided { .. }
-                | JobFact::Revoked
-                | JobFact::Paused { .. }
-                | JobFact::Resumed
-                | JobFact::Patched(_)
-                | JobFact::LateReport { .. }
-                | JobFact::Deleted => {}
+            match &event.fact {
+                JobFact::Attempt(fact) => match fact {
+                    AttemptFact::Completed { .. } => attempts.completed += 1,
+                    AttemptFact::Released { .. } => attempts.released += 1,
+                    AttemptFact::Leased { .. } | AttemptFact::LateReport { .. } => {}
+                },
+                JobFact::Failure(fact) => match fact {
+                    FailureFact::Failed(_) => attempts.failed += 1,
+                    FailureFact::LeaseExpired(_) => attempts.expired += 1,
+                    FailureFact::AttemptTimedOut(_) => attempts.timed_out += 1,
+                    FailureFact::RetriesDue | FailureFact::NodesTimedOut { .. } => {}
+                },
+                JobFact::Admission(_) | JobFact::Steering(_) | JobFact::Ending(_) => {}
             }
         }
     }

@@ -60,7 +60,7 @@ impl Core {
     fn take_on(&mut self, ticket: Ticket, subject: &SubjectId, request: Request) {
         match request {
             Request::Command { command, caller, .. } => {
-                let optimistic = command.makes_new();
+                let optimistic = command.makes_subject();
                 let origin = Origin::Asked(ticket);
                 let waiting = Waiting::Command { origin, command, caller, tries: 0 };
                 self.enqueue(subject, waiting, optimistic);
@@ -115,7 +115,8 @@ impl Core {
     /// known again without.
     fn named(&mut self, request: Request) -> Request {
         let Request::Command { subject, command, caller } = request else { return request };
-        if !command.is_named() || caller.mark.is_some() || planted::on(Planted::ForwardedTwice) {
+        if command.is_idempotent() || caller.mark.is_some() || planted::on(Planted::ForwardedTwice)
+        {
             return Request::Command { subject, command, caller };
         }
         let (high, low) = (self.dice.draw(), self.dice.draw());

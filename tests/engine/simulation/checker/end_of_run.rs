@@ -14,7 +14,7 @@ use orrery_testing::event_store::MemoryEventStore;
 use orrery_testing::view::MemoryView;
 use uuid::Uuid;
 
-use super::{Checker, Told, same};
+use super::{Checker, Told};
 use crate::harness::lab::wait;
 use crate::harness::view_document::One as _;
 use crate::simulation::list_reader::{id_of, query};
@@ -62,7 +62,7 @@ impl Checker {
                 continue;
             }
             let equal = match (&loaded.entity, &stream.replay) {
-                (Some(loaded), Some(replay)) => same(loaded, replay),
+                (Some(loaded), Some(replay)) => loaded == replay,
                 _ => false,
             };
             hold(equal && loaded.seq == stream.seq, "9", "a replay from the store differs")?;

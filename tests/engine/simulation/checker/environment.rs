@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use domain::environment::event::{EnvironmentEvent, EnvironmentFact};
 use domain::ids::{JobId, Millis};
-use domain::job::event::{JobEvent, JobFact};
+use domain::job::event::JobEvent;
+use domain::job::fact::{AdmissionFact, JobFact};
 
 #[derive(Debug, Default)]
 pub(crate) struct EnvironmentStory {
@@ -18,7 +19,11 @@ pub(crate) struct EnvironmentStory {
 
 /// The grant that a job's event takes.
 pub(super) fn grant_taken(event: &JobEvent) -> Option<u64> {
-    if let JobFact::Granted { number, .. } = event.fact { Some(number) } else { None }
+    if let JobFact::Admission(AdmissionFact::Granted { number, .. }) = event.fact {
+        Some(number)
+    } else {
+        None
+    }
 }
 
 /// The grant that an environment's event frees.

@@ -2,9 +2,13 @@
 //! newest lease, as a client sent them; times not before they are due.
 
 use domain::ids::Millis;
-use domain::job::event::{AttemptFailure, EndingCause, JobEvent, JobFact, ReportKind};
+use domain::job::event::JobEvent;
+use domain::job::fact::{
+    AdmissionFact, AttemptFact, AttemptFailure, EndingFact, FailureFact, JobFact, SteeringFact,
+};
+use domain::job::outcome::EndingCause;
 use domain::job::status::JobStatus;
-use domain::node::attempt::AttemptRef;
+use domain::node::attempt::{AttemptRef, ReportKind};
 use domain::node::spec::Timeouts;
 use domain::node::status::NodeStatus;
 use domain::payload::Hash;
@@ -28,20 +32,48 @@ impl JobStory {
         incarnation: u64,
         log: &ClientLog,
     ) -> Result<(), String> {
-        let at = event.by.at;
         match &event.fact {
-            JobFact::Started => self.starts(event),
-            JobFact::Granted { number, environment } => {
+            JobFact::Admission(fact) => self.admission(fact, event),
+            JobFact::Attempt(fact) => self.attempt(fact, event, of, incarnation, log),
+            JobFact::Failure(fact) => match fact {
+                FailureFact::Failed(_)
+                | FailureFact::LeaseExpired(_)
+                | FailureFact::AttemptTimedOut(_) => self.attempt_ends(event, of, log),
+                FailureFact::RetriesDue => self.retries_due(event),
+                FailureFact::NodesTimedOut { .. } => self.nodes_timed_out(event),
+            },
+            JobFact::Steering(fact) => self.steering(fact, event.by.at, log),
+            JobFact::Ending(fact) => self.ending_fact(fact, event.by.at, of, log),
+        }
+    }
+
+    fn admission(&mut self, fact: &AdmissionFact, event: &JobEvent) -> Result<(), String> {
+        match fact {
+            AdmissionFact::Started => self.starts(event),
+            AdmissionFact::Granted { number, environment } => {
                 if self.status != JobStatus::Queued || *environment != self.plan.environment {
                     return Err("invariant 3: a grant for a job that is not queued".to_owned());
                 }
                 self.take_grant(*number);
                 Ok(())
             }
-            JobFact::GrantDeclined { .. } if self.status == JobStatus::Queued => {
+            AdmissionFact::GrantDeclined { .. } if self.status == JobStatus::Queued => {
                 Err("invariant 16: a grant declined by a job that waits for it".to_owned())
             }
-            JobFact::Leased { worker, claim, attempts, .. } => {
+            AdmissionFact::Submitted(_) | AdmissionFact::GrantDeclined { .. } => Ok(()),
+        }
+    }
+
+    fn attempt(
+        &mut self,
+        fact: &AttemptFact,
+        event: &JobEvent,
+        of: Whose,
+        incarnation: u64,
+        log: &ClientLog,
+    ) -> Result<(), String> {
+        match fact {
+            AttemptFact::Leased { worker, claim, attempts, .. } => {
                 if !self.offers() {
                     return Err(format!(
                         "invariant 12/13: leased while {} {:?}",
@@ -56,43 +88,57 @@ impl JobStory {
                         claim,
                         attempt: attempt.attempt,
                     };
-                    self.leases(*attempt, row, at, incarnation)?;
+                    self.leases(*attempt, row, event.by.at, incarnation)?;
                 }
                 Ok(())
             }
-            JobFact::Completed { .. }
-            | JobFact::Failed(_)
-            | JobFact::LeaseExpired(_)
-            | JobFact::AttemptTimedOut(_)
-            | JobFact::Released { .. } => self.attempt_ends(event, of, log),
-            JobFact::RetriesDue => self.retries_due(event),
-            JobFact::NodesTimedOut { .. } => self.nodes_timed_out(event),
-            JobFact::EndingDecided { why } => self.ending_decided(*why, at),
-            JobFact::Revoked if self.ending.is_some() && at >= self.ending_until => {
-                self.revoked(of);
-                Ok(())
+            AttemptFact::Completed { .. } | AttemptFact::Released { .. } => {
+                self.attempt_ends(event, of, log)
             }
-            JobFact::Revoked => Err("invariant 14: revoked before the grace was over".to_owned()),
-            JobFact::Paused { .. } if self.ending.is_some() => {
+            AttemptFact::LateReport { node, epoch, .. } => {
+                self.late_report(*node, epoch.0, incarnation)
+            }
+        }
+    }
+
+    fn steering(&mut self, fact: &SteeringFact, at: Millis, log: &ClientLog) -> Result<(), String> {
+        match fact {
+            SteeringFact::Paused { .. } if self.ending.is_some() => {
                 Err("invariant 3: paused while ending".to_owned())
             }
-            JobFact::Deleted if log.release_appends.contains(&self.id) && self.status.is_over() => {
-                self.deleted = true;
-                Ok(())
-            }
-            JobFact::Deleted => Err("invariant 28: deleted, and nobody let go of it".to_owned()),
-            JobFact::Submitted(_) | JobFact::GrantDeclined { .. } | JobFact::Paused { .. } => {
-                Ok(())
-            }
-            JobFact::Resumed => self.resumes(at),
-            JobFact::Patched(patch) => {
+            SteeringFact::Paused { .. } => Ok(()),
+            SteeringFact::Resumed => self.resumes(at),
+            SteeringFact::Patched(patch) => {
                 self.timeout_ms = patch.timeout_ms.unwrap_or(self.timeout_ms);
                 self.scheduled_at = patch.scheduled_at.unwrap_or(self.scheduled_at);
                 self.patches_once(patch, at, log)
             }
-            JobFact::LateReport { node, epoch, .. } => {
-                self.late_report(*node, epoch.0, incarnation)
+        }
+    }
+
+    fn ending_fact(
+        &mut self,
+        fact: &EndingFact,
+        at: Millis,
+        of: Whose,
+        log: &ClientLog,
+    ) -> Result<(), String> {
+        match fact {
+            EndingFact::EndingDecided { why } => self.ending_decided(*why, at),
+            EndingFact::Revoked if self.ending.is_some() && at >= self.ending_until => {
+                self.revoked(of);
+                Ok(())
             }
+            EndingFact::Revoked => {
+                Err("invariant 14: revoked before the grace was over".to_owned())
+            }
+            EndingFact::Deleted
+                if log.release_appends.contains(&self.id) && self.status.is_over() =>
+            {
+                self.deleted = true;
+                Ok(())
+            }
+            EndingFact::Deleted => Err("invariant 28: deleted, and nobody let go of it".to_owned()),
         }
     }
 
@@ -100,7 +146,7 @@ impl JobStory {
     fn attempt_ends(&mut self, event: &JobEvent, of: Whose, log: &ClientLog) -> Result<(), String> {
         let at = event.by.at;
         match &event.fact {
-            JobFact::Completed { attempt, output, report, .. } => {
+            JobFact::Attempt(AttemptFact::Completed { attempt, output, report, .. }) => {
                 self.newest(*attempt)?;
                 let sent = self.counted(*attempt, ReportKind::Complete, *report, of, log)?;
                 if sent != output.as_ref() {
@@ -108,18 +154,18 @@ impl JobStory {
                 }
                 Ok(())
             }
-            JobFact::Failed(failure) => {
+            JobFact::Failure(FailureFact::Failed(failure)) => {
                 self.newest(failure.attempt)?;
                 let hash = failure.report.ok_or("invariant 4: a failure without its report")?;
                 self.counted(failure.attempt, ReportKind::Fail, hash, of, log)?;
                 self.fails(failure, at, of)
             }
-            JobFact::LeaseExpired(failure) => {
+            JobFact::Failure(FailureFact::LeaseExpired(failure)) => {
                 self.newest(failure.attempt)?;
                 self.may_expire(failure.attempt, at, of, log)?;
                 self.fails(failure, at, of)
             }
-            JobFact::AttemptTimedOut(failure) => {
+            JobFact::Failure(FailureFact::AttemptTimedOut(failure)) => {
                 self.newest(failure.attempt)?;
                 let timeouts = self.timeouts(failure.attempt.node);
                 let node = &self.nodes[failure.attempt.node as usize];
@@ -130,7 +176,7 @@ impl JobStory {
                 }
                 self.fails(failure, at, of)
             }
-            JobFact::Released { attempt, report, undelivered } => {
+            JobFact::Attempt(AttemptFact::Released { attempt, report, undelivered }) => {
                 self.newest(*attempt)?;
                 self.counted(*attempt, ReportKind::Release, *report, of, log)?;
                 let node = &mut self.nodes[attempt.node as usize];

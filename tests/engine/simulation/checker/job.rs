@@ -5,10 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use domain::ids::{CommandId, JobId, LeaseId, Millis};
-use domain::job::event::{JobEvent, JobFact, NodeChange, Patch, ReportKind};
+use domain::job::event::JobEvent;
+use domain::job::fact::{AdmissionFact, AttemptFact, JobFact, Patch};
 use domain::job::plan::Plan;
 use domain::job::state::JobState;
 use domain::job::status::JobStatus;
+use domain::node::attempt::ReportKind;
+use domain::node::change::NodeChange;
 use domain::node::spec::DependencyCondition;
 use domain::node::status::NodeStatus;
 use domain::payload::Hash;
@@ -85,7 +88,7 @@ pub(crate) struct JobStory {
 
 impl JobStory {
     pub(super) fn begin(event: &JobEvent, log: &ClientLog) -> Result<Self, String> {
-        let JobFact::Submitted(submitted) = &event.fact else {
+        let JobFact::Admission(AdmissionFact::Submitted(submitted)) = &event.fact else {
             return Err("invariant 18: a job that begins otherwise".to_owned());
         };
         let node = NodeStory {
@@ -246,7 +249,9 @@ impl JobStory {
             if change.to == NodeStatus::Completed && std::mem::replace(&mut node.completed, true) {
                 return Err(format!("invariant 4: node {ix} completed twice"));
             }
-            if change.to == NodeStatus::Running && !matches!(event.fact, JobFact::Leased { .. }) {
+            if change.to == NodeStatus::Running
+                && !matches!(event.fact, JobFact::Attempt(AttemptFact::Leased { .. }))
+            {
                 return Err(format!("invariant 8: node {ix} runs without a lease"));
             }
             let failed = matches!(change.to, NodeStatus::Failed | NodeStatus::Timeout);

@@ -1,7 +1,9 @@
 //! What must hold of a job after every row: nothing starts before its parents let it, nothing that may start is left
 //! behind, places are kept, and a job is over exactly when the design says.
 
-use domain::job::event::{EndingCause, JobEvent, JobFact};
+use domain::job::event::JobEvent;
+use domain::job::fact::{EndingFact, JobFact};
+use domain::job::outcome::EndingCause;
 use domain::job::spec::CompleteWhen;
 use domain::job::status::JobStatus;
 use domain::node::status::NodeStatus::{
@@ -94,7 +96,7 @@ impl JobStory {
         if event.end.is_none() {
             return Err("invariant 3: it ended without an end".to_owned());
         }
-        let decided = matches!(event.fact, JobFact::EndingDecided { .. });
+        let decided = matches!(event.fact, JobFact::Ending(EndingFact::EndingDecided { .. }));
         let before = self.statuses.last().and_then(|(_, ending)| *ending);
         let fails_fast = self.plan.fail_fast && self.failed_required > 0;
         let cancelled = self.many(&[Cancelled]) > 0;
@@ -108,10 +110,10 @@ impl JobStory {
         }
         if decided || cancelled || fails_fast {
             let fits = match &event.fact {
-                JobFact::EndingDecided { why: EndingCause::Requested } => {
+                JobFact::Ending(EndingFact::EndingDecided { why: EndingCause::Requested }) => {
                     self.status == JobStatus::Cancelled
                 }
-                JobFact::EndingDecided { why: EndingCause::Deadline } => {
+                JobFact::Ending(EndingFact::EndingDecided { why: EndingCause::Deadline }) => {
                     self.status == JobStatus::Timeout
                 }
                 _ => self.status == JobStatus::Failed,

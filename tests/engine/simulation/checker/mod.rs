@@ -19,9 +19,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::ids::{CorrelationId, GroupId, JobId, LeaseId, Millis, SubjectId, SubjectKind};
 use domain::job::command::{JobCommand, Outcome};
-use domain::job::event::ReportKind;
 use domain::job::spec::Start;
 use domain::job::status::JobStatus;
+use domain::node::attempt::ReportKind;
 use domain::payload::{Hash, Payload, PayloadBytes};
 use orrery::engine::core::entity::{Entity, EntityEvent};
 use orrery::event_store::contract::{EventStore as _, Record, Snapshot};
@@ -311,7 +311,7 @@ impl Checker {
             return;
         };
         let Some(replay) = &stream.replay else { return };
-        if !same(live, replay) {
+        if live != replay {
             self.break_at(
                 "9",
                 &format!("{subject} at {seq}: the state in memory is not the replay"),
@@ -324,7 +324,7 @@ impl Checker {
         let at = self.streams.get(subject).filter(|stream| stream.seq == snapshot.seq);
         let Some(replay) = at.and_then(|stream| stream.replay.as_ref()) else { return };
         let kept = Entity::decode_snapshot(subject.kind, &snapshot.body);
-        if kept.is_none_or(|kept| !same(&kept, replay)) {
+        if kept.is_none_or(|kept| kept != *replay) {
             self.break_at("9", &format!("{subject}: a snapshot that is not the replay"));
         }
     }
@@ -352,25 +352,5 @@ impl Checker {
 
     pub(super) fn is_job(subject: &SubjectId) -> bool {
         subject.kind == SubjectKind::Job
-    }
-}
-
-/// Equal in everything that events change.
-fn same(one: &Entity, other: &Entity) -> bool {
-    match (one, other) {
-        (Entity::Job(one), Entity::Job(other)) => {
-            one.head == other.head
-                && one.nodes == other.nodes
-                && one.held == other.held
-                && one.reports == other.reports
-                && one.late == other.late
-                && one.commands == other.commands
-                && one.claims == other.claims
-                && one.sinks == other.sinks
-        }
-        (Entity::Environment(one), Entity::Environment(other)) => one == other,
-        (Entity::Job(_), Entity::Environment(_)) | (Entity::Environment(_), Entity::Job(_)) => {
-            false
-        }
     }
 }

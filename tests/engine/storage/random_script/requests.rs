@@ -6,7 +6,7 @@ use std::sync::Arc;
 use domain::environment::command::EnvironmentCommand;
 use domain::ids::{EnvironmentName, SubjectId};
 use domain::job::command::{JobCommand, Outcome};
-use domain::job::event::AttemptError;
+use domain::node::attempt::AttemptError;
 use orrery::engine::core::message::{Caller, Command, Input, LeaseRequest, Request, Response};
 
 use super::Script;

@@ -1,7 +1,21 @@
-//! Nodes named by position, in ranges: 5,000 children that become ready together are a few bytes in their event.
+//! Transitions of nodes as events carry them. Nodes are named by position, in ranges: 5,000 children that become ready
+//! together are a few bytes in their event.
 //! Always holds: ranges are inclusive, ascending, apart, and never touch.
 
 use serde::{Deserialize, Serialize};
+
+use crate::node::status::NodeStatus;
+
+/// Nodes that went from one state to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeChange {
+    /// The state they left.
+    pub from: NodeStatus,
+    /// The state they entered.
+    pub to: NodeStatus,
+    /// The nodes, by position.
+    pub at: Ranges,
+}
 
 /// Positions as inclusive ranges, ascending.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
