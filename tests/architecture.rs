@@ -44,7 +44,7 @@ const DOMAIN_STAGES: &[&[&str]] = &[
     &["subject"],
     &["policy"],
     &["spec"],
-    &["graph", "plan", "retry", "expression", "outcome"],
+    &["graph", "plan", "retry", "expression", "outcome", "readiness"],
     &["state", "story", "undo"],
     &["fact"],
     &["event", "command", "effect"],
@@ -205,6 +205,24 @@ const EXECUTOR: Folder = Folder {
     ],
 };
 
+/// The rules of a job, one verb a file: verbs meet in the draft and in what a decision is, not in each other.
+const DECIDE: Folder = Folder {
+    module: &["job", "decide"],
+    rows: &[
+        &["decision"],
+        &["draft"],
+        &["deletion", "ending", "failure", "lease", "patch", "pause", "submit"],
+        &["admission", "report"],
+        &["wake"],
+    ],
+};
+
+/// The facts of a job, one concern a file.
+const FACTS: Folder = Folder {
+    module: &["job", "fact"],
+    rows: &[&["patch", "flat"], &["admission", "attempts", "endings", "failures", "steering"]],
+};
+
 /// The structs of which each is made of parts that own their fields, and what among their fields is data to be read.
 const WHOLES: &[(&str, &[&str])] =
     &[("Core", &["CoreSettings", "CoreCounts"]), ("Slot", &["SubjectId"])];
@@ -310,6 +328,13 @@ fn parts_of_the_core_name_only_parts_below_them_and_only_steps_name_the_core() {
 fn parts_of_the_engine_and_of_its_executor_name_only_parts_below_them() {
     holds(&parts::part_order(&tree(&["src"]), &ENGINE));
     holds(&parts::part_order(&tree(&["src"]), &EXECUTOR));
+}
+
+#[test]
+fn rules_and_facts_of_a_job_go_round_in_no_circle() {
+    let domain = tree(&["domain/src"]);
+    holds(&parts::part_order(&domain, &DECIDE));
+    holds(&parts::part_order(&domain, &FACTS));
 }
 
 #[test]

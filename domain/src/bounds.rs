@@ -15,7 +15,6 @@ pub const JOB_TYPE_CHARS_MAX: usize = 100;
 pub const NAME_CHARS_MAX: usize = 255;
 /// A job's description.
 pub const DESCRIPTION_CHARS_MAX: usize = 1_000;
-/// One tag.
 pub const TAG_CHARS_MAX: usize = 50;
 /// Tags of a job or node.
 pub const TAGS_MAX: usize = 20;

@@ -76,10 +76,7 @@ pub enum DamageKind {
     Malformed,
     /// Another number than the next one.
     #[error("the entry here has the number {found}")]
-    Number {
-        /// Its number.
-        found: u64,
-    },
+    Number { found: u64 },
     /// Its `prev_hash` is not the chain value before it.
     #[error("prev_hash is not the hash before it")]
     PreviousHash,

@@ -41,7 +41,6 @@ macro_rules! name_type {
                 Ok(Self(Arc::from(text)))
             }
 
-            /// The text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }

@@ -119,7 +119,6 @@ impl Hash {
     }
 }
 
-/// Hexadecimal digits.
 struct Digits([u8; 64]);
 
 impl Digits {

@@ -2,7 +2,6 @@
 //! a constant `false` in every build but that of the tests (feature `proof`).
 //! Always holds: without the feature no bug can be switched on, and no site costs anything.
 
-/// The sites.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Planted {
     /// A completion counts whatever its epoch.

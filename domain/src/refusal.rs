@@ -95,9 +95,7 @@ pub enum Refusal {
     /// The job's state does not allow it.
     #[error("a job that is {current} cannot be {attempted}")]
     JobState {
-        /// Which job.
         job: JobId,
-        /// Its state.
         current: JobStatus,
         /// The state it is ending in, if it is ending.
         ending: Option<JobStatus>,
@@ -109,11 +107,9 @@ pub enum Refusal {
     /// The node's state does not allow it.
     #[error("node {node} is {current}: it cannot be {attempted}")]
     NodeState {
-        /// Which job.
         job: JobId,
         /// The node's key.
         node: String,
-        /// Its state.
         current: NodeStatus,
         /// What was asked, as a word.
         attempted: Cow<'static, str>,

@@ -17,11 +17,9 @@ use crate::subject::answer::Answer;
 pub enum EnvironmentCommand {
     /// Make it. Refused when it exists and this command did not make it.
     Define {
-        /// Whose.
         namespace: Namespace,
         /// Unique in the namespace.
         name: EnvironmentName,
-        /// Checked.
         definition: Definition,
     },
     /// Change it. A capacity below the present use is allowed: grants stay, and nothing new is granted until it fits.
@@ -33,7 +31,6 @@ pub enum EnvironmentCommand {
     },
     /// Let a job's run use resources, if they are free.
     Grant {
-        /// Which job.
         job: JobId,
         /// Which of its runs, from 1.
         run: u32,
@@ -42,11 +39,9 @@ pub enum EnvironmentCommand {
     },
     /// Give a grant back. Nothing happens when it is not held.
     Release {
-        /// Which job.
         job: JobId,
         /// Which of its runs.
         run: u32,
-        /// Which grant.
         number: u64,
         /// What the job's stream says.
         why: ReleaseCause,
@@ -76,7 +71,7 @@ impl EnvironmentCommand {
 
 /// What a command comes to.
 #[derive(Debug)]
-pub struct Decision {
+pub struct EnvironmentDecision {
     /// What happened, if anything did.
     pub event: Option<EnvironmentEvent>,
     /// Leaves after the append. `Done` for a grant that is held, `Nothing` for one that does not fit.
@@ -130,7 +125,7 @@ impl Definition {
         if errors.is_empty() { Ok(Self { description, capacity }) } else { Err(errors) }
     }
 
-    /// For people.
+    /// Free text that only people read.
     pub fn description(&self) -> Option<&str> {
         self.description.as_deref()
     }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::environment::command::{Decision, Definition, EnvironmentCommand};
+use crate::environment::command::{Definition, EnvironmentCommand, EnvironmentDecision};
 use crate::environment::event::{EnvironmentEvent, EnvironmentFact};
 use crate::environment::state::EnvironmentState;
 use crate::ids::{EnvironmentName, JobId};
@@ -19,7 +19,7 @@ pub fn decide(
     state: Option<&EnvironmentState>,
     command: &EnvironmentCommand,
     context: &Context,
-) -> Result<Decision, Refusal> {
+) -> Result<EnvironmentDecision, Refusal> {
     if let Some(seq) = state.map_or(Ok(None), |known| answered_before(&known.commands, context))? {
         return Ok(unchanged(Answer::Replayed { seq }));
     }
@@ -67,7 +67,7 @@ pub fn decide(
 }
 
 /// What is not there holds nothing to give back; everything else needs it.
-fn absent(command: &EnvironmentCommand) -> Result<Decision, Refusal> {
+fn absent(command: &EnvironmentCommand) -> Result<EnvironmentDecision, Refusal> {
     match command {
         EnvironmentCommand::Release { .. } => Ok(unchanged(Answer::Nothing)),
         EnvironmentCommand::Define { .. }
@@ -77,7 +77,11 @@ fn absent(command: &EnvironmentCommand) -> Result<Decision, Refusal> {
     }
 }
 
-fn update(state: &EnvironmentState, definition: &Definition, context: &Context) -> Decision {
+fn update(
+    state: &EnvironmentState,
+    definition: &Definition,
+    context: &Context,
+) -> EnvironmentDecision {
     let same = state.description.as_deref() == definition.description()
         && state.capacity == *definition.capacity();
     if same && context.command.is_none() {
@@ -94,7 +98,7 @@ fn delete(
     state: &EnvironmentState,
     waiting: usize,
     context: &Context,
-) -> Result<Decision, Refusal> {
+) -> Result<EnvironmentDecision, Refusal> {
     let jobs = state.grants.len().saturating_add(waiting);
     if jobs > 0 {
         return Err(Refusal::EnvironmentInUse { jobs });
@@ -107,7 +111,7 @@ fn grant(
     (job, run): (JobId, u32),
     resources: &BTreeMap<String, u64>,
     context: &Context,
-) -> Decision {
+) -> EnvironmentDecision {
     if state.grant_of(job, run).is_some() {
         return unchanged(Answer::Done { seq: state.seq });
     }
@@ -119,14 +123,18 @@ fn grant(
     done(Some(state), fact, context)
 }
 
-fn unchanged(answer: Answer) -> Decision {
-    Decision { event: None, answer }
+fn unchanged(answer: Answer) -> EnvironmentDecision {
+    EnvironmentDecision { event: None, answer }
 }
 
-fn done(state: Option<&EnvironmentState>, fact: EnvironmentFact, context: &Context) -> Decision {
+fn done(
+    state: Option<&EnvironmentState>,
+    fact: EnvironmentFact,
+    context: &Context,
+) -> EnvironmentDecision {
     let (seq, newest_at) = state.map_or((0, context.now), |state| (state.seq, state.newest_at));
     // An event is never older than the one before it.
     let by = Envelope::of(context, context.now.max(newest_at), None);
     let answer = Answer::Done { seq: seq.saturating_add(1) };
-    Decision { event: Some(EnvironmentEvent { by, fact }), answer }
+    EnvironmentDecision { event: Some(EnvironmentEvent { by, fact }), answer }
 }

@@ -13,21 +13,18 @@ use crate::subject::envelope::Envelope;
 pub struct EnvironmentEvent {
     /// Who, when, why.
     pub by: Envelope,
-    /// What happened.
     pub fact: EnvironmentFact,
 }
 
-/// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EnvironmentFact {
     /// It exists, for the first time or again after a deletion.
     Defined {
-        /// Whose.
         namespace: Namespace,
         /// Unique in the namespace.
         name: EnvironmentName,
-        /// For people.
+        /// Free text that only people read.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         description: Option<String>,
         /// How much of what there is; what is not named is unlimited.
@@ -35,7 +32,7 @@ pub enum EnvironmentFact {
     },
     /// People changed it. Both fields are as they are from now on.
     Updated {
-        /// For people.
+        /// Free text that only people read.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         description: Option<String>,
         /// How much of what there is; what is not named is unlimited.
@@ -45,7 +42,6 @@ pub enum EnvironmentFact {
     Deleted,
     /// A job's run may use these resources.
     Granted {
-        /// Which job.
         job: JobId,
         /// Which of its runs, from 1.
         run: u32,
@@ -56,11 +52,9 @@ pub enum EnvironmentFact {
     },
     /// A grant is given back.
     Released {
-        /// Which job.
         job: JobId,
         /// Which of its runs.
         run: u32,
-        /// Which grant.
         number: u64,
         /// What the job's stream says.
         why: ReleaseCause,

@@ -10,16 +10,14 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{CommandId, EnvironmentName, JobId, Millis, Namespace, SubjectId};
 use crate::subject::remembered::Answered;
 
-/// An environment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EnvironmentState {
-    /// Whose.
     pub namespace: Namespace,
     /// Unique in the namespace.
     pub name: EnvironmentName,
     /// Events applied; the ETag.
     pub seq: u64,
-    /// For people.
+    /// Free text that only people read.
     pub description: Option<String>,
     /// How much of what there is; what is not named is unlimited.
     pub capacity: BTreeMap<String, u64>,
@@ -47,7 +45,6 @@ pub struct Grant {
     pub number: u64,
     /// How much of what.
     pub resources: BTreeMap<String, u64>,
-    /// Since when.
     pub at: Millis,
 }
 

@@ -15,9 +15,8 @@ pub struct EnvironmentSummary {
     pub schema_version: u8,
     /// Unique in the namespace.
     pub name: String,
-    /// Whose.
     pub namespace: String,
-    /// For people.
+    /// Free text that only people read.
     pub description: Option<String>,
     /// How much of what there is; what is not named is unlimited.
     pub capacity: BTreeMap<String, u64>,
@@ -25,16 +24,13 @@ pub struct EnvironmentSummary {
     pub used: BTreeMap<String, u64>,
     /// Grants that are held.
     pub grants: u64,
-    /// The ETag.
     pub version: u64,
-    /// When.
     pub created_at: Option<String>,
     /// When; grants do not count.
     pub updated_at: Option<String>,
 }
 
 impl EnvironmentState {
-    /// The resource.
     pub fn summary(&self) -> EnvironmentSummary {
         let used = self.use_by_resource();
         EnvironmentSummary {

@@ -28,13 +28,11 @@ pub enum JobCommand {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
-    /// Go on.
     Resume {
         /// For the history.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
-    /// End it.
     Cancel {
         /// For the history.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,7 +51,6 @@ pub enum JobCommand {
     Report(Box<Report>),
     /// A lease ran out.
     ExpireLease {
-        /// Node position.
         node: u32,
         /// Only if it is still this one.
         epoch: Epoch,
@@ -131,12 +128,9 @@ impl JobCommand {
 /// A checked submission with its identity.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Submission {
-    /// Whose.
     pub namespace: Namespace,
-    /// Which.
     pub id: JobId,
-    /// What.
-    #[serde(with = "crate::job::plan::passed::checked")]
+    #[serde(with = "crate::job::plan::wire::checked")]
     pub spec: CheckedSpec,
     /// W3C trace id, 32 hexadecimal digits.
     pub trace_id: String,
@@ -145,21 +139,18 @@ pub struct Submission {
 /// Which nodes a worker is to get.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LeaseOrder {
-    /// Who.
     pub worker: WorkerName,
     /// The worker's name for the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Claim>,
     /// Length in milliseconds.
     pub lease_ms: u64,
-    /// Positions.
     pub nodes: Vec<u32>,
 }
 
 /// A worker's report on one attempt.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
-    /// Node position.
     pub node: u32,
     /// The lease's token.
     pub epoch: Epoch,
@@ -175,10 +166,10 @@ pub struct Report {
 pub enum Outcome {
     /// The attempt completed.
     Complete {
-        /// Raw JSON.
+        /// JSON text as it was received.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         output: Option<Box<RawValue>>,
-        /// For people.
+        /// Free text that only people read.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         warnings: Vec<String>,
         /// What the worker left elsewhere.
@@ -189,7 +180,7 @@ pub enum Outcome {
     Fail {
         /// Without its details.
         error: AttemptError,
-        /// Raw JSON.
+        /// JSON text as it was received.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         details: Option<Box<RawValue>>,
     },
@@ -201,7 +192,6 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Its kind.
     pub fn kind(&self) -> ReportKind {
         match self {
             Self::Complete { .. } => ReportKind::Complete,

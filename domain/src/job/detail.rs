@@ -25,7 +25,6 @@ pub struct JobDetail {
     pub state: JobState,
     /// The chain after them.
     pub chain: [u8; 32],
-    /// By position.
     pub nodes: Vec<NodeStory>,
     /// Who brought the job to where it stands.
     pub turn: Turn,

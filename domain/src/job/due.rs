@@ -12,7 +12,6 @@ use crate::node::status::NodeStatus;
 pub enum JobDue {
     /// Its scheduled start.
     Start,
-    /// Its deadline.
     Deadline,
     /// Running attempts are revoked.
     Revocation,
@@ -36,35 +35,62 @@ pub fn deadline(state: &JobState) -> Option<Millis> {
     Some(after(state.head.queued_at?, state.head.timeout_ms?))
 }
 
-/// What the job itself waits for next.
-pub fn job_due(state: &JobState) -> Option<(JobDue, Millis)> {
-    let head = &state.head;
+/// What has a time, the earliest of each kind.
+#[derive(Debug, Clone, Copy)]
+pub struct Dues<K> {
+    list: [Option<(K, Millis)>; DUES_MAX],
+}
+
+/// Kinds of dues that one thing can have at once.
+const DUES_MAX: usize = 4;
+
+impl<K: Copy + PartialEq> Dues<K> {
+    fn none() -> Self {
+        Self { list: [None; DUES_MAX] }
+    }
+
+    /// With this one, unless an earlier one of its kind is there.
+    fn and(mut self, kind: K, at: Option<Millis>) -> Self {
+        let Some(at) = at else { return self };
+        let place = self.list.iter_mut().find(|due| due.is_none_or(|(known, _)| known == kind));
+        debug_assert!(place.is_some(), "there are no more kinds than places");
+        if let Some(due) = place {
+            *due = Some(due.map_or((kind, at), |(kind, before)| (kind, before.min(at))));
+        }
+        self
+    }
+
+    /// The earliest of all; of two at one time the one that was named first.
+    pub fn earliest(self) -> Option<(K, Millis)> {
+        self.into_iter().min_by_key(|(_, at)| *at)
+    }
+}
+
+impl<K> IntoIterator for Dues<K> {
+    type Item = (K, Millis);
+    type IntoIter = std::iter::Flatten<std::array::IntoIter<Option<(K, Millis)>, DUES_MAX>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.list.into_iter().flatten()
+    }
+}
+
+/// What the job itself waits for.
+pub fn job_dues(state: &JobState) -> Dues<JobDue> {
+    let (head, dues) = (&state.head, Dues::none());
     if head.status.is_over() {
-        return None;
+        return dues;
     }
     if let Some(ending) = head.ending {
-        let revocation = (JobDue::Revocation, head.ending_until);
+        // A deadline takes the place of a weaker ending, while there is something left to end.
         let stronger = ending.ending_strength() < JobStatus::Timeout.ending_strength();
-        let deadline = deadline(state).filter(|at| stronger && *at < head.ending_until);
-        return Some(deadline.map_or(revocation, |at| (JobDue::Deadline, at)));
+        return dues
+            .and(JobDue::Revocation, Some(head.ending_until))
+            .and(JobDue::Deadline, deadline(state).filter(|_| stronger));
     }
-    match head.status {
-        JobStatus::Pending if state.plan.start == Start::Auto => {
-            Some((JobDue::Start, head.scheduled_at.unwrap_or(head.created_at)))
-        }
-        JobStatus::Pending => None,
-        JobStatus::Queued
-        | JobStatus::Scheduled
-        | JobStatus::Running
-        | JobStatus::Paused
-        | JobStatus::Retrying
-        | JobStatus::Recovering
-        | JobStatus::Completed
-        | JobStatus::Failed
-        | JobStatus::Timeout
-        | JobStatus::Cancelled
-        | JobStatus::Aborted => deadline(state).map(|at| (JobDue::Deadline, at)),
-    }
+    let start = (head.status == JobStatus::Pending && state.plan.start == Start::Auto)
+        .then(|| head.scheduled_at.unwrap_or(head.created_at));
+    dues.and(JobDue::Start, start).and(JobDue::Deadline, deadline(state))
 }
 
 /// When a node has taken too long in all: from its first ready, retries included.
@@ -74,34 +100,29 @@ pub(crate) fn total_deadline(state: &JobState, ix: u32) -> Option<Millis> {
     timeouts.total_ms.map(|ms| after(node.first_ready, ms))
 }
 
-/// What a node waits for, at most two things.
-pub fn node_dues(state: &JobState, ix: u32) -> [Option<(NodeDue, Millis)>; 2] {
+/// What a node waits for.
+pub fn node_dues(state: &JobState, ix: u32) -> Dues<NodeDue> {
+    let dues = Dues::none();
     // An ending has its own time: what runs may go on until the grace is over, whatever its time-outs say.
-    if state.head.ending.is_some() || state.head.status.is_over() {
-        return [None, None];
+    if !state.may_start(ix) {
+        return dues;
     }
-    let Some(node) = state.nodes.get(ix as usize) else { return [None, None] };
+    let Some(node) = state.nodes.get(ix as usize) else { return dues };
     let timeouts = state.plan.timeouts_of(&state.plan.nodes[ix as usize]);
-    let total = total_deadline(state, ix).map(|at| (NodeDue::Total, at));
-    let paused = state.head.status == JobStatus::Paused;
+    let total = total_deadline(state, ix);
     match node.status {
         NodeStatus::Ready => {
             let since = node.since.max(state.head.resumed_at);
-            let queue =
-                timeouts.queue_ms.filter(|_| !paused).map(|ms| (NodeDue::Queue, after(since, ms)));
-            [queue, total]
+            let paused = state.head.status == JobStatus::Paused;
+            let queue = timeouts.queue_ms.filter(|_| !paused).map(|ms| after(since, ms));
+            dues.and(NodeDue::Queue, queue).and(NodeDue::Total, total)
         }
-        NodeStatus::Running => {
-            // A running attempt is ended by its own time-out; the total one stops the next execution.
-            let attempt = timeouts.attempt_ms.map(|ms| after(node.started, ms));
-            let sooner = match (attempt, total) {
-                (Some(a), Some((_, t))) => Some(a.min(t)),
-                (a, t) => a.or_else(|| t.map(|(_, at)| at)),
-            };
-            [sooner.map(|at| (NodeDue::Attempt, at)), None]
-        }
-        NodeStatus::Retrying => [Some((NodeDue::Retry, node.due)), total],
-        NodeStatus::Waiting => [total, None],
+        // A running attempt is ended by its own time-out; the total one stops the next execution.
+        NodeStatus::Running => dues
+            .and(NodeDue::Attempt, timeouts.attempt_ms.map(|ms| after(node.started, ms)))
+            .and(NodeDue::Attempt, total),
+        NodeStatus::Retrying => dues.and(NodeDue::Retry, Some(node.due)).and(NodeDue::Total, total),
+        NodeStatus::Waiting => dues.and(NodeDue::Total, total),
         NodeStatus::Pending
         | NodeStatus::Completed
         | NodeStatus::Failed
@@ -109,7 +130,7 @@ pub fn node_dues(state: &JobState, ix: u32) -> [Option<(NodeDue, Millis)>; 2] {
         | NodeStatus::Skipped
         | NodeStatus::Cancelled
         | NodeStatus::Compensating
-        | NodeStatus::Compensated => [None, None],
+        | NodeStatus::Compensated => dues,
     }
 }
 

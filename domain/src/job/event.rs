@@ -29,7 +29,6 @@ pub struct JobEvent {
     /// How the job ended, with the transition that ends it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<JobEnd>,
-    /// What happened.
     pub fact: JobFact,
 }
 

@@ -41,7 +41,6 @@ pub enum WaitCode {
     Ending,
     /// The outcome of an attempt of a node that runs at most once is unknown.
     OutcomeUnknown,
-    /// Attempts run.
     Attempt,
     /// Nodes are offered, and no worker has leased them.
     Worker,
@@ -84,9 +83,8 @@ pub enum EndsOn {
 /// One thing that is waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wait {
-    /// Why.
     pub code: WaitCode,
-    /// In words.
+    /// The reason in words, for people.
     pub message: String,
     /// Since when; of several nodes, the one that waits longest.
     pub since: Millis,
@@ -124,7 +122,6 @@ pub enum EndCode {
     TimedOut,
     /// By request; or, of a node, because its job ended.
     Cancelled,
-    /// Given up.
     Aborted,
     /// The node never ran, because of how its parents ended.
     Skipped,
@@ -135,11 +132,9 @@ pub enum EndCode {
 /// How something ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
-    /// Why.
     pub code: EndCode,
-    /// In words.
+    /// The reason in words, for people.
     pub message: String,
-    /// When.
     pub at: Millis,
     /// What went wrong, of a job.
     pub error: Option<Arc<JobError>>,
@@ -163,9 +158,7 @@ pub struct Explanation {
 /// Who brought a job to where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Turn {
-    /// When.
     pub at: Millis,
-    /// By whom.
     pub actor: Arc<str>,
     /// Why, in words.
     pub reason: Option<String>,
@@ -194,8 +187,8 @@ impl JobState {
     /// run out are not known here.
     pub fn next_due(&self) -> Option<Millis> {
         let nodes = (0_u32..).take(self.nodes.len()).flat_map(|ix| due::node_dues(self, ix));
-        let of_nodes = nodes.flatten().map(|(_, at)| at);
-        of_nodes.chain(due::job_due(self).map(|(_, at)| at)).min()
+        let of_nodes = nodes.map(|(_, at)| at);
+        of_nodes.chain(due::job_dues(self).earliest().map(|(_, at)| at)).min()
     }
 }
 

@@ -31,7 +31,6 @@ pub use self::failures::{AttemptFailure, FailureFact};
 pub use self::patch::Patch;
 pub use self::steering::SteeringFact;
 
-/// What happened.
 #[derive(Debug, Clone)]
 pub enum JobFact {
     /// On the way to the first attempt.

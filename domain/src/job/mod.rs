@@ -13,6 +13,7 @@ pub mod fact;
 pub mod outcome;
 pub mod plan;
 pub mod progress;
+pub mod readiness;
 pub mod rows;
 pub mod spec;
 pub mod state;

@@ -36,7 +36,6 @@ pub struct JobError {
     /// Key of the node that failed first, if it was a node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
-    /// Failure class.
     pub class: String,
     /// The type as the worker reported it.
     #[serde(rename = "type")]
@@ -66,11 +65,9 @@ impl JobError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndingCause {
-    /// Somebody asked.
     Requested,
     /// `timeout_ms` is over.
     Deadline,
-    /// `fail_fast`.
     FailFast,
 }
 
@@ -78,7 +75,6 @@ pub enum EndingCause {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PauseCause {
-    /// Somebody asked.
     Requested,
     /// An `at_most_once` attempt has an unknown outcome.
     OutcomeUnknown,

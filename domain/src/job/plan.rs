@@ -1,7 +1,7 @@
 //! What of a job never changes after its submission: a checked specification. Only `check` builds one from a
 //! caller's specification; it also comes back from the job's first event, and from an engine that checked it and passes it on.
 
-pub(crate) mod passed;
+pub(crate) mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -51,7 +51,6 @@ impl CheckedSpec {
 /// What people may still change while a job lives.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct About {
-    /// 1-255 characters.
     pub name: String,
     /// Up to 1,000 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -61,7 +60,6 @@ pub struct About {
     /// Unique, at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
-    /// Small facts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, ExactJson>,
 }
@@ -82,7 +80,7 @@ pub struct Plan {
     /// What lets it start.
     #[serde(skip_serializing_if = "is_default")]
     pub start: Start,
-    /// Milliseconds.
+    /// Counted in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimated_duration_ms: Option<u64>,
     /// Where it is admitted.
@@ -128,7 +126,7 @@ pub struct PlanNode {
     /// What kind of work it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action_type: Option<ActionType>,
-    /// Raw JSON.
+    /// JSON text as it was received.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Payload>,
     /// Positions of its parents.
@@ -154,7 +152,7 @@ pub struct PlanNode {
 /// The rarer facts of a node, apart so that the others stay small.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct MoreOfNode {
-    /// For people.
+    /// Free text that only people read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// 1 (highest) to 10.
@@ -163,7 +161,7 @@ pub struct MoreOfNode {
     /// Weight in progress and estimates, milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimated_duration_ms: Option<u64>,
-    /// Milliseconds.
+    /// Counted in milliseconds.
     #[serde(default, skip_serializing_if = "is_default")]
     pub timeouts: Timeouts,
     /// Its own retry policy.
@@ -172,7 +170,6 @@ pub struct MoreOfNode {
     /// Unique, at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
-    /// Small facts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, ExactJson>,
 }

@@ -61,9 +61,8 @@ impl DurationStats {
 /// How long a node should take.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Expected {
-    /// Milliseconds.
+    /// Counted in milliseconds.
     pub ms: u64,
-    /// Square milliseconds.
     pub variance: f64,
 }
 
@@ -126,11 +125,9 @@ pub struct CriticalPath {
 /// When a job should end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EstimatedEnd {
-    /// Most likely.
+    /// The most likely value.
     pub at: Millis,
-    /// Hardly before.
     pub low: Millis,
-    /// Hardly after.
     pub high: Millis,
 }
 

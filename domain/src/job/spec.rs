@@ -45,17 +45,16 @@ pub struct JobSpec {
     pub name: String,
     /// Up to 1,000 characters.
     pub description: Option<String>,
-    /// 1-100 characters.
     pub job_type: Option<String>,
     /// 1 (highest) to 10; absent: 5.
     pub priority: Option<u8>,
     /// Unique, at most 20.
     pub tags: Vec<String>,
-    /// Raw JSON.
+    /// JSON text as it was received.
     pub input: Option<Box<RawValue>>,
     /// Who asked for it.
     pub triggered_by: Option<String>,
-    /// Not before.
+    /// Nothing happens before this time.
     pub scheduled_at: Option<Millis>,
     /// What lets it start.
     pub start: Start,
@@ -63,7 +62,6 @@ pub struct JobSpec {
     pub timeout_ms: Option<u64>,
     /// Milliseconds, for people.
     pub estimated_duration_ms: Option<u64>,
-    /// Absent: `default`.
     pub environment: Option<String>,
     /// What it takes of its environment; empty: one slot.
     pub resources: BTreeMap<String, u64>,

@@ -15,7 +15,6 @@ use crate::job::outcome::{JobEnd, JobError, PauseCause};
 use crate::job::plan::{About, Plan};
 use crate::job::status::JobStatus;
 use crate::node::attempt::ReportKind;
-use crate::node::spec::DependencyCondition;
 use crate::node::status::NodeStatus;
 use crate::payload::{Hash, Payload};
 use crate::subject::remembered::Answered;
@@ -23,7 +22,6 @@ use crate::subject::remembered::Answered;
 /// Bytes of sink outputs kept for the job's own output; beyond it the job's output is absent.
 pub const SINK_BYTES_MAX: u64 = 256 * 1_024;
 
-/// One node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NodeState {
     /// Where it stands.
@@ -68,7 +66,6 @@ pub struct ReportMark {
 /// Under which claim a running attempt was leased.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimMark {
-    /// By whom.
     pub worker: WorkerName,
     /// The worker's name for the request.
     pub claim: Claim,
@@ -122,7 +119,7 @@ pub struct JobHead {
     pub pause_cause: Option<PauseCause>,
     /// What people may change.
     pub about: Arc<About>,
-    /// Not before.
+    /// Nothing happens before this time.
     pub scheduled_at: Option<Millis>,
     /// From entering queued, milliseconds.
     pub timeout_ms: Option<u64>,
@@ -172,12 +169,9 @@ fn is_false(value: &bool) -> bool {
     !*value
 }
 
-/// A job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobState {
-    /// Which.
     pub id: JobId,
-    /// Whose.
     pub namespace: Namespace,
     /// What never changes.
     pub plan: Arc<Plan>,
@@ -187,7 +181,6 @@ pub struct JobState {
     pub correlation: Option<CorrelationId>,
     /// The job as a whole.
     pub head: JobHead,
-    /// By position.
     pub nodes: Vec<NodeState>,
     /// Could start, held by `max_parallel`.
     pub held: BTreeSet<u32>,
@@ -213,6 +206,13 @@ impl JobState {
     /// How many nodes are in this state.
     pub fn count(&self, status: NodeStatus) -> u32 {
         self.head.counts[status.index()]
+    }
+
+    /// Whether this node may start another attempt, now or later: the job's end is not decided. Whether it may start at
+    /// once is for its parents, its places and a pause to say.
+    pub fn may_start(&self, node: u32) -> bool {
+        let is_there = (node as usize) < self.nodes.len();
+        is_there && self.head.ending.is_none() && !self.head.status.is_over()
     }
 
     /// Whether ready nodes may be leased.
@@ -243,53 +243,8 @@ impl JobState {
     }
 }
 
-/// Whether a settled parent counts as completed for its children.
-pub fn counts_as_completed(status: NodeStatus, optional: bool) -> bool {
-    match status {
-        NodeStatus::Completed => true,
-        NodeStatus::Failed | NodeStatus::Timeout => optional,
-        NodeStatus::Pending
-        | NodeStatus::Ready
-        | NodeStatus::Running
-        | NodeStatus::Waiting
-        | NodeStatus::Retrying
-        | NodeStatus::Skipped
-        | NodeStatus::Cancelled
-        | NodeStatus::Compensating
-        | NodeStatus::Compensated => false,
-    }
-}
-
-/// What a node's parents say about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Readiness {
-    /// Not decided yet.
-    Undecided,
-    /// It may start.
-    Fulfilled,
-    /// It can never start.
-    Impossible,
-}
-
-/// Readiness from the two counters: a join is never a re-read of its parents.
-pub fn readiness(
-    condition: DependencyCondition,
-    parents: u32,
-    unsettled: u32,
-    completed: u32,
-) -> Readiness {
-    let settled_badly = parents - unsettled - completed;
-    match condition {
-        DependencyCondition::All if completed == parents => Readiness::Fulfilled,
-        DependencyCondition::All if settled_badly > 0 => Readiness::Impossible,
-        DependencyCondition::Any if parents == 0 || completed > 0 => Readiness::Fulfilled,
-        DependencyCondition::Any if unsettled == 0 => Readiness::Impossible,
-        DependencyCondition::All | DependencyCondition::Any => Readiness::Undecided,
-    }
-}
-
-/// A clean end.
 impl JobHead {
+    /// Takes over how the job ended.
     pub(crate) fn end(&mut self, end: &JobEnd, at: Millis) {
         self.completed_at = Some(at);
         self.output.clone_from(&end.output);

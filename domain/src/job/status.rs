@@ -26,7 +26,6 @@ pub enum JobStatus {
     Failed,
     /// The job's deadline passed.
     Timeout,
-    /// By request.
     Cancelled,
     /// A job-level retry is due at a known time.
     Retrying,

@@ -48,7 +48,6 @@ pub struct AttemptStory {
 /// How an attempt ended.
 #[derive(Debug, Clone)]
 pub struct AttemptEnd {
-    /// When.
     pub at: Millis,
     /// `completed`, `failed`, `lease_expired`, `timed_out`, `released` or `revoked`.
     pub outcome: &'static str,

@@ -24,12 +24,10 @@ use crate::time_text::rfc3339;
 /// A job without its nodes: cheap to take from a state.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct JobSnapshot {
-    /// Which.
     pub id: JobId,
-    /// Whose.
     pub namespace: Namespace,
     /// What never changes; without its nodes when it comes from another engine.
-    #[serde(with = "crate::job::plan::passed::without_nodes")]
+    #[serde(with = "crate::job::plan::wire::without_nodes")]
     pub plan: Arc<Plan>,
     /// W3C trace id.
     pub trace_id: Arc<str>,
@@ -45,9 +43,7 @@ pub struct JobSnapshot {
 pub struct JobSummary {
     /// Of this resource.
     pub schema_version: u8,
-    /// Which.
     pub id: String,
-    /// Whose.
     pub namespace: String,
     /// Where it stands.
     pub status: JobStatus,
@@ -55,29 +51,27 @@ pub struct JobSummary {
     pub ending: Option<JobStatus>,
     /// Why it is paused.
     pub pause_cause: Option<PauseCause>,
-    /// The ETag.
     pub version: u64,
-    /// For people.
+    /// Free text that only people read.
     pub name: String,
-    /// For people.
+    /// Free text that only people read.
     pub description: Option<String>,
     /// The job's type.
     pub job_type: Option<String>,
     /// 1 (highest) to 10.
     pub priority: u8,
-    /// Unique.
     pub tags: Vec<String>,
     /// Raw JSON; null when it is stored beside the stream and not filled in.
     pub input: Option<Arc<RawValue>>,
     /// Who asked for it.
     pub triggered_by: Option<String>,
-    /// Not before.
+    /// Nothing happens before this time.
     pub scheduled_at: Option<String>,
     /// What lets it start.
     pub start: Start,
-    /// Milliseconds.
+    /// Counted in milliseconds.
     pub timeout_ms: Option<u64>,
-    /// Milliseconds.
+    /// Counted in milliseconds.
     pub estimated_duration_ms: Option<u64>,
     /// Where it is admitted.
     pub environment: String,
@@ -95,7 +89,6 @@ pub struct JobSummary {
     pub job_retry: Option<serde_json::Value>,
     /// Always null until there are recoveries.
     pub recovery: Option<serde_json::Value>,
-    /// Small facts.
     pub metadata: BTreeMap<String, ExactJson>,
     /// Always null until there are sub-jobs.
     pub parent_job_id: Option<String>,
@@ -103,9 +96,7 @@ pub struct JobSummary {
     pub trace_id: String,
     /// Of the request that submitted it.
     pub correlation_id: Option<String>,
-    /// When.
     pub created_at: String,
-    /// When.
     pub updated_at: String,
     /// When its first attempt started.
     pub started_at: Option<String>,
@@ -115,7 +106,7 @@ pub struct JobSummary {
     pub nodes: BTreeMap<&'static str, u64>,
     /// A rough share; `/progress` weighs it.
     pub progress: SummaryProgress,
-    /// Raw JSON.
+    /// JSON text as it was received.
     pub output: Option<Arc<RawValue>>,
     /// Why it did not complete.
     pub error: Option<Arc<JobError>>,
@@ -125,7 +116,7 @@ pub struct JobSummary {
     pub retries: u64,
     /// Recovery sessions; none until there are any.
     pub recoveries: u64,
-    /// Milliseconds.
+    /// Counted in milliseconds.
     pub durations: Durations,
     /// What the environment gave it.
     pub allocated: Option<BTreeMap<String, u64>>,

@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 
 use crate::job::event::JobEvent;
-use crate::job::state::{JobState, Sink, counts_as_completed};
+use crate::job::readiness::counts_as_completed;
+use crate::job::state::{JobState, Sink};
 use crate::node::status::NodeStatus;
 use crate::payload::{Payload, StoredPayload};
 

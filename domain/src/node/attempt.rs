@@ -32,7 +32,6 @@ pub struct AttemptError {
     /// The wait the reporter asks for, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
-    /// Free JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<Payload>,
 }
@@ -52,7 +51,7 @@ impl AttemptError {
 /// When the next execution is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryDue {
-    /// Not before.
+    /// Nothing happens before this time.
     pub due: Millis,
     /// The wait with its jitter, drawn once.
     pub wait_ms: u64,

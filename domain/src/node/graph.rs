@@ -81,12 +81,10 @@ impl Graph {
         Ok(graph)
     }
 
-    /// Nodes.
     pub fn node_count(&self) -> usize {
         self.levels.len()
     }
 
-    /// Edges.
     pub fn edge_count(&self) -> usize {
         self.parents.len()
     }

@@ -77,15 +77,14 @@ pub struct Timeouts {
 pub struct NodeSpec {
     /// Unique in the job.
     pub key: String,
-    /// For people.
+    /// Free text that only people read.
     pub name: Option<String>,
     /// Which of the eight.
     pub node_type: NodeType,
-    /// Absent: `default`.
     pub queue: Option<String>,
     /// What kind of work it is. Absent: the node's key is not used; workers that filter will not see it.
     pub action_type: Option<String>,
-    /// Raw JSON.
+    /// JSON text as it was received.
     pub input: Option<Box<RawValue>>,
     /// Keys of the parents.
     pub depends_on: Vec<String>,
@@ -99,7 +98,7 @@ pub struct NodeSpec {
     pub priority: Option<u8>,
     /// Weight in progress and estimates, milliseconds.
     pub estimated_duration_ms: Option<u64>,
-    /// Milliseconds.
+    /// Counted in milliseconds.
     pub timeouts: Timeouts,
     /// Absent: the job's.
     pub retry: Option<RetryPolicy>,

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Strategy {
-    /// No wait.
     Immediate,
     /// base + step * (k - 1); step 0 is a fixed delay; an absent step is the base.
     LinearBackoff,
@@ -17,7 +16,6 @@ pub enum Strategy {
     FibonacciBackoff,
     /// The listed delays; the last one repeats.
     CustomBackoff,
-    /// No retry.
     None,
 }
 
@@ -45,7 +43,7 @@ pub struct RetryPolicy {
     pub strategy: Strategy,
     /// Executions, the first included; at least 1.
     pub max_attempts: u32,
-    /// Milliseconds.
+    /// Counted in milliseconds.
     pub base_delay_ms: u64,
     /// Cap of every wait, in milliseconds.
     pub max_delay_ms: u64,

@@ -30,17 +30,15 @@ pub struct ErrorFacts<'a> {
 
 /// What follows a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Another execution.
+pub enum RetryVerdict {
     Retry {
         /// Milliseconds, jitter included, drawn once.
         wait_ms: u64,
-        /// Not before.
+        /// Nothing happens before this time.
         due: Millis,
         /// What settled it.
         why: RetryWhy,
     },
-    /// None.
     Final {
         /// What settled it.
         why: FinalWhy,
@@ -108,25 +106,25 @@ pub fn verdict(
     draw: f64,
     now: Millis,
     deadline: Option<Millis>,
-) -> Verdict {
+) -> RetryVerdict {
     let rule = classify::rule_of(facts.class, facts.error_type);
     let allowed = match executions_allowed(policy, facts, rule, executions) {
         Ok(allowed) => allowed,
-        Err(why) => return Verdict::Final { why },
+        Err(why) => return RetryVerdict::Final { why },
     };
     let computed = computed_wait(policy, facts, rule, executions, previous_wait_ms, draw);
     let asked = facts.retry_after_ms.map_or(0, |asked| asked.min(RETRY_AFTER_MS_MAX));
     let wait_ms = computed.max(asked);
     let due = now.saturating_add(Millis::try_from(wait_ms).unwrap_or(Millis::MAX));
     if deadline.is_some_and(|deadline| due >= deadline) {
-        return Verdict::Final { why: FinalWhy::PastDeadline { wait_ms } };
+        return RetryVerdict::Final { why: FinalWhy::PastDeadline { wait_ms } };
     }
     let why = if asked > computed {
         RetryWhy::Asked { executions, allowed }
     } else {
         RetryWhy::Policy { executions, allowed }
     };
-    Verdict::Retry { wait_ms, due, why }
+    RetryVerdict::Retry { wait_ms, due, why }
 }
 
 /// How many executions there may be in all, or why there is no other.

@@ -17,14 +17,14 @@ fn policy() -> RetryPolicy {
     RetryPolicy { jitter: JitterMode::None, max_attempts: 6, ..RetryPolicy::default() }
 }
 
-fn judge(policy: &RetryPolicy, facts: ErrorFacts<'_>, executions: u32) -> Verdict {
+fn judge(policy: &RetryPolicy, facts: ErrorFacts<'_>, executions: u32) -> RetryVerdict {
     verdict(policy, &facts, executions, 0, 0.5, 10_000, None)
 }
 
-fn wait_of(verdict: Verdict) -> Option<u64> {
+fn wait_of(verdict: RetryVerdict) -> Option<u64> {
     match verdict {
-        Verdict::Retry { wait_ms, .. } => Some(wait_ms),
-        Verdict::Final { .. } => None,
+        RetryVerdict::Retry { wait_ms, .. } => Some(wait_ms),
+        RetryVerdict::Final { .. } => None,
     }
 }
 
@@ -38,7 +38,7 @@ fn an_unclassified_failure_follows_the_policy_to_its_last_execution() {
     assert_eq!(waits, [Some(1_000), Some(2_000), Some(4_000), Some(8_000), Some(16_000), None]);
     assert_eq!(
         judge(&policy(), FACTS, 6),
-        Verdict::Final { why: FinalWhy::PolicyUsedUp { allowed: 6 } }
+        RetryVerdict::Final { why: FinalWhy::PolicyUsedUp { allowed: 6 } }
     );
     let once = RetryPolicy { max_attempts: 1, ..policy() };
     assert_eq!(wait_of(judge(&once, FACTS, 1)), None);
@@ -70,12 +70,12 @@ fn the_policys_final_types_outrank_its_retryable_ones_and_both_outrank_the_repor
         retryable_error_types: list(&["Net.Reset"]),
         ..policy()
     };
-    assert_eq!(why(&never, Some(true)), Verdict::Final { why: FinalWhy::TypeIsFinal });
+    assert_eq!(why(&never, Some(true)), RetryVerdict::Final { why: FinalWhy::TypeIsFinal });
     let other = RetryPolicy { retryable_error_types: list(&["Disk.*"]), ..policy() };
-    assert_eq!(why(&other, Some(true)), Verdict::Final { why: FinalWhy::TypeNotListed });
+    assert_eq!(why(&other, Some(true)), RetryVerdict::Final { why: FinalWhy::TypeNotListed });
     let this = RetryPolicy { retryable_error_types: list(&["Net.*"]), ..policy() };
     assert_eq!(wait_of(why(&this, None)), Some(1_000));
-    assert_eq!(why(&this, Some(false)), Verdict::Final { why: FinalWhy::ReportedFinal });
+    assert_eq!(why(&this, Some(false)), RetryVerdict::Final { why: FinalWhy::ReportedFinal });
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn a_rule_or_a_report_outranks_the_class_but_not_a_cancellation() {
     let conflict = ErrorFacts { class: "conflict", ..FACTS };
     assert_eq!(wait_of(judge(&listed, conflict, 1)), Some(1_000));
     let none = RetryPolicy { strategy: Strategy::None, ..policy() };
-    assert_eq!(judge(&none, wanted(""), 1), Verdict::Final { why: FinalWhy::NoRetries });
+    assert_eq!(judge(&none, wanted(""), 1), RetryVerdict::Final { why: FinalWhy::NoRetries });
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn what_may_have_happened_is_repeated_only_where_that_is_harmless() {
     let reset = ErrorFacts { class: "network.reset", ..FACTS };
     assert_eq!(wait_of(judge(&policy(), reset, 1)), Some(1_000));
     let once = ErrorFacts { idempotent: false, ..reset };
-    assert_eq!(judge(&policy(), once, 1), Verdict::Final { why: FinalWhy::MayHaveHappened });
+    assert_eq!(judge(&policy(), once, 1), RetryVerdict::Final { why: FinalWhy::MayHaveHappened });
     let refused = ErrorFacts { class: "network.connect", ..once };
     assert_eq!(wait_of(judge(&policy(), refused, 1)), Some(1_000));
 }
@@ -108,7 +108,7 @@ fn an_asked_wait_may_pass_the_cap_but_not_its_own_limit() {
     assert_eq!(wait_of(asked(u64::MAX)), Some(RETRY_AFTER_MS_MAX));
     assert!(matches!(
         asked(90_000),
-        Verdict::Retry { due: 100_000, why: RetryWhy::Asked { .. }, .. }
+        RetryVerdict::Retry { due: 100_000, why: RetryWhy::Asked { .. }, .. }
     ));
 }
 
@@ -129,8 +129,8 @@ fn a_wait_that_reaches_the_deadline_is_not_scheduled() {
     let at = |deadline| verdict(&policy(), &FACTS, 1, 0, 0.5, 10_000, Some(deadline));
     assert_eq!(wait_of(at(11_001)), Some(1_000));
     let why = FinalWhy::PastDeadline { wait_ms: 1_000 };
-    assert_eq!(at(11_000), Verdict::Final { why });
-    assert_eq!(at(5), Verdict::Final { why });
+    assert_eq!(at(11_000), RetryVerdict::Final { why });
+    assert_eq!(at(5), RetryVerdict::Final { why });
 }
 
 proptest! {
@@ -150,14 +150,14 @@ proptest! {
         let policy = RetryPolicy { max_attempts, max_delay_ms: cap, ..RetryPolicy::default() };
         let facts = ErrorFacts { class, retryable, retry_after_ms, ..FACTS };
         match verdict(&policy, &facts, executions, previous, draw, now, deadline) {
-            Verdict::Retry { wait_ms, due, .. } => {
+            RetryVerdict::Retry { wait_ms, due, .. } => {
                 let asked = retry_after_ms.unwrap_or(0).min(RETRY_AFTER_MS_MAX);
                 prop_assert!(executions < max_attempts);
                 prop_assert!((asked..=asked.max(cap)).contains(&wait_ms));
                 prop_assert!(due >= now && deadline.is_none_or(|deadline| due < deadline));
                 prop_assert!(retryable != Some(false) && class != "cancelled");
             }
-            Verdict::Final { why } => {
+            RetryVerdict::Final { why } => {
                 let plain = retryable == Some(true) && class != "cancelled" && deadline.is_none();
                 prop_assert!(!plain || executions >= max_attempts, "{why}");
             }

@@ -27,15 +27,9 @@ pub struct FirstAnswer {
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// It is so; the state after this seq shows it.
-    Done {
-        /// Event number.
-        seq: u64,
-    },
+    Done { seq: u64 },
     /// This command was answered before; the state after this seq is the first answer.
-    Replayed {
-        /// Event number.
-        seq: u64,
-    },
+    Replayed { seq: u64 },
     /// These attempts are leased.
     Leased(Vec<AttemptRef>),
     /// The report counts.

@@ -14,7 +14,6 @@ pub const EVENT_VERSION: u8 = 1;
 /// What every event says, whatever its subject.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Envelope {
-    /// Event version.
     pub v: u8,
     /// When it was decided, on the engine's clock.
     pub at: Millis,

@@ -7,7 +7,7 @@ use domain::bounds::Bounds;
 use domain::ids::{Claim, CommandId, Epoch, JobId, Millis, Namespace, WorkerName};
 use domain::job::check::{CheckSettings, check};
 use domain::job::command::{JobCommand, LeaseOrder, Outcome, Report, Submission};
-use domain::job::decide::{self, Decision};
+use domain::job::decide::{self, JobDecision};
 use domain::job::event::JobEvent;
 use domain::job::plan::CheckedSpec;
 use domain::job::spec::{CompleteWhen, JobSpec, Start};
@@ -135,7 +135,7 @@ impl Live {
         Self { state, events: vec![event], now: T0 }
     }
 
-    pub(crate) fn decide(&self, command: &JobCommand) -> Result<Decision, Refusal> {
+    pub(crate) fn decide(&self, command: &JobCommand) -> Result<JobDecision, Refusal> {
         decide::decide(&self.state, command, &context(self.now))
     }
 

@@ -193,8 +193,8 @@ fn it_says_what_it_waits_for(state: &JobState) -> TestCaseResult {
 /// The earliest time at which anything is due.
 pub(crate) fn next_due(state: &JobState) -> Option<i64> {
     let nodes = (0u32..).take(state.nodes.len()).flat_map(|ix| due::node_dues(state, ix));
-    let of_nodes = nodes.flatten().map(|(_, at)| at);
-    of_nodes.chain(due::job_due(state).map(|(_, at)| at)).min()
+    let of_nodes = nodes.map(|(_, at)| at);
+    of_nodes.chain(due::job_dues(state).earliest().map(|(_, at)| at)).min()
 }
 
 /// What holds of every step.

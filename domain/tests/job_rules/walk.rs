@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::ids::Epoch;
 use domain::job::command::{JobCommand, Outcome};
-use domain::job::decide::{self, Decision};
+use domain::job::decide::{self, JobDecision};
 use domain::job::detail::JobDetail;
 use domain::job::event::JobEvent;
 use domain::job::fact::{AttemptFact, FailureFact, JobFact, Patch};
@@ -162,8 +162,8 @@ impl Walk {
     ) -> Result<Result<Answer, Refusal>, TestCaseError> {
         match decide::decide(&self.state, command, context) {
             Err(refusal) => Ok(Err(refusal)),
-            Ok(Decision { event: None, answer, .. }) => Ok(Ok(answer)),
-            Ok(Decision { event: Some(event), answer, .. }) => {
+            Ok(JobDecision { event: None, answer, .. }) => Ok(Ok(answer)),
+            Ok(JobDecision { event: Some(event), answer, .. }) => {
                 self.happened(&event)?;
                 if let Answer::Done { seq } = answer {
                     prop_assert_eq!(seq, self.state.head.seq);

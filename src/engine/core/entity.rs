@@ -238,7 +238,7 @@ pub(crate) fn decide(
     }
 }
 
-fn of_job(decision: job::decide::Decision) -> EntityDecision {
+fn of_job(decision: job::decide::JobDecision) -> EntityDecision {
     EntityDecision {
         event: decision.event.map(|event| EntityEvent::Job(Box::new(event))),
         payloads: decision.payloads,

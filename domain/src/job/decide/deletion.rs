@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use crate::ids::Millis;
 use crate::job::command::JobCommand;
-use crate::job::decide::Decision;
-use crate::job::decide::admission::wrong_state;
+use crate::job::decide::decision::{JobDecision, wrong_state};
 use crate::job::event::JobEvent;
 use crate::job::fact::EndingFact;
 use crate::job::state::JobState;
@@ -21,19 +20,19 @@ pub(super) fn delete(
     state: &JobState,
     unchanged_since: Millis,
     context: &Context,
-) -> Result<Decision, Refusal> {
+) -> Result<JobDecision, Refusal> {
     if !state.head.status.is_over() {
         let over = JobStatus::ALL.into_iter().filter(|status| status.is_over());
         return Err(wrong_state(state, "deleted", over.collect()));
     }
     if state.head.updated_at > unchanged_since {
-        return Ok(Decision::unchanged(Answer::Nothing));
+        return Ok(JobDecision::unchanged(Answer::Nothing));
     }
     let event = JobEvent::bare(
         Envelope::of(context, context.now, Some("retention")),
         EndingFact::Deleted.into(),
     );
-    Ok(Decision::done(state, event))
+    Ok(JobDecision::done(state, event))
 }
 
 /// What a deleted job answers to anything but its submission.

@@ -2,7 +2,7 @@
 //! whether there is another execution; an `at_most_once` attempt with an unknown outcome never gets one by itself.
 
 use crate::ids::{Epoch, Millis};
-use crate::job::decide::Decision;
+use crate::job::decide::decision::JobDecision;
 use crate::job::decide::draft::Draft;
 use crate::job::fact::{AttemptFailure, FailureFact};
 use crate::job::outcome::JobError;
@@ -11,7 +11,7 @@ use crate::job::status::JobStatus;
 use crate::node::attempt::{AttemptError, AttemptRef, RetryDue};
 use crate::node::status::NodeStatus;
 use crate::payload::Hash;
-use crate::retry::verdict::{ErrorFacts, Verdict, verdict};
+use crate::retry::verdict::{ErrorFacts, RetryVerdict, verdict};
 use crate::subject::answer::Answer;
 use crate::subject::context::Context;
 
@@ -31,12 +31,12 @@ pub(super) fn expire_lease(
     node: u32,
     epoch: Epoch,
     context: &Context,
-) -> Decision {
+) -> JobDecision {
     let Some(found) = state.nodes.get(node as usize) else {
-        return Decision::unchanged(Answer::Nothing);
+        return JobDecision::unchanged(Answer::Nothing);
     };
     if found.status != NodeStatus::Running || found.epoch != epoch {
-        return Decision::unchanged(Answer::Nothing);
+        return JobDecision::unchanged(Answer::Nothing);
     }
     let error = AttemptError {
         error_type: "LeaseExpired".to_owned(),
@@ -63,12 +63,13 @@ pub(super) fn fail(
     error: AttemptError,
     noticed: Noticed,
     context: &Context,
-) -> Decision {
+) -> JobDecision {
     let node = &state.plan.nodes[attempt.node as usize];
     let unknown = !matches!(noticed, Noticed::Reported(_));
     let mut draft = Draft::new(state, context.now);
-    let hold = unknown && node.at_most_once && state.head.ending.is_none();
-    let (retry, why) = if state.head.ending.is_some() {
+    let goes_on = state.may_start(attempt.node);
+    let hold = unknown && node.at_most_once && goes_on;
+    let (retry, why) = if !goes_on {
         (None, "the job is ending".to_owned())
     } else if hold {
         (None, "the outcome is unknown and the node runs at most once".to_owned())
@@ -78,7 +79,7 @@ pub(super) fn fail(
     let to = match (retry, hold) {
         (Some(_), _) => NodeStatus::Retrying,
         (None, true) => NodeStatus::Waiting,
-        (None, false) => ended_as(state, &error, noticed),
+        (None, false) => ended_as(state, attempt.node, &error, noticed),
     };
     let failure = Box::new(AttemptFailure {
         attempt,
@@ -104,7 +105,7 @@ pub(super) fn fail(
         Noticed::AttemptTimeout => FailureFact::AttemptTimedOut(failure),
     };
     let (event, payloads) = draft.into_event(fact, context, None);
-    Decision { event: Some(event), payloads, answer: Answer::Recorded }
+    JobDecision { event: Some(event), payloads, answer: Answer::Recorded }
 }
 
 /// The first final failure of a required node ends a `fail_fast` job.
@@ -119,8 +120,8 @@ pub(super) fn fail_fast(draft: &mut Draft<'_>, node: u32, to: NodeStatus, grace_
     }
 }
 
-fn ended_as(state: &JobState, error: &AttemptError, noticed: Noticed) -> NodeStatus {
-    let ending = state.head.ending.is_some();
+fn ended_as(state: &JobState, node: u32, error: &AttemptError, noticed: Noticed) -> NodeStatus {
+    let ending = !state.may_start(node);
     match noticed {
         Noticed::Reported(_) if ending && error.class == "cancelled" => NodeStatus::Cancelled,
         Noticed::LeaseExpired if ending => NodeStatus::Cancelled,
@@ -150,8 +151,10 @@ fn judge(
     let previous = u64::from(node.last_wait_ms);
     let draw = context.dice.unit(attempt.node);
     match verdict(&policy, &facts, attempt.attempt, previous, draw, context.now, deadline) {
-        Verdict::Retry { wait_ms, due, why } => (Some(RetryDue { due, wait_ms }), why.to_string()),
-        Verdict::Final { why } => (None, why.to_string()),
+        RetryVerdict::Retry { wait_ms, due, why } => {
+            (Some(RetryDue { due, wait_ms }), why.to_string())
+        }
+        RetryVerdict::Final { why } => (None, why.to_string()),
     }
 }
 

@@ -2,7 +2,7 @@
 //! used four.
 
 use crate::job::command::LeaseOrder;
-use crate::job::decide::Decision;
+use crate::job::decide::decision::JobDecision;
 use crate::job::decide::draft::Draft;
 use crate::job::fact::AttemptFact;
 use crate::job::state::JobState;
@@ -13,9 +13,9 @@ use crate::planted::{self, Planted};
 use crate::subject::answer::Answer;
 use crate::subject::context::Context;
 
-pub(super) fn lease(state: &JobState, order: &LeaseOrder, context: &Context) -> Decision {
+pub(super) fn lease(state: &JobState, order: &LeaseOrder, context: &Context) -> JobDecision {
     if !state.offers_work() {
-        return Decision::unchanged(Answer::Leased(Vec::new()));
+        return JobDecision::unchanged(Answer::Leased(Vec::new()));
     }
     let mut draft = Draft::new(state, context.now);
     let mut attempts = Vec::with_capacity(order.nodes.len());
@@ -32,7 +32,7 @@ pub(super) fn lease(state: &JobState, order: &LeaseOrder, context: &Context) -> 
         attempts.push(AttemptRef { node: *ix, attempt, epoch });
     }
     if attempts.is_empty() {
-        return Decision::unchanged(Answer::Leased(attempts));
+        return JobDecision::unchanged(Answer::Leased(attempts));
     }
     if draft.job_status() == JobStatus::Scheduled {
         draft.move_job(JobStatus::Running);
@@ -44,5 +44,5 @@ pub(super) fn lease(state: &JobState, order: &LeaseOrder, context: &Context) -> 
         attempts: attempts.clone(),
     };
     let (event, payloads) = draft.into_event(fact, context, None);
-    Decision { event: Some(event), payloads, answer: Answer::Leased(attempts) }
+    JobDecision { event: Some(event), payloads, answer: Answer::Leased(attempts) }
 }

@@ -2,6 +2,7 @@
 //! collects the transitions and what follows from them. Nothing here reads a clock, draws or changes a state.
 
 mod admission;
+mod decision;
 mod deletion;
 mod draft;
 mod ending;
@@ -14,47 +15,21 @@ mod submit;
 mod wake;
 
 use crate::job::command::JobCommand;
-use crate::job::event::JobEvent;
 use crate::job::state::JobState;
-use crate::payload::PayloadBytes;
 use crate::refusal::Refusal;
 use crate::subject::answer::Answer;
 use crate::subject::context::Context;
 use crate::subject::remembered::{answered_before, may_remember};
 
+pub use self::decision::JobDecision;
 pub use self::deletion::after_deletion;
 
-/// What a command comes to.
-#[derive(Debug)]
-pub struct Decision {
-    /// What happened, if anything did.
-    pub event: Option<JobEvent>,
-    /// Durable no later than the event.
-    pub payloads: Vec<PayloadBytes>,
-    /// Leaves after the append.
-    pub answer: Answer,
-}
-
-impl Decision {
-    fn unchanged(answer: Answer) -> Self {
-        Self { event: None, payloads: Vec::new(), answer }
-    }
-
-    fn done(state: &JobState, event: JobEvent) -> Self {
-        Self {
-            event: Some(event),
-            payloads: Vec::new(),
-            answer: Answer::Done { seq: state.head.seq + 1 },
-        }
-    }
-}
-
 /// Decides the first command of a stream that does not exist.
-pub fn create(command: &JobCommand, context: &Context) -> Result<Decision, Refusal> {
+pub fn create(command: &JobCommand, context: &Context) -> Result<JobDecision, Refusal> {
     match command {
         JobCommand::Submit(submission) => Ok(submit::submit(submission, context)),
         JobCommand::Lease(_) | JobCommand::ExpireLease { .. } | JobCommand::Wake { .. } => {
-            Ok(Decision::unchanged(Answer::Nothing))
+            Ok(JobDecision::unchanged(Answer::Nothing))
         }
         JobCommand::Report(_) => Err(Refusal::LeaseLost),
         JobCommand::Start
@@ -72,12 +47,12 @@ pub fn decide(
     state: &JobState,
     command: &JobCommand,
     context: &Context,
-) -> Result<Decision, Refusal> {
+) -> Result<JobDecision, Refusal> {
     if state.head.deleted && !matches!(command, JobCommand::Submit(_)) {
-        return deletion::refused(command).map(Decision::unchanged);
+        return deletion::refused(command).map(JobDecision::unchanged);
     }
     if let Some(seq) = answered_before(&state.commands, context)? {
-        return Ok(Decision::unchanged(Answer::Replayed { seq }));
+        return Ok(JobDecision::unchanged(Answer::Replayed { seq }));
     }
     // An event is never older than the one before it, whichever engine's clock it was decided on.
     let later;

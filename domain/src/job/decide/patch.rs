@@ -1,6 +1,6 @@
 //! Changing what people may change. A patch that changes nothing writes nothing.
 
-use crate::job::decide::Decision;
+use crate::job::decide::decision::JobDecision;
 use crate::job::decide::draft::Draft;
 use crate::job::fact::{Patch, SteeringFact};
 use crate::job::state::JobState;
@@ -13,7 +13,7 @@ pub(super) fn patch(
     state: &JobState,
     patch: &Patch,
     context: &Context,
-) -> Result<Decision, Refusal> {
+) -> Result<JobDecision, Refusal> {
     let patch = &trimmed(patch);
     let started = state.head.started_at.is_some() || state.head.status.is_over();
     // A job that has left pending has started as far as its schedule goes: another time would change nothing.
@@ -32,12 +32,12 @@ pub(super) fn patch(
         || patch.scheduled_at.is_some_and(|at| at != state.head.scheduled_at)
         || patch.timeout_ms.is_some_and(|ms| ms != state.head.timeout_ms);
     if !changes && context.command.is_none() {
-        return Ok(Decision::unchanged(Answer::Done { seq: state.head.seq }));
+        return Ok(JobDecision::unchanged(Answer::Done { seq: state.head.seq }));
     }
     let draft = Draft::new(state, context.now);
     let (event, _) =
         draft.into_event(SteeringFact::Patched(Box::new(patch.clone())), context, None);
-    Ok(Decision::done(state, event))
+    Ok(JobDecision::done(state, event))
 }
 
 /// Tags are kept as they were checked: without blanks around them.

@@ -1,8 +1,7 @@
 //! Pausing and resuming. A paused job starts nothing new; what runs may finish and is recorded. Resuming lets nodes
 //! whose outcome is unknown run again: whoever resumes says that they may.
 
-use crate::job::decide::Decision;
-use crate::job::decide::admission::wrong_state;
+use crate::job::decide::decision::{JobDecision, wrong_state};
 use crate::job::decide::draft::Draft;
 use crate::job::fact::SteeringFact;
 use crate::job::outcome::PauseCause;
@@ -17,27 +16,27 @@ pub(super) fn pause(
     state: &JobState,
     reason: Option<&str>,
     context: &Context,
-) -> Result<Decision, Refusal> {
+) -> Result<JobDecision, Refusal> {
     if state.head.ending.is_some()
         || !(state.head.status.may_become(JobStatus::Paused) || is_paused(state))
     {
         return Err(wrong_state(state, "paused", JobStatus::sources_of(JobStatus::Paused)));
     }
     if is_paused(state) {
-        return Ok(Decision::unchanged(Answer::Done { seq: state.head.seq }));
+        return Ok(JobDecision::unchanged(Answer::Done { seq: state.head.seq }));
     }
     let mut draft = Draft::new(state, context.now);
     draft.move_job(JobStatus::Paused);
     let fact = SteeringFact::Paused { why: PauseCause::Requested };
     let (event, _) = draft.into_event(fact, context, reason);
-    Ok(Decision::done(state, event))
+    Ok(JobDecision::done(state, event))
 }
 
 pub(super) fn resume(
     state: &JobState,
     reason: Option<&str>,
     context: &Context,
-) -> Result<Decision, Refusal> {
+) -> Result<JobDecision, Refusal> {
     let (true, None, Some(back)) = (is_paused(state), state.head.ending, state.head.paused_from)
     else {
         return Err(wrong_state(state, "resumed", vec![JobStatus::Paused]));
@@ -51,7 +50,7 @@ pub(super) fn resume(
         }
     }
     let (event, _) = draft.into_event(SteeringFact::Resumed, context, reason);
-    Ok(Decision::done(state, event))
+    Ok(JobDecision::done(state, event))
 }
 
 fn is_paused(state: &JobState) -> bool {

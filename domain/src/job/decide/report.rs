@@ -6,7 +6,7 @@ use crate::bounds;
 use crate::ids::Epoch;
 use crate::job::apply::may_release_undelivered;
 use crate::job::command::{Outcome, Report};
-use crate::job::decide::Decision;
+use crate::job::decide::decision::JobDecision;
 use crate::job::decide::draft::Draft;
 use crate::job::decide::failure::{self, Noticed};
 use crate::job::event::JobEvent;
@@ -25,7 +25,7 @@ pub(super) fn report(
     state: &JobState,
     report: &Report,
     context: &Context,
-) -> Result<Decision, Refusal> {
+) -> Result<JobDecision, Refusal> {
     let Some(node) = state.nodes.get(report.node as usize) else { return Err(Refusal::LeaseLost) };
     let fits = node.epoch == report.epoch || planted::on(Planted::CompletionNotFenced);
     let open = node.status == NodeStatus::Running
@@ -41,7 +41,7 @@ pub(super) fn report(
     }
     let mark = ReportMark { kind: report.outcome.kind(), hash: report.hash.short() };
     match earlier_report(state, node, report) {
-        Some(earlier) if earlier == mark => Ok(Decision::unchanged(Answer::RecordedBefore)),
+        Some(earlier) if earlier == mark => Ok(JobDecision::unchanged(Answer::RecordedBefore)),
         Some(_) => Err(Refusal::ReportedDifferently),
         None => stale(state, node, report, context),
     }
@@ -60,7 +60,7 @@ fn stale(
     node: &NodeState,
     report: &Report,
     context: &Context,
-) -> Result<Decision, Refusal> {
+) -> Result<JobDecision, Refusal> {
     if !may_have_been_granted(state, report, node.epoch)
         || state.head.status.is_over()
         || state.late.contains(&(report.node, report.epoch.0))
@@ -74,7 +74,7 @@ fn stale(
         hash: report.hash,
     };
     let event = JobEvent::bare(Envelope::of(context, context.now, None), fact.into());
-    Ok(Decision {
+    Ok(JobDecision {
         event: Some(event),
         payloads: Vec::new(),
         answer: Answer::Refused(Refusal::LeaseLost),
@@ -96,7 +96,7 @@ fn may_have_been_granted(state: &JobState, report: &Report, newest: Epoch) -> bo
     }
 }
 
-fn count(state: &JobState, node: &NodeState, report: &Report, context: &Context) -> Decision {
+fn count(state: &JobState, node: &NodeState, report: &Report, context: &Context) -> JobDecision {
     let attempt = AttemptRef { node: report.node, attempt: node.attempt, epoch: node.epoch };
     match &report.outcome {
         Outcome::Complete { output, warnings, artifacts } => {
@@ -116,7 +116,7 @@ fn count(state: &JobState, node: &NodeState, report: &Report, context: &Context)
                 report: report.hash,
             };
             let (event, payloads) = draft.into_event(fact, context, None);
-            Decision { event: Some(event), payloads, answer: Answer::Recorded }
+            JobDecision { event: Some(event), payloads, answer: Answer::Recorded }
         }
         Outcome::Fail { error, details } => {
             let mut payloads: Vec<PayloadBytes> = Vec::new();
@@ -143,14 +143,15 @@ fn release(
     report: &Report,
     undelivered: bool,
     context: &Context,
-) -> Decision {
+) -> JobDecision {
     if undelivered && !may_release_undelivered(node) {
-        return Decision::unchanged(Answer::Nothing);
+        return JobDecision::unchanged(Answer::Nothing);
     }
     let mut draft = Draft::new(state, context.now);
-    let to = if state.head.ending.is_some() { NodeStatus::Cancelled } else { NodeStatus::Ready };
+    let goes_on = state.may_start(attempt.node);
+    let to = if goes_on { NodeStatus::Ready } else { NodeStatus::Cancelled };
     draft.move_node_alone(attempt.node, to);
     let fact = AttemptFact::Released { attempt, report: report.hash, undelivered };
     let (event, payloads) = draft.into_event(fact, context, None);
-    Decision { event: Some(event), payloads, answer: Answer::Recorded }
+    JobDecision { event: Some(event), payloads, answer: Answer::Recorded }
 }

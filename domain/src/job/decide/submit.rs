@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::ids::EnvironmentName;
 use crate::job::command::Submission;
-use crate::job::decide::Decision;
+use crate::job::decide::decision::JobDecision;
 use crate::job::decide::draft::Draft;
 use crate::job::event::JobEvent;
 use crate::job::fact::{AdmissionFact, Submitted};
@@ -16,7 +16,7 @@ use crate::subject::answer::Answer;
 use crate::subject::context::Context;
 use crate::subject::envelope::Envelope;
 
-pub(super) fn submit(submission: &Submission, context: &Context) -> Decision {
+pub(super) fn submit(submission: &Submission, context: &Context) -> JobDecision {
     let spec = &submission.spec;
     let fact = AdmissionFact::Submitted(Box::new(Submitted {
         id: submission.id,
@@ -29,20 +29,22 @@ pub(super) fn submit(submission: &Submission, context: &Context) -> Decision {
     }));
     let bare = JobEvent::bare(Envelope::of(context, context.now, None), fact.into());
     // The first event always makes a state; without one there is nothing to decide on.
-    let Some(blank) = JobState::create(&bare) else { return Decision::unchanged(Answer::Nothing) };
+    let Some(blank) = JobState::create(&bare) else {
+        return JobDecision::unchanged(Answer::Nothing);
+    };
     let mut draft = Draft::new(&blank, context.now);
     if spec.plan.start == Start::Auto && spec.scheduled_at.is_none_or(|at| at <= context.now) {
         enqueue(&mut draft);
     }
     let (event, mut payloads) = draft.into_event(bare.fact, context, None);
     payloads.extend(spec.payloads.iter().cloned());
-    Decision { event: Some(event), payloads, answer: Answer::Done { seq: 1 } }
+    JobDecision { event: Some(event), payloads, answer: Answer::Done { seq: 1 } }
 }
 
 /// A submission for a job that exists. Without a caller's key the id was minted for this very command: it comes again.
-pub(super) fn repeated(_state: &JobState, context: &Context) -> Result<Decision, Refusal> {
+pub(super) fn repeated(_state: &JobState, context: &Context) -> Result<JobDecision, Refusal> {
     match &context.command {
-        None => Ok(Decision::unchanged(Answer::Replayed { seq: 1 })),
+        None => Ok(JobDecision::unchanged(Answer::Replayed { seq: 1 })),
         Some(_) => Err(Refusal::IdempotencyKeyReused),
     }
 }

@@ -2,9 +2,10 @@
 //! Reports and heartbeats were heard before: an engine expires nothing that a message at hand would have saved.
 
 use crate::ids::Millis;
+use crate::job::decide::decision::JobDecision;
 use crate::job::decide::draft::Draft;
 use crate::job::decide::failure::{self, Noticed};
-use crate::job::decide::{Decision, admission, ending};
+use crate::job::decide::{admission, ending};
 use crate::job::due::{self, NodeDue};
 use crate::job::fact::FailureFact;
 use crate::job::state::JobState;
@@ -14,9 +15,9 @@ use crate::node::status::NodeStatus;
 use crate::subject::answer::Answer;
 use crate::subject::context::Context;
 
-pub(super) fn wake(state: &JobState, nodes: &[u32], context: &Context) -> Decision {
+pub(super) fn wake(state: &JobState, nodes: &[u32], context: &Context) -> JobDecision {
     let now = context.now;
-    match due::job_due(state) {
+    match due::job_dues(state).earliest() {
         Some((due::JobDue::Revocation, at)) if at <= now => return ending::revoke(state, context),
         Some((due::JobDue::Deadline, at)) if at <= now => {
             return ending::deadline_passed(state, context);
@@ -24,9 +25,6 @@ pub(super) fn wake(state: &JobState, nodes: &[u32], context: &Context) -> Decisi
         Some((due::JobDue::Start, at)) if at <= now => return admission::started(state, context),
         // Not yet.
         Some((due::JobDue::Revocation | due::JobDue::Deadline | due::JobDue::Start, _)) | None => {}
-    }
-    if state.head.ending.is_some() {
-        return Decision::unchanged(Answer::Nothing);
     }
     if let Some(node) = nodes.iter().find(|ix| is_due(state, **ix, NodeDue::Attempt, now)) {
         return attempt_timed_out(state, *node, context);
@@ -41,17 +39,17 @@ pub(super) fn wake(state: &JobState, nodes: &[u32], context: &Context) -> Decisi
     let due: Vec<u32> =
         nodes.iter().copied().filter(|ix| is_due(state, *ix, NodeDue::Retry, now)).collect();
     if due.is_empty() {
-        Decision::unchanged(Answer::Nothing)
+        JobDecision::unchanged(Answer::Nothing)
     } else {
         retries_due(state, &due, context)
     }
 }
 
 fn is_due(state: &JobState, ix: u32, kind: NodeDue, now: Millis) -> bool {
-    due::node_dues(state, ix).into_iter().flatten().any(|(found, at)| found == kind && at <= now)
+    due::node_dues(state, ix).into_iter().any(|(found, at)| found == kind && at <= now)
 }
 
-fn attempt_timed_out(state: &JobState, ix: u32, context: &Context) -> Decision {
+fn attempt_timed_out(state: &JobState, ix: u32, context: &Context) -> JobDecision {
     let node = &state.nodes[ix as usize];
     let (error_type, class, message) =
         if due::total_deadline(state, ix).is_some_and(|at| at <= context.now) {
@@ -70,7 +68,7 @@ fn attempt_timed_out(state: &JobState, ix: u32, context: &Context) -> Decision {
 }
 
 /// Queue and total time-outs are final for the node.
-fn timed_out(state: &JobState, nodes: &[u32], class: &str, context: &Context) -> Decision {
+fn timed_out(state: &JobState, nodes: &[u32], class: &str, context: &Context) -> JobDecision {
     let mut draft = Draft::new(state, context.now);
     for ix in nodes {
         // A skip that cascades, or a fail-fast, may have ended it within this very event.
@@ -82,15 +80,15 @@ fn timed_out(state: &JobState, nodes: &[u32], class: &str, context: &Context) ->
     draft.note_time_out(nodes, class);
     let fact = FailureFact::NodesTimedOut { class: class.to_owned() };
     let (event, _) = draft.into_event(fact, context, None);
-    Decision::done(state, event)
+    JobDecision::done(state, event)
 }
 
-fn retries_due(state: &JobState, nodes: &[u32], context: &Context) -> Decision {
+fn retries_due(state: &JobState, nodes: &[u32], context: &Context) -> JobDecision {
     let mut draft = Draft::new(state, context.now);
     for ix in nodes {
         draft.hold(*ix);
     }
     debug_assert!(state.head.status != JobStatus::Pending, "nothing retries before it started");
     let (event, _) = draft.into_event(FailureFact::RetriesDue, context, None);
-    Decision::done(state, event)
+    JobDecision::done(state, event)
 }

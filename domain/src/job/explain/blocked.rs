@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::job::state::{JobState, counts_as_completed};
+use crate::job::readiness::counts_as_completed;
+use crate::job::state::JobState;
 use crate::node::spec::DependencyCondition;
 use crate::node::status::NodeStatus;
 

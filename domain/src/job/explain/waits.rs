@@ -88,7 +88,7 @@ fn own(state: &JobState, turn: Option<&Turn>) -> Option<Wait> {
     let deadline = due::deadline(state);
     let (code, since, wakes_at, times_out_at) = match head.status {
         _ if head.ending.is_some() => {
-            let until = match due::job_due(state) {
+            let until = match due::job_dues(state).earliest() {
                 Some((JobDue::Deadline, at)) => Some(at),
                 Some((JobDue::Start | JobDue::Revocation, _)) | None => None,
             };
@@ -159,7 +159,7 @@ fn kind(
         | NodeStatus::Compensating
         | NodeStatus::Compensated => return None,
     };
-    let dues = due::node_dues(state, ix).into_iter().flatten();
+    let dues = due::node_dues(state, ix).into_iter();
     let (wakes, ends): (Vec<_>, Vec<_>) = dues.partition(|(what, _)| *what == NodeDue::Retry);
     let first = |dues: Vec<(NodeDue, Millis)>| dues.into_iter().map(|(_, at)| at).min();
     Some((code, first(wakes), first(ends)))

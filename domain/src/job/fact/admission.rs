@@ -44,7 +44,7 @@ pub struct Submitted {
     pub about: About,
     /// What never changes.
     pub plan: Arc<Plan>,
-    /// Not before.
+    /// Nothing happens before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduled_at: Option<Millis>,
     /// From entering queued, milliseconds.

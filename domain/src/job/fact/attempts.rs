@@ -32,7 +32,7 @@ pub enum AttemptFact {
     Completed {
         /// The attempt that ended.
         attempt: AttemptRef,
-        /// Raw JSON.
+        /// JSON text as it was received.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         output: Option<Payload>,
         /// What the worker wants people to see.

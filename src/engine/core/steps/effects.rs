@@ -49,7 +49,7 @@ impl Core {
         let nodes = u32::try_from(job.nodes.len()).unwrap_or(u32::MAX);
         let (status, over) = (job.head.status, job.head.status.is_over());
         let (run, grant) = (job.head.runs, job.head.grant);
-        let due = due::job_due(job);
+        let due = due::job_dues(job).earliest();
         // Every timer is set anew below: they do not pile up with what happens to a job.
         slot.timers.clear();
         for (node, lease) in slot.work.leases() {
@@ -91,7 +91,7 @@ impl Core {
         self.refresh_offer(ix, slot, node);
         self.refresh_lease(ix, slot, node, running, &key);
         self.claims.runs_under(ix, &mut slot.work, node, claim);
-        for (_, at) in dues.into_iter().flatten() {
+        for (_, at) in dues {
             self.arm(ix, slot, at, TimerKind::Node(node));
         }
     }

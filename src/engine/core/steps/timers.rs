@@ -88,14 +88,12 @@ impl Core {
     fn wake_due(&mut self, slot: &mut Slot, due: Due) {
         let Some(job) = slot.entity.as_ref().and_then(Entity::job) else { return };
         let is_over = |at: Millis| at <= self.now;
-        let of_job = due.job.then(|| due::job_due(job)).flatten();
+        let of_job = due.job.then(|| due::job_dues(job).earliest()).flatten();
         let of_job = of_job.filter(|(_, at)| is_over(*at)).map(|(what, _)| what);
-        let is_due = |node: &u32| {
-            due::node_dues(job, *node).into_iter().flatten().any(|(_, at)| at <= self.now)
-        };
+        let is_due =
+            |node: &u32| due::node_dues(job, *node).into_iter().any(|(_, at)| at <= self.now);
         let nodes: Vec<u32> = due.nodes.into_iter().filter(is_due).collect();
-        let retries =
-            nodes.iter().flat_map(|node| due::node_dues(job, *node).into_iter().flatten());
+        let retries = nodes.iter().flat_map(|node| due::node_dues(job, *node));
         let retries = retries.filter(|(what, at)| *what == due::NodeDue::Retry && is_over(*at));
         let retries = retries.count() as u64;
         self.counts.retries_due += retries;

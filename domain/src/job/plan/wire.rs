@@ -16,7 +16,7 @@ use crate::payload::{Hash, Payload, PayloadBytes};
 
 /// A checked specification on its way.
 #[derive(Serialize, Deserialize)]
-struct Passed {
+struct PlanWire {
     about: About,
     plan: Arc<Plan>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,7 +30,7 @@ struct Passed {
 
 impl CheckedSpec {
     /// What another engine has checked and passes on. The caller has made sure that it is one.
-    fn checked_by_peer(passed: Passed) -> Self {
+    fn checked_by_peer(passed: PlanWire) -> Self {
         let payloads = passed.payloads.into_iter().map(|raw| {
             let bytes = raw.get().as_bytes();
             PayloadBytes { sha256: Hash::of(bytes), bytes: Arc::from(bytes) }
@@ -51,7 +51,7 @@ pub(crate) mod checked {
     use serde::ser::Error as _;
 
     use super::{
-        BTreeSet, CheckedSpec, Deserialize, Deserializer, Passed, RawValue, Serialize, Serializer,
+        BTreeSet, CheckedSpec, Deserialize, Deserializer, PlanWire, RawValue, Serialize, Serializer,
     };
 
     pub(crate) fn serialize<S: Serializer>(
@@ -60,7 +60,7 @@ pub(crate) mod checked {
     ) -> Result<S::Ok, S::Error> {
         let raw = |bytes: &[u8]| serde_json::from_slice::<Box<RawValue>>(bytes);
         let payloads = spec.payloads.iter().map(|payload| raw(&payload.bytes));
-        let passed = Passed {
+        let passed = PlanWire {
             about: spec.about.clone(),
             plan: spec.plan.clone(),
             scheduled_at: spec.scheduled_at,
@@ -73,7 +73,7 @@ pub(crate) mod checked {
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<CheckedSpec, D::Error> {
-        let passed = Passed::deserialize(deserializer)?;
+        let passed = PlanWire::deserialize(deserializer)?;
         if passed.plan.nodes.is_empty() {
             return Err(D::Error::custom("a job has at least one node"));
         }

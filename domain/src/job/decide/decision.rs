@@ -1,0 +1,48 @@
+//! What a command comes to: an event and an answer, or the refusal of something that the job's state does not allow.
+
+use crate::job::event::JobEvent;
+use crate::job::state::JobState;
+use crate::job::status::JobStatus;
+use crate::payload::PayloadBytes;
+use crate::refusal::Refusal;
+use crate::subject::answer::Answer;
+
+/// What a command comes to.
+#[derive(Debug)]
+pub struct JobDecision {
+    /// What happened, if anything did.
+    pub event: Option<JobEvent>,
+    /// Durable no later than the event.
+    pub payloads: Vec<PayloadBytes>,
+    /// Leaves after the append.
+    pub answer: Answer,
+}
+
+impl JobDecision {
+    pub(super) fn unchanged(answer: Answer) -> Self {
+        Self { event: None, payloads: Vec::new(), answer }
+    }
+
+    pub(super) fn done(state: &JobState, event: JobEvent) -> Self {
+        Self {
+            event: Some(event),
+            payloads: Vec::new(),
+            answer: Answer::Done { seq: state.head.seq + 1 },
+        }
+    }
+}
+
+/// The refusal of something that the job's state does not allow.
+pub(super) fn wrong_state(
+    state: &JobState,
+    attempted: &'static str,
+    allowed: Vec<JobStatus>,
+) -> Refusal {
+    Refusal::JobState {
+        job: state.id,
+        current: state.head.status,
+        ending: state.head.ending,
+        attempted: attempted.into(),
+        allowed,
+    }
+}

@@ -1,0 +1,59 @@
+//! Transitions as an event carries them: those of the same kind together, as ranges.
+
+use std::collections::BTreeMap;
+
+use crate::node::change::{NodeChange, Ranges};
+use crate::node::status::NodeStatus;
+
+/// Transitions of the same kind as ranges. A node that moves twice in one event keeps its order: groups are closed
+/// when one of their nodes moves again.
+pub(super) fn grouped(changes: Vec<(u32, NodeStatus, NodeStatus)>) -> Vec<NodeChange> {
+    let mut groups: Vec<((NodeStatus, NodeStatus), Vec<u32>)> = Vec::new();
+    let mut last_group = LastGroup::of(changes.len());
+    for (ix, from, to) in changes {
+        let after = last_group.get(ix).map_or(0, |group| group + 1);
+        let found = (after..groups.len()).find(|group| groups[*group].0 == (from, to));
+        let group = found.unwrap_or_else(|| {
+            groups.push(((from, to), Vec::new()));
+            groups.len() - 1
+        });
+        groups[group].1.push(ix);
+        last_group.set(ix, group);
+    }
+    let sorted = |mut at: Vec<u32>| {
+        at.sort_unstable();
+        Ranges::of(at)
+    };
+    groups.into_iter().map(|((from, to), at)| NodeChange { from, to, at: sorted(at) }).collect()
+}
+
+/// Into which group a node went last. Most events move a few nodes: a list is looked through faster than a map is made.
+enum LastGroup {
+    Few(Vec<(u32, usize)>),
+    Many(BTreeMap<u32, usize>),
+}
+
+impl LastGroup {
+    fn of(changes: usize) -> Self {
+        const FEW: usize = 16;
+        if changes <= FEW {
+            Self::Few(Vec::with_capacity(changes))
+        } else {
+            Self::Many(BTreeMap::new())
+        }
+    }
+
+    fn get(&self, ix: u32) -> Option<usize> {
+        match self {
+            Self::Few(list) => list.iter().rev().find(|(of, _)| *of == ix).map(|(_, group)| *group),
+            Self::Many(map) => map.get(&ix).copied(),
+        }
+    }
+
+    fn set(&mut self, ix: u32, group: usize) {
+        match self {
+            Self::Few(list) => list.push((ix, group)),
+            Self::Many(map) => _ = map.insert(ix, group),
+        }
+    }
+}
