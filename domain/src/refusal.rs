@@ -32,21 +32,6 @@ impl FieldError {
     }
 }
 
-/// Which group of codes a refusal belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RefusalGroup {
-    /// The thing does not exist in this namespace.
-    NotFound,
-    /// Somebody else was first, or the request contradicts an earlier one.
-    Conflict,
-    /// The thing exists and its state does not allow this.
-    InvalidState,
-    /// A bound would be passed.
-    Limit,
-    /// The request is well formed and wrong.
-    Invalid,
-}
-
 /// Why a command changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -187,28 +172,6 @@ impl Refusal {
     /// As much is taken up as may be.
     pub fn quota(quota: Quota, max: usize, namespace: Option<&Namespace>) -> Self {
         Self::QuotaExceeded { quota, max: max as u64, namespace: namespace.cloned() }
-    }
-
-    /// The group, from which HTTP takes the status.
-    pub fn group(&self) -> RefusalGroup {
-        match self {
-            Self::JobNotFound
-            | Self::JobDeleted
-            | Self::NodeNotFound
-            | Self::EnvironmentNotFound => RefusalGroup::NotFound,
-            Self::EnvironmentExists
-            | Self::EnvironmentInUse { .. }
-            | Self::LeaseLost
-            | Self::ReportedDifferently
-            | Self::IdempotencyKeyReused
-            | Self::VersionMismatch { .. } => RefusalGroup::Conflict,
-            Self::JobState { .. }
-            | Self::NodeState { .. }
-            | Self::AlreadyStarted { .. }
-            | Self::EnvironmentFixed => RefusalGroup::InvalidState,
-            Self::QuotaExceeded { .. } => RefusalGroup::Limit,
-            Self::Invalid(_) => RefusalGroup::Invalid,
-        }
     }
 
     /// The stable code clients match on.

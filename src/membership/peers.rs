@@ -113,12 +113,6 @@ impl Peers {
         locked(&self.own).arrived.contains(&meant_for)
     }
 
-    /// Where an engine is reached; none when it is not known or does not live.
-    pub fn address_of(&self, engine: EngineId) -> Option<String> {
-        let seen = self.seen.borrow();
-        seen.get(&engine).filter(|peer| peer.lives).map(|peer| peer.address.clone())
-    }
-
     /// Ends when something has changed since it last ended; false when there will be no change any more.
     pub async fn changed(&mut self) -> bool {
         self.seen.changed().await.is_ok()
@@ -170,7 +164,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_change_is_told_once_and_the_dead_have_no_address() {
+    async fn a_change_is_told_once() {
         let (seen, mut peers) = Peers::new(Secret::new("s"));
         let peer = |lives| PeerEngine {
             address: "h:1".to_owned(),
@@ -182,7 +176,6 @@ mod tests {
         };
         seen.tell(BTreeMap::from([(1, peer(true)), (2, peer(false))]));
         assert!(peers.changed().await);
-        assert_eq!((peers.address_of(1), peers.address_of(2)), (Some("h:1".to_owned()), None));
         seen.tell(BTreeMap::from([(1, peer(true)), (2, peer(false))]));
         assert!(!peers.seen.has_changed().is_ok_and(|changed| changed), "nothing new");
         drop(seen);

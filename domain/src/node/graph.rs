@@ -109,11 +109,6 @@ impl Graph {
         &self.order
     }
 
-    /// Positions without parents, ascending.
-    pub fn roots(&self) -> impl Iterator<Item = u32> {
-        self.order.iter().copied().take_while(|ix| self.level(*ix) == 0)
-    }
-
     /// Kahn's walk: a node's level is final when its last parent is. What is never reached lies on or behind a cycle.
     fn settle_levels(&mut self, count: u32) -> Result<(), GraphError> {
         let mut open: Vec<u32> = self.parent_starts.windows(2).map(|w| w[1] - w[0]).collect();

@@ -270,11 +270,6 @@ impl ServiceHost {
         }
     }
 
-    /// Whether every service is running.
-    pub fn all_running(&self) -> bool {
-        self.launches.iter().all(|launch| launch.cell.state() == ServiceState::Running)
-    }
-
     /// Every service at this moment, in the order of their start.
     pub fn snapshot(&self) -> Vec<ServiceSnapshot> {
         self.launches.iter().map(|launch| self.snapshot_of(launch)).collect()

@@ -260,11 +260,6 @@ impl Operations {
             .map(|(kind, _)| *kind)
             .collect()
     }
-
-    /// How many run or wait for a place.
-    pub fn present(&self) -> usize {
-        self.inner.present.load(Ordering::Relaxed)
-    }
 }
 
 impl OperationsInner {
