@@ -361,3 +361,54 @@ fn every_metric_is_written_and_by_one_file_only() -> Outcome {
     assert!(metrics > 40, "{metrics}");
     Ok(())
 }
+
+/// What a file writes where it sends somebody away until later.
+const SENT_AWAY: [&str; 8] = [
+    "Problem::new(Code::Overloaded",
+    "Problem::new(Code::TooManyWaiting",
+    "Code::DeadlineExceeded } else",
+    "Failure::Overloaded",
+    "Failure::ViewBehind)",
+    "Err(EngineError::ViewBehind)",
+    "Err(OperationError::",
+    "Refusal::quota(",
+];
+
+/// Files that pass on what a gate said: the mapping of failures, the word in which the core's pace is published, the rule's
+/// own definition.
+const PASSES_ON: [&str; 3] =
+    ["src/http/problem.rs", "src/engine/executor/inbox.rs", "src/http/routes/forward.rs"];
+
+#[test]
+fn every_gate_that_sends_requests_away_is_in_the_table() -> Outcome {
+    let page = read("docs/overload.md")?;
+    let gates = page.lines().skip_while(|line| !line.starts_with("| gate |")).skip(2);
+    let mut told = BTreeSet::new();
+    for row in gates.take_while(|line| line.starts_with('|')) {
+        let files = row.split('|').nth(2).unwrap_or_default().split('`');
+        told.extend(files.filter(|file| file.contains('/')).map(str::to_owned));
+    }
+    let mut files = Vec::new();
+    rust_files(&root().join("src"), &mut files)?;
+    rust_files(&root().join("domain/src"), &mut files)?;
+    let mut found = BTreeSet::new();
+    for file in files {
+        let path = file.strip_prefix(root())?.to_string_lossy().into_owned();
+        let text = fs::read_to_string(&file)?;
+        let is_test = path.ends_with("/tests.rs") || path.contains("/tests/");
+        if !is_test && SENT_AWAY.iter().any(|word| without_tests(&text).contains(word)) {
+            found.insert(path);
+        }
+    }
+    for file in &found {
+        let known = told.contains(file) || PASSES_ON.contains(&file.as_str());
+        assert!(known, "{file} sends requests away, and docs/overload.md has no row for it");
+    }
+    for file in told {
+        assert!(root().join(&file).exists(), "docs/overload.md: {file} is not there");
+        let is_folder = file.ends_with('/');
+        let answers_itself = is_folder || found.contains(&file);
+        assert!(answers_itself, "docs/overload.md: {file} sends nobody away any more");
+    }
+    Ok(())
+}

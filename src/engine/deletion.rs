@@ -17,6 +17,7 @@ use crate::engine::loader;
 use crate::event_store::contract::{
     ChainHash, EventStore, EventStoreError, StoreResult, Tombstone,
 };
+use crate::view::resources::job::JobResource;
 
 /// Replaces the stream by its tombstone. Answers whether its head was the expected one.
 ///
@@ -55,14 +56,14 @@ async fn shown(
     job: &JobState,
 ) -> StoreResult<Arc<RawValue>> {
     let snapshot = JobSnapshot::of(job);
-    let mut summary = snapshot.summary_as_changed();
+    let mut shown = JobResource::as_changed(&snapshot);
     if let (Some(input), _) = snapshot.stored() {
         let found = store.payloads(subject, &[input.sha256.0]).await?.into_iter().flatten().next();
         let text = found.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
-        summary.input = text.and_then(|text| RawValue::from_string(text).ok()).map(Arc::from);
+        shown.input = text.and_then(|text| RawValue::from_string(text).ok()).map(Arc::from);
     }
-    let shown = serde_json::value::to_raw_value(&summary);
-    shown.map(Arc::from).map_err(|error| damaged(subject, &error.to_string()))
+    let text = serde_json::value::to_raw_value(&shown);
+    text.map(Arc::from).map_err(|error| damaged(subject, &error.to_string()))
 }
 
 fn damaged(subject: &SubjectId, reason: &str) -> EventStoreError {

@@ -30,19 +30,27 @@ fn by(actor: &str, caller: &Caller, mark: Option<CommandMark>, expected: Option<
     }
 }
 
-/// The one version that a job is asked to be at. Of several in If-Match it is the one the job is at.
+/// The one version that a subject is asked to be at. Of several in If-Match it is the one the subject is at now, which is
+/// looked up only then: it must exist for its version to be another one.
+pub async fn expected(
+    if_match: &IfMatch,
+    now: impl Future<Output = Result<u64, Problem>>,
+) -> Result<Option<u64>, Problem> {
+    match &if_match.versions {
+        None | Some(Versions::Any) => Ok(None),
+        Some(Versions::Of(versions)) => match versions.as_slice() {
+            [one] => Ok(Some(*one)),
+            [..] => if_match.expected(now.await?),
+        },
+    }
+}
+
+/// The one version that a job is asked to be at.
 pub async fn expected_of_job(
     if_match: &IfMatch,
     engine: &Engine,
     namespace: &Namespace,
     job: JobId,
 ) -> Result<Option<u64>, Problem> {
-    match &if_match.versions {
-        None | Some(Versions::Any) => Ok(None),
-        Some(Versions::Of(versions)) => match versions.as_slice() {
-            [one] => Ok(Some(*one)),
-            // The subject must exist for its version to be another one.
-            [..] => if_match.expected(engine.jobs().job(namespace, job).await?.head.seq),
-        },
-    }
+    expected(if_match, async { Ok(engine.jobs().job(namespace, job).await?.head.seq) }).await
 }

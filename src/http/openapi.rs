@@ -22,7 +22,7 @@ use self::every_operation::Completed;
 use self::open_answers::OpenAnswers;
 use super::problem::{FieldErrorBody, ProblemBody};
 use super::routes::{
-    engines, environments, explain, health, history, jobs, leases, nodes, queues, services,
+    engines, environments, explain, health, history, jobs, leases, nodes, queues, services, start,
     submissions, workers,
 };
 
@@ -61,7 +61,7 @@ use super::routes::{
         queues::list, workers::list,
         environments::list, environments::create, environments::get, environments::replace,
         environments::delete,
-        services::list, engines::list, health::livez, health::readyz, health::metrics),
+        services::list, engines::list, start::start, health::livez, health::readyz, health::metrics),
     components(schemas(ProblemBody<'static>, FieldErrorBody<'static>)),
     modifiers(&Completed, &OpenAnswers, &DefaultsInWords, &EnumNames),
 )]

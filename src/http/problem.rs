@@ -316,7 +316,7 @@ impl From<SchedulerError> for Problem {
             SchedulerError::Operation(error) => {
                 let code = match error {
                     OperationError::Busy { .. } => Code::Overloaded,
-                    OperationError::Stopped { .. } => Code::StoreUnavailable,
+                    OperationError::Stopped { .. } => Code::OperationStopped,
                     // What was begun may still come to its end.
                     OperationError::TimedOut { .. } | OperationError::Panicked { .. } => {
                         Code::OutcomeUnknown

@@ -10,7 +10,7 @@ use super::parked::Served;
 use super::problem::{Code, Problem};
 use super::routes::{
     document, engines, environments, explain, forward, health, history, jobs, leases, nodes,
-    queues, services, submissions, workers,
+    queues, services, start, submissions, workers,
 };
 use super::state::Api;
 use crate::engine::forwarding;
@@ -46,6 +46,7 @@ pub fn router(api: Api) -> Served {
         )
         .route("/api/v1/services", get(services::list))
         .route("/api/v1/engines", get(engines::list))
+        .route("/", get(start::start))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))

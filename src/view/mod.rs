@@ -3,4 +3,5 @@
 
 pub mod contract;
 pub mod mongodb;
+pub mod resources;
 pub mod sqlite;

@@ -7,7 +7,6 @@ pub mod command;
 pub mod decide;
 pub mod event;
 pub mod state;
-pub mod summary;
 pub mod undo;
 
 #[cfg(test)]

@@ -8,6 +8,3 @@ pub mod envelope;
 pub mod pairs;
 pub mod remembered;
 pub mod undo_log;
-
-/// The version of what people are shown; raised only with a change that is not an addition.
-pub const SCHEMA_VERSION: u8 = 1;

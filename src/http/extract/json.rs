@@ -10,13 +10,13 @@ use axum::body::{BodyDataStream, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use domain::bounds::{self, Bounds};
-use domain::refusal::FieldError;
 use futures_util::{FutureExt as _, StreamExt as _};
 use serde::de::{DeserializeOwned, IgnoredAny};
+use validator::Validate;
 
 pub(crate) use super::depth::is_deeper_than;
 pub use super::parsers::Parsers;
-use super::{bounded, pointer};
+use super::{bounded, pointer, rules};
 use crate::environment::Clock;
 use crate::http::problem::{Code, Problem};
 use crate::http::shedding::RequestPermit;
@@ -64,13 +64,10 @@ const DRAINED_BYTES_MAX: usize = 64 << 20;
 /// What stands around the deepest input: batch, job, nodes, node, and room for the envelope to grow.
 const ENVELOPE_DEPTH_MAX: usize = 8;
 
-/// A request body with the rules of its own fields, where serde's types do not say them already.
-pub trait RequestBody: DeserializeOwned + Send + 'static {
-    /// Adds what is wrong to `errors`.
-    fn check(&self, errors: &mut Vec<FieldError>) {
-        let _ = errors;
-    }
-}
+/// A request body, with the rules about each of its fields that serde's types do not say already.
+pub trait RequestBody: DeserializeOwned + Validate + Send + 'static {}
+
+impl<T: DeserializeOwned + Validate + Send + 'static> RequestBody for T {}
 
 /// A JSON body that has been read and checked.
 #[derive(Debug)]
@@ -306,7 +303,7 @@ pub fn parse<T: RequestBody>(text: &[u8], bounds: &Bounds) -> Result<T, Problem>
 /// The value, if the rules of its own fields hold.
 fn checked<T: RequestBody>(value: T) -> Result<T, Problem> {
     let mut errors = Vec::new();
-    value.check(&mut errors);
+    rules::apply("", &value, &mut errors);
     if errors.is_empty() { Ok(value) } else { Err(Problem::invalid(errors)) }
 }
 

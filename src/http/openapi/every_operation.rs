@@ -110,15 +110,18 @@ fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
     if is_named {
         add(operation, &[shared::NOT_FOUND]);
     }
+    if path.starts_with("/api/v1/jobs/{id}") {
+        add(operation, &[shared::GONE]);
+    }
     if !is_read {
         add(operation, &[shared::CROSS_SITE, shared::CONFLICT, shared::STORAGE_FULL]);
     }
     if is_named && !is_read {
         add(operation, &[shared::PRECONDITION_FAILED]);
     }
-    // What may wait long, finds no place to wait in when as many wait as may.
-    let waits = ["leaseWork", "completeLeases", "failLeases", "getJob", "createJob"];
-    if waits.iter().any(|id| operation.operation_id.as_deref() == Some(*id)) {
+    // What may wait long, finds no place to wait in when as many wait as may; what is keyed, no room for its key.
+    let waits = ["completeLeases", "failLeases", "getJob"];
+    if is_keyed || waits.iter().any(|id| operation.operation_id.as_deref() == Some(*id)) {
         add(operation, &[shared::TOO_MANY]);
     }
     if operation.request_body.is_some() {

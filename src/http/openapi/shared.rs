@@ -54,6 +54,8 @@ pub(super) const BODY_TOO_SLOW: SharedAnswer =
     answer("BodyTooSlow", "408", "The body stopped coming, or came too slowly.");
 pub(super) const CONFLICT: SharedAnswer =
     answer("Conflict", "409", "The state of the thing does not allow this.");
+pub(super) const GONE: SharedAnswer =
+    answer("Gone", "410", "The job was over, and retention has deleted it.");
 pub(super) const PRECONDITION_FAILED: SharedAnswer =
     answer("PreconditionFailed", "412", "If-Match names another version.");
 pub(super) const BODY_TOO_LARGE: SharedAnswer =
@@ -91,13 +93,14 @@ pub(super) const STORAGE_FULL: SharedAnswer =
     answer("StorageFull", "507", "The storage is too full for new work.");
 
 /// All of them, in the order of their status.
-const ANSWERS: [SharedAnswer; 15] = [
+const ANSWERS: [SharedAnswer; 16] = [
     MALFORMED,
     CROSS_SITE,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
     BODY_TOO_SLOW,
     CONFLICT,
+    GONE,
     PRECONDITION_FAILED,
     BODY_TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,

@@ -110,6 +110,8 @@ codes! {
     ViewBehind "view_behind" SERVICE_UNAVAILABLE "The view is too far behind";
     /// More than can be done now.
     Overloaded "overloaded" SERVICE_UNAVAILABLE "The engine has too much to do";
+    /// It kept timing out or failing inside.
+    OperationStopped "operation_stopped" SERVICE_UNAVAILABLE "This kind of operation is stopped for a while";
     /// Took too long.
     DeadlineExceeded "deadline_exceeded" SERVICE_UNAVAILABLE "The request took too long";
     /// On its way down.
@@ -135,10 +137,9 @@ impl Code {
             | Self::TooManyWaiting
             | Self::DeadlineExceeded => Some(1),
             Self::StoreUnavailable => Some(2),
-            // A restart, or another engine behind the same address.
-            Self::Stopping => Some(5),
-            // Somebody has to make room.
-            // Jobs have to end, keys to grow old.
+            // A restart, or another engine behind the same address; the time a breaker stays open.
+            Self::Stopping | Self::OperationStopped => Some(5),
+            // Somebody has to make room; jobs have to end, keys to grow old.
             Self::StorageFull | Self::QuotaExceeded => Some(30),
             Self::MalformedJson
             | Self::InvalidHost

@@ -82,6 +82,7 @@ fn every_other_code_has_its_status() {
         ("body_too_slow", 408),
         ("too_many_waiting", 429),
         ("deadline_exceeded", 503),
+        ("operation_stopped", 503),
         ("stopping", 503),
         ("storage_full", 507),
     ];
@@ -135,4 +136,27 @@ fn a_problem_lists_a_bounded_number_of_errors() {
     let many = (0..1_000).map(|n| FieldError::new(format!("/{n}"), "required", "is required"));
     let shown = shown(&Problem::invalid(many.collect()));
     assert_eq!(shown["errors"].as_array().map(Vec::len), Some(ERRORS_MAX));
+}
+
+#[test]
+fn the_table_of_gates_says_what_their_codes_say() {
+    let page = include_str!("../../../docs/overload.md");
+    let mut told = std::collections::BTreeSet::new();
+    let gates = page.lines().skip_while(|line| !line.starts_with("| gate |")).skip(2);
+    for row in gates.take_while(|line| line.starts_with('|')) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let [_, _, _, answer, after, _, _] = cells[..] else { panic!("{row}") };
+        let (status, word) = answer.split_once(' ').unwrap_or_default();
+        let Some(code) = Code::parse(word.trim_matches('`')) else { panic!("{row}") };
+        assert_eq!(code.status().as_str(), status, "{row}");
+        assert_eq!(
+            code.retry_after_s().map(|seconds| seconds.to_string()).as_deref(),
+            Some(after),
+            "{row}"
+        );
+        told.insert(code.as_str());
+    }
+    for code in Code::ALL.iter().filter(|code| matches!(code.status().as_u16(), 429 | 503 | 507)) {
+        assert!(told.contains(code.as_str()), "{} has no gate in docs/overload.md", code.as_str());
+    }
 }

@@ -7,12 +7,11 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use domain::environment::command::EnvironmentCommand;
 use domain::environment::state::EnvironmentState;
-use domain::environment::summary::EnvironmentSummary;
 use domain::ids::{EnvironmentName, SubjectKind};
 use domain::refusal::Refusal;
 
-use crate::http::commands::by_client;
-use crate::http::extract::headers::{Caller, IdempotencyKey, IfMatch, Versions, entity_tag};
+use crate::http::commands::{by_client, expected};
+use crate::http::extract::headers::{Caller, IdempotencyKey, IfMatch, entity_tag};
 use crate::http::extract::json::ValidJson;
 use crate::http::extract::path::EnvironmentPath;
 use crate::http::extract::query::Query;
@@ -20,11 +19,10 @@ use crate::http::idempotency;
 use crate::http::page;
 use crate::http::problem::Problem;
 use crate::http::routes::{json, raw_items};
-use crate::http::schemas::environment::{
-    DefinitionBody, EnvironmentAnswer, EnvironmentBody, EnvironmentListAnswer,
-};
+use crate::http::schemas::environment::{DefinitionBody, EnvironmentBody, EnvironmentListAnswer};
 use crate::http::state::Api;
 use crate::view::contract::Total;
+use crate::view::resources::environment::EnvironmentResource;
 
 /// List the environments
 #[utoipa::path(
@@ -57,7 +55,7 @@ async fn part(
     let (namespace, size) = (&caller.namespace, page_size as usize);
     let mut items: Vec<Arc<str>> = Vec::with_capacity(size);
     if skipped == 0 {
-        let default = serde_json::to_string(&EnvironmentSummary::of_default(namespace));
+        let default = serde_json::to_string(&EnvironmentResource::of_default(namespace));
         items.push(Arc::from(default.unwrap_or_default()));
     }
     let first = skipped.saturating_sub(1);
@@ -90,7 +88,7 @@ async fn part(
         "name": "gpu", "capacity": {"slots": 4},
     })),
     responses((
-        status = 201, description = "The environment is stored", body = EnvironmentAnswer,
+        status = 201, description = "The environment is stored", body = EnvironmentResource,
         headers(
             ("Location" = String, description = "Where the environment is"),
             ("ETag" = String, description = "The environment's version"),
@@ -122,7 +120,7 @@ pub async fn create(
 #[utoipa::path(
     get, path = "/api/v1/environments/{id}", tag = "environments", operation_id = "getEnvironment",
     params(("id" = String, Path, description = "Its name")),
-    responses((status = 200, description = "The environment", body = EnvironmentAnswer,
+    responses((status = 200, description = "The environment", body = EnvironmentResource,
         headers(("ETag" = String, description = "The environment's version")))),
 )]
 pub async fn get(
@@ -133,7 +131,7 @@ pub async fn get(
 ) -> Result<Response, Problem> {
     query.finish()?;
     if is_default(&name) {
-        return Ok(json(StatusCode::OK, &EnvironmentSummary::of_default(&caller.namespace)));
+        return Ok(json(StatusCode::OK, &EnvironmentResource::of_default(&caller.namespace)));
     }
     let state = read(&api, &caller, &name).await?;
     Ok(shown(StatusCode::OK, &state))
@@ -147,7 +145,7 @@ pub async fn get(
     params(("id" = String, Path, description = "Its name")),
     request_body(content = DefinitionBody, description = "The environment anew",
         example = json!({"capacity": {"slots": 8}})),
-    responses((status = 200, description = "The changed environment", body = EnvironmentAnswer,
+    responses((status = 200, description = "The changed environment", body = EnvironmentResource,
         headers(("ETag" = String, description = "The environment's version")))),
 )]
 pub async fn replace(
@@ -193,13 +191,8 @@ async fn change(
     if is_default(name) {
         return Err(Refusal::EnvironmentFixed.into());
     }
-    let expected = match &if_match.versions {
-        None | Some(Versions::Any) => None,
-        Some(Versions::Of(versions)) => match versions.as_slice() {
-            [one] => Some(*one),
-            [..] => if_match.expected(read(api, caller, name).await?.seq)?,
-        },
-    };
+    let now = async { Ok(read(api, caller, name).await?.seq) };
+    let expected = expected(if_match, now).await?;
     let by = by_client(caller, None, expected);
     let changed = api.engine().environments().change(&caller.namespace, name, command, by).await?;
     Ok(changed.subject)
@@ -220,5 +213,5 @@ fn is_default(name: &EnvironmentName) -> bool {
 
 fn shown(status: StatusCode, state: &EnvironmentState) -> Response {
     let tag = [(header::ETAG, entity_tag(state.seq))];
-    (tag, json(status, &state.summary())).into_response()
+    (tag, json(status, &EnvironmentResource::from(state))).into_response()
 }

@@ -10,7 +10,7 @@ use crate::http::extract::path::{JobPath, NodePath};
 use crate::http::extract::query::Query;
 use crate::http::problem::Problem;
 use crate::http::routes::json;
-use crate::http::schemas::explain::{ExplainedAnswer, ExplainedSchema};
+use crate::http::schemas::explain::ExplainedAnswer;
 use crate::http::state::Api;
 
 /// Explain a job
@@ -22,7 +22,7 @@ use crate::http::state::Api;
 #[utoipa::path(
     get, path = "/api/v1/jobs/{id}/explain", tag = "jobs", operation_id = "explainJob",
     params(("id" = String, Path, description = "The job", format = "uuid")),
-    responses((status = 200, description = "Why it does not go on", body = ExplainedSchema,
+    responses((status = 200, description = "Why it does not go on", body = ExplainedAnswer,
         headers(("ETag" = String, description = "The job's version")),
         example = json!({
             "job_id": "0192aa00-0000-7000-8000-000000000001", "version": 4, "status": "running", "ending": null,
@@ -64,7 +64,7 @@ pub async fn job(
         ("id" = String, Path, description = "The job", format = "uuid"),
         ("key" = String, Path, description = "The node's key"),
     ),
-    responses((status = 200, description = "Why it does not go on", body = ExplainedSchema,
+    responses((status = 200, description = "Why it does not go on", body = ExplainedAnswer,
         headers(("ETag" = String, description = "The job's version")),
         example = json!({
             "job_id": "0192aa00-0000-7000-8000-000000000001", "version": 9, "status": "completed", "ending": null,

@@ -16,8 +16,9 @@ use crate::http::extract::query::Query;
 use crate::http::page::{self, HISTORY_PAGE_SIZE_MAX, PageRequest};
 use crate::http::problem::Problem;
 use crate::http::routes::json;
-use crate::http::schemas::job_details::{HistoryListAnswer, HistoryParameters, ProgressSchema};
+use crate::http::schemas::job_details::{HistoryListAnswer, HistoryParameters};
 use crate::http::state::Api;
+use crate::services::queries::ProgressAnswer;
 
 /// The media type of an export.
 const NDJSON: &str = "application/x-ndjson";
@@ -79,7 +80,7 @@ async fn export(api: &Api, caller: &Caller, job: JobId) -> Result<Response, Prob
 #[utoipa::path(
     get, path = "/api/v1/jobs/{id}/progress", tag = "jobs", operation_id = "getProgress",
     params(("id" = String, Path, description = "The job", format = "uuid")),
-    responses((status = 200, description = "How far it is", body = ProgressSchema)),
+    responses((status = 200, description = "How far it is", body = ProgressAnswer)),
 )]
 pub async fn progress(
     State(api): State<Api>,

@@ -22,11 +22,12 @@ use crate::http::parked::park;
 use crate::http::problem::Problem;
 use crate::http::routes::waiting::{WaitParameters, WaitRequest};
 use crate::http::routes::{json, raw_items};
-use crate::http::schemas::job_answer::{JobAnswer, JobListAnswer};
+use crate::http::schemas::job_answer::JobListAnswer;
 use crate::http::schemas::job_query::{JobListParameters, JobListRequest};
 use crate::http::schemas::patch::{ActionBody, PatchBody};
 use crate::http::state::Api;
 use crate::view::contract::Total;
+use crate::view::resources::job::JobResource;
 
 /// List jobs
 ///
@@ -66,7 +67,7 @@ pub async fn list(
     get, path = "/api/v1/jobs/{id}", tag = "jobs", operation_id = "getJob",
     params(("id" = String, Path, description = "The job", format = "uuid"), WaitParameters),
     responses(
-        (status = 200, description = "The job", body = JobAnswer,
+        (status = 200, description = "The job", body = JobResource,
             headers(("ETag" = String, description = "The job's version"))),
         (status = 304, description = "It is still at the version in If-None-Match"),
     ),
@@ -104,8 +105,8 @@ async fn shown(
     if known.is_some_and(|known| known.contain(job.head.seq)) {
         return Ok((StatusCode::NOT_MODIFIED, tag).into_response());
     }
-    let summary = api.queries().filled(job, job.summary(api.engine().now())).await?;
-    Ok((tag, json(StatusCode::OK, &summary)).into_response())
+    let shown = api.queries().filled(job, JobResource::of(job, api.engine().now())).await?;
+    Ok((tag, json(StatusCode::OK, &shown)).into_response())
 }
 
 /// Change a job
@@ -116,7 +117,7 @@ async fn shown(
     params(("id" = String, Path, description = "The job", format = "uuid")),
     request_body(content = PatchBody, description = "What to change",
         example = json!({"priority": 2, "tags": ["urgent"], "description": null})),
-    responses((status = 200, description = "The changed job", body = JobAnswer,
+    responses((status = 200, description = "The changed job", body = JobResource,
         headers(("ETag" = String, description = "The job's version")))),
 )]
 pub async fn patch(
@@ -131,7 +132,7 @@ pub async fn patch(
     let expected = expected_of_job(&if_match, api.engine(), &caller.namespace, id).await?;
     let command = JobCommand::Patch(Box::new(patch));
     let by = by_client(&caller, None, expected);
-    let changed = api.engine().jobs().command(&caller.namespace, id, command, by).await?;
+    let changed = api.scheduler().command(&caller.namespace, id, command, by).await?;
     as_changed(&api, StatusCode::OK, &changed.subject).await
 }
 
@@ -141,7 +142,7 @@ pub async fn patch(
     params(("id" = String, Path, description = "The job", format = "uuid")),
     request_body(content = Option<ActionBody>, description = "May be left out",
         example = json!({"reason": "the upstream data is there"})),
-    responses((status = 200, description = "The job", body = JobAnswer)),
+    responses((status = 200, description = "The job", body = JobResource)),
 )]
 pub async fn start(steering: Steering) -> Result<Response, Problem> {
     steering.send("POST /jobs/start", |_| JobCommand::Start).await
@@ -155,7 +156,7 @@ pub async fn start(steering: Steering) -> Result<Response, Problem> {
     params(("id" = String, Path, description = "The job", format = "uuid")),
     request_body(content = Option<ActionBody>, description = "May be left out",
         example = json!({"reason": "the target is being repaired"})),
-    responses((status = 200, description = "The job", body = JobAnswer)),
+    responses((status = 200, description = "The job", body = JobResource)),
 )]
 pub async fn pause(steering: Steering) -> Result<Response, Problem> {
     steering.send("POST /jobs/pause", |reason| JobCommand::Pause { reason }).await
@@ -167,7 +168,7 @@ pub async fn pause(steering: Steering) -> Result<Response, Problem> {
     params(("id" = String, Path, description = "The job", format = "uuid")),
     request_body(content = Option<ActionBody>, description = "May be left out",
         example = json!({"reason": "the target is repaired"})),
-    responses((status = 200, description = "The job", body = JobAnswer)),
+    responses((status = 200, description = "The job", body = JobResource)),
 )]
 pub async fn resume(steering: Steering) -> Result<Response, Problem> {
     steering.send("POST /jobs/resume", |reason| JobCommand::Resume { reason }).await
@@ -181,7 +182,7 @@ pub async fn resume(steering: Steering) -> Result<Response, Problem> {
     params(("id" = String, Path, description = "The job", format = "uuid")),
     request_body(content = Option<ActionBody>, description = "May be left out",
         example = json!({"reason": "a newer order replaces it"})),
-    responses((status = 200, description = "The job", body = JobAnswer)),
+    responses((status = 200, description = "The job", body = JobResource)),
 )]
 pub async fn cancel(steering: Steering) -> Result<Response, Problem> {
     steering.send("POST /jobs/cancel", |reason| JobCommand::Cancel { reason }).await
@@ -193,7 +194,7 @@ pub async fn cancel(steering: Steering) -> Result<Response, Problem> {
 #[utoipa::path(
     delete, path = "/api/v1/jobs/{id}", tag = "jobs", operation_id = "deleteJob",
     params(("id" = String, Path, description = "The job", format = "uuid")),
-    responses((status = 200, description = "The job", body = JobAnswer)),
+    responses((status = 200, description = "The job", body = JobResource)),
 )]
 pub async fn delete(
     State(api): State<Api>,
@@ -204,7 +205,7 @@ pub async fn delete(
     let expected = expected_of_job(&if_match, api.engine(), &caller.namespace, id).await?;
     let by = by_client(&caller, None, expected);
     let command = JobCommand::Cancel { reason: None };
-    let changed = api.engine().jobs().command(&caller.namespace, id, command, by).await?;
+    let changed = api.scheduler().command(&caller.namespace, id, command, by).await?;
     as_changed(&api, StatusCode::OK, &changed.subject).await
 }
 
@@ -230,11 +231,7 @@ impl Steering {
         let expected = expected_of_job(&if_match, api.engine(), &caller.namespace, job).await?;
         let by = by_client(&caller, mark, expected);
         let command = command(body.value.reason);
-        let changed = if matches!(command, JobCommand::Start) {
-            api.scheduler().start_job_execution(&caller.namespace, job, by).await?
-        } else {
-            api.engine().jobs().command(&caller.namespace, job, command, by).await?
-        };
+        let changed = api.scheduler().command(&caller.namespace, job, command, by).await?;
         as_changed(&api, StatusCode::OK, &changed.subject).await
     }
 }
@@ -259,7 +256,7 @@ pub(super) async fn as_changed(
     status: StatusCode,
     job: &JobSnapshot,
 ) -> Result<Response, Problem> {
-    let summary = api.queries().filled(job, job.summary_as_changed()).await?;
+    let shown = api.queries().filled(job, JobResource::as_changed(job)).await?;
     let tag = [(header::ETAG, entity_tag(job.head.seq))];
-    Ok((tag, json(status, &summary)).into_response())
+    Ok((tag, json(status, &shown)).into_response())
 }

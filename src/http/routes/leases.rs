@@ -27,7 +27,9 @@ use crate::http::schemas::lease_answer::{
     HeartbeatResult, HeartbeatsAnswer, LeaseAnswer, LeaseFacts, LeasesAnswer, Reported,
     ReportsAnswer,
 };
-use crate::http::schemas::report::{CompleteBody, FailBody, HeartbeatBody, ReleaseBody};
+use crate::http::schemas::report::{
+    CompleteBody, FailBody, HeartbeatBody, ReleaseBody, ReportItem,
+};
 use crate::http::schemas::time;
 use crate::http::state::Api;
 use crate::http::waiters::WaiterPermit;
@@ -86,13 +88,7 @@ pub async fn complete(
     caller: Caller,
     body: ValidJson<CompleteBody>,
 ) -> Result<Response, Problem> {
-    let CompleteBody { items, lease } = body.value;
-    let next = next_work(&api, lease)?;
-    let bytes_max = api.settings().bounds.payload_bytes_max;
-    let read = items.into_iter().enumerate().map(|(position, mut item)| {
-        (std::mem::take(&mut item.lease), item.into_outcome(position, bytes_max))
-    });
-    reported(api, caller, read.collect(), next).await
+    reported(api, caller, body.value.items.0, body.value.lease).await
 }
 
 /// Report failed attempts
@@ -109,13 +105,7 @@ pub async fn fail(
     caller: Caller,
     body: ValidJson<FailBody>,
 ) -> Result<Response, Problem> {
-    let FailBody { items, lease } = body.value;
-    let next = next_work(&api, lease)?;
-    let bytes_max = api.settings().bounds.payload_bytes_max;
-    let read = items.into_iter().enumerate().map(|(position, mut item)| {
-        (std::mem::take(&mut item.lease), item.into_outcome(position, bytes_max))
-    });
-    reported(api, caller, read.collect(), next).await
+    reported(api, caller, body.value.items.0, body.value.lease).await
 }
 
 /// Give attempts back
@@ -132,9 +122,7 @@ pub async fn release(
     caller: Caller,
     body: ValidJson<ReleaseBody>,
 ) -> Result<Response, Problem> {
-    let read = body.value.items.into_iter();
-    let read = read.map(|item| (item.lease, Ok(Outcome::Release { undelivered: false })));
-    reported(api, caller, read.collect(), None).await
+    reported(api, caller, body.value.items.0, None).await
 }
 
 /// Keep attempts
@@ -151,7 +139,7 @@ pub async fn heartbeat(
     caller: Caller,
     body: ValidJson<HeartbeatBody>,
 ) -> Result<Response, Problem> {
-    let items = &body.value.items;
+    let items = &body.value.items.0;
     let held = |text: &str| api.held(&caller.namespace, text).map(|held| held.id);
     let read: Vec<Result<LeaseId, Problem>> = items.iter().map(|item| held(&item.lease)).collect();
     let known = read.iter().filter_map(|lease| lease.as_ref().ok().copied()).collect();
@@ -181,22 +169,21 @@ fn unanswered() -> Problem {
     Problem::new(Code::InternalError, "an item of the batch got no answer")
 }
 
-fn next_work(api: &Api, next: Option<NextWorkBody>) -> Result<Option<WorkWanted>, Problem> {
-    next.map(|next| next.into_wanted(api.settings())).transpose()
-}
-
 /// Reports, then leases the next work: a report is never lost because there was none.
 async fn reported(
     api: Api,
     caller: Caller,
-    read: Vec<(String, Result<Outcome, Problem>)>,
-    next: Option<WorkWanted>,
+    items: Vec<impl ReportItem>,
+    next: Option<NextWorkBody>,
 ) -> Result<Response, Problem> {
-    let mut texts = Vec::with_capacity(read.len());
-    let mut refused = Vec::with_capacity(read.len());
-    let mut reports = Vec::with_capacity(read.len());
+    let next = next.map(|next| next.into_wanted(api.settings())).transpose()?;
+    let payload_bytes_max = api.settings().bounds.payload_bytes_max;
+    let mut texts = Vec::with_capacity(items.len());
+    let mut refused = Vec::with_capacity(items.len());
+    let mut reports = Vec::with_capacity(items.len());
     let mut first = None;
-    for (text, outcome) in read {
+    for (position, item) in items.into_iter().enumerate() {
+        let (text, outcome) = item.read(position, payload_bytes_max);
         match api.held(&caller.namespace, &text).and_then(|lease| Ok((lease, outcome?))) {
             Ok((HeldLease { id, worker }, outcome)) => {
                 let hash = report_hash(&outcome);
@@ -217,7 +204,7 @@ async fn reported(
     let next = next.and_then(|wanted| lease_request(&api, &caller, wanted).ok());
     let holder = next.as_ref().map(Holder::of);
     let claims = next.as_ref().is_some_and(|next| next.claim.is_some());
-    let (answers, poll) = api.engine().leases().report(&caller.namespace, reports, next).await;
+    let (answers, poll) = api.scheduler().report_attempts(&caller.namespace, reports, next).await;
     let mut answers = answers.into_iter();
     let outcomes = refused.into_iter().map(|refusal| match refusal {
         Some(problem) => Reported::Refused(problem),

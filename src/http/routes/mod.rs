@@ -1,5 +1,6 @@
 //! The handlers, one file a resource. Each extracts, sends one command or reads, and maps the answer; none decides.
 
+mod by_name;
 pub mod document;
 pub mod engines;
 pub mod environments;
@@ -12,6 +13,7 @@ pub mod leases;
 pub mod nodes;
 pub mod queues;
 pub mod services;
+pub mod start;
 pub mod submissions;
 pub mod waiting;
 pub mod workers;

@@ -11,11 +11,9 @@ use crate::http::extract::query::Query;
 use crate::http::page::{self, PAGE_SIZE_MAX, PageRequest};
 use crate::http::problem::Problem;
 use crate::http::routes::json;
-use crate::http::schemas::job_details::{
-    GraphSchema, NodeListAnswer, NodeListParameters, NodeSchema,
-};
+use crate::http::schemas::job_details::{NodeListAnswer, NodeListParameters};
 use crate::http::state::Api;
-use crate::services::queries::NodeQuery;
+use crate::services::queries::{GraphAnswer, NodeAnswer, NodeQuery};
 
 /// List a job's nodes
 ///
@@ -55,7 +53,7 @@ pub async fn list(
         ("id" = String, Path, description = "The job", format = "uuid"),
         ("key" = String, Path, description = "The node's key"),
     ),
-    responses((status = 200, description = "The node", body = NodeSchema)),
+    responses((status = 200, description = "The node", body = NodeAnswer)),
 )]
 pub async fn get(
     State(api): State<Api>,
@@ -74,7 +72,7 @@ pub async fn get(
 #[utoipa::path(
     get, path = "/api/v1/jobs/{id}/graph", tag = "jobs", operation_id = "getGraph",
     params(("id" = String, Path, description = "The job", format = "uuid")),
-    responses((status = 200, description = "The graph", body = GraphSchema)),
+    responses((status = 200, description = "The graph", body = GraphAnswer)),
 )]
 pub async fn graph(
     State(api): State<Api>,

@@ -3,11 +3,12 @@
 use axum::extract::{OriginalUri, State};
 use axum::response::Response;
 
-use crate::engine::core::message::{Names, QueueFacts};
+use crate::engine::core::message::QueueFacts;
 use crate::http::extract::headers::Caller;
 use crate::http::extract::query::Query;
-use crate::http::page::{self, TotalCount};
+use crate::http::page;
 use crate::http::problem::Problem;
+use crate::http::routes::by_name::{names_of, page_of};
 use crate::http::schemas::queue::{QueueAnswer, QueueListAnswer};
 use crate::http::schemas::time;
 use crate::http::state::Api;
@@ -27,15 +28,9 @@ pub async fn list(
     query: Query,
 ) -> Result<Response, Problem> {
     let asked = page::only_named(query, 'q')?;
-    let part = Names::part(asked.after(), asked.wanted());
-    let found = api.engine().cluster().queues_everywhere(&caller.namespace, &part).await?;
-    let total = if found.is_exact {
-        TotalCount::of(found.known)
-    } else {
-        TotalCount::AtLeast(found.known.min(u64::from(page::PAGED_ITEMS_MAX)))
-    };
+    let found = api.engine().cluster().queues_everywhere(&caller.namespace, &names_of(&asked)).await?;
     let name = |facts: &QueueFacts| facts.queue.clone();
-    let (facts, page) = asked.cut(found.facts, name, total, api.engine().now());
+    let (facts, silent_engines, page) = page_of(&asked, found, name, api.engine().now());
     let queues = facts.into_iter().map(|facts| QueueAnswer {
         queue: facts.queue.to_string(),
         ready: facts.ready,
@@ -44,6 +39,6 @@ pub async fn list(
         waiting_polls: facts.waiting_polls,
         last_poll_at: facts.last_poll_at.map(time::format),
     });
-    let answer = QueueListAnswer { queues: queues.collect(), silent_engines: found.silent, page };
+    let answer = QueueListAnswer { queues: queues.collect(), silent_engines, page };
     Ok(page::listed(&uri, &answer, &answer.page))
 }

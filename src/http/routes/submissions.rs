@@ -23,10 +23,11 @@ use crate::http::problem::{Code, Problem};
 use crate::http::routes::waiting::{WaitParameters, WaitRequest};
 use crate::http::routes::{jobs, json};
 use crate::http::schemas::job::{JobBatchBody, JobBody};
-use crate::http::schemas::job_answer::{JobAnswer, JobBatchAnswer, JobBatchResult};
+use crate::http::schemas::job_answer::{JobBatchAnswer, JobBatchResult};
 use crate::http::state::Api;
 use crate::services::job_scheduler::JobRequest;
 use crate::telemetry::correlation::TraceContext;
+use crate::view::resources::job::JobResource;
 
 /// Scopes of Idempotency-Keys.
 const ONE: &str = "POST /jobs";
@@ -48,7 +49,7 @@ const MANY: &str = "POST /jobs/batch";
         ],
     })),
     responses((
-        status = 201, description = "The job is stored", body = JobAnswer,
+        status = 201, description = "The job is stored", body = JobResource,
         headers(
             ("Location" = String, description = "Where the job is"),
             ("ETag" = String, description = "The job's version"),
@@ -112,7 +113,7 @@ pub async fn create_many(
     key: IdempotencyKey,
     body: ValidJson<JobBatchBody>,
 ) -> Result<Response, Problem> {
-    let (bytes, jobs) = (body.text.len(), body.value.jobs);
+    let (bytes, jobs) = (body.text.len(), body.value.jobs.0);
     let count = jobs.len();
     let mut left = jobs.into_iter().enumerate();
     let mut outcomes: Vec<Result<String, Problem>> = Vec::with_capacity(count);

@@ -1,4 +1,4 @@
-//! Environments as they are created, changed and shown. Absent: the rules of capacities, which the domain checks.
+//! Environments as they are created, changed and listed. Absent: the rules of capacities, which the domain checks.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,14 @@ use domain::refusal::FieldError;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
+use validator::Validate;
 
 use crate::http::extract::bounded;
-use crate::http::extract::json::RequestBody;
 use crate::http::page::PageInfo;
+use crate::view::resources::environment::EnvironmentResource;
 
 /// A named pool of resources.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = CreateEnvironment)]
 pub struct EnvironmentBody {
@@ -31,7 +32,7 @@ pub struct EnvironmentBody {
 }
 
 /// An environment anew.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ReplaceEnvironment)]
 pub struct DefinitionBody {
@@ -42,9 +43,6 @@ pub struct DefinitionBody {
     #[serde(default, deserialize_with = "bounded::amounts::<{ bounds::RESOURCES_MAX }, _>")]
     capacity: BTreeMap<String, u64>,
 }
-
-impl RequestBody for EnvironmentBody {}
-impl RequestBody for DefinitionBody {}
 
 impl EnvironmentBody {
     /// The name and the checked definition.
@@ -74,36 +72,8 @@ impl DefinitionBody {
 #[schema(as = EnvironmentList)]
 pub struct EnvironmentListAnswer<'a> {
     /// This page.
-    #[schema(value_type = Vec<EnvironmentAnswer>)]
+    #[schema(value_type = Vec<EnvironmentResource>)]
     pub environments: Vec<&'a RawValue>,
     #[serde(flatten)]
     pub page: PageInfo,
-}
-
-/// An environment and what is in use of it, as the document describes it; the text is made by the domain.
-#[derive(Debug, ToSchema)]
-#[schema(as = Environment)]
-pub struct EnvironmentAnswer {
-    /// Of this resource's shape.
-    pub schema_version: u8,
-    /// Names it inside its namespace.
-    pub name: String,
-    /// Whose.
-    pub namespace: String,
-    /// For people.
-    pub description: Option<String>,
-    /// How much there is of what; what is not named is unlimited.
-    pub capacity: BTreeMap<String, u64>,
-    /// How much of it is taken.
-    pub used: BTreeMap<String, u64>,
-    /// Runs of jobs that hold a grant.
-    pub grants: u64,
-    /// The ETag.
-    pub version: u64,
-    /// When.
-    #[schema(format = "date-time")]
-    pub created_at: Option<String>,
-    /// When it was defined or changed last.
-    #[schema(format = "date-time")]
-    pub updated_at: Option<String>,
 }

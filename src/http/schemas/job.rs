@@ -1,5 +1,5 @@
 //! A job as it is submitted and patched, and the way into the domain's unchecked spec. Absent: the rules of the
-//! graph and the bounds, which the domain checks; what a job answers (`job_answer.rs`).
+//! graph and the bounds, which the domain checks; what a job answers (`view::resources`).
 
 use std::collections::BTreeMap;
 
@@ -10,16 +10,18 @@ use domain::refusal::FieldError;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
+use validator::Validate;
 
 use super::later::{self, Later};
 use super::node::{NodeBody, Nodes};
 use super::retry::RetryBody;
 use super::{payload, time};
+use crate::http::extract::batch::Batch;
 use crate::http::extract::bounded;
-use crate::http::extract::json::RequestBody;
+use crate::view::resources::words::StartWord;
 
 /// A job to run.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = SubmitJob)]
 pub struct JobBody {
@@ -94,16 +96,6 @@ pub struct JobBody {
     concurrency_key: Later,
 }
 
-/// What lets a job leave `pending`, for the document only.
-#[derive(Debug, ToSchema)]
-#[schema(as = Start, rename_all = "snake_case")]
-pub enum StartWord {
-    /// At once, or at `scheduled_at`.
-    Auto,
-    /// When somebody asks.
-    Manual,
-}
-
 /// The success condition: exactly one of the four.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -134,22 +126,14 @@ pub struct TolerateBody {
 }
 
 /// Many jobs; each is accepted or refused by itself.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = SubmitJobs)]
 pub struct JobBatchBody {
     /// At most 1,000.
-    #[serde(deserialize_with = "bounded::list::<{ bounds::JOB_BATCH_MAX }, _, _>")]
+    #[validate(custom(function = Batch::fits))]
     #[schema(value_type = Vec<JobBody>, min_items = 1, max_items = 1_000)]
-    pub jobs: Vec<Box<RawValue>>,
-}
-
-impl RequestBody for JobBody {}
-
-impl RequestBody for JobBatchBody {
-    fn check(&self, errors: &mut Vec<FieldError>) {
-        super::check_batch("/jobs", self.jobs.len(), bounds::JOB_BATCH_MAX, errors);
-    }
+    pub jobs: Batch<Box<RawValue>, { bounds::JOB_BATCH_MAX }>,
 }
 
 impl JobBody {

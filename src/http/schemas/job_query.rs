@@ -9,6 +9,7 @@ use crate::http::extract::query::Query;
 use crate::http::page::{Cursor, PAGE_SIZE_MAX, PageRequest};
 use crate::http::problem::Problem;
 use crate::view::contract::{JobQuery, JobSort, PageStart};
+use crate::view::resources::words::JobStatusWord;
 
 /// What a list of jobs can be asked for, for the document.
 #[derive(Debug, IntoParams)]
@@ -16,7 +17,7 @@ use crate::view::contract::{JobQuery, JobSort, PageStart};
 pub struct JobListParameters {
     /// Any of these states; with commas, or repeated.
     #[param(nullable = false, style = Form, explode = false)]
-    pub status: Option<Vec<super::job_answer::JobStatusWord>>,
+    pub status: Option<Vec<JobStatusWord>>,
     /// Exactly this type.
     #[param(nullable = false, max_length = 100)]
     pub job_type: Option<String>,

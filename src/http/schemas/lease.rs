@@ -9,78 +9,91 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use validator::Validate;
 
-use super::rules;
 use crate::http::extract::bounded;
 use crate::http::extract::headers::IdempotencyKey;
-use crate::http::extract::json::RequestBody;
 use crate::http::problem::Problem;
 use crate::http::state::ApiSettings;
 
 /// Action types that one request filters by.
 const ACTION_TYPES_MAX: usize = 100;
-/// Asks a queue for work.
-#[derive(Debug, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = LeaseWork)]
-pub struct LeaseBody {
-    /// Who asks.
-    #[schema(min_length = 1, max_length = 128, examples("host-7"))]
-    worker: String,
-    /// At most so many leases.
-    #[serde(default = "one")]
-    #[validate(range(min = 1, max = 1_000))]
-    #[schema(minimum = 1, maximum = 1_000, default = 1)]
-    max: u32,
-    /// How long to wait for the first one, in milliseconds.
-    #[serde(default)]
-    #[validate(range(max = 30_000))]
-    #[schema(minimum = 0, maximum = 30_000, default = 0)]
-    wait_ms: u64,
-    /// Length of each lease, in milliseconds; heartbeats renew it.
-    #[validate(range(min = 5_000, max = 3_600_000))]
-    #[schema(minimum = 5_000, maximum = 3_600_000, nullable = false)]
-    lease_ms: Option<u64>,
-    /// Only these action types; empty: all.
-    #[serde(default, deserialize_with = "bounded::list::<ACTION_TYPES_MAX, _, _>")]
-    #[schema(max_items = 100)]
-    action_types: Vec<String>,
-    /// The worker's name for this request: the same claim gives the same leases.
-    #[schema(min_length = 1, max_length = 128)]
-    claim: Option<String>,
+
+/// What every request for work may say, after what its own kind says first. A macro, because fields that are flattened in
+/// would let unknown ones pass.
+macro_rules! asks_for_work {
+    ($(#[doc = $about:literal])* $name:ident as $wire:ident { $($own:tt)* }) => {
+        $(#[doc = $about])*
+        #[derive(Debug, Deserialize, Validate, ToSchema)]
+        #[serde(deny_unknown_fields)]
+        #[schema(as = $wire)]
+        pub struct $name {
+            $($own)*
+            /// At most so many leases.
+            #[serde(default = "one")]
+            #[validate(range(min = 1, max = 1_000))]
+            #[schema(minimum = 1, maximum = 1_000, default = 1)]
+            max: u32,
+            /// How long to wait for the first one, in milliseconds.
+            #[serde(default)]
+            #[validate(range(max = 30_000))]
+            #[schema(minimum = 0, maximum = 30_000, default = 0)]
+            wait_ms: u64,
+            /// Length of each lease, in milliseconds; heartbeats renew it.
+            #[validate(range(min = 5_000, max = 3_600_000))]
+            #[schema(minimum = 5_000, maximum = 3_600_000, nullable = false)]
+            lease_ms: Option<u64>,
+            /// Only these action types; empty: all.
+            #[serde(default, deserialize_with = "bounded::list::<ACTION_TYPES_MAX, _, _>")]
+            #[schema(max_items = 100)]
+            action_types: Vec<String>,
+            /// The worker's name for this request: the same claim gives the same leases.
+            #[schema(min_length = 1, max_length = 128)]
+            claim: Option<String>,
+        }
+
+        impl $name {
+            /// What is asked for, of this queue by this worker.
+            fn wanted(
+                self,
+                mut names: Names,
+                queue: QueueName,
+                worker: Option<WorkerName>,
+                settings: &ApiSettings,
+            ) -> Result<WorkWanted, Problem> {
+                let wanted = WorkWanted {
+                    queue,
+                    worker,
+                    max: self.max,
+                    wait_ms: self.wait_ms,
+                    lease_ms: self.lease_ms.unwrap_or_else(|| millis(settings.default_lease)),
+                    action_types: names.action_types(&self.action_types),
+                    claim: names.read("claim", self.claim.as_deref(), Claim::parse),
+                };
+                names.check_wait(self.wait_ms, settings);
+                names.finish(wanted)
+            }
+        }
+    };
 }
 
-/// Asks for the next work together with a report.
-#[derive(Debug, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = NextWork)]
-pub struct NextWorkBody {
-    /// From this queue.
-    #[schema(pattern = "^[A-Za-z0-9_.-]{1,64}$")]
-    queue: String,
-    /// Who asks; absent: whoever held the first reported lease.
-    #[schema(min_length = 1, max_length = 128)]
-    worker: Option<String>,
-    /// At most so many leases.
-    #[serde(default = "one")]
-    #[validate(range(min = 1, max = 1_000))]
-    #[schema(minimum = 1, maximum = 1_000, default = 1)]
-    max: u32,
-    /// How long to wait for the first one, in milliseconds.
-    #[serde(default)]
-    #[validate(range(max = 30_000))]
-    #[schema(minimum = 0, maximum = 30_000, default = 0)]
-    wait_ms: u64,
-    /// Length of each lease, in milliseconds.
-    #[validate(range(min = 5_000, max = 3_600_000))]
-    #[schema(minimum = 5_000, maximum = 3_600_000, nullable = false)]
-    lease_ms: Option<u64>,
-    /// Only these action types; empty: all.
-    #[serde(default, deserialize_with = "bounded::list::<ACTION_TYPES_MAX, _, _>")]
-    #[schema(max_items = 100)]
-    action_types: Vec<String>,
-    /// The worker's name for this request.
-    #[schema(min_length = 1, max_length = 128)]
-    claim: Option<String>,
+asks_for_work! {
+    /// Asks a queue for work.
+    LeaseBody as LeaseWork {
+        /// Who asks.
+        #[schema(min_length = 1, max_length = 128, examples("host-7"))]
+        worker: String,
+    }
+}
+
+asks_for_work! {
+    /// Asks for the next work together with a report.
+    NextWorkBody as NextWork {
+        /// From this queue.
+        #[schema(pattern = "^[A-Za-z0-9_.-]{1,64}$")]
+        queue: String,
+        /// Who asks; absent: whoever held the first reported lease.
+        #[schema(min_length = 1, max_length = 128)]
+        worker: Option<String>,
+    }
 }
 
 fn one() -> u32 {
@@ -106,12 +119,6 @@ pub struct WorkWanted {
     pub claim: Option<Claim>,
 }
 
-impl RequestBody for LeaseBody {
-    fn check(&self, errors: &mut Vec<FieldError>) {
-        rules::apply("", self, errors);
-    }
-}
-
 impl LeaseBody {
     /// What is asked for, of this queue.
     pub fn into_wanted(
@@ -121,19 +128,10 @@ impl LeaseBody {
         settings: &ApiSettings,
     ) -> Result<WorkWanted, Problem> {
         let mut names = Names::at("");
-        let wanted = WorkWanted {
-            queue,
-            worker: names.read("worker", Some(&self.worker), WorkerName::parse),
-            max: self.max,
-            wait_ms: self.wait_ms,
-            lease_ms: self.lease_ms.unwrap_or_else(|| millis(settings.default_lease)),
-            action_types: names.action_types(&self.action_types),
-            claim: names
-                .read("claim", self.claim.as_deref(), Claim::parse)
-                .or_else(|| key.0.as_deref().and_then(claim_of_key)),
-        };
-        names.check_wait(self.wait_ms, settings);
-        names.finish(wanted)
+        let worker = names.read("worker", Some(&self.worker), WorkerName::parse);
+        let wanted = self.wanted(names, queue, worker, settings)?;
+        let claim = wanted.claim.or_else(|| key.0.as_deref().and_then(claim_of_key));
+        Ok(WorkWanted { claim, ..wanted })
     }
 }
 
@@ -147,17 +145,8 @@ impl NextWorkBody {
     pub fn into_wanted(self, settings: &ApiSettings) -> Result<WorkWanted, Problem> {
         let mut names = Names::at("/lease");
         let queue = names.read("queue", Some(&self.queue), QueueName::parse_given);
-        let wanted = WorkWanted {
-            queue: queue.unwrap_or_else(QueueName::default_queue),
-            worker: names.read("worker", self.worker.as_deref(), WorkerName::parse),
-            max: self.max,
-            wait_ms: self.wait_ms,
-            lease_ms: self.lease_ms.unwrap_or_else(|| millis(settings.default_lease)),
-            action_types: names.action_types(&self.action_types),
-            claim: names.read("claim", self.claim.as_deref(), Claim::parse),
-        };
-        names.check_wait(self.wait_ms, settings);
-        names.finish(wanted)
+        let worker = names.read("worker", self.worker.as_deref(), WorkerName::parse);
+        self.wanted(names, queue.unwrap_or_else(QueueName::default_queue), worker, settings)
     }
 }
 

@@ -19,23 +19,13 @@ pub mod payload;
 pub mod queue;
 pub mod report;
 pub mod retry;
-mod rules;
 pub mod service;
 pub mod time;
 
-use domain::refusal::FieldError;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 /// Reads a payload that is given, also as null: only an absent one is absent.
 fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
     Box::<RawValue>::deserialize(deserializer).map(Some)
-}
-
-/// A batch has at least one item and at most `max`.
-fn check_batch(pointer: &str, items: usize, max: usize, errors: &mut Vec<FieldError>) {
-    if !(1..=max).contains(&items) {
-        let message = format!("must have 1 to {max} items");
-        errors.push(FieldError::new(pointer, "out_of_range", message));
-    }
 }

@@ -9,13 +9,13 @@ use domain::job::fact::Patch;
 use domain::refusal::FieldError;
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
+use validator::Validate;
 
 use super::time;
 use crate::http::extract::bounded;
-use crate::http::extract::json::RequestBody;
 
 /// Changes to a job.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = PatchJob)]
 pub struct PatchBody {
@@ -75,8 +75,6 @@ impl<T> Given<T> {
     }
 }
 
-impl RequestBody for PatchBody {}
-
 impl PatchBody {
     /// The domain's patch, unchecked but for the form of times.
     pub fn into_patch(self) -> Result<Patch, Vec<FieldError>> {
@@ -100,22 +98,16 @@ impl PatchBody {
     }
 }
 
+/// As `validator` counts.
+const REASON_CHARS_MAX: u64 = bounds::REASON_CHARS_MAX as u64;
+
 /// Why an action is asked for. The whole body may be left out.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Action)]
 pub struct ActionBody {
     /// For the history.
+    #[validate(length(max = REASON_CHARS_MAX))]
     #[schema(max_length = 1_000)]
     pub reason: Option<String>,
-}
-
-impl RequestBody for ActionBody {
-    fn check(&self, errors: &mut Vec<FieldError>) {
-        let chars = self.reason.as_ref().map_or(0, |reason| reason.chars().count());
-        if chars > bounds::REASON_CHARS_MAX {
-            let message = format!("must be at most {} characters", bounds::REASON_CHARS_MAX);
-            errors.push(FieldError::new("/reason", "too_long", message));
-        }
-    }
 }

@@ -11,11 +11,13 @@ use domain::retry::classify::UNCLASSIFIED;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
+use validator::{Validate, ValidationError};
 
 use super::lease::NextWorkBody;
-use super::{check_batch, payload, rules};
+use super::payload;
+use crate::http::extract::batch::Batch;
 use crate::http::extract::bounded;
-use crate::http::extract::json::RequestBody;
+use crate::http::extract::rules::{self, broken};
 use crate::http::problem::Problem;
 
 /// Warnings and artifacts of one report: they travel in the event.
@@ -28,20 +30,21 @@ const ARTIFACTS_BYTES_MAX: usize = 16 * 1_024;
 const ERROR_WORD_CHARS_MAX: usize = 100;
 
 /// Completed attempts.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = CompleteLeases)]
 pub struct CompleteBody {
     /// At most 1,000, each answered by itself.
-    #[serde(deserialize_with = "bounded::list::<{ bounds::BATCH_MAX }, _, _>")]
-    #[schema(min_items = 1, max_items = 1_000)]
-    pub items: Vec<CompleteItem>,
+    #[validate(custom(function = Batch::fits))]
+    #[schema(value_type = Vec<CompleteItem>, min_items = 1, max_items = 1_000)]
+    pub items: Batch<CompleteItem, { bounds::BATCH_MAX }>,
     /// The next work in the same answer.
+    #[validate(nested)]
     pub lease: Option<NextWorkBody>,
 }
 
 /// A completed attempt.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CompleteItem {
     /// The lease as it was handed out.
@@ -52,30 +55,33 @@ pub struct CompleteItem {
     output: Option<Box<RawValue>>,
     /// For people; each at most 1,000 characters.
     #[serde(default, deserialize_with = "bounded::list::<REPORT_LIST_MAX, _, _>")]
+    #[validate(custom(function = warnings_fit))]
     #[schema(max_items = 100)]
     warnings: Vec<String>,
     /// What the worker left elsewhere.
     #[serde(default, deserialize_with = "bounded::values")]
+    #[validate(custom(function = artifacts_fit))]
     #[schema(max_items = 100)]
     #[schema(value_type = Vec<serde_json::Value>)]
     artifacts: Vec<ExactJson>,
 }
 
 /// Failed attempts.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = FailLeases)]
 pub struct FailBody {
     /// At most 1,000, each answered by itself.
-    #[serde(deserialize_with = "bounded::list::<{ bounds::BATCH_MAX }, _, _>")]
-    #[schema(min_items = 1, max_items = 1_000)]
-    pub items: Vec<FailItem>,
+    #[validate(custom(function = Batch::fits))]
+    #[schema(value_type = Vec<FailItem>, min_items = 1, max_items = 1_000)]
+    pub items: Batch<FailItem, { bounds::BATCH_MAX }>,
     /// The next work in the same answer.
+    #[validate(nested)]
     pub lease: Option<NextWorkBody>,
 }
 
 /// A failed attempt.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FailItem {
     /// The lease as it was handed out.
@@ -85,18 +91,20 @@ pub struct FailItem {
 }
 
 /// Why an attempt failed.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = AttemptErrorReport)]
 pub struct AttemptErrorBody {
     /// The worker's word for it; retry policies match on it.
     #[serde(rename = "type")]
+    #[validate(custom(function = is_error_word))]
     #[schema(min_length = 1, max_length = 100, examples("ConnectionRefused"))]
     error_type: String,
     /// For people; cut at 4,096 characters.
     #[serde(default)]
     message: String,
     /// Failure class; absent: unclassified, and the policy alone decides.
+    #[validate(custom(function = is_error_word))]
     #[schema(min_length = 1, max_length = 100, examples("network.connect"))]
     class: Option<String>,
     /// Whether another execution can help; absent: the class decides.
@@ -111,36 +119,37 @@ pub struct AttemptErrorBody {
 }
 
 /// Leases that are still worked on.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = HeartbeatLeases)]
 pub struct HeartbeatBody {
     /// At most 1,000, each answered by itself.
-    #[serde(deserialize_with = "bounded::list::<{ bounds::BATCH_MAX }, _, _>")]
-    #[schema(min_items = 1, max_items = 1_000)]
-    pub items: Vec<HeartbeatItem>,
+    #[validate(custom(function = Batch::fits), nested)]
+    #[schema(value_type = Vec<HeartbeatItem>, min_items = 1, max_items = 1_000)]
+    pub items: Batch<HeartbeatItem, { bounds::BATCH_MAX }>,
 }
 
 /// A lease that is still worked on.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HeartbeatItem {
     /// The lease as it was handed out.
     pub lease: String,
     /// How far the attempt is, 0 to 1.
+    #[validate(range(min = 0.0, max = 1.0))]
     #[schema(minimum = 0, maximum = 1)]
     pub progress: Option<f64>,
 }
 
 /// Leases given back.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ReleaseLeases)]
 pub struct ReleaseBody {
     /// At most 1,000, each answered by itself.
-    #[serde(deserialize_with = "bounded::list::<{ bounds::BATCH_MAX }, _, _>")]
-    #[schema(min_items = 1, max_items = 1_000)]
-    pub items: Vec<ReleaseItem>,
+    #[validate(custom(function = Batch::fits))]
+    #[schema(value_type = Vec<ReleaseItem>, min_items = 1, max_items = 1_000)]
+    pub items: Batch<ReleaseItem, { bounds::BATCH_MAX }>,
 }
 
 /// A lease given back.
@@ -151,117 +160,101 @@ pub struct ReleaseItem {
     pub lease: String,
 }
 
-impl RequestBody for CompleteBody {
-    fn check(&self, errors: &mut Vec<FieldError>) {
-        check_batch("/items", self.items.len(), bounds::BATCH_MAX, errors);
-        check_next(self.lease.as_ref(), errors);
-    }
+/// An item of a report: a lease, and what became of its attempt.
+pub trait ReportItem {
+    /// The lease as it was sent, and the outcome, or what is wrong with this item, which stands at `position`.
+    fn read(self, position: usize, payload_bytes_max: usize) -> (String, Result<Outcome, Problem>);
 }
 
-impl RequestBody for FailBody {
-    fn check(&self, errors: &mut Vec<FieldError>) {
-        check_batch("/items", self.items.len(), bounds::BATCH_MAX, errors);
-        check_next(self.lease.as_ref(), errors);
-    }
-}
-
-impl RequestBody for HeartbeatBody {
-    fn check(&self, errors: &mut Vec<FieldError>) {
-        check_batch("/items", self.items.len(), bounds::BATCH_MAX, errors);
-        for (position, item) in self.items.iter().enumerate() {
-            if item.progress.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
-                let pointer = format!("/items/{position}/progress");
-                errors.push(FieldError::new(pointer, "out_of_range", "must be from 0 to 1"));
-            }
-        }
-    }
-}
-
-impl RequestBody for ReleaseBody {
-    fn check(&self, errors: &mut Vec<FieldError>) {
-        check_batch("/items", self.items.len(), bounds::BATCH_MAX, errors);
-    }
-}
-
-fn check_next(next: Option<&NextWorkBody>, errors: &mut Vec<FieldError>) {
-    if let Some(next) = next {
-        rules::apply("/lease", next, errors);
-    }
-}
-
-impl CompleteItem {
-    /// The outcome, or what is wrong with item `position`.
-    pub fn into_outcome(self, position: usize, bytes_max: usize) -> Result<Outcome, Problem> {
+impl ReportItem for CompleteItem {
+    fn read(self, position: usize, payload_bytes_max: usize) -> (String, Result<Outcome, Problem>) {
         let at = format!("/items/{position}");
         let mut errors = Vec::new();
-        payload::check_reported(
-            self.output.as_deref(),
-            &format!("{at}/output"),
-            bytes_max,
-            &mut errors,
-        );
-        bounded_list(&format!("{at}/artifacts"), self.artifacts.len(), &mut errors);
-        if self.warnings.iter().any(|warning| warning.chars().count() > WARNING_CHARS_MAX) {
-            let message = format!("must each be at most {WARNING_CHARS_MAX} characters");
-            errors.push(FieldError::new(format!("{at}/warnings"), "too_long", message));
-        }
-        let bytes = serde_json::to_string(&self.artifacts).map_or(0, |text| text.len());
-        if bytes > ARTIFACTS_BYTES_MAX {
-            let message = format!("must be at most {ARTIFACTS_BYTES_MAX} bytes of JSON");
-            errors.push(FieldError::new(format!("{at}/artifacts"), "too_large", message));
-        }
-        if !errors.is_empty() {
-            return Err(Problem::invalid(errors));
-        }
-        let Self { output, warnings, artifacts, .. } = self;
-        let output = payload::on_one_line(output);
-        Ok(Outcome::Complete { output, warnings, artifacts })
+        rules::apply(&at, &self, &mut errors);
+        let Self { lease, output, warnings, artifacts } = self;
+        let pointer = format!("{at}/output");
+        payload::check_reported(output.as_deref(), &pointer, payload_bytes_max, &mut errors);
+        (
+            lease,
+            or_wrong(errors, || {
+                let output = payload::on_one_line(output);
+                Outcome::Complete { output, warnings, artifacts }
+            }),
+        )
     }
 }
 
-impl FailItem {
-    /// The outcome, or what is wrong with item `position`.
-    pub fn into_outcome(self, position: usize, bytes_max: usize) -> Result<Outcome, Problem> {
+impl ReportItem for FailItem {
+    fn read(self, position: usize, payload_bytes_max: usize) -> (String, Result<Outcome, Problem>) {
         let at = format!("/items/{position}/error");
+        let Self { lease, error } = self;
         let mut errors = Vec::new();
-        let error = self.error;
-        let class = error.class.unwrap_or_else(|| UNCLASSIFIED.to_owned());
-        for (field, word) in [("type", &error.error_type), ("class", &class)] {
-            let fits = (1..=ERROR_WORD_CHARS_MAX).contains(&word.chars().count())
-                && !word.chars().any(char::is_control);
-            if !fits {
-                let message = format!("must be 1-{ERROR_WORD_CHARS_MAX} printable characters");
-                errors.push(FieldError::new(format!("{at}/{field}"), "invalid_format", message));
-            }
-        }
-        payload::check_reported(
-            error.details.as_deref(),
-            &format!("{at}/details"),
-            bytes_max,
-            &mut errors,
-        );
-        if !errors.is_empty() {
-            return Err(Problem::invalid(errors));
-        }
-        let retry_after_ms = error.retry_after_ms.map(|ms| ms.min(bounds::RETRY_AFTER_MS_MAX));
-        let message = error.message.chars().take(bounds::ERROR_MESSAGE_CHARS_MAX).collect();
-        Ok(Outcome::Fail {
+        rules::apply(&at, &error, &mut errors);
+        let pointer = format!("{at}/details");
+        payload::check_reported(error.details.as_deref(), &pointer, payload_bytes_max, &mut errors);
+        (lease, or_wrong(errors, || error.into_outcome()))
+    }
+}
+
+impl ReportItem for ReleaseItem {
+    fn read(self, _: usize, _: usize) -> (String, Result<Outcome, Problem>) {
+        (self.lease, Ok(Outcome::Release { undelivered: false }))
+    }
+}
+
+impl AttemptErrorBody {
+    fn into_outcome(self) -> Outcome {
+        let message = self.message.chars().take(bounds::ERROR_MESSAGE_CHARS_MAX).collect();
+        Outcome::Fail {
             error: AttemptError {
-                error_type: error.error_type,
+                error_type: self.error_type,
                 message,
-                class,
-                retryable: error.retryable,
-                retry_after_ms,
+                class: self.class.unwrap_or_else(|| UNCLASSIFIED.to_owned()),
+                retryable: self.retryable,
+                retry_after_ms: self.retry_after_ms.map(|ms| ms.min(bounds::RETRY_AFTER_MS_MAX)),
                 details: None,
             },
-            details: payload::on_one_line(error.details),
-        })
+            details: payload::on_one_line(self.details),
+        }
     }
 }
 
-fn bounded_list(pointer: &str, items: usize, errors: &mut Vec<FieldError>) {
-    if items > REPORT_LIST_MAX {
-        let message = format!("must have at most {REPORT_LIST_MAX} items");
-        errors.push(FieldError::new(pointer, "out_of_range", message));
+fn or_wrong(
+    errors: Vec<FieldError>,
+    outcome: impl FnOnce() -> Outcome,
+) -> Result<Outcome, Problem> {
+    if errors.is_empty() { Ok(outcome()) } else { Err(Problem::invalid(errors)) }
+}
+
+#[expect(clippy::ptr_arg, reason = "as `validator` hands it over")]
+fn warnings_fit(warnings: &Vec<String>) -> Result<(), ValidationError> {
+    if warnings.iter().all(|warning| warning.chars().count() <= WARNING_CHARS_MAX) {
+        return Ok(());
     }
+    Err(broken("too_long", format!("must each be at most {WARNING_CHARS_MAX} characters")))
+}
+
+fn artifacts_fit(artifacts: &Vec<ExactJson>) -> Result<(), ValidationError> {
+    if artifacts.len() > REPORT_LIST_MAX {
+        let message = format!("must have at most {REPORT_LIST_MAX} items");
+        return Err(broken("out_of_range", message));
+    }
+    if artifacts.is_empty() {
+        return Ok(());
+    }
+    let bytes = serde_json::to_string(artifacts).map_or(0, |text| text.len());
+    if bytes > ARTIFACTS_BYTES_MAX {
+        let message = format!("must be at most {ARTIFACTS_BYTES_MAX} bytes of JSON");
+        return Err(broken("too_large", message));
+    }
+    Ok(())
+}
+
+fn is_error_word(word: &str) -> Result<(), ValidationError> {
+    let fits = (1..=ERROR_WORD_CHARS_MAX).contains(&word.chars().count())
+        && !word.chars().any(char::is_control);
+    if fits {
+        return Ok(());
+    }
+    Err(broken("invalid_format", format!("must be 1-{ERROR_WORD_CHARS_MAX} printable characters")))
 }

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::later::{self, Later};
 use crate::http::extract::bounded;
+use crate::view::resources::words::JitterWord;
 
 /// When and how a failed attempt is repeated.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -97,22 +98,6 @@ pub struct JitterBody {
     /// Share of the wait for `proportional`.
     #[schema(nullable = false, minimum = 0, maximum = 1, default = 0.1)]
     range: Option<f64>,
-}
-
-/// The kinds of spread, for the document only.
-#[derive(Debug, ToSchema)]
-#[schema(as = JitterMode, rename_all = "snake_case")]
-pub enum JitterWord {
-    /// Exactly the computed wait.
-    None,
-    /// Anything from 0 to the computed wait.
-    Full,
-    /// Half of it plus anything up to the other half.
-    Equal,
-    /// Anything from the base to three times the wait before, capped.
-    Decorrelated,
-    /// Plus or minus `range` of it, never above the cap.
-    Proportional,
 }
 
 /// What happens after the last execution failed.

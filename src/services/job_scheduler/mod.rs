@@ -1,5 +1,5 @@
-//! The service `job_scheduler`: takes submissions, starts jobs, says how far they are, and supervises what the core
-//! does by events: admission, scheduled starts, time-outs, lease expiry, dispatch.
+//! The service `job_scheduler`: takes submissions, every command to a job and every report on its attempts, says how far
+//! jobs are, and supervises what the core does by events: admission, scheduled starts, time-outs, lease expiry, dispatch.
 //! Always holds: what the request alone decides is decided before the engine is asked; a tick never does the core's
 //! work, it says what was done and when nothing is. Absent: rules (`domain`) and HTTP.
 
@@ -10,15 +10,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ids::{JobId, Namespace};
-use domain::job::command::JobCommand;
+use domain::job::command::{JobCommand, Report};
 use domain::job::summary::JobSnapshot;
 
-use super::lifecycle::{Need, OperationError, OperationVerdict, Operations, Service, Ticks};
-use crate::engine::core::message::Caller;
+use super::lifecycle::{
+    CountedOperations, Need, OperationError, OperationVerdict, Operations, Service, Ticks,
+};
+use crate::engine::core::message::{Caller, LeaseRequest};
 use crate::engine::error::EngineError;
 use crate::engine::handle::Engine;
-use crate::engine::jobs::Changed;
-use crate::engine::jobs::Made;
+use crate::engine::jobs::{Changed, Made};
+use crate::engine::leases::{LeasePoll, ReportOutcome};
 use crate::environment::Surroundings;
 
 pub use self::submission::{JobRequest, SubmissionBounds};
@@ -42,6 +44,7 @@ pub struct JobScheduler {
     engine: Engine,
     outside: Surroundings,
     operations: Operations,
+    reports: Arc<CountedOperations>,
     bounds: SubmissionBounds,
 }
 
@@ -53,7 +56,8 @@ impl JobScheduler {
         operations: Operations,
         bounds: SubmissionBounds,
     ) -> Arc<Self> {
-        Arc::new(Self { engine, outside, operations, bounds })
+        let reports = operations.counted("report_attempts");
+        Arc::new(Self { engine, outside, operations, reports, bounds })
     }
 
     /// Makes a job. The same keyed request again gives the job as it was made.
@@ -105,20 +109,34 @@ impl JobScheduler {
         self.operate("schedule_jobs", correlation.as_deref().unwrap_or_default(), work).await
     }
 
-    /// Lets a pending job start.
+    /// Sends a command to a job: each that people may send is a kind of operation of its own.
     ///
     /// # Errors
-    /// Refusals of the rules, and what keeps the engine from answering.
-    pub async fn start_job_execution(
+    /// Refusals of the rules, and what keeps the engine or this service from answering.
+    pub async fn command(
         &self,
         namespace: &Namespace,
         job: JobId,
+        command: JobCommand,
         caller: Caller,
     ) -> Result<Changed<JobSnapshot>, SchedulerError> {
-        let correlation = correlation_of(&caller);
+        let (kind, correlation) = (kind_of(&command), correlation_of(&caller));
         let jobs = self.engine.jobs();
-        let work = jobs.command(namespace, job, JobCommand::Start, caller);
-        self.operate("start_job_execution", &correlation, work).await
+        let work = jobs.command(namespace, job, command, caller);
+        self.operate(kind, &correlation, work).await
+    }
+
+    /// Records reports on attempts, an answer each, in order, and asks for the next work in the same breath. Counted
+    /// and never refused or cut off: what finishes work comes before everything else.
+    pub async fn report_attempts(
+        &self,
+        namespace: &Namespace,
+        reports: Vec<(JobId, Report, Caller)>,
+        next: Option<LeaseRequest>,
+    ) -> (Vec<ReportOutcome>, Option<LeasePoll>) {
+        let leases = self.engine.leases();
+        let work = leases.report(namespace, reports, next);
+        self.reports.run(|(answers, _)| judge_reports(answers), work).await
     }
 
     /// How far a job is. The reading is given, because one service names no other part; here it is bounded and
@@ -144,22 +162,49 @@ impl JobScheduler {
     }
 }
 
-/// A refusal by the rules, or because a bound is reached, is work done, and one damaged job says nothing about others:
-/// only a store that does not answer makes this service fail.
 fn judge<T>(answer: &Result<T, EngineError>) -> OperationVerdict {
-    match answer {
-        Err(
-            EngineError::OutcomeUnknown | EngineError::Unavailable | EngineError::Unexpected(_),
-        ) => OperationVerdict::Failed,
-        Ok(_)
-        | Err(
-            EngineError::Refused(_)
-            | EngineError::Full
-            | EngineError::Overloaded
-            | EngineError::ViewBehind
-            | EngineError::Damaged(_)
-            | EngineError::Stopping,
-        ) => OperationVerdict::Worked,
+    answer.as_ref().err().map_or(OperationVerdict::Worked, judge_error)
+}
+
+/// A refusal by the rules, or because a bound is reached, is work done, and one damaged job says nothing about others.
+fn judge_error(error: &EngineError) -> OperationVerdict {
+    match error {
+        EngineError::Unexpected(_) => OperationVerdict::Failed,
+        EngineError::OutcomeUnknown | EngineError::Unavailable => OperationVerdict::Unanswered,
+        EngineError::Refused(_)
+        | EngineError::Full
+        | EngineError::Overloaded
+        | EngineError::ViewBehind
+        | EngineError::Damaged(_)
+        | EngineError::Stopping => OperationVerdict::Worked,
+    }
+}
+
+/// A batch has worked when each of its reports was answered.
+fn judge_reports(answers: &[ReportOutcome]) -> OperationVerdict {
+    let judged = answers.iter().map(|answer| match answer {
+        ReportOutcome::Recorded | ReportOutcome::Replayed => OperationVerdict::Worked,
+        ReportOutcome::Refused(error) => judge_error(error),
+    });
+    judged.max_by_key(|verdict| *verdict as u8).unwrap_or(OperationVerdict::Worked)
+}
+
+/// How GET /services calls a command.
+fn kind_of(command: &JobCommand) -> &'static str {
+    match command {
+        JobCommand::Start => "start_job_execution",
+        JobCommand::Pause { .. } => "pause_job",
+        JobCommand::Resume { .. } => "resume_job",
+        JobCommand::Cancel { .. } => "cancel_job",
+        JobCommand::Patch(_) => "change_job",
+        // These come by ways of their own: submissions, reports, and what the core does by itself.
+        JobCommand::Submit(_)
+        | JobCommand::TakeGrant { .. }
+        | JobCommand::Lease(_)
+        | JobCommand::Report(_)
+        | JobCommand::ExpireLease { .. }
+        | JobCommand::Wake { .. }
+        | JobCommand::Delete { .. } => "command_job",
     }
 }
 

@@ -6,10 +6,12 @@
 
 mod breaker;
 mod cell;
+mod counted;
 mod durations;
 mod heartbeat;
 mod host;
 mod launch;
+mod operation_error;
 mod operations;
 mod order;
 mod pump;
@@ -18,8 +20,10 @@ mod snapshot;
 mod state;
 mod tasks;
 
+pub use self::counted::CountedOperations;
 pub use self::host::{FailedStart, HostBuilder, HostError, ServiceHost};
-pub use self::operations::{OperationError, OperationVerdict, Operations};
+pub use self::operation_error::OperationError;
+pub use self::operations::{OperationVerdict, Operations};
 pub use self::service::{Need, Service, ServiceError, Tick, TickReport, Ticks, Wake};
 pub use self::snapshot::{
     BreakerSnapshot, DependencySnapshot, DurationSnapshot, Health, OperationKindSnapshot,

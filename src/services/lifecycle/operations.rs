@@ -2,7 +2,7 @@
 //! Always holds: at most `operations_max` of a service run at once and as many again wait; each ends within the
 //! operation time-out, its wait included; each is seen with its correlation id while it runs and counted by how it
 //! ended, whether it returned, failed, panicked, was cut off or was left by its caller.
-//! Absent: retries. Whether to try again is the caller's choice, which knows what was promised.
+//! Absent: operations that must always get through (`counted`), and retries. Whether to try again is the caller's choice, which knows what was promised.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,55 +17,28 @@ use tokio::sync::Semaphore;
 
 use super::breaker::{Breaker, Permit};
 use super::cell::count_panic;
+use super::counted::{self, CountedOperations};
 use super::durations::DurationSums;
+use super::operation_error::OperationError;
 use super::snapshot::{
     BreakerSnapshot, OperationKindSnapshot, RUNNING_SHOWN_MAX, RunningOperationSnapshot,
 };
 use super::tasks::panic_text;
 use crate::config::ServiceSettings;
 use crate::environment::Clock;
-use crate::telemetry::metrics::{
-    SERVICE_BREAKER_OPEN, SERVICE_OPERATION_DURATION, SERVICE_OPERATIONS,
-};
+use crate::telemetry::metrics::{SERVICE_BREAKER_OPEN, SERVICE_OPERATION_DURATION};
 
 /// How an answer counts for the breaker and the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OperationVerdict {
     /// The service did its work; a refusal by the rules is that too.
     Worked,
-    /// It could not, through no fault of the caller: the store was away, an outcome stayed unknown.
+    /// It could not, through no fault of its own: the store was away, an outcome stayed unknown. It failed, and its
+    /// breaker hears nothing of it: the store's health is told by the store's words, and a second opinion on it would
+    /// keep refusing after the store has recovered.
+    Unanswered,
+    /// It could not, by a mistake of ours, as it is with a time-out or a panic.
     Failed,
-}
-
-/// Why an operation gave no answer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum OperationError {
-    /// As many as may run or wait do so.
-    #[error("{service} is doing as many operations as it may ({max})")]
-    Busy {
-        service: &'static str,
-        /// How many may run at once.
-        max: usize,
-    },
-    /// The kind keeps failing and is stopped for now.
-    #[error("{service} has stopped `{kind}` because it keeps failing")]
-    Stopped {
-        service: &'static str,
-        kind: &'static str,
-        /// After this long it may be tried again.
-        retry_after: Duration,
-    },
-    /// Cut off after the operation time-out. What it began may still come to its end.
-    #[error("`{kind}` of {service} took longer than {timeout:?}")]
-    TimedOut {
-        service: &'static str,
-        kind: &'static str,
-        /// How long it had.
-        timeout: Duration,
-    },
-    /// It panicked: a bug, logged. What it began may still come to its end.
-    #[error("`{kind}` of {service} failed inside")]
-    Panicked { service: &'static str, kind: &'static str },
 }
 
 /// The operations of one service; clones are the same.
@@ -81,6 +54,7 @@ struct OperationsInner {
     places: Semaphore,
     present: AtomicUsize,
     book: Mutex<Book>,
+    counted: Mutex<Vec<Arc<CountedOperations>>>,
 }
 
 #[derive(Default)]
@@ -110,6 +84,7 @@ impl fmt::Debug for Operations {
 #[derive(Clone, Copy)]
 enum OperationEnd {
     Succeeded,
+    Unanswered,
     Failed,
     TimedOut,
     Abandoned,
@@ -126,8 +101,18 @@ impl Operations {
             places,
             present: AtomicUsize::new(0),
             book: Mutex::default(),
+            counted: Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// A kind of operations that are counted and nothing else; named once, when the service is made.
+    pub fn counted(&self, kind: &'static str) -> Arc<CountedOperations> {
+        let inner = &*self.inner;
+        let counted =
+            Arc::new(CountedOperations::new(inner.service, kind, Arc::clone(&inner.clock)));
+        inner.counted().push(Arc::clone(&counted));
+        counted
     }
 
     /// Does `work` as an operation of this kind, and gives its answer; `judge` says how the answer counts.
@@ -161,6 +146,7 @@ impl Operations {
             Ok(answer) => {
                 operation.end(match judge(&answer) {
                     OperationVerdict::Worked => OperationEnd::Succeeded,
+                    OperationVerdict::Unanswered => OperationEnd::Unanswered,
                     OperationVerdict::Failed => OperationEnd::Failed,
                 });
                 Ok(answer)
@@ -228,7 +214,10 @@ impl Operations {
             abandoned: record.abandoned,
             duration: record.durations.snapshot(),
         };
-        book.kinds.iter().map(snapshot).collect()
+        let mut kinds: Vec<_> = book.kinds.iter().map(snapshot).collect();
+        drop(book);
+        kinds.extend(self.inner.counted().iter().map(|counted| counted.snapshot()));
+        kinds
     }
 
     pub fn running(&self) -> Vec<RunningOperationSnapshot> {
@@ -268,9 +257,12 @@ impl OperationsInner {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn counted(&self) -> MutexGuard<'_, Vec<Arc<CountedOperations>>> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn count(&self, kind: &'static str, outcome: &'static str) {
-        let labels = [("service", self.service), ("operation", kind), ("outcome", outcome)];
-        metrics::counter!(SERVICE_OPERATIONS, &labels).increment(1);
+        counted::counter(self.service, kind, outcome).increment(1);
     }
 }
 
@@ -317,6 +309,11 @@ impl Running {
                 record.succeeded += 1;
                 record.breaker.report(&permit, false, now);
                 "succeeded"
+            }
+            OperationEnd::Unanswered => {
+                record.failed += 1;
+                record.breaker.give_back(&permit);
+                "failed"
             }
             OperationEnd::Failed => {
                 record.failed += 1;

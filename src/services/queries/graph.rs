@@ -5,46 +5,50 @@ use domain::ids::{JobId, Namespace};
 use domain::job::progress;
 use domain::node::status::NodeStatus;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Queries;
 use super::progress::outlooks;
 use crate::engine::error::EngineError;
+use crate::view::resources::words::NodeStatusWord;
 
 /// A job's graph.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Graph)]
 pub struct GraphAnswer {
+    #[schema(format = "uuid")]
     pub job_id: String,
+    /// The job's version.
     pub version: u64,
-    /// How many levels the longest path has.
+    /// How many levels there are.
     pub levels: u32,
     /// In the order of the submission.
     pub nodes: Vec<GraphNode>,
-    /// Parent to child.
+    /// From parents to children.
     pub edges: Vec<GraphEdge>,
-    /// Keys on the longest way still to go, each a parent of the next.
+    /// Keys on the longest way still to go.
     pub critical_path: Vec<String>,
 }
 
 /// A node of the graph.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = GraphNode)]
 pub struct GraphNode {
-    /// Unique in the job.
     pub key: String,
-    /// Free text that only people read.
     pub name: Option<String>,
     #[serde(rename = "type")]
     pub node_type: &'static str,
-    /// Where it stands.
+    #[schema(value_type = NodeStatusWord)]
     pub status: NodeStatus,
     /// Edges on the longest path from a root.
     pub level: u32,
     pub attempt: u32,
-    /// Its failure does not fail the job.
     pub optional: bool,
 }
 
-/// An edge, by keys.
-#[derive(Debug, Serialize)]
+/// An edge of the graph, by keys.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = GraphEdge)]
 pub struct GraphEdge {
     pub from: String,
     pub to: String,

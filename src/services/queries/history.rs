@@ -18,12 +18,14 @@ use domain::refusal::Refusal;
 use domain::time_text::rfc3339;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
+use utoipa::ToSchema;
 
 use super::Queries;
 use crate::engine::core::entity::EntityEvent;
 use crate::engine::error::EngineError;
 use crate::engine::handle::Engine;
 use crate::event_store::contract::ChainHash;
+use crate::view::resources::words::JobStatusWord;
 
 /// A page of rows.
 #[derive(Debug)]
@@ -37,29 +39,36 @@ pub struct HistoryPage {
     pub as_of: Millis,
 }
 
-#[derive(Debug, Clone, Serialize)]
+/// A row of history.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = HistoryRow)]
 pub struct HistoryRow {
     /// Of its event; dense from 1.
+    #[schema(minimum = 1)]
     pub seq: u64,
-    /// What happened; a derived row says only what changed its state.
+    /// What happened.
     #[serde(rename = "type")]
     pub event_type: &'static str,
+    #[schema(format = "date-time")]
     pub at: String,
-    /// The node's key; none: the job as a whole, or several nodes.
+    /// The node's key; null: the job as a whole, or several nodes.
     pub node: Option<String>,
-    /// Which attempt of it.
     pub attempt: Option<u32>,
     pub from: Option<&'static str>,
     pub to: Option<&'static str>,
+    /// Who.
+    #[schema(value_type = String)]
     pub actor: Arc<str>,
     /// Why, in words.
     pub reason: Option<String>,
     /// Ties together what one request caused.
     pub correlation_id: Option<String>,
-    /// The fact as written; none on derived rows. Of a submission only an abstract: its plan is the job's graph.
+    /// The fact as written.
+    #[schema(value_type = Value)]
     pub data: Option<Box<RawValue>>,
     /// The state the job will end in, where the event decided that.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<JobStatusWord>, nullable = false)]
     pub ending: Option<JobStatus>,
     /// The chain before its event.
     pub prev_hash: String,

@@ -15,12 +15,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ids::{JobId, Millis, Namespace, SubjectId};
-use domain::job::summary::{JobSnapshot, JobSummary};
+use domain::job::summary::JobSnapshot;
 
 use crate::engine::error::EngineError;
 use crate::engine::handle::Engine;
 use crate::environment::Clock;
 use crate::view::contract::{JobQuery, Page, ViewError};
+use crate::view::resources::job::JobResource;
 
 use self::details::Details;
 
@@ -90,9 +91,9 @@ impl Queries {
     ///
     /// # Errors
     /// `JobNotFound`, and what keeps the engine from answering.
-    pub async fn job(&self, namespace: &Namespace, job: JobId) -> Result<JobSummary, EngineError> {
+    pub async fn job(&self, namespace: &Namespace, job: JobId) -> Result<JobResource, EngineError> {
         let snapshot = self.engine.jobs().job(namespace, job).await?;
-        self.filled(&snapshot, snapshot.summary(self.clock.now_ms())).await
+        self.filled(&snapshot, JobResource::of(&snapshot, self.clock.now_ms())).await
     }
 
     /// A job's resource with the payloads that are stored beside its stream.
@@ -102,17 +103,17 @@ impl Queries {
     pub async fn filled(
         &self,
         snapshot: &JobSnapshot,
-        mut summary: JobSummary,
-    ) -> Result<JobSummary, EngineError> {
+        mut shown: JobResource,
+    ) -> Result<JobResource, EngineError> {
         let subject = SubjectId::job(snapshot.namespace.clone(), snapshot.id);
         let (input, output) = snapshot.stored();
         if let Some(input) = input {
-            summary.input = Some(self.engine.streams().stored(&subject, input).await?);
+            shown.input = Some(self.engine.streams().stored(&subject, input).await?);
         }
         if let Some(output) = output {
-            summary.output = Some(self.engine.streams().stored(&subject, output).await?);
+            shown.output = Some(self.engine.streams().stored(&subject, output).await?);
         }
-        Ok(summary)
+        Ok(shown)
     }
 
     /// Everything acknowledged before this time, by any living engine, is in the view. Ask before the view is read.

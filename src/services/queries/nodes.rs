@@ -17,9 +17,11 @@ use domain::refusal::Refusal;
 use domain::time_text::rfc3339;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::Queries;
 use crate::engine::error::EngineError;
+use crate::view::resources::words::{ConditionWord, NodeStatusWord};
 
 /// Attempts that a list shows of each node: the newest.
 const LISTED_ATTEMPTS_MAX: usize = 10;
@@ -73,7 +75,9 @@ impl Serialize for ShownPayload {
     }
 }
 
-#[derive(Debug, Serialize)]
+/// A node and its attempts.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = NodeDetail)]
 pub struct NodeAnswer {
     /// Unique in the job.
     pub key: String,
@@ -82,12 +86,14 @@ pub struct NodeAnswer {
     #[serde(rename = "type")]
     pub node_type: &'static str,
     /// Where it stands.
+    #[schema(value_type = NodeStatusWord)]
     pub status: NodeStatus,
     /// Edges on the longest path from a root.
     pub level: u32,
     /// Keys of its parents.
     pub depends_on: Vec<String>,
     /// When they let it start.
+    #[schema(value_type = ConditionWord)]
     pub dependency_condition: DependencyCondition,
     /// Skipped when one of them ended badly.
     pub skip_on_failure: bool,
@@ -97,7 +103,7 @@ pub struct NodeAnswer {
     pub at_most_once: bool,
     /// Keys of the nodes whose end keeps it from ever starting by itself.
     pub blocked_by: Vec<String>,
-    /// It could start and is held by the job's `max_parallel`.
+    /// It could start and is held by the job's max_parallel.
     pub held: bool,
     /// It waits because the outcome of an attempt is unknown.
     pub outcome_unknown: bool,
@@ -109,38 +115,49 @@ pub struct NodeAnswer {
     pub priority: u8,
     /// Counted attempts, the running one included.
     pub attempt: u32,
-    /// Only of one node.
+    /// Any JSON; null in lists.
+    #[schema(value_type = Value)]
     pub input: ShownPayload,
-    /// Of the completed attempt.
+    /// Any JSON, of the completed attempt.
+    #[schema(value_type = Value)]
     pub output: ShownPayload,
     /// Of the newest failure.
     pub error: Option<ErrorAnswer>,
     /// What the worker wanted people to see.
     pub warnings: Vec<String>,
     /// What the worker left elsewhere.
+    #[schema(value_type = Vec<Value>)]
     pub artifacts: Vec<ExactJson>,
     /// While it is retrying.
     pub retry: Option<RetryAnswer>,
     /// Since when it is in its state.
+    #[schema(format = "date-time")]
     pub since: String,
     /// When it was ready first.
+    #[schema(format = "date-time")]
     pub ready_at: Option<String>,
     /// Start of the newest attempt.
+    #[schema(format = "date-time")]
     pub started_at: Option<String>,
     /// When it settled.
+    #[schema(format = "date-time")]
     pub completed_at: Option<String>,
     /// From the start of the newest attempt to its end, or to now.
     pub duration_ms: Option<u64>,
+    /// For people and filters.
     pub tags: Vec<String>,
+    /// Small facts.
+    #[schema(value_type = BTreeMap<String, Value>)]
     pub metadata: std::collections::BTreeMap<String, ExactJson>,
     /// Leases it had, also those given back.
     pub attempts_total: u64,
-    /// The newest of them, in order.
+    /// The newest of them: 10 in lists, 1,000 of one node.
     pub attempts: Vec<AttemptAnswer>,
 }
 
-/// What went wrong.
-#[derive(Debug, Clone, Serialize)]
+/// What went wrong in an attempt.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = AttemptError)]
 pub struct ErrorAnswer {
     /// The reporter's word for it.
     #[serde(rename = "type")]
@@ -152,13 +169,17 @@ pub struct ErrorAnswer {
     pub retryable: Option<bool>,
     /// The wait the reporter asked for.
     pub retry_after_ms: Option<u64>,
+    /// Any JSON.
+    #[schema(value_type = Value)]
     pub details: ShownPayload,
 }
 
 /// The next execution.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = NodeRetry)]
 pub struct RetryAnswer {
-    /// Nothing happens before this time.
+    /// Not before.
+    #[schema(format = "date-time")]
     pub due_at: String,
     /// The wait with its jitter.
     pub wait_ms: u64,
@@ -166,7 +187,9 @@ pub struct RetryAnswer {
     pub why: Option<String>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+/// One attempt.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Attempt)]
 pub struct AttemptAnswer {
     /// Counted from 1.
     pub attempt: u32,
@@ -177,12 +200,14 @@ pub struct AttemptAnswer {
     /// Length of its lease.
     pub lease_ms: u64,
     /// When it was leased.
+    #[schema(format = "date-time")]
     pub started_at: String,
     /// When it ended.
+    #[schema(format = "date-time")]
     pub completed_at: Option<String>,
     /// How long it took, or has taken.
     pub duration_ms: u64,
-    /// `running`, `completed`, `failed`, `lease_expired`, `timed_out`, `released` or `revoked`.
+    /// running, completed, failed, lease_expired, timed_out, released or revoked.
     pub outcome: &'static str,
     /// It may have had its effect although nothing was reported.
     pub outcome_unknown: bool,

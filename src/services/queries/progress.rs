@@ -10,43 +10,55 @@ use domain::job::status::JobStatus;
 use domain::node::status::NodeStatus;
 use domain::time_text::rfc3339;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Queries;
 use super::durations::LearnedDurations;
 use crate::engine::error::EngineError;
+use crate::view::resources::words::JobStatusWord;
 
 /// Keys of the critical path that an answer spells out: its beginning.
 const PATH_SHOWN_MAX: usize = 1_000;
 
 /// How far a job is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Progress)]
 pub struct ProgressAnswer {
+    #[schema(format = "uuid")]
     pub job_id: String,
+    /// The job's version.
     pub version: u64,
-    /// Where it stands.
+    #[schema(value_type = JobStatusWord)]
     pub status: JobStatus,
     /// The state to come.
+    #[schema(value_type = Option<JobStatusWord>)]
     pub ending: Option<JobStatus>,
-    /// `total`, and nodes by state; every state is there.
+    /// `total`, and nodes by state.
+    #[schema(value_type = BTreeMap<String, u64>)]
     pub nodes: BTreeMap<&'static str, u64>,
-    /// 0 to 100, weighted by expected durations.
+    /// Weighted by expected durations.
+    #[schema(minimum = 0, maximum = 100)]
     pub percent: f64,
-    /// Keys on the longest way still to go, each a parent of the next; the first thousand.
+    /// Keys on the longest way still to go; the first thousand.
     pub critical_path: Vec<String>,
     /// How long that way takes.
     pub critical_path_ms: u64,
-    /// The most likely value.
+    /// Most likely.
+    #[schema(format = "date-time")]
     pub estimated_end: Option<String>,
     /// About 19 of 20 ends lie within.
     pub estimated_end_spread: Option<SpreadAnswer>,
-    /// When this was so.
+    #[schema(format = "date-time")]
     pub as_of: String,
 }
 
 /// A span of time.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Spread)]
 pub struct SpreadAnswer {
+    #[schema(format = "date-time")]
     pub low: String,
+    #[schema(format = "date-time")]
     pub high: String,
 }
 

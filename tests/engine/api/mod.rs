@@ -2,6 +2,7 @@
 //! input is never a 500 and nothing is stored. The clock is simulated; nothing sleeps.
 
 mod clock;
+mod described;
 mod details;
 mod environments;
 mod explain;

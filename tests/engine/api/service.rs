@@ -203,12 +203,16 @@ impl Service {
         Self { router: router(api), clock, store, engine: kept, driver: kept_driver }
     }
 
+    /// Every answer is held to the served document.
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let Ok(response) = self.router.clone().oneshot(request).await;
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, 64 << 20).await.expect("the body is whole");
         let text = String::from_utf8(bytes.to_vec()).expect("the body is text");
-        Answer { status: parts.status, headers: parts.headers, text }
+        let answer = Answer { status: parts.status, headers: parts.headers, text };
+        super::described::check(&method, &path, &answer);
+        answer
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

@@ -151,6 +151,34 @@ async fn the_documentation_comes_out_of_the_binary() {
 }
 
 #[tokio::test]
+async fn who_asks_for_nothing_is_told_where_to_begin() {
+    let service = Service::start().await;
+    let told = service.get("/").await;
+    assert_eq!(told.header("vary"), "accept");
+    let start = told.ok(200);
+    for (what, link) in start["links"].as_object().expect("links") {
+        let link = link.as_str().expect("a path");
+        assert_eq!(service.get(link).await.status.as_u16(), 200, "{what}");
+    }
+    // The first request works as it stands.
+    let request = start["first_request"].as_str().expect("a text");
+    let body = request.split('\'').nth(3).expect("a body");
+    assert!(request.ends_with(" http://localhost/api/v1/jobs"), "{request}");
+    service.call(Method::POST, "/api/v1/jobs", &[], Some(body)).await.ok(201);
+    let browser = [("accept", "text/html,application/xhtml+xml,*/*;q=0.8")];
+    let page = service.call(Method::GET, "/", &browser, None).await;
+    assert_eq!(
+        (page.status.as_u16(), page.header("content-type")),
+        (200, "text/html; charset=utf-8")
+    );
+    assert!(
+        page.text.contains("<a href=\"/docs/\">") && page.text.contains(request),
+        "{}",
+        page.text
+    );
+}
+
+#[tokio::test]
 async fn services_are_listed_like_any_list() {
     let service = Service::start().await;
     let list = service.get("/api/v1/services").await.ok(200);

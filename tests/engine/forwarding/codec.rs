@@ -50,10 +50,11 @@ fn answered(response: &Response) -> Response {
 /// All that is shown of a job is; its nodes stay where they are.
 fn same(one: &Response, other: &Response) {
     use orrery::engine::core::message::Shown;
+    use orrery::view::resources::job::JobResource;
     let job = |response: &Response| match response {
         Response::Command { shown: Some(Shown::Job(job)), .. }
         | Response::Read(Some(Shown::Job(job))) => {
-            Some(serde_json::to_string(&job.summary(5)).expect("a JSON"))
+            Some(serde_json::to_string(&JobResource::of(job, 5)).expect("a JSON"))
         }
         _ => None,
     };

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use orrery::config::{ConfigError, ServicesSettings, Settings};
 use orrery::environment::{Clock as _, SimulatedClock, Surroundings};
 use orrery::services::lifecycle::{
@@ -600,5 +601,42 @@ async fn an_operation_kind_that_keeps_failing_is_stopped_and_shown() -> Outcome 
     stage.clock.advance(SECOND * 5);
     assert_eq!(operations.run("append", "d", worked, async { 6 }).await, Ok(6));
     assert!(operations.stopped_kinds().is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_the_store_does_not_answer_fails_an_operation_and_opens_no_breaker() -> Outcome {
+    let stage = Stage::new()?;
+    let operations = operations(&stage);
+    for _ in 0..50 {
+        operations.run("append", "a", |_| OperationVerdict::Unanswered, async { 0 }).await?;
+    }
+    let kinds = operations.kinds();
+    assert_eq!((kinds[0].failed, kinds[0].refused), (50, 0), "{kinds:?}");
+    assert!(operations.stopped_kinds().is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn counted_operations_are_seen_and_never_refused() -> Outcome {
+    let stage = Stage::new()?;
+    let operations = operations(&stage);
+    let reports = operations.counted("report");
+    let worked = |_: &u32| OperationVerdict::Worked;
+    let mut held: Vec<_> =
+        (0..100).map(|_| Box::pin(reports.run(worked, std::future::pending::<u32>()))).collect();
+    for one in &mut held {
+        assert!(one.now_or_never().is_none(), "it runs");
+    }
+    assert_eq!(reports.run(worked, async { 7 }).await, 7, "however many run");
+    reports.run(|_| OperationVerdict::Failed, async { 0 }).await;
+    let seen = |operations: &Operations| {
+        let kinds = operations.kinds();
+        let kind = kinds.into_iter().find(|kind| kind.kind == "report");
+        kind.map(|kind| (kind.running, kind.succeeded, kind.failed, kind.abandoned))
+    };
+    assert_eq!(seen(&operations), Some((100, 1, 1, 0)));
+    drop(held);
+    assert_eq!(seen(&operations), Some((0, 1, 1, 100)), "who left is counted so");
     Ok(())
 }

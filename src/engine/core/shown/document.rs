@@ -9,6 +9,8 @@ use domain::job::summary::JobSnapshot;
 use crate::engine::core::entity::Entity;
 use crate::engine::json_text;
 use crate::view::contract::{Columns, Document, JobColumns};
+use crate::view::resources::environment::EnvironmentResource;
+use crate::view::resources::job::JobResource;
 
 /// How long a deleted subject's seq stays in the view, so that no late flush brings it back.
 const TOMBSTONE_KEPT_MS: Millis = 24 * 3_600 * 1_000;
@@ -23,8 +25,8 @@ pub(crate) fn document(subject: &SubjectId, entity: &Entity, seq: u64) -> Option
             (Columns::Deleted { keep_until }, Some(String::new()))
         }
         Entity::Job(job) => {
-            let summary = JobSnapshot::of(job).summary_as_changed();
-            (Columns::Job(Box::new(columns(job))), json(&summary))
+            let shown = JobResource::as_changed(&JobSnapshot::of(job));
+            (Columns::Job(Box::new(columns(job))), json(&shown))
         }
         Entity::Environment(environment) if environment.deleted => {
             let keep_until = deleted_until(environment.updated_at);
@@ -32,7 +34,7 @@ pub(crate) fn document(subject: &SubjectId, entity: &Entity, seq: u64) -> Option
         }
         Entity::Environment(environment) => {
             let name = environment.name.to_string();
-            (Columns::Named { name }, json(&environment.summary()))
+            (Columns::Named { name }, json(&EnvironmentResource::from(&**environment)))
         }
     };
     let body: Arc<str> = Arc::from(body?);
@@ -45,9 +47,9 @@ pub(crate) fn deleted_until(at: Millis) -> Millis {
 }
 
 /// One allocation for most documents instead of a few that grow.
-fn json(summary: &impl serde::Serialize) -> Option<String> {
+fn json(shown: &impl serde::Serialize) -> Option<String> {
     let mut text = Vec::with_capacity(DOCUMENT_BYTES_USUAL);
-    json_text::write(&mut text, summary).ok()?;
+    json_text::write(&mut text, shown).ok()?;
     String::from_utf8(text).ok()
 }
 

@@ -7,35 +7,45 @@ use domain::ids::{GroupId, JobId, Millis, SubjectId};
 use domain::job::detail::JobDetail;
 use domain::job::due;
 use domain::job::explain::{EndCode, Ended, EndsOn, Explanation, Wait, WaitCode};
-use domain::job::outcome::JobError;
 use domain::job::status::JobStatus;
 use domain::node::status::NodeStatus;
 use domain::time_text::rfc3339;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-/// Why it does not go on.
-#[derive(Debug, Serialize)]
+use crate::view::resources::job::JobErrorResource;
+use crate::view::resources::words::{
+    EndCodeWord, EndsOnWord, JobStatusWord, NodeStatusWord, WaitCodeWord,
+};
+
+/// Why it does not go on, but for who drives it, which whoever shows it adds.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ExplanationFacts)]
 pub struct Explained {
+    #[schema(format = "uuid")]
     pub job_id: String,
-    /// The version that is explained; none: it cannot be read.
+    /// The version that is explained; null: it cannot be read.
     pub version: Option<u64>,
-    /// Where the job stands.
+    #[schema(value_type = Option<JobStatusWord>)]
     pub status: Option<JobStatus>,
     /// The state to come.
+    #[schema(value_type = Option<JobStatusWord>)]
     pub ending: Option<JobStatus>,
-    /// The node that is explained; none: the job as a whole.
+    /// The node that is explained; null: the job as a whole.
     pub node: Option<NodeStands>,
-    /// What is waited for, the job's own wait first.
+    /// What is waited for, at most 50: the job's own wait first. Empty when it has ended.
     pub waits: Vec<WaitAnswer>,
     /// How many waits there are.
     pub wait_count: usize,
     /// How it ended, when it has.
     pub ended: Option<EndedAnswer>,
-    /// When something of the job is due by itself.
+    /// When something of the job is due by itself; null: only an event moves it.
+    #[schema(format = "date-time")]
     pub next_due_at: Option<String>,
-    /// When the job is over at the latest.
+    /// When the job is over at the latest (timeout_ms).
+    #[schema(format = "date-time")]
     pub deadline: Option<String>,
-    /// When this was so.
+    #[schema(format = "date-time")]
     pub as_of: String,
     #[serde(skip)]
     pub group: GroupId,
@@ -61,12 +71,14 @@ pub enum Memory {
 }
 
 /// The node that is explained.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ExplainedNode)]
 pub struct NodeStands {
-    /// Unique in the job.
     pub key: String,
-    /// Where it stands.
+    #[schema(value_type = NodeStatusWord)]
     pub status: NodeStatus,
+    /// Since when it stands there.
+    #[schema(format = "date-time")]
     pub since: String,
     /// Counted attempts, the running one included.
     pub attempt: u32,
@@ -76,40 +88,46 @@ pub struct NodeStands {
     pub verdict: Option<String>,
 }
 
-/// One thing that is waited for.
-#[derive(Debug, Serialize)]
+/// One thing that is waited for. Either `ends_on` names an event, or `wakes_at` the time.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Wait)]
 pub struct WaitAnswer {
+    #[schema(value_type = WaitCodeWord)]
     pub code: WaitCode,
     /// The reason in words, for people.
     pub message: String,
-    /// Since when, of the node that waits longest.
+    /// Since when; of several nodes, the one that waits longest.
+    #[schema(format = "date-time")]
     pub since: Option<String>,
-    /// The event that ends it.
+    #[schema(value_type = EndsOnWord)]
     pub ends_on: EndsOn,
-    /// When it ends by itself.
+    /// When it ends by itself; of several nodes, the first.
+    #[schema(format = "date-time")]
     pub wakes_at: Option<String>,
-    /// When it is given up.
+    /// When it is given up; of several nodes, the first.
+    #[schema(format = "date-time")]
     pub times_out_at: Option<String>,
-    /// Keys of the nodes that wait, at most 20.
+    /// Keys of the nodes that wait, at most 20; empty: the job as a whole.
     pub nodes: Vec<String>,
     /// How many do.
     pub node_count: usize,
-    /// Keys of the nodes that it waits for or is kept by, at most 20.
+    /// Keys of the nodes that it waits for or is kept by, at most 20, where one node is explained.
     pub waits_for: Vec<String>,
     /// How many they are.
     pub waits_for_count: usize,
     /// The running attempts of those nodes.
     pub attempts: Vec<AttemptRunning>,
-    /// Who asks for work where it is offered.
+    /// Of `worker`: who asks for work there.
     pub workers: Option<WorkersAnswer>,
-    /// How its environment stands.
+    /// Of `grant`: how the environment stands.
     pub environment: Option<GrantAnswer>,
     #[serde(skip)]
     pub(super) of: Vec<u32>,
 }
 
 /// A running attempt.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RunningAttempt)]
 pub struct AttemptRunning {
     /// The node's key.
     pub node: String,
@@ -117,34 +135,38 @@ pub struct AttemptRunning {
     pub attempt: u32,
     /// Who has it.
     pub worker: String,
-    /// When it was leased.
+    #[schema(format = "date-time")]
     pub started_at: String,
-    /// When its lease runs out, unless the worker keeps it; none: its driver did not say.
+    /// When its lease runs out, unless the worker keeps it; null: its driver did not say.
+    #[schema(format = "date-time")]
     pub lease_expires_at: Option<String>,
     #[serde(skip)]
     pub(super) ix: u32,
 }
 
 /// A queue, as all living engines see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = QueueNow)]
 pub struct WorkersAnswer {
     pub queue: String,
-    /// Requests for work that wait there now.
+    /// Lease requests that wait there now.
     pub waiting_polls: u64,
     /// When a worker asked there last.
+    #[schema(format = "date-time")]
     pub last_poll_at: Option<String>,
     /// Nodes that are ready there, of all jobs.
     pub ready: u64,
     /// Attempts leased from it that run.
     pub running: u64,
-    /// How many nodes are served before the first of these.
+    /// How many nodes of its driver are served before the first of these, 10,000 at most.
     pub before: Option<u64>,
     /// Living engines that did not say in time what they know of.
     pub silent_engines: Vec<u32>,
 }
 
 /// An environment that has not granted.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = GrantWait)]
 pub struct GrantAnswer {
     pub name: String,
     /// Whether there is such an environment.
@@ -157,12 +179,13 @@ pub struct GrantAnswer {
     pub used: BTreeMap<String, u64>,
     /// The job asks for more than there is: it waits until the capacity grows.
     pub hopeless: bool,
-    /// The jobs that ask it; none: its driver did not say.
+    /// The jobs that ask it; null: its driver did not say.
     pub asks: Option<AsksAnswer>,
 }
 
 /// Jobs that ask an environment.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = GrantAsks)]
 pub struct AsksAnswer {
     pub waiting: u64,
     /// How many of them are served before this one.
@@ -170,14 +193,17 @@ pub struct AsksAnswer {
 }
 
 /// How it ended.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ExplainedEnd)]
 pub struct EndedAnswer {
+    #[schema(value_type = EndCodeWord)]
     pub code: EndCode,
     /// The reason in words, for people.
     pub message: String,
+    #[schema(format = "date-time")]
     pub at: String,
     /// What went wrong, of a job.
-    pub error: Option<JobError>,
+    pub error: Option<JobErrorResource>,
     /// Keys of the nodes because of which, at most 20.
     pub because_of: Vec<String>,
     /// How many they are.
@@ -278,7 +304,7 @@ fn ended_answer(detail: &JobDetail, ended: Ended) -> EndedAnswer {
         code: ended.code,
         message: ended.message,
         at: rfc3339(ended.at),
-        error: ended.error.map(|error| JobError::clone(&error)),
+        error: ended.error.as_deref().map(JobErrorResource::from),
         because_of: keys(detail, &ended.because_of),
         because_of_count: ended.because_of_count,
     }
