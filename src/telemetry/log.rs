@@ -56,11 +56,7 @@ pub fn begin(settings: &LogSettings, to: Destination) -> Result<(), LogError> {
         Destination::Stdout => std::io::stdout().is_terminal(),
         Destination::Stderr => std::io::stderr().is_terminal(),
     };
-    let json = match settings.format {
-        LogFormat::Json => true,
-        LogFormat::Pretty => false,
-        LogFormat::Auto => !terminal,
-    };
+    let json = is_json(settings.format, terminal);
     let tell = if json { lost_as_json } else { lost_as_text };
     let lines = LINES.get_or_init(|| match to {
         Destination::Stdout => Lossy::stdout(tell),
@@ -70,9 +66,20 @@ pub fn begin(settings: &LogSettings, to: Destination) -> Result<(), LogError> {
     let installed = if json {
         tracing::subscriber::set_global_default(json_lines(filter, lines))
     } else {
-        tracing::subscriber::set_global_default(pretty(filter, lines, terminal))
+        // https://no-color.org: set to anything but nothing, it asks for lines without colours.
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|asked| !asked.is_empty());
+        tracing::subscriber::set_global_default(pretty(filter, lines, terminal && !plain))
     };
     installed.map_err(|error| LogError::Twice(error.to_string()))
+}
+
+/// Whether lines are JSON: for people on a terminal, for programs everywhere else, unless a setting says so.
+fn is_json(format: LogFormat, terminal: bool) -> bool {
+    match format {
+        LogFormat::Json => true,
+        LogFormat::Pretty => false,
+        LogFormat::Auto => !terminal,
+    }
 }
 
 /// Waits a moment for the last lines to be taken; before the process ends.
@@ -120,13 +127,13 @@ where
         .finish()
 }
 
-fn pretty<W>(filter: EnvFilter, writer: W, terminal: bool) -> impl Subscriber + Send + Sync
+fn pretty<W>(filter: EnvFilter, writer: W, coloured: bool) -> impl Subscriber + Send + Sync
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(terminal)
+        .with_ansi(coloured)
         .with_writer(writer)
         .finish()
 }
@@ -244,6 +251,30 @@ mod tests {
         assert_eq!((&line["correlation_id"], &line["job_id"]), (&"c-1".into(), &"j-1".into()));
         assert_eq!((&line["attempt"], &line["slow"]), (&2.into(), &true.into()));
         assert!(line["timestamp"].as_str().is_some_and(|at| at.ends_with('Z')), "{line}");
+        Ok(())
+    }
+
+    #[test]
+    fn a_line_is_for_people_on_a_terminal_and_for_programs_elsewhere()
+    -> Result<(), Box<dyn std::error::Error>> {
+        assert!(!is_json(LogFormat::Auto, true) && is_json(LogFormat::Auto, false));
+        assert!(is_json(LogFormat::Json, true) && !is_json(LogFormat::Pretty, false));
+        for coloured in [true, false] {
+            let sink = Sink::default();
+            let writer = sink.clone();
+            let subscriber = pretty(filter("info")?, move || writer.clone(), coloured);
+            tracing::subscriber::with_default(subscriber, || {
+                let request = tracing::info_span!("request", correlation_id = "c-1");
+                let _in_request = request.enter();
+                tracing::warn!(job_id = %"j-1", "it is late");
+            });
+            let text =
+                String::from_utf8(sink.0.lock().unwrap_or_else(PoisonError::into_inner).clone())?;
+            for part in ["WARN", "request", "c-1", "it is late", "j-1"] {
+                assert!(text.contains(part), "{part}: {text}");
+            }
+            assert_eq!(text.contains("\u{1b}["), coloured, "{text:?}");
+        }
         Ok(())
     }
 
