@@ -30,7 +30,7 @@ use orrery::environment::Surroundings;
 use orrery::http::hosts::Hosts;
 use orrery::http::lease_tokens::LeaseTokens;
 use orrery::http::router::router;
-use orrery::http::state::{Api, ApiSettings, Parts};
+use orrery::http::state::{Api, ApiParts, ApiSettings};
 use orrery::membership::alone::Alone;
 use orrery::membership::contract::{Introduction, Membership as _};
 use orrery::membership::peers::{PeerEngine, Peers, PeersSeen};
@@ -98,7 +98,7 @@ async fn member(me: u32, store: &Arc<MemoryEventStore>, outside: &Surroundings) 
     engine.cluster().drives_until(domain::ids::Millis::MAX).await;
     engine.cluster().routes(vec![Some(2); 64], vec![1, 2]).await;
     let host = ServiceHost::builder().build(settings.services.clone(), outside.clone());
-    let api = Api::new(Parts {
+    let api = Api::new(ApiParts {
         scheduler: JobScheduler::new(engine.clone(), outside.clone(), operations, bounds),
         queries: Queries::new(engine.clone(), clock),
         outside: outside.clone(),

@@ -195,7 +195,7 @@ async fn serve_on(
     let driver = Driver::new(engine.clone(), Arc::clone(&outside.clock), alone, joined.part);
     let scheduler = scheduler(settings, &engine, outside);
     let host = Arc::new(host(settings, &engine, &driver, (&scheduler, sweep), outside)?);
-    let parts = state::Parts {
+    let parts = state::ApiParts {
         outside: outside.clone(),
         engine: engine.clone(),
         others,

@@ -6,22 +6,22 @@ use std::sync::Arc;
 use domain::ids::{JobId, Namespace, WorkerName};
 use domain::subject::envelope::CommandMark;
 
-use super::extract::headers::{Caller, IfMatch, Versions};
+use super::extract::headers::{ApiCaller, IfMatch, Versions};
 use super::problem::Problem;
 use crate::engine::core::message::Caller as Asker;
 use crate::engine::handle::Engine;
 
 /// A client's command.
-pub fn by_client(caller: &Caller, mark: Option<CommandMark>, expected: Option<u64>) -> Asker {
+pub fn by_client(caller: &ApiCaller, mark: Option<CommandMark>, expected: Option<u64>) -> Asker {
     by("client", caller, mark, expected)
 }
 
 /// A worker's report.
-pub fn by_worker(worker: &WorkerName, caller: &Caller) -> Asker {
+pub fn by_worker(worker: &WorkerName, caller: &ApiCaller) -> Asker {
     by(&format!("worker/{worker}"), caller, None, None)
 }
 
-fn by(actor: &str, caller: &Caller, mark: Option<CommandMark>, expected: Option<u64>) -> Asker {
+fn by(actor: &str, caller: &ApiCaller, mark: Option<CommandMark>, expected: Option<u64>) -> Asker {
     Asker {
         actor: Arc::from(actor),
         mark,

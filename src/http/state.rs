@@ -13,7 +13,7 @@ use domain::job::status::JobStatus;
 
 use super::bodies::Bodies;
 use super::engine_header::EngineHeader;
-use super::extract::headers::Caller;
+use super::extract::headers::ApiCaller;
 use super::extract::json::Parsers;
 use super::hosts::Hosts;
 use super::lease_tokens::{HeldLease, LeaseTokens};
@@ -110,7 +110,7 @@ pub struct ReadyCheck {
 }
 
 /// Its parts.
-pub struct Parts {
+pub struct ApiParts {
     /// Clock, dice, ids.
     pub outside: Surroundings,
     /// What everything is asked of.
@@ -137,9 +137,9 @@ pub struct Parts {
     pub settings: ApiSettings,
 }
 
-impl fmt::Debug for Parts {
+impl fmt::Debug for ApiParts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Parts").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("ApiParts").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 
@@ -149,7 +149,7 @@ pub struct Api(Arc<Held>);
 
 #[derive(Debug)]
 struct Held {
-    parts: Parts,
+    parts: ApiParts,
     waiters: Waiters,
     bodies: Bodies,
     submissions: Arc<Submissions>,
@@ -160,7 +160,7 @@ struct Held {
 
 impl Api {
     /// The handlers' state.
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(parts: ApiParts) -> Self {
         let ApiSettings { long_polls_max, long_polls_namespace_max, peer_share_pct, .. } =
             parts.settings;
         let waiters = Waiters::new(long_polls_max, long_polls_namespace_max, peer_share_pct);
@@ -232,7 +232,7 @@ impl Api {
     }
 
     /// A place among the waiting lease requests.
-    pub fn long_poll(&self, caller: &Caller) -> Result<WaiterPermit, Problem> {
+    pub fn long_poll(&self, caller: &ApiCaller) -> Result<WaiterPermit, Problem> {
         self.0.waiters.place(&caller.namespace, caller.peer)
     }
 

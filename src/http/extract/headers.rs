@@ -29,7 +29,7 @@ const ENTITY_TAGS_MAX: usize = 16;
 
 /// Who asks, in which namespace, and what ties the consequences together.
 #[derive(Debug, Clone)]
-pub struct Caller {
+pub struct ApiCaller {
     /// Whose things are meant.
     pub namespace: Namespace,
     /// X-Request-Id, or one made here.
@@ -106,7 +106,7 @@ pub fn entity_tag(version: u64) -> HeaderValue {
     HeaderValue::try_from(format!("\"{version}\"")).unwrap_or(HeaderValue::from_static("\"0\""))
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Caller {
+impl<S: Send + Sync> FromRequestParts<S> for ApiCaller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {

@@ -3,7 +3,7 @@
 use axum::extract::{OriginalUri, State};
 use axum::response::Response;
 
-use crate::http::extract::headers::Caller;
+use crate::http::extract::headers::ApiCaller;
 use crate::http::extract::query::Query;
 use crate::http::page;
 use crate::http::problem::Problem;
@@ -21,7 +21,7 @@ use crate::http::state::Api;
 )]
 pub async fn list(
     State(api): State<Api>,
-    _caller: Caller,
+    _caller: ApiCaller,
     OriginalUri(uri): OriginalUri,
     query: Query,
 ) -> Result<Response, Problem> {

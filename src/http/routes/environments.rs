@@ -11,7 +11,7 @@ use domain::ids::{EnvironmentName, SubjectKind};
 use domain::refusal::Refusal;
 
 use crate::http::commands::{by_client, expected};
-use crate::http::extract::headers::{Caller, IdempotencyKey, IfMatch, entity_tag};
+use crate::http::extract::headers::{ApiCaller, IdempotencyKey, IfMatch, entity_tag};
 use crate::http::extract::json::ValidJson;
 use crate::http::extract::path::EnvironmentPath;
 use crate::http::extract::query::Query;
@@ -32,7 +32,7 @@ use crate::view::resources::environment::EnvironmentResource;
 )]
 pub async fn list(
     State(api): State<Api>,
-    caller: Caller,
+    caller: ApiCaller,
     OriginalUri(uri): OriginalUri,
     query: Query,
 ) -> Result<Response, Problem> {
@@ -48,7 +48,7 @@ pub async fn list(
 /// shows stands one place further on, so that a part may lie on two of its pages.
 async fn part(
     api: &Api,
-    caller: &Caller,
+    caller: &ApiCaller,
     skipped: usize,
     page_size: u32,
 ) -> Result<(Vec<Arc<str>>, u64), Problem> {
@@ -97,7 +97,7 @@ async fn part(
 )]
 pub async fn create(
     State(api): State<Api>,
-    caller: Caller,
+    caller: ApiCaller,
     key: IdempotencyKey,
     body: ValidJson<EnvironmentBody>,
 ) -> Result<Response, Problem> {
@@ -125,7 +125,7 @@ pub async fn create(
 )]
 pub async fn get(
     State(api): State<Api>,
-    caller: Caller,
+    caller: ApiCaller,
     EnvironmentPath(name): EnvironmentPath,
     query: Query,
 ) -> Result<Response, Problem> {
@@ -150,7 +150,7 @@ pub async fn get(
 )]
 pub async fn replace(
     State(api): State<Api>,
-    caller: Caller,
+    caller: ApiCaller,
     EnvironmentPath(name): EnvironmentPath,
     if_match: IfMatch,
     body: ValidJson<DefinitionBody>,
@@ -171,7 +171,7 @@ pub async fn replace(
 )]
 pub async fn delete(
     State(api): State<Api>,
-    caller: Caller,
+    caller: ApiCaller,
     EnvironmentPath(name): EnvironmentPath,
     if_match: IfMatch,
 ) -> Result<Response, Problem> {
@@ -183,7 +183,7 @@ pub async fn delete(
 
 async fn change(
     api: &Api,
-    caller: &Caller,
+    caller: &ApiCaller,
     name: &EnvironmentName,
     if_match: &IfMatch,
     command: EnvironmentCommand,
@@ -200,7 +200,7 @@ async fn change(
 
 async fn read(
     api: &Api,
-    caller: &Caller,
+    caller: &ApiCaller,
     name: &EnvironmentName,
 ) -> Result<EnvironmentState, Problem> {
     let found = api.engine().environments().get(&caller.namespace, name).await?;

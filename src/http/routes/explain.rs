@@ -5,7 +5,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use domain::ids::JobId;
 
-use crate::http::extract::headers::{Caller, entity_tag};
+use crate::http::extract::headers::{ApiCaller, entity_tag};
 use crate::http::extract::path::{JobPath, NodePath};
 use crate::http::extract::query::Query;
 use crate::http::problem::Problem;
@@ -47,7 +47,7 @@ use crate::http::state::Api;
 )]
 pub async fn job(
     State(api): State<Api>,
-    caller: Caller,
+    caller: ApiCaller,
     JobPath(job): JobPath,
     query: Query,
 ) -> Result<Response, Problem> {
@@ -78,7 +78,7 @@ pub async fn job(
 )]
 pub async fn node(
     State(api): State<Api>,
-    caller: Caller,
+    caller: ApiCaller,
     NodePath { job, key }: NodePath,
     query: Query,
 ) -> Result<Response, Problem> {
@@ -88,7 +88,7 @@ pub async fn node(
 
 async fn explained(
     api: &Api,
-    caller: &Caller,
+    caller: &ApiCaller,
     job: JobId,
     key: Option<&str>,
 ) -> Result<Response, Problem> {

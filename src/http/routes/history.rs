@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use domain::ids::JobId;
 use futures_util::stream;
 
-use crate::http::extract::headers::Caller;
+use crate::http::extract::headers::ApiCaller;
 use crate::http::extract::path::JobPath;
 use crate::http::extract::query::Query;
 use crate::http::page::{self, HISTORY_PAGE_SIZE_MAX, PageRequest};
@@ -36,7 +36,7 @@ const NDJSON: &str = "application/x-ndjson";
 )]
 pub async fn list(
     State(api): State<Api>,
-    caller: Caller,
+    caller: ApiCaller,
     JobPath(job): JobPath,
     OriginalUri(uri): OriginalUri,
     mut query: Query,
@@ -60,7 +60,7 @@ pub async fn list(
 }
 
 /// Part by part, as the connection takes them; what goes wrong before the first is still a problem.
-async fn export(api: &Api, caller: &Caller, job: JobId) -> Result<Response, Problem> {
+async fn export(api: &Api, caller: &ApiCaller, job: JobId) -> Result<Response, Problem> {
     let mut export = api.queries().history_export(&caller.namespace, job).await?;
     let first = export.next().await?.unwrap_or_default();
     let rest = stream::try_unfold((Some(first), export), |(first, mut export)| async move {
@@ -84,7 +84,7 @@ async fn export(api: &Api, caller: &Caller, job: JobId) -> Result<Response, Prob
 )]
 pub async fn progress(
     State(api): State<Api>,
-    caller: Caller,
+    caller: ApiCaller,
     JobPath(job): JobPath,
     query: Query,
 ) -> Result<Response, Problem> {

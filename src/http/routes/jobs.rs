@@ -12,7 +12,7 @@ use domain::job::command::JobCommand;
 use domain::job::summary::JobSnapshot;
 
 use crate::http::commands::{by_client, expected_of_job};
-use crate::http::extract::headers::{Caller, IdempotencyKey, IfMatch, IfNoneMatch, entity_tag};
+use crate::http::extract::headers::{ApiCaller, IdempotencyKey, IfMatch, IfNoneMatch, entity_tag};
 use crate::http::extract::json::{OptionalJson, ValidJson};
 use crate::http::extract::path::JobPath;
 use crate::http::extract::query::Query;
@@ -43,7 +43,7 @@ use crate::view::resources::job::JobResource;
 )]
 pub async fn list(
     State(api): State<Api>,
-    caller: Caller,
+    caller: ApiCaller,
     OriginalUri(uri): OriginalUri,
     query: Query,
 ) -> Result<Response, Problem> {
@@ -74,7 +74,7 @@ pub async fn list(
 )]
 pub async fn get(
     State(api): State<Api>,
-    caller: Caller,
+    caller: ApiCaller,
     JobPath(id): JobPath,
     mut query: Query,
     known: Result<IfNoneMatch, Infallible>,
@@ -122,7 +122,7 @@ async fn shown(
 )]
 pub async fn patch(
     State(api): State<Api>,
-    caller: Caller,
+    caller: ApiCaller,
     JobPath(id): JobPath,
     if_match: IfMatch,
     body: ValidJson<PatchBody>,
@@ -198,7 +198,7 @@ pub async fn cancel(steering: Steering) -> Result<Response, Problem> {
 )]
 pub async fn delete(
     State(api): State<Api>,
-    caller: Caller,
+    caller: ApiCaller,
     JobPath(id): JobPath,
     if_match: IfMatch,
 ) -> Result<Response, Problem> {
@@ -213,7 +213,7 @@ pub async fn delete(
 #[derive(Debug)]
 pub struct Steering {
     api: Api,
-    caller: Caller,
+    caller: ApiCaller,
     job: JobId,
     key: IdempotencyKey,
     if_match: IfMatch,
@@ -241,7 +241,7 @@ impl FromRequest<Api> for Steering {
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
-        let caller = Caller::from_request_parts(&mut parts, api).await?;
+        let caller = ApiCaller::from_request_parts(&mut parts, api).await?;
         let JobPath(job) = JobPath::from_request_parts(&mut parts, api).await?;
         let key = IdempotencyKey::from_request_parts(&mut parts, api).await?;
         let if_match = IfMatch::from_request_parts(&mut parts, api).await?;

@@ -15,7 +15,7 @@ use crate::engine::error::EngineError;
 use crate::engine::leases::{self, Kept};
 use crate::http::commands::by_worker;
 use crate::http::delivery::Undelivered;
-use crate::http::extract::headers::{Caller, IdempotencyKey};
+use crate::http::extract::headers::{ApiCaller, IdempotencyKey};
 use crate::http::extract::json::ValidJson;
 use crate::http::extract::path::QueuePath;
 use crate::http::lease_tokens::HeldLease;
@@ -50,7 +50,7 @@ const UNNAMED: &str = "unnamed";
 )]
 pub async fn lease(
     State(api): State<Api>,
-    caller: Caller,
+    caller: ApiCaller,
     QueuePath(queue): QueuePath,
     key: IdempotencyKey,
     body: ValidJson<LeaseBody>,
@@ -69,7 +69,7 @@ pub async fn lease(
 }
 
 /// A place for a request that would wait for work.
-fn place(api: &Api, caller: &Caller, wait_ms: u64) -> Result<Option<WaiterPermit>, Problem> {
+fn place(api: &Api, caller: &ApiCaller, wait_ms: u64) -> Result<Option<WaiterPermit>, Problem> {
     (wait_ms > 0).then(|| api.long_poll(caller)).transpose()
 }
 
@@ -85,7 +85,7 @@ fn place(api: &Api, caller: &Caller, wait_ms: u64) -> Result<Option<WaiterPermit
 )]
 pub async fn complete(
     State(api): State<Api>,
-    caller: Caller,
+    caller: ApiCaller,
     body: ValidJson<CompleteBody>,
 ) -> Result<Response, Problem> {
     reported(api, caller, body.value.items.0, body.value.lease).await
@@ -102,7 +102,7 @@ pub async fn complete(
 )]
 pub async fn fail(
     State(api): State<Api>,
-    caller: Caller,
+    caller: ApiCaller,
     body: ValidJson<FailBody>,
 ) -> Result<Response, Problem> {
     reported(api, caller, body.value.items.0, body.value.lease).await
@@ -119,7 +119,7 @@ pub async fn fail(
 )]
 pub async fn release(
     State(api): State<Api>,
-    caller: Caller,
+    caller: ApiCaller,
     body: ValidJson<ReleaseBody>,
 ) -> Result<Response, Problem> {
     reported(api, caller, body.value.items.0, None).await
@@ -136,7 +136,7 @@ pub async fn release(
 )]
 pub async fn heartbeat(
     State(api): State<Api>,
-    caller: Caller,
+    caller: ApiCaller,
     body: ValidJson<HeartbeatBody>,
 ) -> Result<Response, Problem> {
     let items = &body.value.items.0;
@@ -172,7 +172,7 @@ fn unanswered() -> Problem {
 /// Reports, then leases the next work: a report is never lost because there was none.
 async fn reported(
     api: Api,
-    caller: Caller,
+    caller: ApiCaller,
     items: Vec<impl ReportItem>,
     next: Option<NextWorkBody>,
 ) -> Result<Response, Problem> {
@@ -238,7 +238,7 @@ async fn reported(
 struct AllReported {
     outcomes: Vec<Reported>,
     texts: Vec<String>,
-    caller: Caller,
+    caller: ApiCaller,
 }
 
 impl AllReported {
@@ -262,7 +262,11 @@ fn report_hash(outcome: &Outcome) -> Hash {
     Hash::of(&text.unwrap_or_default())
 }
 
-fn lease_request(api: &Api, caller: &Caller, wanted: WorkWanted) -> Result<LeaseRequest, Problem> {
+fn lease_request(
+    api: &Api,
+    caller: &ApiCaller,
+    wanted: WorkWanted,
+) -> Result<LeaseRequest, Problem> {
     let unnamed = || WorkerName::parse(UNNAMED).map_err(|_| unanswered());
     Ok(LeaseRequest {
         namespace: caller.namespace.clone(),

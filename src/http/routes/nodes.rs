@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use domain::node::status::NodeStatus;
 
-use crate::http::extract::headers::Caller;
+use crate::http::extract::headers::ApiCaller;
 use crate::http::extract::path::{JobPath, NodePath};
 use crate::http::extract::query::Query;
 use crate::http::page::{self, PAGE_SIZE_MAX, PageRequest};
@@ -28,7 +28,7 @@ use crate::services::queries::{GraphAnswer, NodeAnswer, NodeQuery};
 )]
 pub async fn list(
     State(api): State<Api>,
-    caller: Caller,
+    caller: ApiCaller,
     JobPath(job): JobPath,
     OriginalUri(uri): OriginalUri,
     mut query: Query,
@@ -57,7 +57,7 @@ pub async fn list(
 )]
 pub async fn get(
     State(api): State<Api>,
-    caller: Caller,
+    caller: ApiCaller,
     NodePath { job, key }: NodePath,
     query: Query,
 ) -> Result<Response, Problem> {
@@ -76,7 +76,7 @@ pub async fn get(
 )]
 pub async fn graph(
     State(api): State<Api>,
-    caller: Caller,
+    caller: ApiCaller,
     JobPath(job): JobPath,
     query: Query,
 ) -> Result<Response, Problem> {

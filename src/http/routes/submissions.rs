@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use crate::engine::jobs::Made;
 use crate::http::commands::by_client;
 use crate::http::extract::bounded;
-use crate::http::extract::headers::{Caller, IdempotencyKey, entity_tag};
+use crate::http::extract::headers::{ApiCaller, IdempotencyKey, entity_tag};
 use crate::http::extract::json::{self, ValidJson};
 use crate::http::extract::query::Query;
 use crate::http::idempotency;
@@ -59,7 +59,7 @@ const MANY: &str = "POST /jobs/batch";
 )]
 pub async fn create(
     State(api): State<Api>,
-    caller: Caller,
+    caller: ApiCaller,
     key: IdempotencyKey,
     mut query: Query,
     body: ValidJson<JobBody>,
@@ -109,7 +109,7 @@ fn located(mut response: Response, id: JobId) -> Response {
 )]
 pub async fn create_many(
     State(api): State<Api>,
-    caller: Caller,
+    caller: ApiCaller,
     key: IdempotencyKey,
     body: ValidJson<JobBatchBody>,
 ) -> Result<Response, Problem> {
@@ -165,7 +165,7 @@ impl BatchPart {
     /// Reads the next jobs, until they have as many nodes as one job may have.
     fn read(
         api: &Api,
-        caller: &Caller,
+        caller: &ApiCaller,
         key: &IdempotencyKey,
         mut left: JobsLeft,
     ) -> (Self, JobsLeft) {
@@ -196,7 +196,7 @@ impl BatchPart {
     async fn schedule(
         self,
         api: &Api,
-        caller: &Caller,
+        caller: &ApiCaller,
         outcomes: &mut Vec<Result<String, Problem>>,
     ) -> Result<(), Problem> {
         // One answer for each submission, in their order; the refused ones stand between them.
@@ -216,7 +216,7 @@ impl BatchPart {
 
 fn job_request(
     api: &Api,
-    caller: &Caller,
+    caller: &ApiCaller,
     mark: Option<CommandMark>,
     body: JobBody,
 ) -> Result<JobRequest, Problem> {

@@ -10,7 +10,7 @@ use domain::job::summary::JobSnapshot;
 use utoipa::IntoParams;
 
 use crate::engine::error::EngineError;
-use crate::http::extract::headers::Caller;
+use crate::http::extract::headers::ApiCaller;
 use crate::http::extract::query::Query;
 use crate::http::problem::Problem;
 use crate::http::state::Api;
@@ -61,7 +61,7 @@ impl WaitRequest {
     }
 
     /// A place among the requests that wait; 429 when there is none.
-    pub(super) fn place(api: &Api, caller: &Caller) -> Result<WaiterPermit, Problem> {
+    pub(super) fn place(api: &Api, caller: &ApiCaller) -> Result<WaiterPermit, Problem> {
         api.long_poll(caller)
     }
 

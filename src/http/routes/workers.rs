@@ -4,7 +4,7 @@ use axum::extract::{OriginalUri, State};
 use axum::response::Response;
 
 use crate::engine::core::message::WorkerFacts;
-use crate::http::extract::headers::Caller;
+use crate::http::extract::headers::ApiCaller;
 use crate::http::extract::query::Query;
 use crate::http::page;
 use crate::http::problem::Problem;
@@ -23,12 +23,13 @@ use crate::http::state::Api;
 )]
 pub async fn list(
     State(api): State<Api>,
-    caller: Caller,
+    caller: ApiCaller,
     OriginalUri(uri): OriginalUri,
     query: Query,
 ) -> Result<Response, Problem> {
     let asked = page::only_named(query, 'w')?;
-    let found = api.engine().cluster().workers_everywhere(&caller.namespace, &names_of(&asked)).await?;
+    let found =
+        api.engine().cluster().workers_everywhere(&caller.namespace, &names_of(&asked)).await?;
     let name = |facts: &WorkerFacts| facts.worker.clone();
     let (facts, silent_engines, page) = page_of(&asked, found, name, api.engine().now());
     let workers = facts.into_iter().map(|facts| WorkerAnswer {

@@ -21,7 +21,7 @@ use orrery::http::lease_tokens::LeaseTokens;
 use orrery::http::parked::Served;
 use orrery::http::problem::PROBLEM_JSON;
 use orrery::http::router::router;
-use orrery::http::state::{Api, ApiSettings, Parts};
+use orrery::http::state::{Api, ApiParts, ApiSettings};
 use orrery::membership::alone::Alone;
 use orrery::membership::contract::{Introduction, Membership};
 use orrery::membership::peers::Peers;
@@ -186,7 +186,7 @@ impl Service {
             let living = drivers.iter().flatten().copied().collect::<BTreeSet<_>>();
             engine.cluster().routes(drivers.clone(), living.into_iter().collect()).await;
         }
-        let api = Api::new(Parts {
+        let api = Api::new(ApiParts {
             scheduler: JobScheduler::new(engine.clone(), outside.clone(), operations, bounds),
             queries: Queries::new(engine.clone(), outside.clock.clone()),
             outside,
