@@ -374,10 +374,14 @@ const SENT_AWAY: [&str; 8] = [
     "Refusal::quota(",
 ];
 
-/// Files that pass on what a gate said: the mapping of failures, the word in which the core's pace is published, the rule's
-/// own definition.
-const PASSES_ON: [&str; 3] =
-    ["src/http/problem.rs", "src/engine/executor/inbox.rs", "src/http/routes/forward.rs"];
+/// Files that pass on what a gate said: the mappings of failures, the word in which the core's pace is published, the route
+/// between engines.
+const PASSES_ON: [&str; 4] = [
+    "src/http/problem.rs",
+    "src/http/routes/forward.rs",
+    "src/engine/error.rs",
+    "src/engine/mailbox.rs",
+];
 
 #[test]
 fn every_gate_that_sends_requests_away_is_in_the_table() -> Outcome {

@@ -8,15 +8,15 @@ use super::rules::broken;
 
 /// One to `MAX` items.
 #[derive(Debug)]
-pub struct Batch<T, const MAX: usize>(pub Vec<T>);
+pub struct BatchItems<T, const MAX: usize>(pub Vec<T>);
 
-impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for Batch<T, MAX> {
+impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for BatchItems<T, MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         bounded::list::<MAX, T, D>(deserializer).map(Self)
     }
 }
 
-impl<T, const MAX: usize> Batch<T, MAX> {
+impl<T, const MAX: usize> BatchItems<T, MAX> {
     /// The rule of `validator` about it.
     pub fn fits(&self) -> Result<(), ValidationError> {
         if (1..=MAX).contains(&self.0.len()) {
@@ -27,14 +27,14 @@ impl<T, const MAX: usize> Batch<T, MAX> {
 }
 
 /// `validator` keeps a copy of what it refuses; of a batch that is how many there are.
-impl<T, const MAX: usize> Serialize for Batch<T, MAX> {
+impl<T, const MAX: usize> Serialize for BatchItems<T, MAX> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.len().serialize(serializer)
     }
 }
 
 /// The rules of its items.
-impl<T: Validate, const MAX: usize> Validate for Batch<T, MAX> {
+impl<T: Validate, const MAX: usize> Validate for BatchItems<T, MAX> {
     fn validate(&self) -> Result<(), ValidationErrors> {
         self.0.validate()
     }

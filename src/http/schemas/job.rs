@@ -16,7 +16,7 @@ use super::later::{self, Later};
 use super::node::{NodeBody, Nodes};
 use super::retry::RetryBody;
 use super::{payload, time};
-use crate::http::extract::batch::Batch;
+use crate::http::extract::batch::BatchItems;
 use crate::http::extract::bounded;
 use crate::view::resources::words::StartWord;
 
@@ -131,9 +131,9 @@ pub struct TolerateBody {
 #[schema(as = SubmitJobs)]
 pub struct JobBatchBody {
     /// At most 1,000.
-    #[validate(custom(function = Batch::fits))]
+    #[validate(custom(function = BatchItems::fits))]
     #[schema(value_type = Vec<JobBody>, min_items = 1, max_items = 1_000)]
-    pub jobs: Batch<Box<RawValue>, { bounds::JOB_BATCH_MAX }>,
+    pub jobs: BatchItems<Box<RawValue>, { bounds::JOB_BATCH_MAX }>,
 }
 
 impl JobBody {

@@ -15,7 +15,7 @@ use validator::{Validate, ValidationError};
 
 use super::lease::NextWorkBody;
 use super::payload;
-use crate::http::extract::batch::Batch;
+use crate::http::extract::batch::BatchItems;
 use crate::http::extract::bounded;
 use crate::http::extract::rules::{self, broken};
 use crate::http::problem::Problem;
@@ -35,9 +35,9 @@ const ERROR_WORD_CHARS_MAX: usize = 100;
 #[schema(as = CompleteLeases)]
 pub struct CompleteBody {
     /// At most 1,000, each answered by itself.
-    #[validate(custom(function = Batch::fits))]
+    #[validate(custom(function = BatchItems::fits))]
     #[schema(value_type = Vec<CompleteItem>, min_items = 1, max_items = 1_000)]
-    pub items: Batch<CompleteItem, { bounds::BATCH_MAX }>,
+    pub items: BatchItems<CompleteItem, { bounds::BATCH_MAX }>,
     /// The next work in the same answer.
     #[validate(nested)]
     pub lease: Option<NextWorkBody>,
@@ -72,9 +72,9 @@ pub struct CompleteItem {
 #[schema(as = FailLeases)]
 pub struct FailBody {
     /// At most 1,000, each answered by itself.
-    #[validate(custom(function = Batch::fits))]
+    #[validate(custom(function = BatchItems::fits))]
     #[schema(value_type = Vec<FailItem>, min_items = 1, max_items = 1_000)]
-    pub items: Batch<FailItem, { bounds::BATCH_MAX }>,
+    pub items: BatchItems<FailItem, { bounds::BATCH_MAX }>,
     /// The next work in the same answer.
     #[validate(nested)]
     pub lease: Option<NextWorkBody>,
@@ -124,9 +124,9 @@ pub struct AttemptErrorBody {
 #[schema(as = HeartbeatLeases)]
 pub struct HeartbeatBody {
     /// At most 1,000, each answered by itself.
-    #[validate(custom(function = Batch::fits), nested)]
+    #[validate(custom(function = BatchItems::fits), nested)]
     #[schema(value_type = Vec<HeartbeatItem>, min_items = 1, max_items = 1_000)]
-    pub items: Batch<HeartbeatItem, { bounds::BATCH_MAX }>,
+    pub items: BatchItems<HeartbeatItem, { bounds::BATCH_MAX }>,
 }
 
 /// A lease that is still worked on.
@@ -147,9 +147,9 @@ pub struct HeartbeatItem {
 #[schema(as = ReleaseLeases)]
 pub struct ReleaseBody {
     /// At most 1,000, each answered by itself.
-    #[validate(custom(function = Batch::fits))]
+    #[validate(custom(function = BatchItems::fits))]
     #[schema(value_type = Vec<ReleaseItem>, min_items = 1, max_items = 1_000)]
-    pub items: Batch<ReleaseItem, { bounds::BATCH_MAX }>,
+    pub items: BatchItems<ReleaseItem, { bounds::BATCH_MAX }>,
 }
 
 /// A lease given back.
