@@ -27,7 +27,7 @@ const UNTIL: &str = "`ended`, or `version>=17`";
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct WaitParameters {
-    /// WaitRequest at most so many milliseconds until `until` holds, then answer the job as it is; cut to the engine's longest
+    /// Wait at most so many milliseconds until `until` holds, then answer the job as it is; cut to the engine's longest
     /// wait (30 s by default).
     #[param(minimum = 0, maximum = 3_600_000, nullable = false)]
     pub wait_ms: Option<u64>,
