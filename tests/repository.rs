@@ -191,9 +191,14 @@ fn the_example_of_the_history_format_verifies_and_its_list_of_facts_is_whole() -
     let verified = domain::history::verify(&subject, export.as_bytes())?;
     assert_eq!(verified.count, 3);
 
-    let facts = read("domain/src/job/event.rs")?;
-    let names = facts.split("pub fn type_name").nth(1).ok_or("no type names")?;
-    let in_code: BTreeSet<&str> = names.split('"').skip(1).step_by(2).collect();
+    let mut files = Vec::new();
+    rust_files(&root().join("domain/src/job/fact"), &mut files)?;
+    let texts: Vec<String> = files.iter().map(fs::read_to_string).collect::<Result<_, _>>()?;
+    let in_code: BTreeSet<&str> = texts
+        .iter()
+        .filter_map(|text| text.split("fn type_name").nth(1)?.split("\n    }\n").next())
+        .flat_map(|names| names.split('"').skip(1).step_by(2))
+        .collect();
     let listed = page.split("<!-- facts -->").nth(1).ok_or("no list of facts")?;
     let on_page: BTreeSet<&str> =
         listed.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
