@@ -4,6 +4,8 @@
 //!
 //! Reads the tree only; starts nothing.
 
+#[path = "repository/language.rs"]
+mod language;
 #[path = "repository/walkthroughs.rs"]
 mod walkthroughs;
 

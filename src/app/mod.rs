@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
 use crate::engine::core::CoreSettings;
-use crate::engine::executor::{self, Ended, Parts};
+use crate::engine::executor::{self, ExecutorEnd, Parts};
 use crate::engine::forward::Forward;
 use crate::engine::forwarding::{Forwarding, PeerDirectory};
 use crate::engine::handle::Engine;
@@ -81,7 +81,7 @@ pub enum AppError {
     Store(#[from] EventStoreError),
     /// The engine ended by itself.
     #[error(transparent)]
-    Ended(#[from] Ended),
+    Ended(#[from] ExecutorEnd),
     /// The view cannot be opened.
     #[error(transparent)]
     View(#[from] ViewError),
@@ -118,7 +118,7 @@ pub enum AppError {
     Deadline(&'static str),
 }
 
-type Running = JoinHandle<Result<(), Ended>>;
+type Running = JoinHandle<Result<(), ExecutorEnd>>;
 
 /// Runs an engine until `leave` is raised and it has drained; `ready` gets the address once it serves.
 ///
@@ -234,7 +234,7 @@ async fn serve_on(
     drain.run(core).await
 }
 
-fn core_error(ended: Result<Result<(), Ended>, tokio::task::JoinError>) -> AppError {
+fn core_error(ended: Result<Result<(), ExecutorEnd>, tokio::task::JoinError>) -> AppError {
     match ended {
         Ok(Ok(())) => AppError::Core("it was stopped".to_owned()),
         Ok(Err(error)) => error.into(),

@@ -28,7 +28,7 @@ pub struct Finding {
     pub seq: Option<u64>,
     /// A stable word.
     pub what: &'static str,
-    /// In words.
+    /// The reason in words, for people.
     pub detail: String,
 }
 

@@ -19,7 +19,6 @@ const TOLD_WITHIN: Duration = Duration::from_secs(1);
 /// What is known of something, and by whom not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Everywhere<T> {
-    /// By name.
     pub facts: Vec<T>,
     /// How many there are in all, at least.
     pub known: u64,

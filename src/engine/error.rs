@@ -17,7 +17,7 @@ pub enum EngineError {
     /// The store cannot be reached.
     #[error("the store cannot be reached")]
     Unavailable,
-    /// No room.
+    /// There is no room for more.
     #[error("the store is full")]
     Full,
     /// Too much is waiting.

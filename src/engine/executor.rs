@@ -44,7 +44,7 @@ const HEARD_MAX: usize = 4_096;
 const MARKS_PAGE: usize = 5_000;
 /// Why an engine ended by itself.
 #[derive(Debug, thiserror::Error)]
-pub enum Ended {
+pub enum ExecutorEnd {
     /// Nothing more can be made durable.
     #[error(transparent)]
     Store(#[from] EventStoreError),
@@ -63,9 +63,7 @@ pub struct Parts {
     /// The driver of each group, until `Cluster::routes` says otherwise. An engine that is not alone keeps no heartbeat
     /// and ends no lease before it has heard how long its groups are its own (`Cluster::drives_until`).
     pub drivers: Vec<Option<EngineId>>,
-    /// The truth.
     pub store: Arc<dyn EventStore>,
-    /// For looking.
     pub view: Arc<dyn View>,
     /// Clock, dice, ids.
     pub surroundings: Surroundings,
@@ -80,7 +78,7 @@ pub struct Parts {
 ///
 /// # Errors
 /// What the store says when it is asked who it is.
-pub async fn start(mut parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(), Ended>>)> {
+pub async fn start(mut parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(), ExecutorEnd>>)> {
     let info = parts.store.info().await?;
     let clock = Arc::clone(&parts.surroundings.clock);
     clock.raise_floor(info.newest_at);
@@ -177,7 +175,7 @@ impl Executor {
         mut self,
         mut messages: mpsc::Receiver<Message>,
         mut came: mpsc::UnboundedReceiver<Input>,
-    ) -> Result<(), Ended> {
+    ) -> Result<(), ExecutorEnd> {
         let mut look_at = self.clock.now_ms();
         let mut heard = Vec::with_capacity(HEARD_MAX);
         loop {
@@ -198,7 +196,7 @@ impl Executor {
             }
             if let Some(reason) = self.gauges.view_ended.get() {
                 tracing::error!(reason, "the engine stops: nothing more can be shown");
-                return Err(Ended::View(reason.clone()));
+                return Err(ExecutorEnd::View(reason.clone()));
             }
             if self.stopping && self.under_way == 0 {
                 return Ok(());

@@ -35,7 +35,6 @@ impl Engine {
         Environments(Arc::clone(&self.0))
     }
 
-    /// Who works.
     pub fn leases(&self) -> Leases {
         Leases(Arc::clone(&self.0))
     }
@@ -60,7 +59,6 @@ impl Engine {
         self.0.now()
     }
 
-    /// Mints ids.
     pub fn ids(&self) -> &Ids {
         &self.0.ids
     }

@@ -37,7 +37,6 @@ pub enum Made {
 }
 
 impl Made {
-    /// Which job.
     pub fn id(&self) -> JobId {
         match self {
             Self::Job(job) => job.id,

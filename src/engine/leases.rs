@@ -18,7 +18,6 @@ use crate::engine::undelivered::giving_back;
 /// What became of one report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReportOutcome {
-    /// It counts.
     Recorded,
     /// It counted before.
     Replayed,

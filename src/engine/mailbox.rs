@@ -22,7 +22,6 @@ const VIEW_BEHIND: u8 = 1 << 7;
 /// What reaches the executor.
 #[derive(Debug)]
 pub(super) enum Message {
-    /// One request.
     Ask {
         /// Drawn by whoever asks.
         ticket: Ticket,

@@ -48,7 +48,6 @@ pub(super) async fn adopt_view(
 /// What a view was made of.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rebuilt {
-    /// Documents written.
     pub documents: u64,
     /// Streams that cannot be read, and are not in it.
     pub left_out: u64,

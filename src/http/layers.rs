@@ -63,7 +63,6 @@ pub fn surround(routes: Router<Api>, api: &Api) -> Router<Api> {
     routes.layer(csrf).layer(ApiLayer { api: api.clone() }).layer(CompressionLayer::new())
 }
 
-/// The layer.
 #[derive(Clone)]
 struct ApiLayer {
     api: Api,

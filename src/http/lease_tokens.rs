@@ -40,7 +40,6 @@ impl fmt::Debug for LeaseTokens {
 /// A lease that whoever sent it holds: it was made for this worker, by an engine of this deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldLease {
-    /// The attempt.
     pub id: LeaseId,
     /// The worker it was handed to.
     pub worker: WorkerName,

@@ -67,7 +67,7 @@ use super::routes::{
 )]
 struct Document;
 
-/// The document.
+/// The OpenAPI document of this engine, made once.
 pub fn document() -> utoipa::openapi::OpenApi {
     Document::openapi()
 }

@@ -40,7 +40,7 @@ pub struct PageRequest {
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct PageParameters {
-    /// From 1.
+    /// Counted from 1.
     #[param(minimum = 1, default = 1, nullable = false)]
     pub page: Option<u32>,
     /// Items of a page; page * page_size goes to 10,000, the cursor goes on.
@@ -157,7 +157,7 @@ fn refuse_deep(query: &mut Query, page: u32, page_size: u32) {
 /// What every list says about itself.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct PageInfo {
-    /// From 1.
+    /// Counted from 1.
     #[schema(minimum = 1)]
     pub page: u32,
     /// How many items a full page has.

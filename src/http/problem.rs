@@ -158,7 +158,7 @@ impl Problem {
         self
     }
 
-    /// The kind.
+    /// The code that names the kind of problem.
     pub fn code(&self) -> Code {
         self.code
     }

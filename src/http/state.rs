@@ -101,7 +101,6 @@ pub type ReadyChecks = dyn Fn() -> Vec<ReadyCheck> + Send + Sync;
 /// One thing that must hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadyCheck {
-    /// What.
     pub name: String,
     /// Whether it holds.
     pub ok: bool,
@@ -109,7 +108,6 @@ pub struct ReadyCheck {
     pub detail: Option<String>,
 }
 
-/// Its parts.
 pub struct ApiParts {
     /// Clock, dice, ids.
     pub outside: Surroundings,
@@ -119,7 +117,6 @@ pub struct ApiParts {
     pub others: Option<PeerDirectory>,
     /// Reads of what the engine's core does not keep.
     pub queries: Queries,
-    /// Takes submissions.
     pub scheduler: Arc<JobScheduler>,
     /// Knows the engines.
     pub driver: Arc<Driver>,
@@ -193,7 +190,6 @@ impl Api {
         &self.0.parts.queries
     }
 
-    /// Takes submissions.
     pub fn scheduler(&self) -> &JobScheduler {
         &self.0.parts.scheduler
     }

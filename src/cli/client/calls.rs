@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::shapes::{
     CompleteShape, ExplanationShape, FailShape, Job, JobPage, LeaseBatch, LeaseItem,
-    LeaseRequestShape, LeaseResults, Leases, NodePageShape,
+    LeaseRequestShape, LeaseResults, LeasesShape, NodePageShape,
 };
 use super::{ANSWER_TIMEOUT, Client, ClientError, with_bytes, with_json};
 
@@ -124,7 +124,7 @@ impl Client {
         &self,
         queue: &str,
         ask: &LeaseRequestShape,
-    ) -> Result<Leases, ClientError> {
+    ) -> Result<LeasesShape, ClientError> {
         let request = self
             .request(Method::POST, &[API[0], API[1], "queues", queue, "lease"])
             .timeout(ANSWER_TIMEOUT + Duration::from_millis(ask.wait_ms));

@@ -198,7 +198,7 @@ pub(crate) struct Lease {
 
 /// The answer to a request for work.
 #[derive(Debug, Clone, Default, Deserialize)]
-pub(crate) struct Leases {
+pub(crate) struct LeasesShape {
     #[serde(default)]
     pub(crate) leases: Vec<Lease>,
 }

@@ -31,9 +31,7 @@ pub struct JobCounts {
     pub failed: u64,
     /// Its deadline passed.
     pub timeout: u64,
-    /// By request.
     pub cancelled: u64,
-    /// Given up.
     pub aborted: u64,
 }
 
@@ -70,9 +68,7 @@ pub struct CoreCounts {
     pub queued: usize,
     /// Appends on their way.
     pub appends_in_flight: usize,
-    /// Appends answered.
     pub appends: u64,
-    /// Events committed.
     pub events: u64,
     /// Conflicts with other writers.
     pub conflicts: u64,
@@ -96,7 +92,6 @@ pub struct CoreCounts {
     pub timeouts_due: u64,
     /// Retry waits that ended.
     pub retries_due: u64,
-    /// Nodes offered.
     pub ready: u64,
     /// Requests for work that wait.
     pub waiting_polls: u64,

@@ -4,9 +4,9 @@ use domain::dice::{GOLDEN, splitmix64};
 
 /// The core's dice.
 #[derive(Debug)]
-pub(crate) struct Dice(u64);
+pub(crate) struct CoreDice(u64);
 
-impl Dice {
+impl CoreDice {
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }

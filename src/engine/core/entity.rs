@@ -27,9 +27,7 @@ const SNAPSHOT_VERSION: u8 = 4;
 /// A subject's state.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entity {
-    /// A job.
     Job(Box<JobState>),
-    /// An environment.
     Environment(Box<EnvironmentState>),
 }
 

@@ -38,7 +38,6 @@ pub struct LoadedStream {
     pub seq: u64,
     /// The chain there.
     pub chain: ChainHash,
-    /// Its wake-up.
     pub mark: Option<WakeUp>,
     /// It was deleted.
     pub tombstone: Option<Tombstone>,
@@ -47,7 +46,7 @@ pub struct LoadedStream {
 /// The events of a stream after some seq, decoded.
 #[derive(Debug)]
 pub struct LoadedTail {
-    /// In order.
+    /// Their order is kept.
     pub events: Vec<EntityEvent>,
     /// The chain after them.
     pub chain: ChainHash,
@@ -62,16 +61,12 @@ pub enum Input {
     Request {
         /// For the answer.
         ticket: Ticket,
-        /// What.
         request: Request,
         /// One hop at most.
         forwarded: bool,
     },
     /// The asker is gone: a parked lease request is dropped.
-    Gone {
-        /// Which.
-        ticket: Ticket,
-    },
+    Gone { ticket: Ticket },
     /// Work was leased to askers who are gone: it is given back, not counted.
     Undelivered {
         /// What nobody took.
@@ -86,14 +81,12 @@ pub enum Input {
     },
     /// A stream was read whole.
     Loaded {
-        /// Whose.
         subject: SubjectId,
         /// What was found.
         result: Result<Box<LoadedStream>, EventStoreError>,
     },
     /// A stream's tail was read.
     Tail {
-        /// Whose.
         subject: SubjectId,
         /// After which seq.
         after: u64,
@@ -126,7 +119,6 @@ pub enum Input {
     },
     /// A stream was taken away, or not.
     Removed {
-        /// Whose.
         subject: SubjectId,
         /// Whether its head was the expected one.
         result: Result<bool, EventStoreError>,
@@ -139,10 +131,7 @@ pub enum Input {
         durable: bool,
     },
     /// The engines that live, this one or not among them: who may be asked for work and about claims.
-    Peers {
-        /// Which.
-        engines: Vec<EngineId>,
-    },
+    Peers { engines: Vec<EngineId> },
     /// Other engines know this one by another number from now on: it was evicted and has rejoined. It drives its
     /// groups under the number it began with, which it is told of as before.
     KnownAs {
@@ -161,12 +150,7 @@ pub enum Input {
         by: Millis,
     },
     /// Another engine has work that nobody there takes. A hint, which may be lost, late, repeated or wrong.
-    Announced {
-        /// Who.
-        from: EngineId,
-        /// Where.
-        queues: Vec<Announced>,
-    },
+    Announced { from: EngineId, queues: Vec<Announced> },
     /// Who drives which group (by index).
     Routes {
         /// The driver of each group; none: nobody known.
@@ -183,7 +167,6 @@ pub enum Input {
     NotForwarded {
         /// For the answer.
         ticket: ForwardTicket,
-        /// What.
         request: Request,
     },
 }
@@ -203,33 +186,27 @@ pub enum Output {
     },
     /// Read a stream whole: what is due first comes first.
     Load {
-        /// Whose.
         subject: SubjectId,
         /// Since when it waits for it, or will; `ASKED` when somebody asks, which comes before all that nobody asks for.
         due: Millis,
     },
     /// Somebody asks for a stream that is to be read already: it comes before those that nobody asks for.
     PrioritizeLoad {
-        /// Whose.
         subject: SubjectId,
     },
     /// Read a stream's tail.
     LoadTail {
-        /// Whose.
         subject: SubjectId,
         /// After which seq.
         after: u64,
         /// The chain there.
         chain: ChainHash,
     },
-    /// Move wake-ups.
     MoveMarks {
-        /// Which.
         moves: Vec<WakeUpMove>,
     },
     /// Take the stream of a deleted job away, leaving a tombstone with its first answer.
     Remove {
-        /// Whose.
         subject: SubjectId,
         /// The seq of its last event, the deletion.
         seq: u64,
@@ -240,35 +217,26 @@ pub enum Output {
     },
     /// The tails of these were read and their marks are right.
     ClearNotices {
-        /// Which.
         notices: Vec<AppendNotice>,
     },
     /// Keep a state beside a long stream.
     Snapshot {
-        /// Whose.
         subject: SubjectId,
-        /// What.
         snapshot: Snapshot,
     },
     /// Write documents and make them durable.
     Flush {
-        /// Which.
         documents: Vec<Document>,
     },
-    /// Answer somebody.
     Answer {
-        /// Whom.
         ticket: Ticket,
-        /// What.
         response: Response,
     },
     /// Ask another engine.
     Forward {
-        /// Whom.
         to: EngineId,
         /// For the answer.
         ticket: ForwardTicket,
-        /// What.
         request: Request,
         /// After so long without an answer `Input::NotForwarded` says so, milliseconds; an answer that comes later is
         /// as good as none.
@@ -276,9 +244,7 @@ pub enum Output {
     },
     /// Tell other engines of work that nobody here takes. Nobody answers, and nothing rests on its arrival.
     Announce {
-        /// Whom.
         to: Vec<EngineId>,
-        /// Where.
         queues: Vec<Announced>,
     },
 }

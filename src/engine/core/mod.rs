@@ -2,7 +2,7 @@
 //! in, requests go out; the executor of the product and the simulation drive it the same way.
 //! The parts own their fields: what a subject's slot, an append, a lease request or a claim may look like is decided in
 //! the part's folder alone, and no part names `Core`. `steps` is what the engine does across them.
-//! Invariant: an answer leaves only after the append that justifies it (`Outcome` is released by `committed`).
+//! Invariant: an answer leaves only after the append that justifies it (`PromisedAnswer` is released by `committed`).
 //! Absent on purpose: async, stores, clocks, and iteration over hashed maps.
 
 mod commit;
@@ -30,11 +30,11 @@ use domain::ids::Millis;
 
 use self::commit::Commits;
 pub use self::counts::{AttemptCounts, CoreCounts};
-use self::dice::Dice;
+use self::dice::CoreDice;
 use self::leases::{Claims, Dispatch, Polls};
 use self::message::{EngineId, Failure, Input, Output, Request, Response, Ticket};
 use self::pace::Pace;
-use self::peers::{Outbox, Ownership, Peers, Routing};
+use self::peers::{KnownPeers, Outbox, Ownership, Routing};
 use self::residency::{Backlog, Parking, Slots, Timers, Unread};
 pub use self::settings::CoreSettings;
 use self::shown::Projection;
@@ -48,7 +48,7 @@ pub struct Core {
     settings: CoreSettings,
     incarnation: u32,
     now: Millis,
-    dice: Dice,
+    dice: CoreDice,
     slots: Slots,
     backlog: Backlog,
     timers: Timers,
@@ -61,7 +61,7 @@ pub struct Core {
     claims: Claims,
     routing: Routing,
     ownership: Ownership,
-    peers: Peers,
+    peers: KnownPeers,
     outbox: Outbox,
     tenants: Tenants,
     projection: Projection,
@@ -86,7 +86,7 @@ impl Core {
             settings,
             incarnation,
             now,
-            dice: Dice::new(seed),
+            dice: CoreDice::new(seed),
             slots: Slots::default(),
             backlog: Backlog::default(),
             timers: Timers::default(),
@@ -98,7 +98,7 @@ impl Core {
             polls: Polls::default(),
             claims: Claims::default(),
             routing: Routing::new(me),
-            peers: Peers::new(now),
+            peers: KnownPeers::new(now),
             outbox: Outbox::default(),
             tenants: Tenants::default(),
             outputs: VecDeque::new(),

@@ -42,7 +42,6 @@ impl Fading {
     }
 }
 
-/// The measures.
 #[derive(Debug)]
 pub(crate) struct Pace {
     /// When each append under way was sent; they come back in that order, or nearly.

@@ -28,7 +28,6 @@ pub struct Caller {
     /// Of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation: Option<CorrelationId>,
-    /// If-Match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_version: Option<u64>,
 }
@@ -72,14 +71,11 @@ impl Command {
 /// A worker's poll for work.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LeaseRequest {
-    /// Whose queue.
     pub namespace: Namespace,
-    /// Which queue.
     pub queue: QueueName,
     /// Only these kinds of work; empty: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub action_types: Vec<ActionType>,
-    /// Who.
     pub worker: WorkerName,
     /// The same claim gives the same leases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,11 +94,9 @@ pub struct LeaseRequest {
 /// A job's request for its environment's resources. Volatile: asked again after a load of either side.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GrantRequest {
-    /// Which job.
     pub job: JobId,
     /// Which of its runs.
     pub run: u32,
-    /// How much.
     pub resources: BTreeMap<String, u64>,
     /// 1 (highest) to 10.
     pub priority: u8,
@@ -116,57 +110,44 @@ pub struct GrantRequest {
 pub enum Request {
     /// Change a subject.
     Command {
-        /// Which.
         subject: SubjectId,
-        /// How.
         command: Command,
-        /// By whom.
         caller: Caller,
     },
-    /// Get work.
     Lease(LeaseRequest),
     /// Get work after reports: the requests with the `reports` tickets that follow this one's. It waits for their
     /// outcome at least, so that it finds the work that they make ready.
     NextWork {
-        /// What work.
         request: LeaseRequest,
         /// How many reports.
         reports: u64,
     },
     /// Keep an attempt.
     Heartbeat {
-        /// Whose job.
         namespace: Namespace,
-        /// Which attempt.
         lease: LeaseId,
     },
     /// See a subject's committed state.
     Read {
-        /// Which.
         subject: SubjectId,
     },
     /// Which attempts run under a claim of this worker, asked by an engine that does not know the claim, before it
     /// leases anything under it.
     Claimed {
-        /// Whose.
         namespace: Namespace,
-        /// Whose claim.
         worker: WorkerName,
-        /// Which.
         claim: Claim,
         /// The engine that asks: of two that ask each other the lower number goes first.
         by: EngineId,
     },
     /// Ask an environment for resources.
     AskGrant {
-        /// The environment.
         environment: SubjectId,
         /// For whom, and how much.
         grant: GrantRequest,
     },
     /// See the queues.
     Queues {
-        /// Whose.
         namespace: Namespace,
         /// Which of them.
         #[serde(default)]
@@ -174,7 +155,6 @@ pub enum Request {
     },
     /// See the workers.
     Workers {
-        /// Whose.
         namespace: Namespace,
         /// Which of them.
         #[serde(default)]
@@ -182,7 +162,6 @@ pub enum Request {
     },
     /// See what a subject's driver keeps of it beside its state. Nothing is loaded for it.
     Inspect {
-        /// Which.
         subject: SubjectId,
         /// Nodes of it, by position, of which leases and places are told.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -264,9 +243,7 @@ impl Names {
 /// Work that an engine offers and that no request there takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Announced {
-    /// Whose queue.
     pub namespace: Namespace,
-    /// Which queue.
     pub queue: QueueName,
     /// The kinds of work offered; none: too many to tell, or unknown. An element of none is work without a kind.
     pub kinds: Vec<Option<ActionType>>,

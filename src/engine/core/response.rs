@@ -18,18 +18,14 @@ use crate::membership::contract::EngineId;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Shown {
-    /// A job.
     Job(Box<JobSnapshot>),
-    /// An environment.
     Environment(Box<EnvironmentState>),
 }
 
 /// A granted lease.
 #[derive(Debug, Clone)]
 pub struct Granted {
-    /// Its name.
     pub lease: LeaseId,
-    /// Whose.
     pub namespace: Namespace,
     /// What is to be done.
     pub work: Work,
@@ -123,9 +119,7 @@ impl<'de> Deserialize<'de> for Granted {
 /// A queue as its driver sees it. Volatile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueFacts {
-    /// Which.
     pub queue: QueueName,
-    /// Nodes offered.
     pub ready: u64,
     /// Attempts leased from it that run.
     pub running: u64,
@@ -142,7 +136,6 @@ pub struct QueueFacts {
 /// A worker as its driver sees it. Volatile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerFacts {
-    /// Who.
     pub worker: WorkerName,
     /// Where it asked.
     pub queues: Vec<QueueName>,
@@ -180,7 +173,6 @@ pub enum Held {
     Absent,
     /// Its stream is being read.
     Loading,
-    /// It is.
     Whole,
     /// Its stream cannot be read.
     Damaged,
@@ -204,7 +196,7 @@ pub enum Failure {
     OutcomeUnknown,
     /// The store cannot be reached.
     Unavailable,
-    /// No room.
+    /// There is no room for more.
     Full,
     /// Too much is waiting.
     Overloaded,
@@ -214,7 +206,6 @@ pub enum Failure {
     Damaged(String),
 }
 
-/// An answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Response {
@@ -232,7 +223,6 @@ pub enum Response {
     Leases(Vec<Granted>),
     /// The attempt is kept.
     Heartbeat {
-        /// New expiry.
         expires_at: Millis,
         /// The next heartbeat is due after so many milliseconds.
         heartbeat_ms: u64,
@@ -243,21 +233,18 @@ pub enum Response {
     Read(Option<Shown>),
     /// A part of the queues of a namespace, by name.
     Queues {
-        /// That part.
         facts: Vec<QueueFacts>,
         /// How many there are at this engine.
         known: u64,
     },
     /// A part of the workers of a namespace, by name.
     Workers {
-        /// That part.
         facts: Vec<WorkerFacts>,
         /// How many there are at this engine.
         known: u64,
     },
     /// What is kept of a subject.
     Inspection(SubjectInspection),
-    /// No answer.
     Failed(Failure),
 }
 

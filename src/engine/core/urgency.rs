@@ -16,9 +16,7 @@ pub enum Urgency {
     Cancel,
     /// Requests for work.
     Lease,
-    /// Looking.
     Read,
-    /// New jobs.
     Submit,
 }
 

@@ -56,7 +56,7 @@ impl Waiting {
 
 /// What will be said when the append has committed.
 #[derive(Debug)]
-pub(crate) struct Outcome {
+pub(crate) struct PromisedAnswer {
     pub(crate) waiting: Waiting,
     pub(crate) response: Response,
 }

@@ -27,7 +27,6 @@ type Turn = (Millis, u64);
 pub(super) struct Loads {
     waiting: BTreeMap<Turn, SubjectId>,
     turns: BTreeMap<SubjectId, Turn>,
-    /// Being read.
     open: usize,
     number: u64,
     /// Replays that may keep a thread busy at once.

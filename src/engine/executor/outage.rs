@@ -31,9 +31,7 @@ pub(super) struct Outages {
     looks: Outage,
     /// Clearing append notices.
     pub(super) notices: Outage,
-    /// Keeping snapshots.
     pub(super) snapshots: Outage,
-    /// Showing documents.
     pub(super) documents: Outage,
 }
 

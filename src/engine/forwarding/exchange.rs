@@ -47,7 +47,6 @@ pub(super) enum ExchangeFailure {
 }
 
 impl ExchangeFailure {
-    /// For metrics.
     pub(super) fn word(&self) -> &'static str {
         match self {
             Self::Sending(SendError::Broken(_)) => "broken",

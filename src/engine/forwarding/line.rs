@@ -34,7 +34,6 @@ const AGAIN_LAST: Duration = Duration::from_secs(5);
 /// A request that waits for its body, or for its answer.
 #[derive(Debug)]
 pub(super) struct WaitingRequest {
-    /// Its JSON.
     pub(super) asked: Vec<u8>,
     /// Nobody waits any longer than that, on the monotonic clock.
     pub(super) until: Duration,

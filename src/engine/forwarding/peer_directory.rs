@@ -37,7 +37,6 @@ impl fmt::Debug for Pair {
 /// A request of which it is known who asks, and that it is for this engine.
 #[derive(Debug)]
 pub struct Proven {
-    /// Who asks.
     pub from: EngineId,
     /// This life of this engine.
     pub to: Life,
@@ -76,7 +75,6 @@ pub enum Unproven {
     /// For another engine, or another life of this one.
     #[error("this is another engine, or another life of it")]
     Misdirected {
-        /// Who asks.
         from: EngineId,
         /// Who is asked.
         meant_for: Life,

@@ -42,7 +42,6 @@ pub enum PeerRequest {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Said {
-    /// Its answer.
     Response(Box<Response>),
     /// Whether the view shows it, or cannot in time.
     Shown(bool),
@@ -75,9 +74,8 @@ pub enum WireError {
 
 /// Many requests, read.
 #[derive(Debug, Deserialize)]
-pub struct Batch {
+pub struct RequestBatch {
     v: u64,
-    /// Who asks.
     pub from: EngineId,
     /// Who is asked. Whoever is somebody else answers nothing: it may listen at the address of one that is gone.
     pub to: Life,
@@ -164,7 +162,7 @@ pub fn encode_batch<'a>(
     body
 }
 
-impl Batch {
+impl RequestBatch {
     /// Reads a body.
     ///
     /// # Errors

@@ -8,20 +8,16 @@ use domain::ids::{EnvironmentName, JobId, QueueName};
 
 use crate::http::problem::{Code, Problem};
 
-/// `/jobs/{id}`.
 #[derive(Debug, Clone, Copy)]
 pub struct JobPath(pub JobId);
 
-/// `/jobs/{id}/nodes/{key}`.
 #[derive(Debug, Clone)]
 pub struct NodePath {
-    /// The job.
     pub job: JobId,
     /// The node's key, unchecked: one that cannot exist is simply not found.
     pub key: String,
 }
 
-/// `/queues/{queue}/lease`.
 #[derive(Debug, Clone)]
 pub struct QueuePath(pub QueueName);
 

@@ -35,7 +35,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
 }
 
 impl Query {
-    /// Reads `a=1&b=2`.
     pub fn read(text: &str) -> Result<Self, Problem> {
         let mut left = Vec::new();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {

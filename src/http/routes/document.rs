@@ -16,23 +16,23 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(openapi::text);
 static PAGE: LazyLock<Arc<Config<'static>>> =
     LazyLock::new(|| Arc::new(Config::from("/openapi.json").validator_url("none")));
 
-/// `GET /openapi.json`
+/// Answers `GET /openapi.json`.
 pub async fn openapi() -> Response {
     let json = [(header::CONTENT_TYPE, "application/json")];
     (json, DOCUMENT.as_str()).into_response()
 }
 
-/// `GET /docs`
+/// Answers `GET /docs`.
 pub async fn page() -> Redirect {
     Redirect::permanent("/docs/")
 }
 
-/// `GET /docs/`
+/// Answers `GET /docs/`.
 pub async fn index() -> Result<Response, Problem> {
     file("index.html")
 }
 
-/// `GET /docs/{file}`
+/// Answers `GET /docs/{file}`.
 pub async fn asset(Path(path): Path<String>) -> Result<Response, Problem> {
     file(&path)
 }
@@ -45,7 +45,7 @@ fn file(path: &str) -> Result<Response, Problem> {
     Ok((content_type, found.bytes.into_owned()).into_response())
 }
 
-/// `GET /docs/errors/{code}`
+/// Answers `GET /docs/errors/{code}`.
 pub async fn error_page(Path(word): Path<String>) -> Result<Response, Problem> {
     let code = Code::parse(&word)
         .ok_or_else(|| Problem::new(Code::UnknownRoute, "there is no such error code"))?;

@@ -20,7 +20,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use crate::engine::core::message::EngineId;
 use crate::engine::error::EngineError;
 use crate::engine::forwarding::wire::{
-    Batch, Item, MEDIA_TYPE, PeerRequest, RECORD_END, Said, encode_said,
+    Item, MEDIA_TYPE, PeerRequest, RECORD_END, RequestBatch, Said, encode_said,
 };
 use crate::engine::forwarding::{ALIVE_EVERY_MS, AnswerProof, BODY_BYTES_MAX, PROOF, Unproven};
 use crate::environment::Clock;
@@ -64,7 +64,7 @@ pub async fn forward(State(api): State<Api>, mut request: Request) -> Response {
     if !proven.covers(&body) {
         return unproven(Unproven::Forged);
     }
-    match Batch::decode(&body) {
+    match RequestBatch::decode(&body) {
         Ok(batch) if (batch.from, batch.to) == (proven.from, proven.to) => {
             answers(&api, batch, proven.answers)
         }
@@ -116,7 +116,7 @@ struct Answers {
     clock: Arc<dyn Clock>,
 }
 
-fn answers(api: &Api, batch: Batch, proof: AnswerProof) -> Response {
+fn answers(api: &Api, batch: RequestBatch, proof: AnswerProof) -> Response {
     tracing::debug!(from = batch.from, requests = batch.items.len(), "another engine asks");
     let clock = Arc::clone(&api.outside().clock);
     let pending =

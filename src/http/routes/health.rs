@@ -27,7 +27,7 @@ pub struct HealthAnswer {
 /// One thing that was looked at.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CheckAnswer {
-    /// What.
+    /// The name of what is checked.
     name: String,
     /// Whether it is as it should be.
     ok: bool,

@@ -154,7 +154,7 @@ pub async fn create_many(
 struct BatchPart {
     /// Of each job of the part in order: where it stands, and why it is not asked for.
     jobs: Vec<(usize, Option<Problem>)>,
-    /// The others.
+    /// What to ask of the engine for those that are asked for.
     requests: Vec<JobRequest>,
 }
 

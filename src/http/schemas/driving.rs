@@ -30,7 +30,7 @@ pub struct DrivingAnswer {
     lease_until: Option<String>,
     /// It is the engine that answers.
     answers: bool,
-    /// In words.
+    /// The reason in words, for people.
     message: String,
     /// Where the driver has the job.
     memory: MemoryWord,
@@ -44,7 +44,7 @@ pub struct DrivingAnswer {
 #[serde(rename_all = "snake_case")]
 #[schema(as = JobMemory)]
 pub enum MemoryWord {
-    /// In memory.
+    /// The subject is in the driver's memory.
     Held,
     /// Its stream is being read.
     Loading,

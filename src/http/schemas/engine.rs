@@ -12,13 +12,13 @@ use crate::services::driver::Seen;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = EngineList)]
 pub struct EngineListAnswer {
-    /// This page.
+    /// The rows of this page, in the order of the list.
     pub engines: Vec<EngineAnswer>,
     #[serde(flatten)]
     pub page: PageInfo,
 }
 
-/// An engine.
+/// An engine of the deployment.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Engine)]
 pub struct EngineAnswer {

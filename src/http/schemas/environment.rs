@@ -23,7 +23,7 @@ pub struct EnvironmentBody {
     /// Names it inside its namespace.
     #[schema(pattern = "^[A-Za-z0-9_.-]{1,64}$", examples("gpu"))]
     name: String,
-    /// For people.
+    /// Free text that only people read.
     #[schema(max_length = 1_000)]
     description: Option<String>,
     /// How much there is of what, at most 16 resources; what is not named is unlimited.
@@ -36,7 +36,7 @@ pub struct EnvironmentBody {
 #[serde(deny_unknown_fields)]
 #[schema(as = ReplaceEnvironment)]
 pub struct DefinitionBody {
-    /// For people.
+    /// Free text that only people read.
     #[schema(max_length = 1_000)]
     description: Option<String>,
     /// How much there is of what, at most 16 resources; what is not named is unlimited.
@@ -71,7 +71,7 @@ impl DefinitionBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = EnvironmentList)]
 pub struct EnvironmentListAnswer<'a> {
-    /// This page.
+    /// The rows of this page, in the order of the list.
     #[schema(value_type = Vec<EnvironmentResource>)]
     pub environments: Vec<&'a RawValue>,
     #[serde(flatten)]

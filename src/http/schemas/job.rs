@@ -25,10 +25,10 @@ use crate::view::resources::words::StartWord;
 #[serde(deny_unknown_fields)]
 #[schema(as = SubmitJob)]
 pub struct JobBody {
-    /// For people.
+    /// Free text that only people read.
     #[schema(min_length = 1, max_length = 255, examples("nightly build"))]
     name: String,
-    /// For people.
+    /// Free text that only people read.
     #[schema(max_length = 1_000)]
     description: Option<String>,
     /// What kind of job it is.

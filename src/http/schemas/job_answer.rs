@@ -12,7 +12,7 @@ use crate::view::resources::job::JobResource;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = JobList)]
 pub struct JobListAnswer<'a> {
-    /// This page.
+    /// The rows of this page, in the order of the list.
     #[schema(value_type = Vec<JobResource>)]
     pub jobs: Vec<&'a RawValue>,
     #[serde(flatten)]

@@ -12,7 +12,7 @@ use crate::view::resources::words::NodeStatusWord;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = NodeList)]
 pub struct NodeListAnswer {
-    /// This page.
+    /// The rows of this page, in the order of the list.
     pub nodes: Vec<NodeAnswer>,
     #[serde(flatten)]
     pub page: PageInfo,
@@ -22,7 +22,7 @@ pub struct NodeListAnswer {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = HistoryList)]
 pub struct HistoryListAnswer {
-    /// This page.
+    /// The rows of this page, in the order of the list.
     pub events: Vec<HistoryRow>,
     #[serde(flatten)]
     pub page: PageInfo,
@@ -44,7 +44,7 @@ pub struct HistoryParameters {
     /// `json` for pages of rows; `ndjson` for the whole export, which verifies.
     #[param(nullable = false, pattern = "^(json|ndjson)$", default = "json")]
     pub format: Option<String>,
-    /// From 1.
+    /// Counted from 1.
     #[param(minimum = 1, default = 1, nullable = false)]
     pub page: Option<u32>,
     /// Rows of a page; page * page_size goes to 10,000, the cursor goes on.

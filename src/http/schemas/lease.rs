@@ -78,7 +78,7 @@ macro_rules! asks_for_work {
 asks_for_work! {
     /// Asks a queue for work.
     LeaseBody as LeaseWork {
-        /// Who asks.
+        /// The name of the worker that asks.
         #[schema(min_length = 1, max_length = 128, examples("host-7"))]
         worker: String,
     }
@@ -103,7 +103,7 @@ fn one() -> u32 {
 /// What is asked for, in the domain's words.
 #[derive(Debug, Clone)]
 pub struct WorkWanted {
-    /// From where.
+    /// The queue that the work is taken from.
     pub queue: QueueName,
     /// Who; none: the holder of what is reported.
     pub worker: Option<WorkerName>,
@@ -113,7 +113,7 @@ pub struct WorkWanted {
     pub wait_ms: u64,
     /// 5,000 to 3,600,000.
     pub lease_ms: u64,
-    /// Empty: all.
+    /// The action types that are wanted; all when empty.
     pub action_types: Vec<ActionType>,
     /// Names the request.
     pub claim: Option<Claim>,

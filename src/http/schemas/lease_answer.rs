@@ -12,11 +12,11 @@ use utoipa::ToSchema;
 use super::time;
 use crate::http::problem::{Problem, ProblemBody};
 
-/// Leased work.
+/// The work that was leased by one request.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Leases)]
 pub struct LeasesAnswer {
-    /// Perhaps none.
+    /// The leases, none when there is no work.
     pub leases: Vec<LeaseAnswer>,
 }
 
@@ -28,7 +28,7 @@ pub struct LeaseAnswer {
     /// most 840 characters.
     #[schema(max_length = 840)]
     pub lease: String,
-    /// The job.
+    /// The job that the node belongs to.
     #[schema(format = "uuid")]
     pub job_id: String,
     /// The node's key.
@@ -52,7 +52,7 @@ pub struct LeaseAnswer {
     /// What kind of work it is.
     #[schema(value_type = Option<String>)]
     pub action_type: Option<ActionType>,
-    /// Any JSON.
+    /// Any JSON value, as it was given.
     #[schema(value_type = Option<serde_json::Value>)]
     pub input: Option<Arc<RawValue>>,
     /// When it ends unless a heartbeat renews it.
@@ -68,7 +68,7 @@ pub struct LeaseAnswer {
 /// What describes a lease.
 #[derive(Debug)]
 pub struct LeaseFacts<'a> {
-    /// Its name.
+    /// The lease, as its worker names it in reports.
     pub lease: LeaseId,
     /// What the worker gets for it.
     pub token: String,
@@ -80,7 +80,7 @@ pub struct LeaseFacts<'a> {
     pub run: u32,
     /// What kind of work it is.
     pub action_type: Option<&'a ActionType>,
-    /// Raw JSON.
+    /// JSON text as it was received.
     pub input: Option<Arc<RawValue>>,
     /// On the engine's clock.
     pub expires_at: Millis,
@@ -164,7 +164,7 @@ pub struct HeartbeatResult<'a> {
 /// How a report ended.
 #[derive(Debug)]
 pub enum Reported {
-    /// It counts.
+    /// The report counts: its outcome is recorded.
     Recorded,
     /// It counted before.
     Replayed,

@@ -28,7 +28,7 @@ pub struct NodeBody {
     /// Names the node inside its job.
     #[schema(pattern = "^[A-Za-z0-9_-]{1,64}$", examples("build"))]
     key: String,
-    /// For people.
+    /// Free text that only people read.
     #[schema(max_length = 255)]
     name: Option<String>,
     /// What the node does.

@@ -10,7 +10,7 @@ use crate::http::page::PageInfo;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = QueueList)]
 pub struct QueueListAnswer {
-    /// This page.
+    /// The rows of this page, in the order of the list.
     pub queues: Vec<QueueAnswer>,
     /// Living engines that did not say in time what they know of; absent: all did.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -20,11 +20,11 @@ pub struct QueueListAnswer {
     pub page: PageInfo,
 }
 
-/// A queue.
+/// A queue that has work, or that somebody asked lately.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Queue)]
 pub struct QueueAnswer {
-    /// Its name.
+    /// The name that polls use.
     pub queue: String,
     /// Nodes that wait for a worker.
     pub ready: u64,
@@ -44,7 +44,7 @@ pub struct QueueAnswer {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = WorkerList)]
 pub struct WorkerListAnswer {
-    /// This page.
+    /// The rows of this page, in the order of the list.
     pub workers: Vec<WorkerAnswer>,
     /// Living engines that did not say in time what they know of; absent: all did.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -54,11 +54,11 @@ pub struct WorkerListAnswer {
     pub page: PageInfo,
 }
 
-/// A worker.
+/// A worker that asked for work here lately.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Worker)]
 pub struct WorkerAnswer {
-    /// Its name.
+    /// The name that polls use.
     pub worker: String,
     /// Where it asked for work.
     pub queues: Vec<String>,

@@ -29,7 +29,7 @@ const ARTIFACTS_BYTES_MAX: usize = 16 * 1_024;
 /// Characters of an error's type and class.
 const ERROR_WORD_CHARS_MAX: usize = 100;
 
-/// Completed attempts.
+/// Reports of attempts that completed.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = CompleteLeases)]
@@ -66,7 +66,7 @@ pub struct CompleteItem {
     artifacts: Vec<ExactJson>,
 }
 
-/// Failed attempts.
+/// Reports of attempts that failed.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = FailLeases)]

@@ -70,7 +70,7 @@ pub struct RetryBody {
 #[serde(rename_all = "snake_case")]
 #[schema(as = RetryStrategy)]
 pub enum StrategyWord {
-    /// No wait.
+    /// Tries again without a wait.
     Immediate,
     /// base + step * (k - 1).
     LinearBackoff,
@@ -82,7 +82,7 @@ pub enum StrategyWord {
     CustomBackoff,
     /// Waits for a shared breaker; not available yet.
     CircuitBreaker,
-    /// No retry.
+    /// Nothing is tried again.
     None,
 }
 
@@ -91,7 +91,7 @@ pub enum StrategyWord {
 #[serde(deny_unknown_fields)]
 #[schema(as = Jitter)]
 pub struct JitterBody {
-    /// Absent: full.
+    /// How much of a wait is drawn; full when absent.
     #[serde(default)]
     #[schema(value_type = JitterWord)]
     mode: JitterMode,

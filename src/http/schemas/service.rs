@@ -15,13 +15,13 @@ use crate::services::lifecycle::{
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ServiceList)]
 pub struct ServiceListAnswer {
-    /// This page.
+    /// The rows of this page, in the order of the list.
     pub services: Vec<ServiceAnswer>,
     #[serde(flatten)]
     pub page: PageInfo,
 }
 
-/// A service.
+/// A service of this engine, and how it is doing.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Service)]
 pub struct ServiceAnswer {
@@ -80,7 +80,7 @@ pub struct ServiceOperations {
     /// Running or waiting for a place.
     running: u64,
     succeeded: u64,
-    /// Panics included.
+    /// How many failed, panics included.
     failed: u64,
     timed_out: u64,
     /// Not begun: too many at once, or the breaker open.

@@ -8,7 +8,6 @@ pub enum OperationError {
     /// As many as may run or wait do so.
     #[error("{service} is doing as many operations as it may ({max})")]
     Busy {
-        /// Whose.
         service: &'static str,
         /// How many may run at once.
         max: usize,
@@ -16,9 +15,7 @@ pub enum OperationError {
     /// The kind keeps failing and is stopped for now.
     #[error("{service} has stopped `{kind}` because it keeps failing")]
     Stopped {
-        /// Whose.
         service: &'static str,
-        /// Which kind.
         kind: &'static str,
         /// After this long it may be tried again.
         retry_after: Duration,
@@ -26,19 +23,12 @@ pub enum OperationError {
     /// Cut off after the operation time-out. What it began may still come to its end.
     #[error("`{kind}` of {service} took longer than {timeout:?}")]
     TimedOut {
-        /// Whose.
         service: &'static str,
-        /// Which kind.
         kind: &'static str,
         /// How long it had.
         timeout: Duration,
     },
     /// It panicked: a bug, logged. What it began may still come to its end.
     #[error("`{kind}` of {service} failed inside")]
-    Panicked {
-        /// Whose.
-        service: &'static str,
-        /// Which kind.
-        kind: &'static str,
-    },
+    Panicked { service: &'static str, kind: &'static str },
 }

@@ -46,7 +46,7 @@ pub struct HistoryRow {
     /// Of its event; dense from 1.
     #[schema(minimum = 1)]
     pub seq: u64,
-    /// What happened.
+    /// The name of the fact.
     #[serde(rename = "type")]
     pub event_type: &'static str,
     #[schema(format = "date-time")]
@@ -56,7 +56,7 @@ pub struct HistoryRow {
     pub attempt: Option<u32>,
     pub from: Option<&'static str>,
     pub to: Option<&'static str>,
-    /// Who.
+    /// Who caused it: a caller, a worker, or the engine.
     #[schema(value_type = String)]
     pub actor: Arc<str>,
     /// Why, in words.

@@ -146,7 +146,7 @@ pub struct NodeAnswer {
     pub duration_ms: Option<u64>,
     /// For people and filters.
     pub tags: Vec<String>,
-    /// Small facts.
+    /// Small values that the caller chose to keep with it.
     #[schema(value_type = BTreeMap<String, Value>)]
     pub metadata: std::collections::BTreeMap<String, ExactJson>,
     /// Leases it had, also those given back.
@@ -169,7 +169,7 @@ pub struct ErrorAnswer {
     pub retryable: Option<bool>,
     /// The wait the reporter asked for.
     pub retry_after_ms: Option<u64>,
-    /// Any JSON.
+    /// Any JSON value, as it was given.
     #[schema(value_type = Value)]
     pub details: ShownPayload,
 }
@@ -178,7 +178,7 @@ pub struct ErrorAnswer {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = NodeRetry)]
 pub struct RetryAnswer {
-    /// Not before.
+    /// Nothing happens before this time.
     #[schema(format = "date-time")]
     pub due_at: String,
     /// The wait with its jitter.
@@ -187,7 +187,7 @@ pub struct RetryAnswer {
     pub why: Option<String>,
 }
 
-/// One attempt.
+/// One attempt of a node, from its lease to its end.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Attempt)]
 pub struct AttemptAnswer {

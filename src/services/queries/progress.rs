@@ -43,7 +43,7 @@ pub struct ProgressAnswer {
     pub critical_path: Vec<String>,
     /// How long that way takes.
     pub critical_path_ms: u64,
-    /// Most likely.
+    /// The most likely value.
     #[schema(format = "date-time")]
     pub estimated_end: Option<String>,
     /// About 19 of 20 ends lie within.

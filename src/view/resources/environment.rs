@@ -18,9 +18,9 @@ pub struct EnvironmentResource {
     pub schema_version: u8,
     /// Names it inside its namespace.
     pub name: String,
-    /// Whose.
+    /// The namespace that owns it.
     pub namespace: String,
-    /// For people.
+    /// Free text that only people read.
     pub description: Option<String>,
     /// How much there is of what; what is not named is unlimited.
     pub capacity: BTreeMap<String, u64>,
@@ -28,9 +28,9 @@ pub struct EnvironmentResource {
     pub used: BTreeMap<String, u64>,
     /// Runs of jobs that hold a grant.
     pub grants: u64,
-    /// The ETag.
+    /// Grows with every change; the number in the ETag.
     pub version: u64,
-    /// When.
+    /// The time of the change.
     #[schema(format = "date-time")]
     pub created_at: Option<String>,
     /// When it was defined or changed last; grants do not count.

@@ -22,7 +22,7 @@ use super::SCHEMA_VERSION;
 use super::policy::{CompleteWhenResource, RetryResource};
 use super::words::{JobStatusWord, PauseCauseWord, StartWord};
 
-/// A job.
+/// A job as lists and single reads show it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Job)]
 pub struct JobResource {
@@ -30,7 +30,7 @@ pub struct JobResource {
     pub schema_version: u8,
     #[schema(format = "uuid")]
     pub id: String,
-    /// Whose.
+    /// The namespace that owns it.
     pub namespace: String,
     /// Where it stands.
     #[schema(value_type = JobStatusWord)]
@@ -44,9 +44,9 @@ pub struct JobResource {
     /// The ETag: how many events the job has.
     #[schema(minimum = 1)]
     pub version: u64,
-    /// For people.
+    /// Free text that only people read.
     pub name: String,
-    /// For people.
+    /// Free text that only people read.
     pub description: Option<String>,
     /// What kind of job it is.
     pub job_type: Option<String>,
@@ -67,7 +67,7 @@ pub struct JobResource {
     pub start: Start,
     /// From entering `queued`.
     pub timeout_ms: Option<u64>,
-    /// For people.
+    /// Free text that only people read.
     pub estimated_duration_ms: Option<u64>,
     /// The pool it is admitted into.
     pub environment: String,
@@ -85,7 +85,7 @@ pub struct JobResource {
     pub job_retry: Option<RetryResource>,
     /// How it is recovered; null: by hand.
     pub recovery: Option<BTreeMap<String, Value>>,
-    /// Small facts.
+    /// Small values that the caller chose to keep with it.
     #[schema(value_type = BTreeMap<String, Value>)]
     pub metadata: BTreeMap<String, ExactJson>,
     /// The job whose sub-job it is.
@@ -149,12 +149,12 @@ pub struct JobErrorResource {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub node: Option<String>,
-    /// Failure class.
+    /// The class of the failure, which the retry policy goes by.
     pub class: String,
-    /// As reported.
+    /// Exactly as the worker reported it.
     #[serde(rename = "type")]
     pub error_type: String,
-    /// As reported.
+    /// Exactly as the worker reported it.
     pub message: String,
 }
 

@@ -3,7 +3,7 @@
 
 use orrery::engine::core::message::{Names, Request, Response};
 use orrery::engine::forwarding::wire::{
-    Batch, ITEMS_MAX, PeerRequest, RECORD_END, Said, WireError, decode_said, encode_batch,
+    ITEMS_MAX, PeerRequest, RECORD_END, RequestBatch, Said, WireError, decode_said, encode_batch,
     encode_said,
 };
 use proptest::prelude::*;
@@ -24,7 +24,7 @@ fn encoded(request: &Request) -> Vec<u8> {
 /// There and back, in a batch, on clocks that differ by `ahead`.
 fn sent(request: &Request, ahead: i64) -> Result<Request, WireError> {
     let body = encode_batch(3, life(2), 1_000, [(50, encoded(request).as_slice())]);
-    let batch = Batch::decode(&body)?;
+    let batch = RequestBatch::decode(&body)?;
     assert_eq!((batch.from, batch.items.len(), batch.items[0].within_ms), (3, 1, 50));
     match batch.items[0].asked(batch.at, 1_000 + ahead)? {
         PeerRequest::Request(request) => Ok(*request),
@@ -98,7 +98,7 @@ proptest! {
 
     #[test]
     fn bytes_that_are_no_batch_or_answer_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        prop_assert!(Batch::decode(&bytes).is_err());
+        prop_assert!(RequestBatch::decode(&bytes).is_err());
         prop_assert!(decode_said(&bytes).is_err());
     }
 
@@ -109,7 +109,7 @@ proptest! {
         let mut body = encode_batch(1, life(2), 0, [(1, encoded(which.get(&all)).as_slice())]);
         let at = at.index(body.len());
         if cut { body.truncate(at) } else { body[at] = byte }
-        if let Ok(batch) = Batch::decode(&body) {
+        if let Ok(batch) = RequestBatch::decode(&body) {
             for item in &batch.items {
                 drop(item.asked(batch.at, 5));
             }
@@ -177,7 +177,7 @@ fn what_a_later_version_adds_is_passed_over_and_what_it_asks_anew_is_not_underst
         {"n":2,"within_ms":9,"asked":{"gossip":[1,2]}},
         {"n":3,"within_ms":9,"asked":{"request":{"command":{"subject":"planet/default/00000000-0000-0000-0000-000000000007","command":{"job":"start"},"caller":{"actor":"x"}}}}},
         {"n":4,"within_ms":9,"asked":{"request":{"command":{"subject":"job/default/00000000-0000-0000-0000-000000000007","command":{"job":"start"},"caller":{"actor":"x","badge":1}}}}}]}"#;
-    let batch = Batch::decode(body).expect("a batch");
+    let batch = RequestBatch::decode(body).expect("a batch");
     let read: Vec<bool> = batch.items.iter().map(|item| item.asked(5, 5).is_ok()).collect();
     assert_eq!(read, [true, false, false, false, true]);
     let refused = batch.items[1].asked(5, 5).expect_err("unknown").to_string();
@@ -189,20 +189,21 @@ fn what_a_later_version_adds_is_passed_over_and_what_it_asks_anew_is_not_underst
 
 #[test]
 fn a_body_of_another_version_or_size_is_refused_with_the_reason() {
-    let other = Batch::decode(br#"{"v":2,"letters":[]}"#).expect_err("another version");
+    let other = RequestBatch::decode(br#"{"v":2,"letters":[]}"#).expect_err("another version");
     assert_eq!(other, WireError::Version(2));
-    let also = Batch::decode(br#"{"v":2,"from":1,"at":5,"items":[]}"#).expect_err("another one");
+    let also =
+        RequestBatch::decode(br#"{"v":2,"from":1,"at":5,"items":[]}"#).expect_err("another one");
     assert_eq!(also, WireError::Version(2));
     let read = encoded(&Request::Queues {
         namespace: crate::harness::jobs::namespace(),
         part: Names::default(),
     });
     let many = std::iter::repeat_n((1, read.as_slice()), ITEMS_MAX + 1);
-    let many = Batch::decode(&encode_batch(1, life(2), 0, many)).expect_err("too many");
+    let many = RequestBatch::decode(&encode_batch(1, life(2), 0, many)).expect_err("too many");
     assert_eq!(many, WireError::TooMany(ITEMS_MAX + 1));
     let deep = format!(
         "{{\"v\":1,\"from\":1,\"to\":{{\"engine\":2,\"started_at\":0}},\"at\":0,\"items\":{}1",
         "[".repeat(100_000)
     );
-    assert!(matches!(Batch::decode(deep.as_bytes()), Err(WireError::Malformed(_))));
+    assert!(matches!(RequestBatch::decode(deep.as_bytes()), Err(WireError::Malformed(_))));
 }

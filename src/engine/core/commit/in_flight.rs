@@ -5,7 +5,7 @@ use domain::ids::Millis;
 use super::round::Round;
 use crate::engine::core::entity::{self, EntityEvent, EntityUndo};
 use crate::engine::core::message::Ticket;
-use crate::engine::core::waiting::{Origin, Outcome, Waiting};
+use crate::engine::core::waiting::{Origin, PromisedAnswer, Waiting};
 use crate::event_store::contract::AppendItem;
 
 /// An append of one subject that has not come back.
@@ -16,7 +16,7 @@ pub(crate) struct InFlight {
     /// Takes the entity back to the committed state, should the append come to nothing.
     pub(crate) undo: EntityUndo,
     /// Released when it has committed.
-    pub(crate) outcomes: Vec<Outcome>,
+    pub(crate) outcomes: Vec<PromisedAnswer>,
     /// Its outcome is unknown: the same record is written again then.
     again_at: Option<Millis>,
     /// Its outcome was unknown once: heartbeats may have been held up meanwhile.
@@ -37,7 +37,7 @@ impl InFlight {
         item: AppendItem,
         events: Vec<EntityEvent>,
         undo: EntityUndo,
-        outcomes: Vec<Outcome>,
+        outcomes: Vec<PromisedAnswer>,
     ) -> Self {
         Self { item, events, undo, outcomes, again_at: None, was_unknown: false }
     }

@@ -7,7 +7,7 @@ use domain::payload::PayloadBytes;
 use super::in_flight::InFlight;
 use crate::engine::core::entity::{self, Entity, EntityEvent, EntityUndo};
 use crate::engine::core::message::Response;
-use crate::engine::core::waiting::{Outcome, Waiting};
+use crate::engine::core::waiting::{PromisedAnswer, Waiting};
 use crate::event_store::contract::{AppendItem, ChainHash, HashedPayload, Record};
 use domain::ids::{Millis, SubjectId};
 
@@ -23,7 +23,7 @@ pub(crate) struct Round {
     body: Vec<u8>,
     events: Vec<EntityEvent>,
     payloads: Vec<HashedPayload>,
-    outcomes: Vec<Outcome>,
+    outcomes: Vec<PromisedAnswer>,
     undo: EntityUndo,
     /// A new job is in it: it may not use the room that is kept for finishing what runs.
     submits: bool,
@@ -46,7 +46,7 @@ pub(crate) struct TakenBack {
     pub(crate) undo: EntityUndo,
     pub(crate) events: Vec<EntityEvent>,
     /// In the order in which they were decided.
-    pub(crate) outcomes: Vec<Outcome>,
+    pub(crate) outcomes: Vec<PromisedAnswer>,
 }
 
 impl Round {
@@ -102,7 +102,7 @@ impl Round {
 
     /// What is said to whoever waits, when it has committed.
     pub(crate) fn answers(&mut self, waiting: Waiting, response: Response) {
-        self.outcomes.push(Outcome { waiting, response });
+        self.outcomes.push(PromisedAnswer { waiting, response });
     }
 
     /// Applies an event to the entity and adds it. False: it cannot be written, and nothing is changed.
@@ -136,7 +136,7 @@ impl Round {
     }
 
     /// Nothing of it has to be written: what is said may be said at once.
-    pub(crate) fn into_outcomes(self) -> Vec<Outcome> {
+    pub(crate) fn into_outcomes(self) -> Vec<PromisedAnswer> {
         self.outcomes
     }
 

@@ -20,7 +20,6 @@ const READ_AGAIN_MS: Millis = 100;
 /// An engine that gave way asks again so often; each time needs another request under its claim elsewhere.
 const AGAIN_MAX: u8 = 3;
 
-/// Whose claim.
 pub(crate) type ClaimKey = (Namespace, WorkerName, Claim);
 
 /// The claim of a request, if it has one.

@@ -14,7 +14,7 @@ const SWEPT_EVERY_MS: Millis = 10_000;
 
 /// The other engines.
 #[derive(Debug)]
-pub(crate) struct Peers {
+pub(crate) struct KnownPeers {
     /// Those that live, in order.
     engines: Vec<EngineId>,
     hints: Hints,
@@ -23,7 +23,7 @@ pub(crate) struct Peers {
     swept_at: Millis,
 }
 
-impl Peers {
+impl KnownPeers {
     pub(crate) fn new(now: Millis) -> Self {
         let (hints, silence) = (Hints::default(), Silence::default());
         Self { engines: Vec::new(), hints, silence, swept_at: now }

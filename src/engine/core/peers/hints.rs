@@ -38,7 +38,6 @@ impl Hint {
     }
 }
 
-/// All hints.
 #[derive(Debug, Default)]
 pub(crate) struct Hints {
     by_queue: BTreeMap<QueueKey, BTreeMap<EngineId, Hint>>,

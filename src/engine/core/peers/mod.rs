@@ -10,7 +10,7 @@ mod ownership;
 mod routing;
 mod silence;
 
-pub(crate) use self::directory::Peers;
+pub(crate) use self::directory::KnownPeers;
 pub(crate) use self::foreign::ForeignAppends;
 pub(crate) use self::outbox::{Outbox, Sent, SentLease};
 pub(crate) use self::ownership::Ownership;

@@ -17,16 +17,16 @@ const LOOKED_MAX: usize = 64;
 
 /// What waits for one subject, in order.
 #[derive(Debug)]
-pub(crate) struct Queue(VecDeque<Waiting>);
+pub(crate) struct SlotQueue(VecDeque<Waiting>);
 
-impl Default for Queue {
+impl Default for SlotQueue {
     /// One thing at a time waits for most subjects.
     fn default() -> Self {
         Self(VecDeque::with_capacity(1))
     }
 }
 
-impl Queue {
+impl SlotQueue {
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -58,25 +58,25 @@ impl Backlog {
         self.waiting
     }
 
-    pub(crate) fn push_back(&mut self, queue: &mut Queue, waiting: Waiting) {
+    pub(crate) fn push_back(&mut self, queue: &mut SlotQueue, waiting: Waiting) {
         queue.0.push_back(waiting);
         self.waiting += 1;
     }
 
     /// What was taken out before comes back to its place.
-    pub(crate) fn push_front(&mut self, queue: &mut Queue, waiting: Waiting) {
+    pub(crate) fn push_front(&mut self, queue: &mut SlotQueue, waiting: Waiting) {
         queue.0.push_front(waiting);
         self.waiting += 1;
     }
 
-    pub(crate) fn pop_front(&mut self, queue: &mut Queue) -> Option<Waiting> {
+    pub(crate) fn pop_front(&mut self, queue: &mut SlotQueue) -> Option<Waiting> {
         let waiting = queue.0.pop_front()?;
         self.waiting -= 1;
         Some(waiting)
     }
 
     /// Everything that waits, to be refused.
-    pub(crate) fn take_all(&mut self, queue: &mut Queue) -> VecDeque<Waiting> {
+    pub(crate) fn take_all(&mut self, queue: &mut SlotQueue) -> VecDeque<Waiting> {
         self.waiting -= queue.0.len();
         std::mem::take(&mut queue.0)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use domain::ids::{Millis, SubjectId};
 use domain::subject::answer::FirstAnswer;
 
-use super::backlog::Queue;
+use super::backlog::SlotQueue;
 use super::reading::{Phase, Reading};
 use super::timers::SlotTimers;
 use crate::engine::core::commit::Stage;
@@ -42,7 +42,7 @@ pub(crate) struct Slot {
     pub(crate) damaged: Option<String>,
     /// It was deleted, and this is what it still answers.
     pub(crate) deleted: Option<Arc<FirstAnswer>>,
-    pub(crate) queue: Queue,
+    pub(crate) queue: SlotQueue,
     pub(crate) reading: Reading,
     pub(crate) stage: Stage,
     pub(crate) timers: SlotTimers,
@@ -65,7 +65,7 @@ impl Slot {
             transient: false,
             damaged: None,
             deleted: None,
-            queue: Queue::default(),
+            queue: SlotQueue::default(),
             reading: Reading::new(phase),
             stage: Stage::default(),
             timers: SlotTimers::default(),

@@ -33,7 +33,6 @@ impl Default for ByGroup {
     }
 }
 
-/// All slots.
 #[derive(Debug, Default)]
 pub(crate) struct Slots {
     all: Vec<Option<Box<Slot>>>,

@@ -12,7 +12,7 @@ use crate::engine::core::Core;
 use crate::engine::core::entity::{self, Entity, EntityEvent, EntityUndo};
 use crate::engine::core::message::{Command, Failure, Output, Response};
 use crate::engine::core::residency::{Phase, Slot};
-use crate::engine::core::waiting::{Origin, Outcome, Waiting};
+use crate::engine::core::waiting::{Origin, PromisedAnswer, Waiting};
 use crate::event_store::contract::{AppendNotice, Appended, EventStoreError, Snapshot};
 
 /// Decisions again after conflicts; a rival that wins so often is a driver, and the caller may ask it.
@@ -252,7 +252,7 @@ impl Core {
     }
 
     /// Tells whoever waits, and does what follows.
-    pub(super) fn release(&mut self, ix: u32, slot: &mut Slot, outcome: Outcome) {
+    pub(super) fn release(&mut self, ix: u32, slot: &mut Slot, outcome: PromisedAnswer) {
         match outcome.waiting {
             Waiting::Read { ticket } | Waiting::Heartbeat { ticket, .. } => {
                 if let Some(ticket) = ticket {

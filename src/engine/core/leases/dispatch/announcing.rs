@@ -20,7 +20,6 @@ const KINDS_MAX: usize = 32;
 /// What this engine tells others.
 #[derive(Debug, Default)]
 pub(super) struct Announcing {
-    /// Somebody listens.
     on: bool,
     /// Queues that got something new to tell since the last turn.
     news: BTreeSet<QueueKey>,

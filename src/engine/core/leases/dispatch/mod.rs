@@ -207,7 +207,6 @@ impl Dispatch {
         self.parked_until.first().map(|(until, _)| *until)
     }
 
-    /// Nodes offered.
     pub(crate) fn ready(&self) -> u64 {
         self.spaces.ready()
     }
