@@ -207,6 +207,26 @@ const EXECUTOR: Folder = Folder {
     ],
 };
 
+/// The embedded store: keys and sums of rows below the tables, tables below what is checked at a start, that below the
+/// connections, and those below the writer and the store.
+const SQLITE: Folder = Folder {
+    module: &["event_store", "sqlite"],
+    rows: &[
+        &["failure", "folder", "heads", "reserve", "row_checksums", "wal_salts"],
+        &["keys", "mark", "meta", "packed"],
+        &["notices", "streams", "wal"],
+        &["reads", "wakes"],
+        &["format_3", "transaction"],
+        &["schema"],
+        &["rows"],
+        &["startup_check"],
+        &["connections"],
+        &["backup", "checkpoint", "inspect"],
+        &["writer"],
+        &["store"],
+    ],
+};
+
 /// The rules of a job, one verb a file: verbs meet in the draft and in what a decision is, not in each other.
 const DECIDE: Folder = Folder {
     module: &["job", "decide"],
@@ -330,6 +350,11 @@ fn parts_of_the_core_name_only_parts_below_them_and_only_steps_name_the_core() {
 fn parts_of_the_engine_and_of_its_executor_name_only_parts_below_them() {
     holds(&parts::part_order(&tree(&["src"]), &ENGINE));
     holds(&parts::part_order(&tree(&["src"]), &EXECUTOR));
+}
+
+#[test]
+fn parts_of_the_embedded_store_name_only_parts_below_them() {
+    holds(&parts::part_order(&tree(&["src"]), &SQLITE));
 }
 
 #[test]

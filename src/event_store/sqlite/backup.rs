@@ -10,11 +10,9 @@ use std::path::{Path, PathBuf};
 
 use domain::ids::Millis;
 
+use super::connections;
 use super::folder::{self, EVENTS_FILE, FolderError};
-use super::schema;
-
-/// In `meta` of a copy until an engine has been started on it: when the copy was made.
-pub(super) const COPIED_AT: &str = "copied_at";
+use super::meta::{self, COPIED_AT};
 
 /// What a copy holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,13 +109,13 @@ fn free(to: &Path) -> Result<(), BackupError> {
 
 fn copy(source: &Path, target: &Path, now: Millis) -> Result<BackedUp, String> {
     let words = |error: rusqlite::Error| error.to_string();
-    let from = schema::open_beside(source).map_err(|error| error.to_string())?;
+    let from = connections::open_beside(source).map_err(|error| error.to_string())?;
     let place = target.to_str().ok_or("its name is not Unicode")?;
     from.execute("VACUUM INTO ?1", [place]).map_err(words)?;
     drop(from);
     let copy = rusqlite::Connection::open(target).map_err(words)?;
-    schema::say(&copy, COPIED_AT, now).map_err(words)?;
-    let newest_at = schema::identity(&copy).map_err(words)?.newest_at;
+    meta::say(&copy, COPIED_AT, now).map_err(words)?;
+    let newest_at = meta::identity(&copy).map_err(words)?.newest_at;
     let streams: i64 =
         copy.query_row("SELECT count(*) FROM streams", [], |row| row.get(0)).map_err(words)?;
     copy.close().map_err(|(_, error)| words(error))?;

@@ -42,7 +42,8 @@ pub(super) struct Checkpoints {
 
 impl Checkpoints {
     pub(super) fn start(file: &Path) -> Result<Self, String> {
-        let opened = || super::schema::open_checkpointer(file).map_err(|error| error.to_string());
+        let opened =
+            || super::connections::open_checkpointer(file).map_err(|error| error.to_string());
         let (connection, holder) = (opened()?, opened()?);
         let marks = Arc::new(Marks::open(file).map_err(|error| error.to_string())?);
         let shared = Arc::new(Mutex::new(CheckpointShared::default()));

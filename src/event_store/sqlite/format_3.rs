@@ -5,10 +5,11 @@
 
 use rusqlite::{Connection, Row, params};
 
+use super::keys::subject_at;
+use super::meta::{self, FILED_TO};
 use super::row_checksums::{self, RowPlace};
-use super::rows::DUE_NOW;
-use super::streams::{self, FILED_TO};
-use super::{reads, schema, wakes};
+use super::streams;
+use super::wakes::{self, DUE_NOW};
 
 /// Fills the new tables from the old one and drops that. Runs inside the transaction that made the new tables.
 pub(super) fn carry_over(file: &Connection) -> rusqlite::Result<()> {
@@ -29,7 +30,7 @@ pub(super) fn carry_over(file: &Connection) -> rusqlite::Result<()> {
              SELECT stream, kind, namespace, id, sum FROM streams_of_format_2 ORDER BY stream;
          DROP TABLE streams_of_format_2;",
     )?;
-    schema::say(file, FILED_TO, last)
+    meta::say(file, FILED_TO, last)
 }
 
 /// Files one stream, with its mark. A mark that is not what was written becomes due, as at any start.
@@ -37,7 +38,7 @@ fn stream(file: &Connection, row: &Row<'_>) -> rusqlite::Result<i64> {
     let (place, stream) = (RowPlace::read(row)?, row.get(4)?);
     let what = "the row that says where the stream is";
     row_checksums::compare(what, row.get(7)?, row_checksums::of_stream(place, stream))?;
-    let subject = reads::subject_at(row, 1)?;
+    let subject = subject_at(row, 1)?;
     if i64::from(subject.group().index()) != row.get::<_, i64>(0)? {
         return Err(row_checksums::not_as_written("the group of a stream"));
     }

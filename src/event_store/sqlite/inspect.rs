@@ -9,7 +9,9 @@ use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
 
 use super::folder::{DataFolder, FolderError};
-use super::{reads, rows, schema, startup_check, streams};
+use super::keys::subject_at;
+use super::rows::FileFault;
+use super::{connections, rows, startup_check, streams};
 use crate::environment::Unfiled;
 use crate::event_store::contract::KeptPayload;
 
@@ -25,15 +27,6 @@ pub struct Inspection {
     named: String,
 }
 
-/// Something in the file that belongs to nothing, or stands where it cannot be found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileFault {
-    /// Whose, when that is known; else where.
-    pub place: String,
-    /// What is wrong.
-    pub what: String,
-}
-
 impl Inspection {
     /// Opens the file for reading.
     ///
@@ -42,7 +35,7 @@ impl Inspection {
     pub fn open(folder: &DataFolder) -> Result<Self, FolderError> {
         let path = folder.events_file();
         startup_check::before(&path)?;
-        let (file, named) = (schema::open_beside(&path)?, path.display().to_string());
+        let (file, named) = (connections::open_beside(&path)?, path.display().to_string());
         match streams::load(&file, i64::MAX) {
             Ok(unfiled) => Ok(Self { file, unfiled, named }),
             Err(error) => Err(FolderError::Unreadable { file: named, reason: error.to_string() }),
@@ -120,7 +113,7 @@ impl Inspection {
         let mut rows = all.query([])?;
         let mut names = BTreeSet::new();
         while let Some(row) = rows.next()? {
-            let Ok(subject) = reads::subject_at(row, 0) else { continue };
+            let Ok(subject) = subject_at(row, 0) else { continue };
             if !names.insert(subject.clone()) {
                 let what = "there is another stream of it".to_owned();
                 faults.push(FileFault { place: subject.to_string(), what });
@@ -157,7 +150,7 @@ impl Inspection {
         let mut rows = both.query([])?;
         while let Some(row) = rows.next()? {
             faults.push(FileFault {
-                place: reads::subject_at(row, 0)?.to_string(),
+                place: subject_at(row, 0)?.to_string(),
                 what: "a stream beside its tombstone".to_owned(),
             });
         }

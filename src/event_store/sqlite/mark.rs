@@ -18,7 +18,7 @@ use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 use sha2::{Digest, Sha256};
 
-use super::wal;
+use super::wal_salts;
 
 /// Bytes of a mark: of salts, frames and state, and behind them their hash.
 const BODY: usize = 17;
@@ -116,8 +116,8 @@ impl Marks {
             file.write_all(&[0; LENGTH])?;
             file.sync_all()?;
         }
-        let wal = wal::path_of(events);
-        let salts = wal::salts_of(&wal).ok();
+        let wal = wal_salts::path_of(events);
+        let salts = wal_salts::salts_of(&wal).ok();
         let claims = read(&path);
         // A mark of another WAL would say that this one is missing, once it is empty.
         if claims.copied.or(claims.synced).is_some_and(|mark| salts != Some(mark.salts)) {
@@ -141,7 +141,7 @@ impl Marking<'_> {
         if frames == 0 {
             return Ok(());
         }
-        let mark = Mark { salts: wal::salts_of(self.wal)?, frames, done: false };
+        let mark = Mark { salts: wal_salts::salts_of(self.wal)?, frames, done: false };
         write(&self.file, mark)?;
         self.written.set(Some(mark));
         Ok(())
@@ -174,7 +174,7 @@ impl Synced {
     pub(super) fn open(events: &Path, connection: &mut Connection) -> Result<Self, String> {
         let text = |error: io::Error| error.to_string();
         let marks = OpenOptions::new().write(true).open(path_of(events)).map_err(text)?;
-        let wal = File::open(wal::path_of(events)).map_err(text)?;
+        let wal = File::open(wal_salts::path_of(events)).map_err(text)?;
         let frames = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&frames);
         connection
@@ -189,7 +189,7 @@ impl Synced {
     /// A commit is synced. What cannot be written is not claimed; what was claimed before stays true.
     pub(super) fn committed(&mut self) {
         // A WAL that began anew has other salts.
-        let Ok(salts) = wal::salts_in(&mut self.wal) else { return };
+        let Ok(salts) = wal_salts::salts_in(&mut self.wal) else { return };
         let frames = self.frames.load(Ordering::Relaxed);
         self.say(Mark { salts, frames, done: false });
     }

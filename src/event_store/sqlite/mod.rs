@@ -5,12 +5,15 @@
 
 mod backup;
 mod checkpoint;
+mod connections;
 mod failure;
 mod folder;
 mod format_3;
 mod heads;
 mod inspect;
+mod keys;
 mod mark;
+mod meta;
 mod notices;
 mod packed;
 mod reads;
@@ -24,10 +27,12 @@ mod streams;
 mod transaction;
 mod wakes;
 mod wal;
+mod wal_salts;
 mod writer;
 
 pub use self::backup::{BackedUp, BackupError, back_up, progress as backup_progress};
 pub use self::folder::{DataFolder, FOLDER_DEFAULT, FolderError};
-pub use self::inspect::{FileFault, Inspection};
+pub use self::inspect::Inspection;
 pub use self::packed::unpacked;
+pub use self::rows::FileFault;
 pub use self::store::{SqliteEventStore, SqliteSettings};

@@ -2,10 +2,10 @@
 //! Always holds: of a subject the highest seq is kept, and a clear takes no newer one with it. Absent: reading them
 //! (`reads`).
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
+use super::keys::{stored, with_subject};
 use super::row_checksums::{self, RowPlace};
-use super::transaction::{stored, with_subject};
 use crate::event_store::contract::AppendNotice;
 
 /// Writes an append notice; of two for one subject the higher seq stays.

@@ -5,13 +5,12 @@
 
 use std::sync::Arc;
 
-use domain::ids::{GroupId, Millis, Namespace, SubjectId, SubjectKind};
+use domain::ids::{GroupId, Millis, SubjectId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
+use super::keys::{stored, subject_at, with_subject};
 use super::row_checksums::{self, RecordRow, RowPlace};
-use super::transaction::{stored, with_subject};
 use super::{packed, streams};
 use crate::environment::Unfiled;
 use crate::event_store::contract::{
@@ -184,20 +183,4 @@ fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<Arc<[u8]>> {
 fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let value: i64 = row.get(column)?;
     u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
-}
-
-/// Reads kind, namespace and id from three columns, which begin there.
-pub(super) fn subject_at(row: &Row<'_>, first: usize) -> rusqlite::Result<SubjectId> {
-    let wrong = || row_checksums::not_as_written("the name of a subject");
-    let code = row.get(first)?;
-    let kind =
-        SubjectKind::of_code(code).ok_or(rusqlite::Error::IntegralValueOutOfRange(first, code))?;
-    let namespace = Namespace::parse(row.get_ref(first + 1)?.as_str()?).map_err(|_| wrong())?;
-    let id = Uuid::from_slice(row.get_ref(first + 2)?.as_blob()?).map_err(|_| wrong())?;
-    Ok(SubjectId { kind, namespace, id })
-}
-
-/// As SQLite takes it.
-pub(super) fn limit(max: usize) -> i64 {
-    i64::try_from(max).unwrap_or(i64::MAX)
 }

@@ -8,17 +8,24 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, Row, params};
 
-use super::inspect::FileFault;
+use super::keys::subject_at;
+use super::meta::{self, FILED_TO};
 use super::row_checksums::{self, RecordRow, RowPlace};
-use super::streams::FILED_TO;
+use super::wakes::DUE_NOW;
 use super::{reads, schema, streams, wakes};
 use crate::environment::UnfiledEntry;
 
 /// Rows of one table that are named at most: more of them say nothing new.
 const NAMED_MAX: usize = 1_000;
 
-/// A wake-up that is due whatever the time is.
-pub(super) const DUE_NOW: i64 = 0;
+/// Something in the file that belongs to nothing, or stands where it cannot be found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileFault {
+    /// Whose, when that is known; else where.
+    pub place: String,
+    /// What is wrong.
+    pub what: String,
+}
 
 /// What is wrong with the rows of a table.
 struct RowFaults {
@@ -45,7 +52,7 @@ fn holds(checked: rusqlite::Result<()>) -> rusqlite::Result<bool> {
 
 /// The subject in the columns 1 to 3, or at least where it stands.
 fn named(row: &Row<'_>, table: &str) -> String {
-    match reads::subject_at(row, 1) {
+    match subject_at(row, 1) {
         Ok(subject) => subject.to_string(),
         Err(_) => format!("a row of {table}"),
     }
@@ -66,13 +73,13 @@ pub(super) struct StreamsWalk {
 
 /// Looks at every row of `streams` and `wakes`.
 pub(super) fn streams(file: &Connection) -> rusqlite::Result<StreamsWalk> {
-    let filed_to: i64 = schema::said(file, FILED_TO)?;
+    let filed_to: i64 = meta::said(file, FILED_TO)?;
     let mut walked = StreamsWalk::default();
     let mut faults = RowFaults { found: Vec::new() };
     walk(file, "SELECT stream, kind, namespace, id, sum FROM streams", |row| {
         let stream = row.get(0)?;
         let entry = || {
-            let subject = reads::subject_at(row, 1)?;
+            let subject = subject_at(row, 1)?;
             row_checksums::compare(
                 "",
                 row.get(4)?,
@@ -104,7 +111,7 @@ fn marks(file: &Connection, walked: &mut StreamsWalk) -> rusqlite::Result<()> {
     walk(file, sql, |row| {
         let (stream, bucket): (i64, i64) = (row.get(0)?, row.get(4)?);
         let fits = || -> rusqlite::Result<bool> {
-            let subject = reads::subject_at(row, 1)?;
+            let subject = subject_at(row, 1)?;
             let sum =
                 row_checksums::of_wake(RowPlace::of(&subject), stream, row.get(6)?, row.get(7)?);
             Ok(row.get::<_, i64>(8)? == sum
@@ -166,7 +173,7 @@ pub(super) fn make_right(file: &Connection, walked: &StreamsWalk) -> rusqlite::R
     if !is_indexed(file, walked)? {
         tracing::warn!("the index of streams is not what the streams say: it is made anew");
         file.execute_batch("DELETE FROM ids")?;
-        schema::say(file, FILED_TO, 0)?;
+        meta::say(file, FILED_TO, 0)?;
     }
     for bucket in &walked.untrusted {
         drop_untrusted(file, *bucket)?;

@@ -10,13 +10,15 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::folder::FolderError;
-use super::inspect::FileFault;
 use super::mark::MarkClaims;
-use super::rows;
-use super::schema::{WRITE_VERSION_AT, WRITTEN_WITHOUT_LOG};
+use super::rows::{self, FileFault};
 use super::wal::Whole;
-use super::{mark, wal};
+use super::{mark, wal, wal_salts};
 
+/// The part of SQLite's header that is looked at: the version it is written with, 1 without a log, 2 with one.
+const HEADER_BYTES: usize = 20;
+const WRITE_VERSION_AT: usize = 18;
+const WRITTEN_WITHOUT_LOG: u8 = 1;
 /// Of SQLite's file header.
 const HEADER: usize = 100;
 /// A file of SQLite begins so.
@@ -25,9 +27,25 @@ const MAGIC: &[u8] = b"SQLite format 3\0";
 /// `orrery check`, and where it is read.
 const CHECKED_BYTES_MAX: u64 = 256 * 1_024 * 1_024;
 
+/// A copy has no log of writes; one that lies beside it belongs to another store and would be mixed into it.
+pub(super) fn refuse_strange_log(file: &Path, named: &str) -> Result<(), FolderError> {
+    let mut log = file.as_os_str().to_owned();
+    log.push("-wal");
+    let has_log = std::fs::metadata(&log).is_ok_and(|log| log.len() > 0);
+    let mut header = [0; HEADER_BYTES];
+    let read = File::open(file).and_then(|mut file| file.read_exact(&mut header));
+    if !has_log || read.is_err() || header[WRITE_VERSION_AT] != WRITTEN_WITHOUT_LOG {
+        return Ok(());
+    }
+    Err(FolderError::Unreadable {
+        file: named.to_owned(),
+        reason: "events.db-wal beside it belongs to another store; restore a backup into a folder of its own".to_owned(),
+    })
+}
+
 /// Before SQLite opens the file.
 pub(super) fn before(file: &Path) -> Result<(), FolderError> {
-    let wal = wal::path_of(file);
+    let wal = wal_salts::path_of(file);
     // A mark that lies beside a copy is another store's.
     let claims =
         if is_copy(file) { MarkClaims::default() } else { mark::read(&mark::path_of(file)) };

@@ -20,7 +20,7 @@ use super::mark::Synced;
 use super::reserve::Reserve;
 use super::transaction::WriterSession;
 use super::writer::{Done, Room, WriteRequest, Writer, WriterWork};
-use super::{failure, reads, schema, startup_check, streams, wakes};
+use super::{connections, failure, meta, reads, startup_check, streams, wakes};
 use crate::config::Secret;
 use crate::environment::fail_points::{self, Point};
 use crate::environment::{NotRun, Threads, Unfiled};
@@ -85,7 +85,7 @@ impl SqliteEventStore {
         let reserve =
             Reserve::prepare(folder.path(), settings.disk_free_min, settings.reserve_file_bytes);
         let (mut connection, identity) =
-            schema::open_writer(&file, new_store_id, settings.opened_at)?;
+            connections::open_writer(&file, new_store_id, settings.opened_at)?;
         let room =
             limit_size(&connection, settings).map_err(|error| unreadable(error.to_string()))?;
         folder.sync()?;
@@ -95,7 +95,7 @@ impl SqliteEventStore {
             .and_then(|unfiled| Ok((Arc::new(unfiled), streams::filing(&connection)?)));
         let (unfiled, filing) = index.map_err(|error| unreadable(error.to_string()))?;
         let readers = (0..READERS)
-            .map(|_| schema::open_reader(&file))
+            .map(|_| connections::open_reader(&file))
             .collect::<rusqlite::Result<Vec<_>>>()
             .map_err(|error| unreadable(error.to_string()))?;
         let readers = Threads::start("event-reader", readers, READS_WAITING_MAX)
@@ -142,9 +142,9 @@ impl SqliteEventStore {
             |reason: String| FolderError::Unreadable { file: file.display().to_string(), reason };
         startup_check::before(&file)?;
         let readers =
-            (0..READERS).map(|_| schema::open_beside(&file)).collect::<Result<Vec<_>, _>>()?;
+            (0..READERS).map(|_| connections::open_beside(&file)).collect::<Result<Vec<_>, _>>()?;
         let first = readers.first().ok_or_else(|| unreadable("nobody reads it".to_owned()))?;
-        let opened = schema::identity(first)
+        let opened = meta::identity(first)
             .and_then(|identity| Ok((streams::load(first, identity.streams)?, identity)));
         let (unfiled, identity) = opened.map_err(|error| unreadable(error.to_string()))?;
         let readers = Threads::start("event-reader", readers, READS_WAITING_MAX)

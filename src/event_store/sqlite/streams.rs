@@ -7,23 +7,21 @@
 use domain::ids::{GroupId, SubjectId};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::reads::{self, limit};
+use super::keys::{limit, subject_at};
+use super::meta::{self, FILED_TO};
 use super::row_checksums::{self, RecordRow, RowPlace};
-use super::schema;
 use crate::environment::{Filing, Unfiled, UnfiledEntry};
 
-/// In `meta`: all streams up to this number have their entry in `ids`.
-pub(super) const FILED_TO: &str = "filed_to";
 /// Entries that one commit files beside its own work: well under a millisecond.
 const SLICE_MAX: usize = 256;
 
 /// The index that goes with a file.
 pub(super) fn load(file: &Connection, last: i64) -> rusqlite::Result<Unfiled> {
-    let filed_to: i64 = schema::said(file, FILED_TO)?;
+    let filed_to: i64 = meta::said(file, FILED_TO)?;
     let mut unfiled =
         file.prepare("SELECT kind, namespace, id, stream FROM streams WHERE stream > ?1")?;
     let unfiled = unfiled
-        .query_and_then([filed_to], |row| Ok(entry(&reads::subject_at(row, 0)?, row.get(3)?)))?
+        .query_and_then([filed_to], |row| Ok(entry(&subject_at(row, 0)?, row.get(3)?)))?
         .collect::<rusqlite::Result<Vec<_>>>()?;
     Ok(Unfiled::new(unfiled, last))
 }
@@ -81,7 +79,7 @@ fn whose(file: &Connection, stream: i64, subject: &SubjectId) -> rusqlite::Resul
     let found = file
         .prepare_cached("SELECT kind, namespace, id, sum FROM streams WHERE stream = ?1")?
         .query_row([stream], |row| {
-            let found = reads::subject_at(row, 0)?;
+            let found = subject_at(row, 0)?;
             let sum = row_checksums::of_stream(RowPlace::of(&found), stream);
             row_checksums::compare("the row that says where the stream is", row.get(3)?, sum)?;
             Ok(found == *subject)
@@ -124,7 +122,7 @@ pub(super) fn file_entries(
     for entry in entries {
         insert.execute(params![entry.shelf, entry.key, entry.row])?;
     }
-    filed_to.map_or(Ok(()), |filed_to| schema::say(file, FILED_TO, filed_to))
+    filed_to.map_or(Ok(()), |filed_to| meta::say(file, FILED_TO, filed_to))
 }
 
 /// The seq of a stream's last event.
@@ -210,6 +208,6 @@ fn filed_from(
 /// Whose a stream is.
 pub(super) fn named(file: &Connection, stream: i64) -> rusqlite::Result<Option<SubjectId>> {
     file.prepare_cached("SELECT kind, namespace, id FROM streams WHERE stream = ?1")?
-        .query_row([stream], |row| reads::subject_at(row, 0))
+        .query_row([stream], |row| subject_at(row, 0))
         .optional()
 }

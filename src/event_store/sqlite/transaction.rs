@@ -8,33 +8,15 @@ use domain::ids::{Millis, SubjectId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::heads::{StreamHead, StreamHeads};
+use super::keys::{stored, with_subject};
 use super::row_checksums::{self, RecordRow, RowPlace};
-use super::{packed, reads, schema, streams, wakes};
+use super::{meta, packed, reads, streams, wakes};
 use crate::environment::fail_points::{self, Point};
 use crate::environment::{Filing, Unfiled, UnfiledEntry};
 use crate::event_store::contract::{AppendItem, Appended, Snapshot, Tombstone, WakeUpMove};
 
 /// Tombstones whose time is over that one deletion clears away, so that none costs much.
 const TOMBSTONES_CLEARED_MAX: u32 = 16;
-
-/// A seq as SQLite stores it. Seqs stay far below 2^63.
-pub(super) fn stored(seq: u64) -> i64 {
-    i64::try_from(seq).unwrap_or(i64::MAX)
-}
-
-/// Binds a subject to the parameters 1 to 4 and the rest behind them.
-macro_rules! with_subject {
-    ($subject:expr $(, $rest:expr)* $(,)?) => {
-        params![
-            $subject.group().index(),
-            $subject.kind.code(),
-            $subject.namespace.as_str(),
-            &$subject.id.as_bytes()[..]
-            $(, $rest)*
-        ]
-    };
-}
-pub(super) use with_subject;
 
 /// The state that goes with the writer's connection.
 #[derive(Debug)]
@@ -223,7 +205,7 @@ impl WriterSession {
             ),
         ))?;
         // The last row may be gone now, and with it what knew the newest time.
-        schema::say(file, "newest_at", self.newest_at)?;
+        meta::say(file, "newest_at", self.newest_at)?;
         clear_tombstones(file, self.newest_at)?;
         fail_points::pass(Point::StreamDeleted);
         Ok(true)

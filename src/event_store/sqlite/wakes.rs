@@ -10,12 +10,14 @@ use std::collections::BTreeMap;
 use domain::ids::{GroupId, Millis, SubjectId};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::keys::{stored, subject_at};
 use super::row_checksums::{self, RowPlace};
-use super::rows::DUE_NOW;
-use super::transaction::stored;
-use super::{reads, streams};
+use super::streams;
 use crate::environment::Unfiled;
 use crate::event_store::contract::{WakeUp, WakeUpMove};
+
+/// A wake-up that is due whatever the time is.
+pub(super) const DUE_NOW: i64 = 0;
 
 /// Streams of one bucket: their marks fill about two pages.
 const BUCKET: i64 = 256;
@@ -158,7 +160,7 @@ pub(super) fn live(
         let mut rows = of_bucket.query(params![bucket, group.index(), until])?;
         while let Some(row) = rows.next()? {
             let (due, number) = (row.get(4)?, row.get(5)?);
-            let subject = reads::subject_at(row, 0)?;
+            let subject = subject_at(row, 0)?;
             let sum = row_checksums::of_wake(RowPlace::of(&subject), row.get(3)?, due, number);
             let fits = row.get::<_, i64>(6)? == sum;
             if after.is_some_and(|after| subject <= *after) {

@@ -11,12 +11,12 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufReader, Read};
+use std::path::Path;
 
 use super::mark::{Mark, MarkClaims};
+use super::wal_salts::{HEADER, salts};
 
-const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 /// The first 31 bits of a WAL; the last bit says in which order checksums read their words.
 const MAGIC: u32 = 0x377f_0682;
@@ -97,13 +97,6 @@ struct Frame {
     pages_after: u32,
     salts: [u8; 8],
     stored: Sum,
-}
-
-/// The log of writes of the file.
-pub(super) fn path_of(file: &Path) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push("-wal");
-    PathBuf::from(name)
 }
 
 /// Reads the WAL at `path` and says whether SQLite will get all of it that was synced.
@@ -250,10 +243,6 @@ fn word(bytes: &[u8], at: usize) -> u32 {
     bytes[at..].first_chunk().map_or(0, |word| u32::from_be_bytes(*word))
 }
 
-fn salts(bytes: &[u8], at: usize) -> [u8; 8] {
-    bytes[at..].first_chunk().copied().unwrap_or_default()
-}
-
 /// Fills `bytes`; false where the file ends before.
 fn filled(file: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
     match file.read_exact(bytes) {
@@ -261,17 +250,4 @@ fn filled(file: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
         Err(error) => Err(error),
     }
-}
-
-/// The salts of the WAL at `path`, by which its frames are told from older ones.
-pub(super) fn salts_of(path: &Path) -> io::Result<[u8; 8]> {
-    salts_in(&mut File::open(path)?)
-}
-
-/// As `salts_of`, of a WAL that is open.
-pub(super) fn salts_in(wal: &mut File) -> io::Result<[u8; 8]> {
-    let mut head = [0; HEADER];
-    wal.seek(SeekFrom::Start(0))?;
-    wal.read_exact(&mut head)?;
-    Ok(salts(&head, 16))
 }
