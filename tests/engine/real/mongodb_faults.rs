@@ -102,7 +102,7 @@ async fn an_engine_that_waits_for_the_schema_is_not_ready_until_it_is_up() {
         assert!(!starting.is_finished(), "it serves on no schema");
     }
     let there = connection.database().list_collection_names().await.expect("names");
-    assert_eq!(there, ["leases"]);
+    assert_eq!(there, ["locks"]);
     right.release().await.expect("let go");
     let engine = starting.await.expect("it gets ready");
     assert_eq!(submit(&engine, "at last").await.0, 201);
