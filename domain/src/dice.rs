@@ -5,6 +5,24 @@
 /// What the state of SplitMix64 grows by at each number.
 pub const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
+/// The generator and where it stands: the same seed and as many draws give the same numbers.
+#[derive(Debug, Clone)]
+pub struct SplitMix64(u64);
+
+impl SplitMix64 {
+    /// A generator whose numbers follow from this seed.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next number, any of the 2^64 equally likely.
+    pub fn draw(&mut self) -> u64 {
+        let drawn = splitmix64(self.0);
+        self.0 = self.0.wrapping_add(GOLDEN);
+        drawn
+    }
+}
+
 /// The number that SplitMix64 gives from this state.
 pub fn splitmix64(state: u64) -> u64 {
     let mut z = state.wrapping_add(GOLDEN);

@@ -3,5 +3,6 @@
 
 pub mod contract;
 pub mod mongodb;
+mod prefix;
 pub mod resources;
 pub mod sqlite;

@@ -159,6 +159,17 @@ impl<'de> Deserialize<'de> for JobFact {
     }
 }
 
+/// The stored names of the facts of each concern, in the order in which `ByName` reads them.
+fn names_by_concern() -> [&'static [&'static str]; 5] {
+    [
+        flat::names_of::<AdmissionFact>(),
+        flat::names_of::<AttemptFact>(),
+        flat::names_of::<FailureFact>(),
+        flat::names_of::<SteeringFact>(),
+        flat::names_of::<EndingFact>(),
+    ]
+}
+
 struct ByName;
 
 impl<'de> Visitor<'de> for ByName {
@@ -169,13 +180,7 @@ impl<'de> Visitor<'de> for ByName {
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, access: A) -> Result<JobFact, A::Error> {
-        let concerns = [
-            flat::names_of::<AdmissionFact>(),
-            flat::names_of::<AttemptFact>(),
-            flat::names_of::<FailureFact>(),
-            flat::names_of::<SteeringFact>(),
-            flat::names_of::<EndingFact>(),
-        ];
+        let concerns = names_by_concern();
         let ((concern, name), rest) = access.variant_seed(flat::NameIn(&concerns))?;
         match concern {
             0 => flat::read_named(name, rest).map(JobFact::Admission),
@@ -239,13 +244,7 @@ mod tests {
 
     #[test]
     fn no_two_concerns_have_a_fact_of_one_name_and_unknown_ones_are_refused() {
-        let concerns = [
-            flat::names_of::<AdmissionFact>(),
-            flat::names_of::<AttemptFact>(),
-            flat::names_of::<FailureFact>(),
-            flat::names_of::<SteeringFact>(),
-            flat::names_of::<EndingFact>(),
-        ];
+        let concerns = names_by_concern();
         let all: Vec<&str> = concerns.concat();
         let apart: std::collections::BTreeSet<&str> = all.iter().copied().collect();
         assert_eq!((all.len(), apart.len()), (19, 19));

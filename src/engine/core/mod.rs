@@ -7,7 +7,6 @@
 
 mod commit;
 mod counts;
-mod dice;
 pub mod entity;
 mod grants;
 mod leases;
@@ -26,11 +25,11 @@ mod waiting;
 
 use std::collections::VecDeque;
 
+use domain::dice::SplitMix64;
 use domain::ids::Millis;
 
 use self::commit::Commits;
 pub use self::counts::{AttemptCounts, CoreCounts};
-use self::dice::CoreDice;
 use self::leases::{Claims, Dispatch, Polls};
 use self::message::{EngineId, Failure, Input, Output, Request, Response, Ticket};
 use self::pace::Pace;
@@ -48,7 +47,7 @@ pub struct Core {
     settings: CoreSettings,
     incarnation: u32,
     now: Millis,
-    dice: CoreDice,
+    dice: SplitMix64,
     slots: Slots,
     backlog: Backlog,
     timers: Timers,
@@ -86,7 +85,7 @@ impl Core {
             settings,
             incarnation,
             now,
-            dice: CoreDice::new(seed),
+            dice: SplitMix64::new(seed),
             slots: Slots::default(),
             backlog: Backlog::default(),
             timers: Timers::default(),

@@ -8,6 +8,7 @@
 use rusqlite::types::Value;
 
 use crate::view::contract::{JobQuery, JobSort, PageStart, TOTAL_COUNTED_MAX, Total};
+use crate::view::prefix::after_prefix;
 
 /// In the value of a cursor by priority the time of creation lies below the priority, in milliseconds: enough until the
 /// year 10889.
@@ -214,23 +215,6 @@ impl Conditions {
     }
 }
 
-/// The first text behind all that start with `prefix`; none when there is no such text. SQLite compares the bytes
-/// of UTF-8, which keeps the order of the characters.
-fn after_prefix(prefix: &str) -> Option<String> {
-    let mut end = prefix.to_owned();
-    while let Some(last) = end.pop() {
-        let next = match u32::from(last) + 1 {
-            0xD800 => char::from_u32(0xE000),
-            next => char::from_u32(next),
-        };
-        if let Some(next) = next {
-            end.push(next);
-            return Some(end);
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::expect_used, reason = "a test that cannot go on says why")]
@@ -340,13 +324,5 @@ mod tests {
             let shown = plan(&file, page(&query, 1, Total::Exact(9))).join("; ");
             assert_eq!(shown.contains("TEMP B-TREE"), sorted, "{query:?}: {shown}");
         }
-    }
-
-    #[test]
-    fn the_text_behind_a_prefix_is_the_next_in_order() {
-        assert_eq!(after_prefix("ab").as_deref(), Some("ac"));
-        assert_eq!(after_prefix("a\u{D7FF}").as_deref(), Some("a\u{E000}"));
-        assert_eq!(after_prefix("a\u{10FFFF}").as_deref(), Some("b"));
-        assert_eq!(after_prefix("\u{10FFFF}"), None);
     }
 }

@@ -3,6 +3,7 @@
 //! ship (`tests/engine/storage`); equal seeds and equal calls give equal answers. Absent: what ships; the binary never
 //! sees this package.
 
+mod chance;
 mod dice;
 pub mod event_store;
 pub mod membership;

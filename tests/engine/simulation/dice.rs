@@ -1,21 +1,19 @@
 //! Chance of the simulation: one seed, one stream of draws, the same on every machine. The engines have dice of their
 //! own, seeded from here. Absent on purpose: any other source of chance, and any float.
 
-use domain::dice::{GOLDEN, splitmix64};
+use domain::dice::SplitMix64;
 
 /// The generator and where it stands.
 #[derive(Debug, Clone)]
-pub(crate) struct Dice(u64);
+pub(crate) struct Dice(SplitMix64);
 
 impl Dice {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(SplitMix64::new(seed))
     }
 
     pub(crate) fn draw(&mut self) -> u64 {
-        let drawn = splitmix64(self.0);
-        self.0 = self.0.wrapping_add(GOLDEN);
-        drawn
+        self.0.draw()
     }
 
     /// Below `end`, which is at least 1.

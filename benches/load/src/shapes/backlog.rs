@@ -17,20 +17,8 @@ pub(crate) fn backlog(common: &Common, nodes: usize) -> Variant {
         "name": "bench-backlog", "job_type": "bench", "nodes": (0..each).map(node).collect::<Vec<_>>(),
     });
     Variant {
-        shape: "backlog",
-        name: format!("{} ready nodes", jobs * each),
-        job: JobText::of(&document),
-        connections: 1,
-        batch: 1,
         open_max: jobs,
-        workers: 1,
-        lease_max: 10,
-        every: None,
-        sleep_scale: None,
-        lease_ms: None,
-        shows_start: false,
-        keyed: false,
-        stored_before: None,
+        ..Variant::plain("backlog", format!("{} ready nodes", jobs * each), JobText::of(&document))
     }
 }
 

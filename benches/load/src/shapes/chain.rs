@@ -13,20 +13,11 @@ pub(crate) fn chain(common: &Common) -> Vec<Variant> {
         common.node(&key(position), &Vec::from_iter(parent))
     });
     let one = Variant {
-        shape: "chain",
-        name: "1 job of 100".to_owned(),
-        job: common.job("bench-chain", &nodes.collect::<Vec<_>>()),
-        connections: 1,
-        batch: 1,
-        open_max: 1,
-        workers: 1,
-        lease_max: 10,
-        every: None,
-        sleep_scale: None,
-        lease_ms: None,
-        shows_start: false,
-        keyed: false,
-        stored_before: None,
+        ..Variant::plain(
+            "chain",
+            "1 job of 100".to_owned(),
+            common.job("bench-chain", &nodes.collect::<Vec<_>>()),
+        )
     };
     let fifty = Variant {
         name: "50 jobs of 100".to_owned(),

@@ -22,20 +22,16 @@ pub(crate) fn dag(common: &Common) -> Vec<Variant> {
         common.node(key, &parents)
     });
     vec![Variant {
-        shape: "dag",
-        name: "200 jobs of 10".to_owned(),
-        job: common.job("bench-dag", &nodes.collect::<Vec<_>>()),
         connections: 2,
         batch: 20,
         open_max: 200,
         workers: 4,
         lease_max: 100,
-        every: None,
-        sleep_scale: None,
-        lease_ms: None,
-        shows_start: false,
-        keyed: false,
-        stored_before: None,
+        ..Variant::plain(
+            "dag",
+            "200 jobs of 10".to_owned(),
+            common.job("bench-dag", &nodes.collect::<Vec<_>>()),
+        )
     }]
 }
 

@@ -13,20 +13,9 @@ pub(crate) fn fan(common: &Common) -> Vec<Variant> {
     nodes.extend(keys.iter().map(|key| common.node(key, std::slice::from_ref(&root))));
     nodes.push(common.node("join", &keys));
     let one = Variant {
-        shape: "fan",
-        name: "1 job of 1-1000-1".to_owned(),
-        job: common.job("bench-fan", &nodes),
-        connections: 1,
-        batch: 1,
-        open_max: 1,
         workers: 2,
         lease_max: 250,
-        every: None,
-        sleep_scale: None,
-        lease_ms: None,
-        shows_start: false,
-        keyed: false,
-        stored_before: None,
+        ..Variant::plain("fan", "1 job of 1-1000-1".to_owned(), common.job("bench-fan", &nodes))
     };
     let four = Variant {
         name: "4 jobs of 1-1000-1".to_owned(),

@@ -11,19 +11,14 @@ const EVERY: Duration = Duration::from_millis(100);
 /// The variant; it shows two rows.
 pub(crate) fn idle(common: &Common) -> Vec<Variant> {
     vec![Variant {
-        shape: "idle",
-        name: "1 job each 100 ms".to_owned(),
-        job: common.job("bench-idle", &[common.node("a", &[])]),
         connections: 4,
-        batch: 1,
         open_max: 1_000,
-        workers: 1,
-        lease_max: 10,
         every: Some(EVERY),
-        sleep_scale: None,
-        lease_ms: None,
         shows_start: true,
-        keyed: false,
-        stored_before: None,
+        ..Variant::plain(
+            "idle",
+            "1 job each 100 ms".to_owned(),
+            common.job("bench-idle", &[common.node("a", &[])]),
+        )
     }]
 }

@@ -57,6 +57,28 @@ pub(super) struct Variant {
     pub(super) stored_before: Option<u64>,
 }
 
+impl Variant {
+    /// One connection that submits, one that takes work, one job open, and nothing else: what a shape differs from.
+    fn plain(shape: &'static str, name: String, job: JobText) -> Self {
+        Self {
+            shape,
+            name,
+            job,
+            connections: 1,
+            batch: 1,
+            open_max: 1,
+            workers: 1,
+            lease_max: 10,
+            every: None,
+            sleep_scale: None,
+            lease_ms: None,
+            shows_start: false,
+            keyed: false,
+            stored_before: None,
+        }
+    }
+}
+
 /// What all variants of a run have in common.
 #[derive(Debug, Clone)]
 pub(super) struct Common {

@@ -45,20 +45,17 @@ pub(crate) fn recorded(
     let lease_ms = (longest_ms * 2.0).clamp(LEASE_MS_MIN, LEASE_MS_MAX) as u64;
     let way_ms = longest_way_s(workflow) * scale * 1_000.0;
     Ok(Variant {
-        shape: "wfformat",
-        name: format!("{} x{scale}, longest way {way_ms:.0} ms, {jobs} at a time", workflow.name),
-        job: JobText::of(&document),
         connections: jobs.min(4),
-        batch: 1,
         open_max: jobs,
         workers: 2,
         lease_max: 1_000,
-        every: None,
         sleep_scale: Some(scale),
         lease_ms: Some(lease_ms),
-        shows_start: false,
-        keyed: false,
-        stored_before: None,
+        ..Variant::plain(
+            "wfformat",
+            format!("{} x{scale}, longest way {way_ms:.0} ms, {jobs} at a time", workflow.name),
+            JobText::of(&document),
+        )
     })
 }
 

@@ -5,20 +5,15 @@ use super::{Common, Variant};
 /// The variants, the hardest first.
 pub(crate) fn single(common: &Common) -> Vec<Variant> {
     let singly = Variant {
-        shape: "single",
-        name: "singly, 64 connections".to_owned(),
-        job: common.job("bench-single", &[common.node("a", &[])]),
         connections: 64,
-        batch: 1,
         open_max: 2_000,
         workers: 4,
         lease_max: 200,
-        every: None,
-        sleep_scale: None,
-        lease_ms: None,
-        shows_start: false,
-        keyed: false,
-        stored_before: None,
+        ..Variant::plain(
+            "single",
+            "singly, 64 connections".to_owned(),
+            common.job("bench-single", &[common.node("a", &[])]),
+        )
     };
     let batches = Variant {
         name: "batches of 100".to_owned(),

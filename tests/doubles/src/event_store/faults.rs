@@ -4,12 +4,8 @@
 //! Absent: damage to what is stored. A committed record stays whole here (files are damaged from outside).
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
-use std::task::Poll;
 
-use orrery::environment::Dice as _;
-
-use crate::SeededDice;
+use crate::chance::Chance;
 
 /// What becomes of one append call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,13 +47,13 @@ pub struct Faults {
 #[derive(Debug)]
 pub(super) struct FaultSource {
     faults: Faults,
-    dice: SeededDice,
+    chance: Chance,
     next_appends: VecDeque<AppendFault>,
 }
 
 impl FaultSource {
     pub(super) fn new(faults: Faults) -> Self {
-        Self { faults, dice: SeededDice::new(faults.seed), next_appends: VecDeque::new() }
+        Self { faults, chance: Chance::new(faults.seed), next_appends: VecDeque::new() }
     }
 
     pub(super) fn lay_down(&mut self, faults: impl IntoIterator<Item = AppendFault>) {
@@ -68,16 +64,16 @@ impl FaultSource {
         if let Some(fault) = self.next_appends.pop_front() {
             return fault;
         }
-        let odd = |dice: &SeededDice| dice.next_u64() % 2 == 1;
-        if self.happens(self.faults.append_fails_per_mille) {
-            return if odd(&self.dice) {
+        let odd = |chance: &Chance| chance.draw() % 2 == 1;
+        if self.chance.happens(self.faults.append_fails_per_mille) {
+            return if odd(&self.chance) {
                 AppendFault::FailsBefore
             } else {
                 AppendFault::UnknownBefore
             };
         }
-        if self.happens(self.faults.append_reply_lost_per_mille) {
-            return match self.dice.next_u64() % 3 {
+        if self.chance.happens(self.faults.append_reply_lost_per_mille) {
+            return match self.chance.draw() % 3 {
                 0 => AppendFault::ReplyLost,
                 1 => AppendFault::LandsInPart,
                 _ => AppendFault::UnknownAfter,
@@ -88,43 +84,23 @@ impl FaultSource {
 
     /// Whether this item of an append that lands in part is among those written.
     pub(super) fn lands(&mut self) -> bool {
-        self.dice.next_u64() % 2 == 1
+        self.chance.draw() % 2 == 1
     }
 
     pub(super) fn rival_comes(&mut self) -> bool {
-        self.happens(self.faults.rival_per_mille)
+        self.chance.happens(self.faults.rival_per_mille)
     }
 
     /// Whether a call fails, and if so whether it acted before.
     pub(super) fn call(&mut self) -> Option<bool> {
-        if self.happens(self.faults.call_fails_per_mille) { Some(self.lands()) } else { None }
+        if self.chance.happens(self.faults.call_fails_per_mille) {
+            Some(self.lands())
+        } else {
+            None
+        }
     }
 
     pub(super) fn turns(&mut self) -> u32 {
-        if self.faults.delay_turns_max == 0 {
-            return 0;
-        }
-        // The remainder is below a u32, so the conversion cannot fail.
-        let turns = self.dice.next_u64() % (u64::from(self.faults.delay_turns_max) + 1);
-        u32::try_from(turns).unwrap_or(0)
+        self.chance.turns(self.faults.delay_turns_max)
     }
-
-    /// Draws nothing when the fault is off, so that turning one on does not shift the others' draws.
-    fn happens(&mut self, per_mille: u16) -> bool {
-        per_mille > 0 && self.dice.next_u64() % 1_000 < u64::from(per_mille)
-    }
-}
-
-/// Gives way `turns` times, on any executor.
-pub(super) async fn give_way(turns: u32) {
-    let mut left = turns;
-    poll_fn(move |context| {
-        if left == 0 {
-            return Poll::Ready(());
-        }
-        left -= 1;
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

@@ -8,8 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use domain::ids::{GroupId, Millis, SubjectId};
 use futures_util::future::BoxFuture;
 
-use super::faults::{AppendFault, FaultSource, Faults, give_way};
+use super::faults::{AppendFault, FaultSource, Faults};
 use super::streams::Streams;
+use crate::chance::give_way;
 use orrery::config::Secret;
 use orrery::event_store::contract::{
     AppendItem, AppendNotice, Appended, EventStore, EventStoreError, PayloadHash, Payloads, Record,

@@ -1,12 +1,7 @@
 //! What may go wrong with the in-memory view, and how often; drawn from a seed, off by default.
 //! Always holds: a fault never breaks the seq guard. Absent: wrong answers; the view is late or silent, never false.
 
-use std::future::poll_fn;
-use std::task::Poll;
-
-use orrery::environment::Dice as _;
-
-use crate::SeededDice;
+use crate::chance::Chance;
 
 /// How often each fault happens, in thousandths of the calls; 0 by default.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -24,50 +19,30 @@ pub struct Faults {
 #[derive(Debug)]
 pub(super) struct FaultSource {
     faults: Faults,
-    dice: SeededDice,
+    chance: Chance,
 }
 
 impl FaultSource {
     pub(super) fn new(faults: Faults) -> Self {
-        Self { faults, dice: SeededDice::new(faults.seed) }
+        Self { faults, chance: Chance::new(faults.seed) }
     }
 
     /// How many of `documents` a flush that fails writes; none when it does not fail.
     pub(super) fn flush_cut(&mut self, documents: usize) -> Option<usize> {
-        let happens = self.happens(self.faults.flush_in_part_per_mille);
+        let happens = self.chance.happens(self.faults.flush_in_part_per_mille);
         happens.then(|| self.below(documents + 1))
     }
 
     pub(super) fn call_fails(&mut self) -> bool {
-        self.happens(self.faults.call_fails_per_mille)
+        self.chance.happens(self.faults.call_fails_per_mille)
     }
 
-    pub(super) fn turns(&mut self) -> usize {
-        let most = usize::try_from(self.faults.delay_turns_max).unwrap_or(usize::MAX);
-        if most == 0 { 0 } else { self.below(most.saturating_add(1)) }
+    pub(super) fn turns(&mut self) -> u32 {
+        self.chance.turns(self.faults.delay_turns_max)
     }
 
     fn below(&mut self, end: usize) -> usize {
         let end = u64::try_from(end).unwrap_or(u64::MAX).max(1);
-        usize::try_from(self.dice.next_u64() % end).unwrap_or(0)
+        usize::try_from(self.chance.draw() % end).unwrap_or(0)
     }
-
-    /// Draws nothing when the fault is off, so that turning one on does not shift the others' draws.
-    fn happens(&mut self, per_mille: u16) -> bool {
-        per_mille > 0 && self.dice.next_u64() % 1_000 < u64::from(per_mille)
-    }
-}
-
-/// Gives way `turns` times, on any executor.
-pub(super) async fn give_way(turns: usize) {
-    let mut left = turns;
-    poll_fn(move |context| {
-        if left == 0 {
-            return Poll::Ready(());
-        }
-        left -= 1;
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

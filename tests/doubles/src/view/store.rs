@@ -11,7 +11,8 @@ use domain::ids::{Namespace, SubjectId, SubjectKind};
 use futures_util::future::BoxFuture;
 
 use super::documents::Documents;
-use super::faults::{FaultSource, Faults, give_way};
+use super::faults::{FaultSource, Faults};
+use crate::chance::give_way;
 use orrery::view::contract::{Document, JobQuery, Page, View, ViewError, ViewResult};
 
 struct Inner {
