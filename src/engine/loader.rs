@@ -114,21 +114,29 @@ fn take_record(
     chain: &mut ChainHash,
     each: &mut impl FnMut(u64, &[u8], &EntityEvent, ChainHash),
 ) -> StoreResult<()> {
-    let mut count = 0;
-    for line in record.body.split(|byte| *byte == b'\n') {
+    let lines = || record.body.split(|byte| *byte == b'\n');
+    // What does not fit the chain is never applied: a state takes an event as it is, and one that was written for another
+    // state may name nodes that this one does not have.
+    let hashes: Vec<ChainHash> = lines()
+        .scan(*chain, |chain, line| {
+            *chain = domain::history::chain(*chain, line);
+            Some(*chain)
+        })
+        .collect();
+    if hashes.len() != record.count as usize {
+        return Err(damaged(subject, "a record has another number of events than it says"));
+    }
+    if hashes.last() != Some(&record.hash) {
+        let reason = format!("the hash chain does not hold at event {}", record.last());
+        return Err(damaged(subject, &reason));
+    }
+    for (line, hash) in lines().zip(hashes) {
         let event = EntityEvent::decode(subject.kind, line).map_err(|error| {
             damaged(subject, &format!("event {} cannot be read: {error}", *seq + 1))
         })?;
-        *chain = domain::history::chain(*chain, line);
         *seq += 1;
-        count += 1;
-        each(*seq, line, &event, *chain);
-    }
-    if count != record.count {
-        return Err(damaged(subject, "a record has another number of events than it says"));
-    }
-    if *chain != record.hash {
-        return Err(damaged(subject, &format!("the hash chain does not hold at event {seq}")));
+        *chain = hash;
+        each(*seq, line, &event, hash);
     }
     Ok(())
 }

@@ -146,6 +146,43 @@ fn a_damaged_stream_parks_its_subject_and_no_other() {
 }
 
 #[test]
+fn events_that_do_not_fit_their_chain_are_never_applied() {
+    use orrery::event_store::contract::{AppendItem, EventStore as _, EventStoreError, Record};
+    let mut lab = Lab::new();
+    let (small, large) = (lab.submit(0, 1, single()), lab.submit(0, 2, fan(5)));
+    assert_eq!(lab.work(0), 8);
+    let lines = |subject: &domain::ids::SubjectId| -> Vec<Vec<u8>> {
+        let part =
+            crate::harness::lab::wait(lab.store.read(subject, 1, usize::MAX)).expect("a stream");
+        let bodies = part.records.iter().map(|record| record.body.split(|byte| *byte == b'\n'));
+        bodies.flatten().map(<[u8]>::to_vec).collect()
+    };
+    // A job of one node, and then what happened to the nodes of another: no state can take that.
+    let mut events = vec![lines(&small).remove(0)];
+    events.extend(lines(&large).into_iter().skip(1));
+    let record = Record {
+        first: 1,
+        count: u32::try_from(events.len()).expect("few"),
+        nonce: 1,
+        at: lab.now,
+        body: events.join(&b'\n').into(),
+        hash: [0; 32],
+    };
+    let mixed = domain::ids::SubjectId { id: uuid::Uuid::from_u128(3), ..small };
+    let item = AppendItem {
+        subject: mixed.clone(),
+        record,
+        payloads: Vec::new(),
+        wake: Some(lab.now),
+        may_use_reserve: true,
+    };
+    crate::harness::lab::wait(lab.store.append(vec![item])).expect("a store");
+    let loaded =
+        crate::harness::lab::wait(orrery::engine::loader::load(lab.store.as_ref(), &mixed));
+    assert!(matches!(loaded, Err(EventStoreError::Damaged { .. })), "{loaded:?}");
+}
+
+#[test]
 fn two_runs_are_the_same() {
     let run = || {
         let mut lab = Lab::new();
