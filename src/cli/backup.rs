@@ -9,12 +9,12 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use super::bar::{Bar, BarUnit};
-use super::console::{Console, Format};
-use super::failure::CliFailure;
 use super::folder;
 use crate::app::maintenance;
 use crate::event_store::sqlite::BackupError;
+use orrery_client::bar::{Bar, BarUnit};
+use orrery_client::console::{Console, Format};
+use orrery_client::failure::CliFailure;
 
 /// How often the bar moves.
 const LOOK_EVERY: Duration = Duration::from_millis(200);

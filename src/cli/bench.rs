@@ -4,11 +4,11 @@
 use std::io;
 
 use clap::Args;
-use orrery_bench::{Engine, Figures, HEADING, LoadArgs, Report};
+use orrery_bench::{Engine, Failure, Figures, HEADING, LoadArgs, Report};
 
-use super::client::EngineArgs;
-use super::console::{Console, Format, plain};
-use super::failure::CliFailure;
+use orrery_client::api::EngineArgs;
+use orrery_client::console::{Console, Format, plain};
+use orrery_client::failure::CliFailure;
 
 /// Arguments of `orrery bench`.
 #[derive(Debug, Clone, Args)]
@@ -29,7 +29,8 @@ pub(crate) struct BenchArgs {
 pub(crate) async fn run(args: BenchArgs, console: Console) -> Result<(), CliFailure> {
     let BenchArgs { engine: EngineArgs { url, namespace }, load, output } = args;
     let report = ToConsole { console: console.clone(), output };
-    let figures = orrery_bench::run(load, Engine { url, namespace }, report).await?;
+    let figures =
+        orrery_bench::run(load, Engine { url, namespace }, report).await.map_err(failure_of)?;
     if output == Format::Table {
         let mut rows = vec![HEADING.map(str::to_owned).to_vec()];
         rows.extend(figures.iter().map(Figures::row));
@@ -71,18 +72,16 @@ impl Report for ToConsole {
     }
 }
 
-impl From<orrery_bench::Failure> for CliFailure {
-    fn from(failure: orrery_bench::Failure) -> Self {
-        use orrery_bench::Failure as Of;
-        // A message may repeat what the engine answered, which may be anything.
-        let plain = |message: String| plain(&message).into_owned();
-        match failure {
-            Of::Failed(message) => Self::Failed(plain(message)),
-            Of::Usage(message) => Self::Usage(plain(message)),
-            Of::Unavailable(message) => Self::Unavailable(plain(message)),
-            Of::TimedOut(message) => Self::TimedOut(plain(message)),
-            Of::Output(cause) => Self::Output(cause),
-        }
+/// The failure with the exit code that it has.
+fn failure_of(failure: Failure) -> CliFailure {
+    // A message may repeat what the engine answered, which may be anything.
+    let plain = |message: String| plain(&message).into_owned();
+    match failure {
+        Failure::Failed(message) => CliFailure::Failed(plain(message)),
+        Failure::Usage(message) => CliFailure::Usage(plain(message)),
+        Failure::Unavailable(message) => CliFailure::Unavailable(plain(message)),
+        Failure::TimedOut(message) => CliFailure::TimedOut(plain(message)),
+        Failure::Output(cause) => CliFailure::Output(cause),
     }
 }
 

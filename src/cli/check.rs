@@ -6,11 +6,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::bar::{Bar, BarUnit};
-use super::console::{Console, Format};
-use super::failure::CliFailure;
 use super::folder;
 use crate::app::maintenance::{self, CheckReport, ViewFound};
+use orrery_client::bar::{Bar, BarUnit};
+use orrery_client::console::{Console, Format};
+use orrery_client::failure::CliFailure;
 
 /// Arguments of `orrery check`.
 #[derive(Debug, Clone, Args)]

@@ -1,18 +1,22 @@
-//! The places where the command line touches the engine's inside: starting one, its database's schema, and its API
-//! document.
+//! The places where the command line touches the engine's inside: starting one, its database's schema, its API document,
+//! and the way by which lines leave the process.
 //!
 //! Everything else speaks HTTP, so this file is all that changes when `app` or `http` do.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::failure::CliFailure;
 use crate::app;
 use crate::config::Settings;
 use crate::http::openapi;
 use crate::telemetry;
+use crate::telemetry::lossy::Lossy;
+use orrery_client::console::Messages;
+use orrery_client::failure::CliFailure;
 
 /// Runs an engine until `leave` is raised and it has drained; `ready` gets the address once it listens.
 ///
@@ -24,6 +28,21 @@ pub(crate) async fn serve(
     ready: oneshot::Sender<SocketAddr>,
 ) -> Result<(), CliFailure> {
     app::serve(settings, leave, ready).await.map_err(|error| CliFailure::Failed(error.to_string()))
+}
+
+/// What is said to people goes to standard error as the log does: it keeps nobody waiting.
+pub(crate) fn messages() -> Arc<dyn Messages> {
+    Arc::new(Lossy::stderr(|lost| format!("({lost} messages were lost: nobody read them)\n")))
+}
+
+impl Messages for Lossy {
+    fn put(&self, text: &[u8]) {
+        Self::put(self, text);
+    }
+
+    fn finish(&self, at_most: Duration) {
+        Self::finish(self, at_most);
+    }
 }
 
 /// Waits a moment for the last lines of the log to be taken; before the process ends.

@@ -15,8 +15,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use orrery_bench::{document, wfformat};
 
-use super::console::Console;
-use super::failure::CliFailure;
+use orrery_client::console::Console;
+use orrery_client::failure::CliFailure;
 
 /// Arguments of `orrery import`.
 #[derive(Debug, Clone, Args)]

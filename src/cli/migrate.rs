@@ -6,11 +6,11 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::console::{Console, Format};
 use super::engine;
-use super::failure::CliFailure;
 use super::serve::ServeArgs;
 use crate::app::SchemaStep;
+use orrery_client::console::{Console, Format};
+use orrery_client::failure::CliFailure;
 
 /// Arguments of `orrery migrate`.
 #[derive(Debug, Clone, Args)]

@@ -6,35 +6,25 @@
 //! through `app`; all others speak its public HTTP API.
 
 mod backup;
-mod bar;
 mod bench;
-mod chance;
 mod check;
-mod client;
-mod console;
 mod demo;
 mod engine;
-mod failure;
 mod folder;
-mod healthcheck;
 mod import;
-mod jobs;
 mod migrate;
 mod serve;
 mod settings;
-mod signals;
-mod submit;
 mod view;
-mod watch;
-mod worker;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use console::Console;
-use failure::CliFailure;
+use orrery_client::console::Console;
+use orrery_client::failure::CliFailure;
+use orrery_client::{healthcheck, jobs, submit, watch, worker};
 
 /// Runs jobs made of steps, retries what fails, recovers what is stuck, and can prove what it did.
 #[derive(Debug, Parser)]
@@ -100,7 +90,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(code).unwrap_or(2));
         }
     };
-    let console = Console::of_process();
+    let console = Console::of_process(engine::messages());
     console.take_panics();
     if matches!(line.command, Some(CliCommand::Worker(_))) && worker::first_process::is_needed() {
         return worker::first_process::run().unwrap_or_else(|failure| told(&console, &failure));

@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use clap::Args;
 use tokio::sync::oneshot;
 
-use super::console::Console;
 use super::engine;
-use super::failure::CliFailure;
-use super::signals;
 use crate::config::{Loaded, Sources};
+use orrery_client::console::Console;
+use orrery_client::failure::CliFailure;
+use orrery_client::signals;
 
 /// Arguments of `orrery serve`, and of `orrery config`.
 #[derive(Debug, Clone, Default, Args)]

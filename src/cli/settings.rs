@@ -3,9 +3,9 @@
 use clap::{Args, Subcommand};
 use serde_json::{Map, json};
 
-use super::console::{Console, Format};
-use super::failure::CliFailure;
 use super::serve::ServeArgs;
+use orrery_client::console::{Console, Format};
+use orrery_client::failure::CliFailure;
 
 /// Arguments of `orrery config`.
 #[derive(Debug, Clone, Args)]

@@ -7,11 +7,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::bar::{Bar, BarUnit};
-use super::console::Console;
-use super::failure::CliFailure;
 use super::folder;
 use crate::app::maintenance;
+use orrery_client::bar::{Bar, BarUnit};
+use orrery_client::console::Console;
+use orrery_client::failure::CliFailure;
 
 /// Arguments of `orrery view`.
 #[derive(Debug, Clone, Args)]

@@ -207,17 +207,22 @@ pub(crate) fn domain_dependencies(
     broken
 }
 
-/// The manifest of a package that is compiled beside the engine names neither the engine nor its rules.
-pub(crate) fn built_without_the_engine(path: &str, manifest: &str) -> Vec<String> {
+/// The manifest of a package that is compiled beside the engine names neither the engine nor, but for what is allowed,
+/// anything else of this repository.
+pub(crate) fn built_without_the_engine(
+    path: &str,
+    manifest: &str,
+    allowed: &[&str],
+) -> Vec<String> {
     let entries: Vec<_> = entries(manifest, "[dependencies]").collect();
     if entries.is_empty() {
         return vec![format!("{path}: no dependencies found; is the section still called so?")];
     }
     let engine =
         |line: &str| line.contains("path = \"../..") || line.contains("package = \"orrery");
-    let named = entries
-        .iter()
-        .filter(|(name, line)| *name == "orrery" || name.starts_with("orrery-") || engine(line));
+    let ours =
+        |name: &str, line: &str| name == "orrery" || name.starts_with("orrery-") || engine(line);
+    let named = entries.iter().filter(|(name, line)| ours(name, line) && !allowed.contains(name));
     named
         .map(|(name, _)| format!("{path}: `{name}` is the engine's; this is compiled beside it"))
         .collect()

@@ -172,13 +172,14 @@ fn a_planted_dependency_of_the_domain_is_found() {
 
 #[test]
 fn a_planted_dependency_of_the_bench_on_the_engine_is_found() {
-    let check = |manifest: &str| laws::built_without_the_engine("b/Cargo.toml", manifest);
+    let check = |manifest: &str| laws::built_without_the_engine("b/Cargo.toml", manifest, &[]);
     nothing(&check("[dependencies]\nclap = \"4\"\n[dev-dependencies]\norrery = \"1\"\n"));
     found(&check("[dependencies]\norrery = { path = \"../..\" }\n"), "`orrery` is the engine's");
     let renamed =
         "[dependencies]\nrules = { path = \"../../domain\", package = \"orrery-domain\" }\n";
     found(&check(renamed), "`rules` is the engine's");
     found(&check("[deps]\n"), "no dependencies found");
+    nothing(&laws::built_without_the_engine("c/Cargo.toml", renamed, &["rules"]));
 }
 
 #[test]

@@ -86,7 +86,7 @@ fn replaced_in(path: &str, text: &str) -> Vec<String> {
 #[test]
 fn words_that_were_replaced_do_not_come_back() -> Outcome {
     let mut found = Vec::new();
-    for (path, text) in texts(&["src", "domain", "tests", "benches"])? {
+    for (path, text) in texts(&["src", "client", "domain", "tests", "benches"])? {
         // What older data folders call their tables stands in the steps that carry them over.
         if !path.ends_with("repository/language.rs") && !path.ends_with("sqlite/schema.rs") {
             found.extend(replaced_in(&shown(&path), &text));
@@ -141,7 +141,7 @@ fn short_comments(text: &str) -> Vec<usize> {
 #[test]
 fn a_comment_says_more_than_the_name_under_it() -> Outcome {
     let mut found = Vec::new();
-    for (path, text) in texts(&["src", "domain/src"])? {
+    for (path, text) in texts(&["src", "client/src", "domain/src"])? {
         let here = shown(&path);
         found.extend(short_comments(&text).into_iter().map(|line| format!("{here}:{line}")));
     }
@@ -162,7 +162,7 @@ fn declared(line: &str) -> Option<&str> {
 #[test]
 fn the_name_of_a_public_type_means_one_type() -> Outcome {
     let mut owners: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (path, text) in texts(&["src", "domain/src"])? {
+    for (path, text) in texts(&["src", "client/src", "domain/src"])? {
         for name in super::without_tests(&text).lines().filter_map(declared) {
             owners.entry(name.to_owned()).or_default().push(shown(&path));
         }

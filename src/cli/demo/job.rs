@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::cli::client::shapes::AttemptErrorShape;
-use crate::cli::worker::attempt::{Attempt, AttemptOutcome, RunAttempt, StopSignal};
-use crate::cli::worker::raw;
+use orrery_client::api::shapes::AttemptErrorShape;
+use orrery_client::worker::attempt::{Attempt, AttemptOutcome, RunAttempt, StopSignal};
+use orrery_client::worker::raw;
 
 /// The queue of the demo's nodes.
 pub(super) const QUEUE: &str = "demo";

@@ -17,13 +17,15 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::client::{Client, EngineArgs};
-use super::console::Console;
-use super::failure::CliFailure;
-use super::worker::{LEASE_MS_DEFAULT, WorkerSettings, work};
-use super::{chance, engine, signals, submit, watch};
+use super::engine;
 use crate::config::{Settings, Sources};
 use job::{DemoWork, QUEUE};
+use orrery_client::api::shapes::Job;
+use orrery_client::api::{Client, EngineArgs};
+use orrery_client::console::Console;
+use orrery_client::failure::CliFailure;
+use orrery_client::worker::{LEASE_MS_DEFAULT, WorkerSettings, work};
+use orrery_client::{random, signals, submit, watch};
 use picture::Picture;
 
 /// The port that the printed commands use, when it is free.
@@ -108,7 +110,7 @@ async fn show(
         ));
     }
     let (submitted, _) =
-        submit::submit(&client, job::document().to_string().into_bytes(), &chance::fresh_id())
+        submit::submit(&client, job::document().to_string().into_bytes(), &random::fresh_id())
             .await?;
     console.say(&format!(
         "job {} is submitted; {WORKERS} workers take its nodes from queue {QUEUE}\n",
@@ -129,11 +131,7 @@ async fn show(
 }
 
 /// Draws the job until it has ended.
-async fn picture(
-    client: &Client,
-    id: &str,
-    console: &Console,
-) -> Result<super::client::shapes::Job, CliFailure> {
+async fn picture(client: &Client, id: &str, console: &Console) -> Result<Job, CliFailure> {
     let mut picture = Picture::new(console.clone());
     loop {
         // The job first: when it has ended, so have the nodes that are read after it.
@@ -198,7 +196,7 @@ struct TemporaryFolder(PathBuf);
 
 impl TemporaryFolder {
     fn create() -> Result<Self, CliFailure> {
-        let path = std::env::temp_dir().join(format!("orrery-demo-{}", chance::fresh_id()));
+        let path = std::env::temp_dir().join(format!("orrery-demo-{}", random::fresh_id()));
         std::fs::create_dir(&path).map_err(|cause| {
             CliFailure::Failed(format!("cannot make {}: {cause}", path.display()))
         })?;

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use tokio::time::Instant;
 
 use super::job::KEYS;
-use crate::cli::client::shapes::{Job, Node};
-use crate::cli::console::Console;
+use orrery_client::api::shapes::{Job, Node};
+use orrery_client::console::Console;
 
 /// What was shown last, and since when the job runs.
 #[derive(Debug)]

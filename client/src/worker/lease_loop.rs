@@ -22,11 +22,11 @@ use super::attempt::{Attempt, AttemptOutcome, RunAttempt, StopReason};
 use super::held::{HeldLeases, heartbeats};
 use super::report::{BatchReported, EndedAttempt, Reporter, Totals, next_batch};
 use super::settings::WorkerSettings;
-use crate::cli::chance;
-use crate::cli::client::shapes::{AttemptErrorShape, Lease, LeaseRequestShape};
-use crate::cli::client::{Client, ClientError};
-use crate::cli::console::{Console, plain};
-use crate::cli::failure::CliFailure;
+use crate::api::shapes::{AttemptErrorShape, Lease, LeaseRequestShape};
+use crate::api::{Client, ClientError};
+use crate::console::{Console, plain};
+use crate::failure::CliFailure;
+use crate::random;
 
 /// Waits after a request for work that found no engine: the first, and the longest.
 const WAITS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -47,7 +47,7 @@ type Flight<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
 ///
 /// # Errors
 /// When the engine says that the request for work is wrong, or the runner cannot work at all.
-pub(crate) async fn work<R: RunAttempt>(
+pub async fn work<R: RunAttempt>(
     client: Client,
     settings: WorkerSettings,
     runner: Arc<R>,
@@ -164,7 +164,7 @@ impl<R: RunAttempt> LeaseLoop<R> {
             wait_ms: settings.wait_ms,
             lease_ms: settings.lease_ms,
             action_types: settings.action_types.clone(),
-            claim: chance::fresh_id(),
+            claim: random::fresh_id(),
         };
         let (client, queue, console) =
             (self.client.clone(), settings.queue.clone(), self.console.clone());
@@ -183,7 +183,7 @@ impl<R: RunAttempt> LeaseLoop<R> {
                         if tries == 1 {
                             console.say(&format!("no work to be had, trying again: {error}"));
                         }
-                        tokio::time::sleep(chance::backoff(tries, WAITS.0, WAITS.1)).await;
+                        tokio::time::sleep(random::backoff(tries, WAITS.0, WAITS.1)).await;
                     }
                     Err(error) => return Err(error),
                 }

@@ -14,13 +14,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::attempt::AttemptOutcome;
 use super::settings::WorkerSettings;
-use crate::cli::chance;
-use crate::cli::client::shapes::{
+use crate::api::shapes::{
     AttemptErrorShape, CompleteShape, FailShape, Lease, LeaseBatch, LeaseItem, LeaseResults,
     NextWork,
 };
-use crate::cli::client::{Client, ClientError};
-use crate::cli::console::Console;
+use crate::api::{Client, ClientError};
+use crate::console::Console;
+use crate::random;
 
 /// Reports in one request: far below the engine's 1,000, so that one with large outputs stays below its 8 MiB.
 const BATCH_MAX: usize = 500;
@@ -44,15 +44,15 @@ pub(super) struct EndedAttempt {
 
 /// What a worker did, counted as the engine recorded it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Totals {
+pub struct Totals {
     /// Attempts recorded as completed.
-    pub(crate) completed: u64,
+    pub completed: u64,
     /// Attempts recorded as failed.
-    pub(crate) failed: u64,
+    pub failed: u64,
     /// Attempts given back.
-    pub(crate) released: u64,
+    pub released: u64,
     /// Attempts whose report did not count, or was never made.
-    pub(crate) lost: u64,
+    pub lost: u64,
 }
 
 /// What came of a batch of reports.
@@ -223,7 +223,7 @@ impl Reporter {
             wait_ms: 0,
             lease_ms: settings.lease_ms,
             action_types: settings.action_types.clone(),
-            claim: chance::fresh_id(),
+            claim: random::fresh_id(),
         })
     }
 
@@ -277,7 +277,7 @@ impl Reporter {
             if started.elapsed() >= limit {
                 return Err(error);
             }
-            tokio::time::sleep(chance::backoff(tries, WAITS.0, WAITS.1)).await;
+            tokio::time::sleep(random::backoff(tries, WAITS.0, WAITS.1)).await;
         }
     }
 }
@@ -295,7 +295,7 @@ fn failed_by_output(item: &CompleteShape, why: &str) -> FailShape {
 }
 
 /// An output from text that is known to be JSON.
-pub(crate) fn raw(value: &serde_json::Value) -> Box<RawValue> {
+pub fn raw(value: &serde_json::Value) -> Box<RawValue> {
     RawValue::from_string(value.to_string()).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 

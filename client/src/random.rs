@@ -1,25 +1,18 @@
-//! What a client process takes from chance: the ids it mints (idempotency keys, claims, names) and the jitter of
-//! its waits. The dice are the system's; a command has no replay to protect, so nothing hands them in.
+//! What a client process draws at random: the ids it mints (idempotency keys, claims, names) and the jitter of its
+//! waits. A command has no replay to protect, so nobody hands the generator in. Absent: secrets.
 
 use std::time::Duration;
 
-use uuid::Builder;
-
-use crate::environment::{Dice as _, SystemDice};
-
 /// A new id, different from every other one.
-pub(crate) fn fresh_id() -> String {
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&SystemDice.next_u64().to_be_bytes());
-    bytes[8..].copy_from_slice(&SystemDice.next_u64().to_be_bytes());
-    Builder::from_random_bytes(bytes).into_uuid().to_string()
+pub fn fresh_id() -> String {
+    uuid::Builder::from_random_bytes(rand::random()).into_uuid().to_string()
 }
 
 /// The wait before try `tries` (1 is the first repetition): doubles from `base`, stays within `cap`, and is drawn
 /// from the upper half, so that many clients do not come back at once.
-pub(crate) fn backoff(tries: u32, base: Duration, cap: Duration) -> Duration {
+pub fn backoff(tries: u32, base: Duration, cap: Duration) -> Duration {
     let full = base.saturating_mul(2_u32.saturating_pow(tries.saturating_sub(1).min(16))).min(cap);
-    full.mul_f64(0.5 + SystemDice.unit() / 2.0)
+    full.mul_f64(rand::random_range(0.5..=1.0))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use super::super::attempt::StopSignal;
 use super::super::raw;
 use super::*;
-use crate::cli::client::EngineArgs;
+use crate::api::EngineArgs;
 
 #[derive(Debug, Default)]
 struct Script {

@@ -15,7 +15,7 @@ use super::failure::CliFailure;
 ///
 /// # Errors
 /// When the process may not listen to signals.
-pub(crate) fn leave(console: &Console) -> Result<CancellationToken, CliFailure> {
+pub fn leave(console: &Console) -> Result<CancellationToken, CliFailure> {
     let failed = |cause| CliFailure::Failed(format!("cannot listen to signals: {cause}"));
     let listen = |kind| signal(kind).map_err(failed);
     let mut hang_up = if hang_up_is_ignored() { None } else { Some(listen(SignalKind::hangup())?) };

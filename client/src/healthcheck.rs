@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::client::{Client, EngineArgs};
+use super::api::{Client, EngineArgs};
 use super::console::Console;
 use super::failure::CliFailure;
 
 /// Arguments of `orrery healthcheck`.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct HealthcheckArgs {
+pub struct HealthcheckArgs {
     #[command(flatten)]
     engine: EngineArgs,
     /// How long to wait for the answer, in ms
@@ -22,7 +22,7 @@ pub(crate) struct HealthcheckArgs {
 ///
 /// # Errors
 /// [`CliFailure::Failed`] when the engine is not ready or not there.
-pub(crate) async fn run(args: HealthcheckArgs, console: &Console) -> Result<(), CliFailure> {
+pub async fn run(args: HealthcheckArgs, console: &Console) -> Result<(), CliFailure> {
     let client = Client::new(&args.engine)?;
     match client.ready(Duration::from_millis(args.timeout_ms)).await {
         Ok(()) => {

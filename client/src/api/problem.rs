@@ -8,47 +8,47 @@ use std::fmt::Write as _;
 
 use serde::Deserialize;
 
-use crate::cli::console::plain;
-use crate::cli::failure::CliFailure;
+use crate::console::plain;
+use crate::failure::CliFailure;
 
 /// One wrong field of a request.
 #[derive(Debug, Clone, Default, Deserialize)]
-pub(crate) struct WrongField {
+pub struct WrongField {
     /// Where, as a JSON pointer.
     #[serde(default)]
-    pub(crate) pointer: String,
+    pub pointer: String,
     /// What is wrong with it.
     #[serde(default)]
-    pub(crate) message: String,
+    pub message: String,
 }
 
 /// A problem document.
 #[derive(Debug, Clone, Default, Deserialize)]
-pub(crate) struct ProblemAnswer {
+pub struct ProblemAnswer {
     /// The HTTP status.
     #[serde(default)]
-    pub(crate) status: u16,
+    pub status: u16,
     /// The stable code, such as `lease_lost`.
     #[serde(default)]
-    pub(crate) code: String,
+    pub code: String,
     /// The kind of problem, in words.
     #[serde(default)]
-    pub(crate) title: String,
+    pub title: String,
     /// What happened this time.
     #[serde(default)]
-    pub(crate) detail: Option<String>,
+    pub detail: Option<String>,
     /// The id of the request in the engine's log.
     #[serde(default)]
-    pub(crate) request_id: Option<String>,
+    pub request_id: Option<String>,
     /// The fields that are wrong.
     #[serde(default)]
-    pub(crate) errors: Vec<WrongField>,
+    pub errors: Vec<WrongField>,
     /// The state that the refused thing is in.
     #[serde(default)]
-    pub(crate) current: Option<String>,
+    pub current: Option<String>,
     /// The states it could have gone to.
     #[serde(default)]
-    pub(crate) allowed: Vec<String>,
+    pub allowed: Vec<String>,
 }
 
 /// Lines shown for wrong fields; the rest is counted.
@@ -56,17 +56,17 @@ const SHOWN_FIELDS_MAX: usize = 20;
 
 impl ProblemAnswer {
     /// A problem from an answer whose body is none, such as a proxy's error page.
-    pub(crate) fn without_document(status: u16, title: &str) -> Self {
+    pub fn without_document(status: u16, title: &str) -> Self {
         Self { status, title: title.to_owned(), ..Self::default() }
     }
 
     /// Whether the same request may succeed a moment later without a change.
-    pub(crate) fn is_transient(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         matches!(self.status, 408 | 425 | 429 | 500 | 502 | 503 | 504 | 507)
     }
 
     /// The text for a person.
-    pub(crate) fn message(&self) -> String {
+    pub fn message(&self) -> String {
         let said = plain(self.detail.as_deref().unwrap_or(&self.title));
         let mut text = match self.code.as_str() {
             "" => format!("the engine answered {}: {said}", self.status),

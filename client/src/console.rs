@@ -16,11 +16,10 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::failure::CliFailure;
-use crate::telemetry::lossy::Lossy;
 
 /// How data is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(crate) enum Format {
+pub enum Format {
     /// Aligned columns for people.
     #[default]
     Table,
@@ -33,7 +32,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The text as a terminal may get it: control characters, and those that change the direction of what follows, are
 /// written out, such as `\n` or `\u{1b}`.
-pub(crate) fn plain(text: &str) -> Cow<'_, str> {
+pub fn plain(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_obeyed) {
         return Cow::Borrowed(text);
     }
@@ -106,20 +105,30 @@ fn said(text: &str) -> Cow<'_, str> {
 const COLOURS: [&str; 6] =
     ["\u{1b}[32m", "\u{1b}[31m", "\u{1b}[36m", "\u{1b}[33m", "\u{1b}[2m", "\u{1b}[0m"];
 
-/// Where messages go.
-#[derive(Clone)]
-enum Messages {
-    /// This process's standard error.
-    Lines(Lossy),
-    #[cfg(test)]
-    Given(Arc<Mutex<Box<dyn Write + Send>>>),
+/// Where messages go: a stream that keeps nobody waiting, or lines that a test reads.
+pub trait Messages: Send + Sync {
+    /// Takes text, or loses it.
+    fn put(&self, text: &[u8]);
+
+    /// Waits until everything is written or lost, at most so long.
+    fn finish(&self, at_most: Duration);
+}
+
+/// For what is always ready to be written; an error of it is lost.
+impl<W: Write + Send> Messages for Mutex<W> {
+    fn put(&self, text: &[u8]) {
+        // Nobody reads any more; the command goes on and its exit code tells.
+        let _ = self.lock().unwrap_or_else(PoisonError::into_inner).write_all(text);
+    }
+
+    fn finish(&self, _: Duration) {}
 }
 
 /// The two streams of a command. Clones share them.
 #[derive(Clone)]
-pub(crate) struct Console {
+pub struct Console {
     out: Arc<Mutex<Box<dyn Write + Send>>>,
-    err: Messages,
+    err: Arc<dyn Messages>,
     terminal: bool,
     colour: bool,
 }
@@ -131,34 +140,31 @@ impl fmt::Debug for Console {
 }
 
 impl Console {
-    /// The streams of this process.
-    pub(crate) fn of_process() -> Self {
+    /// The streams of this process; `err` leads to its standard error.
+    pub fn of_process(err: Arc<dyn Messages>) -> Self {
         let terminal = io::stderr().is_terminal();
         let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
         Self {
             out: Arc::new(Mutex::new(Box::new(io::stdout()))),
-            err: Messages::Lines(Lossy::stderr(|lost| {
-                format!("({lost} messages were lost: nobody read them)\n")
-            })),
+            err,
             terminal: terminal && !dumb,
             colour: terminal && !dumb && !no_colour,
         }
     }
 
     /// Streams given by the caller, taken for a file, not a terminal.
-    #[cfg(test)]
-    pub(crate) fn of(out: impl Write + Send + 'static, err: impl Write + Send + 'static) -> Self {
+    pub fn of(out: impl Write + Send + 'static, err: impl Write + Send + 'static) -> Self {
         Self {
             out: Arc::new(Mutex::new(Box::new(out))),
-            err: Messages::Given(Arc::new(Mutex::new(Box::new(err)))),
+            err: Arc::new(Mutex::new(err)),
             terminal: false,
             colour: false,
         }
     }
 
     /// Whether messages go to a terminal, so that lines may be drawn again.
-    pub(crate) fn is_terminal(&self) -> bool {
+    pub fn is_terminal(&self) -> bool {
         self.terminal
     }
 
@@ -166,7 +172,7 @@ impl Console {
     ///
     /// # Errors
     /// [`CliFailure::Output`] when standard output cannot be written.
-    pub(crate) fn data(&self, line: &str) -> Result<(), CliFailure> {
+    pub fn data(&self, line: &str) -> Result<(), CliFailure> {
         self.text(&plain(line))
     }
 
@@ -174,7 +180,7 @@ impl Console {
     ///
     /// # Errors
     /// [`CliFailure::Output`] when standard output cannot be written.
-    pub(crate) fn text(&self, line: &str) -> Result<(), CliFailure> {
+    pub fn text(&self, line: &str) -> Result<(), CliFailure> {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         writeln!(out, "{line}")?;
         out.flush()?;
@@ -185,7 +191,7 @@ impl Console {
     ///
     /// # Errors
     /// [`CliFailure::Output`] when standard output cannot be written.
-    pub(crate) fn json<T: Serialize>(&self, document: &T) -> Result<(), CliFailure> {
+    pub fn json<T: Serialize>(&self, document: &T) -> Result<(), CliFailure> {
         let text = serde_json::to_string_pretty(document).map_err(io::Error::from)?;
         self.text(&plain_json(&text))
     }
@@ -194,7 +200,7 @@ impl Console {
     ///
     /// # Errors
     /// [`CliFailure::Output`] when standard output cannot be written.
-    pub(crate) fn table(&self, rows: &[Vec<String>]) -> Result<(), CliFailure> {
+    pub fn table(&self, rows: &[Vec<String>]) -> Result<(), CliFailure> {
         let rows: Vec<Vec<Cow<'_, str>>> =
             rows.iter().map(|row| row.iter().map(|cell| plain(cell)).collect()).collect();
         let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
@@ -211,23 +217,17 @@ impl Console {
     }
 
     /// Says one line to the person at the terminal.
-    pub(crate) fn say(&self, line: &str) {
+    pub fn say(&self, line: &str) {
         self.raw(&format!("{}\n", said(line)));
     }
 
     /// Waits a moment for what was said to be read; before the process ends.
-    pub(crate) fn finish(&self) {
-        match &self.err {
-            Messages::Lines(lines) => {
-                lines.finish(LAST_WORDS);
-            }
-            #[cfg(test)]
-            Messages::Given(_) => {}
-        }
+    pub fn finish(&self) {
+        self.err.finish(LAST_WORDS);
     }
 
     /// What a panic says goes the same way: the standard hook would wait for a pipe that nobody reads.
-    pub(crate) fn take_panics(&self) {
+    pub fn take_panics(&self) {
         let console = self.clone();
         std::panic::set_hook(Box::new(move |panic| {
             let thread = std::thread::current();
@@ -236,20 +236,12 @@ impl Console {
     }
 
     /// Writes to the terminal without a line end: for what is drawn again in place.
-    pub(crate) fn raw(&self, text: &str) {
-        match &self.err {
-            Messages::Lines(lines) => lines.put(text.as_bytes()),
-            #[cfg(test)]
-            Messages::Given(stream) => {
-                let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
-                // Nobody reads any more; the command goes on and its exit code tells.
-                let _ = stream.write_all(text.as_bytes());
-            }
-        }
+    pub fn raw(&self, text: &str) {
+        self.err.put(text.as_bytes());
     }
 
     /// The text in the colour of a status word, or as it is where colour is not wanted.
-    pub(crate) fn coloured(&self, status: &str, text: &str) -> String {
+    pub fn coloured(&self, status: &str, text: &str) -> String {
         let colour = match status {
             "completed" | "ok" => COLOURS[0],
             "failed" | "timeout" | "aborted" | "error" => COLOURS[1],

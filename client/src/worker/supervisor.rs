@@ -73,7 +73,7 @@ pub(super) enum Word {
 }
 
 /// Runs as a supervisor when the process was started as one.
-pub(crate) fn main() -> Option<ExitCode> {
+pub fn main() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next()? != VERB {
         return None;

@@ -2,7 +2,7 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::cli::console::Console;
+use crate::console::Console;
 
 /// Beside the attempts: connections to the engine, the runtime's own, what a start of a process needs for a moment.
 const BASE: u64 = 64;

@@ -2,15 +2,15 @@
 
 use clap::{Args, Subcommand};
 
-use super::chance;
-use super::client::shapes::{ExplanationShape, Job};
-use super::client::{Client, EngineArgs};
+use super::api::shapes::{ExplanationShape, Job};
+use super::api::{Client, EngineArgs};
 use super::console::{Console, Format};
 use super::failure::CliFailure;
+use super::random;
 
 /// Arguments of `orrery jobs`.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct JobsArgs {
+pub struct JobsArgs {
     #[command(flatten)]
     engine: EngineArgs,
     #[command(subcommand)]
@@ -63,7 +63,7 @@ enum JobsVerb {
 ///
 /// # Errors
 /// The engine's refusal, or that it is away.
-pub(crate) async fn run(args: JobsArgs, console: &Console) -> Result<(), CliFailure> {
+pub async fn run(args: JobsArgs, console: &Console) -> Result<(), CliFailure> {
     let client = Client::new(&args.engine)?;
     match args.verb {
         JobsVerb::List { statuses, page, page_size, output } => {
@@ -99,7 +99,7 @@ pub(crate) async fn run(args: JobsArgs, console: &Console) -> Result<(), CliFail
             explain(&read, console)
         }
         JobsVerb::Cancel { job } => {
-            client.cancel(&job, &chance::fresh_id()).await?;
+            client.cancel(&job, &random::fresh_id()).await?;
             console.say(&format!("cancellation of {job} is recorded; next: orrery watch {job}"));
             Ok(())
         }

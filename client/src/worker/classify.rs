@@ -11,7 +11,7 @@ use domain::bounds::{ERROR_MESSAGE_CHARS_MAX, RETRY_AFTER_MS_MAX};
 use domain::retry::classify::is_known;
 use serde_json::{Value, json};
 
-use crate::cli::client::shapes::AttemptErrorShape;
+use crate::api::shapes::AttemptErrorShape;
 
 /// Letters of standard error that become the message; the last ones, for there the reason stands.
 const MESSAGE_CHARS_MAX: usize = 2_000;

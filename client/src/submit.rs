@@ -17,11 +17,11 @@ use clap::Args;
 use orrery_bench::document;
 use serde_json::value::RawValue;
 
-use super::chance;
-use super::client::shapes::Job;
-use super::client::{Client, ClientError, EngineArgs};
+use super::api::shapes::Job;
+use super::api::{Client, ClientError, EngineArgs};
 use super::console::{Console, Format};
 use super::failure::CliFailure;
+use super::random;
 use super::watch::{FollowArgs, follow};
 
 /// Tries of one submission, the first included, before the engine counts as away: about 6 s in all.
@@ -31,7 +31,7 @@ const WAITS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_
 
 /// Arguments of `orrery submit`.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct SubmitArgs {
+pub struct SubmitArgs {
     #[command(flatten)]
     engine: EngineArgs,
     /// The job document, plain or gzipped, or - for standard input
@@ -50,7 +50,7 @@ pub(crate) struct SubmitArgs {
 ///
 /// # Errors
 /// When the file cannot be read, the engine refuses it or is away; with `--watch` also when the job fails.
-pub(crate) async fn run(args: SubmitArgs, console: &Console) -> Result<(), CliFailure> {
+pub async fn run(args: SubmitArgs, console: &Console) -> Result<(), CliFailure> {
     let client = Client::new(&args.engine)?;
     let name = args.file.display();
     let submitted = document::read(&args.file).map_err(|cause| match cause.kind() {
@@ -59,7 +59,7 @@ pub(crate) async fn run(args: SubmitArgs, console: &Console) -> Result<(), CliFa
     })?;
     serde_json::from_slice::<&RawValue>(&submitted)
         .map_err(|cause| CliFailure::Failed(format!("{name} is not JSON: {cause}")))?;
-    let key = args.idempotency_key.unwrap_or_else(chance::fresh_id);
+    let key = args.idempotency_key.unwrap_or_else(random::fresh_id);
     let (job, answer) = submit(&client, submitted, &key).await?;
     match (args.watch, args.follow.output) {
         (true, Format::Json) => {}
@@ -82,7 +82,7 @@ pub(crate) async fn run(args: SubmitArgs, console: &Console) -> Result<(), CliFa
 ///
 /// # Errors
 /// The engine's refusal, or that it is away.
-pub(crate) async fn submit(
+pub async fn submit(
     client: &Client,
     document: Vec<u8>,
     key: &str,
@@ -92,7 +92,7 @@ pub(crate) async fn submit(
         tries += 1;
         match client.submit(document.clone(), key).await {
             Err(error) if error.is_transient() && tries < TRIES_MAX => {
-                tokio::time::sleep(chance::backoff(tries, WAITS.0, WAITS.1)).await;
+                tokio::time::sleep(random::backoff(tries, WAITS.0, WAITS.1)).await;
             }
             answer => break answer?,
         }

@@ -17,7 +17,7 @@ const API: [&str; 2] = ["api", "v1"];
 
 impl Client {
     /// Submits a job document as it was written. The same key and document never make a second job.
-    pub(crate) async fn submit(
+    pub async fn submit(
         &self,
         document: Vec<u8>,
         idempotency_key: &str,
@@ -30,17 +30,17 @@ impl Client {
     }
 
     /// A job as the engine shows it, unread.
-    pub(crate) async fn job_document(&self, id: &str) -> Result<Box<RawValue>, ClientError> {
+    pub async fn job_document(&self, id: &str) -> Result<Box<RawValue>, ClientError> {
         let answer = self.send(self.request(Method::GET, &[API[0], API[1], "jobs", id])).await?;
         self.read(answer).await
     }
 
-    pub(crate) async fn job(&self, id: &str) -> Result<Job, ClientError> {
+    pub async fn job(&self, id: &str) -> Result<Job, ClientError> {
         self.shown(self.job_document(id).await?.get())
     }
 
     /// A job once it has more events than `version`, or as it is after so long.
-    pub(crate) async fn job_after(
+    pub async fn job_after(
         &self,
         id: &str,
         version: u64,
@@ -57,7 +57,7 @@ impl Client {
     }
 
     /// A page of jobs, read and as the engine wrote it. `query` holds parameters of `GET /jobs`.
-    pub(crate) async fn jobs(
+    pub async fn jobs(
         &self,
         query: &[(&str, String)],
     ) -> Result<(JobPage, Box<RawValue>), ClientError> {
@@ -80,7 +80,7 @@ impl Client {
     }
 
     /// The first page of a job's nodes.
-    pub(crate) async fn nodes(&self, id: &str) -> Result<NodePageShape, ClientError> {
+    pub async fn nodes(&self, id: &str) -> Result<NodePageShape, ClientError> {
         let answer =
             self.send(self.request(Method::GET, &[API[0], API[1], "jobs", id, "nodes"])).await?;
         let document: Box<RawValue> = self.read(answer).await?;
@@ -88,7 +88,7 @@ impl Client {
     }
 
     /// Why a job, or one node of it, does not go on: read, and as the engine wrote it.
-    pub(crate) async fn explain(
+    pub async fn explain(
         &self,
         id: &str,
         node: Option<&str>,
@@ -102,7 +102,7 @@ impl Client {
     }
 
     /// Asks for a job's cancellation.
-    pub(crate) async fn cancel(
+    pub async fn cancel(
         &self,
         id: &str,
         idempotency_key: &str,
@@ -115,12 +115,12 @@ impl Client {
     }
 
     /// Whether the engine says that it is ready, within `deadline`.
-    pub(crate) async fn ready(&self, deadline: Duration) -> Result<(), ClientError> {
+    pub async fn ready(&self, deadline: Duration) -> Result<(), ClientError> {
         self.send(self.request(Method::GET, &["readyz"]).timeout(deadline)).await.map(drop)
     }
 
     /// Asks a queue for work; the answer may take the request's `wait_ms`.
-    pub(crate) async fn lease(
+    pub async fn lease(
         &self,
         queue: &str,
         ask: &LeaseRequestShape,
@@ -133,7 +133,7 @@ impl Client {
     }
 
     /// Reports completed attempts.
-    pub(crate) async fn complete(
+    pub async fn complete(
         &self,
         batch: &LeaseBatch<CompleteShape>,
     ) -> Result<LeaseResults, ClientError> {
@@ -141,15 +141,12 @@ impl Client {
     }
 
     /// Reports failed attempts.
-    pub(crate) async fn fail(
-        &self,
-        batch: &LeaseBatch<FailShape>,
-    ) -> Result<LeaseResults, ClientError> {
+    pub async fn fail(&self, batch: &LeaseBatch<FailShape>) -> Result<LeaseResults, ClientError> {
         self.lease_batch("fail", batch).await
     }
 
     /// Gives attempts back, uncounted.
-    pub(crate) async fn release(
+    pub async fn release(
         &self,
         batch: &LeaseBatch<LeaseItem>,
     ) -> Result<LeaseResults, ClientError> {
@@ -157,7 +154,7 @@ impl Client {
     }
 
     /// Says which attempts are still worked on.
-    pub(crate) async fn heartbeat(
+    pub async fn heartbeat(
         &self,
         batch: &LeaseBatch<LeaseItem>,
         deadline: Duration,

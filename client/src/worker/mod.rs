@@ -1,18 +1,18 @@
 //! `orrery worker`: takes work from a queue and runs a command for each attempt (or sleeps as long as the input
 //! says). The modules beside this are the worker's core, which the demo and the bench use with runners of their own.
 
-pub(crate) mod attempt;
+pub mod attempt;
 mod classify;
 mod command;
-pub(crate) mod first_process;
+pub mod first_process;
 mod held;
 mod lease_loop;
 mod open_files;
 mod output;
 mod report;
 mod settings;
-mod stand_in;
-pub(crate) mod supervisor;
+mod sleep;
+pub mod supervisor;
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -20,18 +20,18 @@ use std::time::Duration;
 
 use clap::Args;
 
-pub(crate) use lease_loop::work;
-pub(crate) use report::{Totals, raw};
-pub(crate) use settings::{LEASE_MS_DEFAULT, WorkerSettings};
+pub use lease_loop::work;
+pub use report::{Totals, raw};
+pub use settings::{LEASE_MS_DEFAULT, WorkerSettings};
 
-use super::chance;
-use super::client::{Client, EngineArgs};
+use super::api::{Client, EngineArgs};
 use super::console::Console;
 use super::failure::CliFailure;
+use super::random;
 use super::signals;
 use command::CommandRunner;
 use output::OutputFormat;
-use stand_in::StandIn;
+use sleep::SleepRunner;
 
 /// How long the engine holds a request for work: below its 30 s, and below what proxies allow.
 const WAIT_MS: u64 = 20_000;
@@ -39,7 +39,7 @@ const WAIT_MS: u64 = 20_000;
 /// Arguments of `orrery worker`.
 #[derive(Debug, Clone, Args)]
 #[command(after_long_help = include_str!("contract.txt"))]
-pub(crate) struct WorkerArgs {
+pub struct WorkerArgs {
     #[command(flatten)]
     engine: EngineArgs,
     /// The queue to take work from
@@ -83,7 +83,7 @@ fn scale(text: &str) -> Result<f64, String> {
 ///
 /// # Errors
 /// When the engine says that the request for work is wrong, or the command cannot be run.
-pub(crate) async fn run(args: WorkerArgs, console: Console) -> Result<(), CliFailure> {
+pub async fn run(args: WorkerArgs, console: Console) -> Result<(), CliFailure> {
     let client = Client::new(&args.engine)?;
     let mut command = args.command.into_iter();
     let runner = command.next().map(|program| {
@@ -113,7 +113,8 @@ pub(crate) async fn run(args: WorkerArgs, console: Console) -> Result<(), CliFai
     let leave = signals::leave(&console)?;
     let totals = match (args.sleep_scale, runner) {
         (Some(scale), _) => {
-            work(client, settings, Arc::new(StandIn::new(scale)), console.clone(), leave).await?
+            work(client, settings, Arc::new(SleepRunner::new(scale)), console.clone(), leave)
+                .await?
         }
         (None, Some(runner)) => {
             work(client, settings, Arc::new(runner), console.clone(), leave).await?
@@ -133,7 +134,7 @@ pub(crate) async fn run(args: WorkerArgs, console: Console) -> Result<(), CliFai
 fn own_name() -> String {
     let system = rustix::system::uname();
     let host = system.nodename().to_string_lossy();
-    let id = chance::fresh_id();
+    let id = random::fresh_id();
     let chance = &id[id.len().saturating_sub(6)..];
     let host = if host.is_empty() { "worker" } else { &*host };
     format!("{host}-{chance}")

@@ -14,9 +14,9 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::attempt::{StopReason, StopSignal};
-use crate::cli::client::Client;
-use crate::cli::client::shapes::{LeaseBatch, LeaseItem, LeaseResult};
-use crate::cli::console::{Console, plain};
+use crate::api::Client;
+use crate::api::shapes::{LeaseBatch, LeaseItem, LeaseResult};
+use crate::console::{Console, plain};
 
 /// Leases named in one heartbeat: the engine's bound on a batch.
 const BATCH_MAX: usize = 1_000;
@@ -178,7 +178,7 @@ pub(super) async fn heartbeats(held: std::sync::Arc<HeldLeases>, client: Client,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::client::problem::ProblemAnswer;
+    use crate::api::problem::ProblemAnswer;
 
     fn result(cancel: bool, status: Option<u16>) -> LeaseResult {
         let error = status.map(|status| ProblemAnswer::without_document(status, "x"));

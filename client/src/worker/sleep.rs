@@ -9,12 +9,12 @@ use serde_json::json;
 use super::attempt::{Attempt, AttemptOutcome, RunAttempt, StopSignal};
 use super::report::raw;
 
-/// No stand-in sleeps longer than the longest attempt there may be.
+/// No sleep runner sleeps longer than the longest attempt there may be.
 const SLEEP_MAX: Duration = Duration::from_hours(30 * 24);
 
 /// Sleeps `input.runtime_s` times a scale.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct StandIn {
+pub(crate) struct SleepRunner {
     scale: f64,
 }
 
@@ -24,7 +24,7 @@ struct Recorded {
     runtime_s: f64,
 }
 
-impl StandIn {
+impl SleepRunner {
     /// `scale` is wall seconds for each recorded second, finite and not negative.
     pub(crate) fn new(scale: f64) -> Self {
         Self { scale }
@@ -38,7 +38,7 @@ impl StandIn {
     }
 }
 
-impl RunAttempt for StandIn {
+impl RunAttempt for SleepRunner {
     async fn run(&self, attempt: Attempt, mut stop: StopSignal) -> AttemptOutcome {
         let duration = self.duration(attempt.input.get());
         tokio::select! {
@@ -58,14 +58,14 @@ mod tests {
 
     #[test]
     fn the_recorded_runtime_is_scaled_and_nonsense_is_no_time_at_all() {
-        let stand_in = StandIn::new(0.001);
+        let runner = SleepRunner::new(0.001);
         assert_eq!(
-            stand_in.duration(r#"{"runtime_s": 56.5, "program": "x"}"#),
+            runner.duration(r#"{"runtime_s": 56.5, "program": "x"}"#),
             Duration::from_micros(56_500)
         );
         for input in ["null", "{}", "7", r#"{"runtime_s": -1}"#, r#"{"runtime_s": "x"}"#] {
-            assert_eq!(stand_in.duration(input), Duration::ZERO, "{input}");
+            assert_eq!(runner.duration(input), Duration::ZERO, "{input}");
         }
-        assert_eq!(stand_in.duration(r#"{"runtime_s": 1e300}"#), Duration::ZERO);
+        assert_eq!(runner.duration(r#"{"runtime_s": 1e300}"#), Duration::ZERO);
     }
 }

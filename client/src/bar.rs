@@ -6,7 +6,7 @@ use super::console::Console;
 
 /// What a bar counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum BarUnit {
+pub enum BarUnit {
     /// Counted in bytes.
     Bytes,
     Streams,
@@ -14,11 +14,11 @@ pub(crate) enum BarUnit {
 
 /// A bar, or none.
 #[derive(Debug)]
-pub(crate) struct Bar(Option<ProgressBar>);
+pub struct Bar(Option<ProgressBar>);
 
 impl Bar {
     /// A bar at its beginning.
-    pub(crate) fn begin(console: &Console, what: &str, unit: BarUnit) -> Self {
+    pub fn begin(console: &Console, what: &str, unit: BarUnit) -> Self {
         if !console.is_terminal() {
             return Self(None);
         }
@@ -35,7 +35,7 @@ impl Bar {
     }
 
     /// So much is done, of so much.
-    pub(crate) fn set(&self, done: u64, all: u64) {
+    pub fn set(&self, done: u64, all: u64) {
         if let Some(bar) = &self.0 {
             bar.set_length(all.max(done));
             bar.set_position(done);

@@ -9,10 +9,10 @@ use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::command::own_program;
-use crate::cli::failure::CliFailure;
+use crate::failure::CliFailure;
 
 /// Whether this process is the first one of its container.
-pub(crate) fn is_needed() -> bool {
+pub fn is_needed() -> bool {
     std::process::id() == 1
 }
 
@@ -20,7 +20,7 @@ pub(crate) fn is_needed() -> bool {
 ///
 /// # Errors
 /// When no child can be started.
-pub(crate) fn run() -> Result<ExitCode, CliFailure> {
+pub fn run() -> Result<ExitCode, CliFailure> {
     let begin = || -> io::Result<WaitStatus> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(until_the_worker_ends())

@@ -2,20 +2,20 @@
 
 /// How a worker asks for work.
 #[derive(Debug, Clone)]
-pub(crate) struct WorkerSettings {
+pub struct WorkerSettings {
     /// The name shown for it by `GET /workers`.
-    pub(crate) name: String,
+    pub name: String,
     /// The queue it takes work from.
-    pub(crate) queue: String,
+    pub queue: String,
     /// Attempts at a time, at least 1.
-    pub(crate) concurrency: usize,
+    pub concurrency: usize,
     /// How long a lease is good without a heartbeat, 5,000 to 3,600,000 ms.
-    pub(crate) lease_ms: u64,
+    pub lease_ms: u64,
     /// How long the engine holds a request for work that is not there yet, at most 30,000 ms.
-    pub(crate) wait_ms: u64,
+    pub wait_ms: u64,
     /// Only work of these kinds; all when empty.
-    pub(crate) action_types: Vec<String>,
+    pub action_types: Vec<String>,
 }
 
 /// The engine's own period for a lease that names none.
-pub(crate) const LEASE_MS_DEFAULT: u64 = 30_000;
+pub const LEASE_MS_DEFAULT: u64 = 30_000;

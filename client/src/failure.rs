@@ -8,7 +8,7 @@ use std::io;
 
 /// Why a command did not succeed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum CliFailure {
+pub enum CliFailure {
     /// The command did what it could and the result is a failure, such as a job that failed.
     #[error("{0}")]
     Failed(String),
@@ -37,7 +37,7 @@ pub(crate) enum CliFailure {
 
 impl CliFailure {
     /// The process's exit code.
-    pub(crate) fn exit_code(&self) -> u8 {
+    pub fn exit_code(&self) -> u8 {
         match self {
             Self::Output(cause) if cause.kind() == io::ErrorKind::BrokenPipe => 0,
             Self::Failed(_) | Self::Output(_) => 1,
@@ -51,7 +51,7 @@ impl CliFailure {
     }
 
     /// Whether there is anything to tell: a closed pipe (`orrery ... | head`) is what the reader wants.
-    pub(crate) fn is_silent(&self) -> bool {
+    pub fn is_silent(&self) -> bool {
         matches!(self, Self::Output(cause) if cause.kind() == io::ErrorKind::BrokenPipe)
     }
 }

@@ -5,8 +5,8 @@
 //! Absent: retries (who calls knows what may be sent twice), and any state but the connections.
 
 mod calls;
-pub(crate) mod problem;
-pub(crate) mod shapes;
+pub mod problem;
+pub mod shapes;
 
 use std::error::Error as _;
 use std::fmt;
@@ -25,7 +25,7 @@ use problem::ProblemAnswer;
 
 /// Which engine a command talks to.
 #[derive(Clone, Args)]
-pub(crate) struct EngineArgs {
+pub struct EngineArgs {
     /// The engine's address
     #[arg(
         long,
@@ -35,7 +35,7 @@ pub(crate) struct EngineArgs {
         hide_env_values = true,
         default_value = "http://127.0.0.1:8080"
     )]
-    pub(crate) url: String,
+    pub url: String,
     /// The namespace that jobs live in
     #[arg(
         long,
@@ -44,7 +44,7 @@ pub(crate) struct EngineArgs {
         env = "ORRERY_NAMESPACE",
         default_value = "default"
     )]
-    pub(crate) namespace: String,
+    pub namespace: String,
 }
 
 impl fmt::Debug for EngineArgs {
@@ -56,7 +56,7 @@ impl fmt::Debug for EngineArgs {
 
 /// An address as it may be shown: without what stands before the host, and without its query, either of which may be a
 /// secret; also of text that is no address at all.
-pub(crate) fn without_secrets(url: &str) -> String {
+pub fn without_secrets(url: &str) -> String {
     let (address, query) = url.split_once(['?', '#']).map_or((url, ""), |(url, _)| (url, "?***"));
     // A password may hold an unescaped '@' or '/', so the host begins after the last '@'.
     let shown = match address.rsplit_once('@') {
@@ -79,7 +79,7 @@ const ANSWER_BYTES_MAX: usize = 512 * 1024 * 1024;
 
 /// Why a call gave no answer.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ClientError {
+pub enum ClientError {
     /// No connection, or it broke: whether the engine acted is not known.
     #[error("cannot reach the engine at {url}: {cause}")]
     Unreachable { url: String, cause: String },
@@ -96,7 +96,7 @@ pub(crate) enum ClientError {
 
 impl ClientError {
     /// Whether the same request may succeed a moment later.
-    pub(crate) fn is_transient(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
             Self::Refused(problem) => problem.is_transient(),
@@ -120,7 +120,7 @@ impl From<ClientError> for CliFailure {
 
 /// The client. Clones share the connections.
 #[derive(Clone)]
-pub(crate) struct Client {
+pub struct Client {
     http: reqwest::Client,
     base: Url,
     /// The address as it may be shown.
@@ -139,7 +139,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError::Address`] when the URL or the namespace cannot be used.
-    pub(crate) fn new(args: &EngineArgs) -> Result<Self, ClientError> {
+    pub fn new(args: &EngineArgs) -> Result<Self, ClientError> {
         let address = |what: String| ClientError::Address(what);
         let base = Url::parse(&args.url).map_err(|cause| {
             let url = without_secrets(&args.url);
@@ -174,7 +174,7 @@ impl Client {
     }
 
     /// The engine's address as it may be shown, without a slash at the end.
-    pub(crate) fn address(&self) -> &str {
+    pub fn address(&self) -> &str {
         &self.shown
     }
 

@@ -1,4 +1,4 @@
-//! What a worker does with one attempt: the trait that commands, stand-ins and tests implement, and the words
+//! What a worker does with one attempt: the trait that commands, sleep runners and tests implement, and the words
 //! that pass between them and the lease loop.
 //!
 //! Invariant: every attempt that was begun ends in exactly one [`AttemptOutcome`], also when it was told to stop; the
@@ -9,31 +9,31 @@ use std::future::Future;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 
-use crate::cli::client::shapes::{AttemptErrorShape, Lease};
+use crate::api::shapes::{AttemptErrorShape, Lease};
 
 /// One execution of a node, as the engine handed it out.
 #[derive(Debug, Clone)]
-pub(crate) struct Attempt {
+pub struct Attempt {
     /// The right to it, with its fencing token inside.
-    pub(crate) lease: String,
+    pub lease: String,
     /// The job it belongs to.
-    pub(crate) job_id: String,
+    pub job_id: String,
     /// The node's key.
-    pub(crate) node: String,
+    pub node: String,
     /// Counted from 1.
-    pub(crate) number: u64,
+    pub number: u64,
     /// Equal for every attempt of the node in one run of its job: what makes the effects of the work happen once.
-    pub(crate) idempotency_key: String,
+    pub idempotency_key: String,
     /// Names this attempt alone, for logs and traces.
-    pub(crate) key: String,
+    pub key: String,
     /// `do`, or `undo` for a compensation.
-    pub(crate) kind: String,
+    pub kind: String,
     /// What kind of work the caller named.
-    pub(crate) action_type: Option<String>,
+    pub action_type: Option<String>,
     /// The node's input; `null` when it has none.
-    pub(crate) input: Box<RawValue>,
+    pub input: Box<RawValue>,
     /// The W3C trace context of the attempt.
-    pub(crate) trace: Option<String>,
+    pub trace: Option<String>,
 }
 
 impl From<Lease> for Attempt {
@@ -55,7 +55,7 @@ impl From<Lease> for Attempt {
 
 /// Why an attempt is to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum StopReason {
+pub enum StopReason {
     /// The engine wants it cancelled; it may still report within the engine's grace.
     Cancelled,
     /// The lease is another's now: nothing that is reported counts.
@@ -66,17 +66,17 @@ pub(crate) enum StopReason {
 
 /// Tells an attempt to stop.
 #[derive(Debug, Clone)]
-pub(crate) struct StopSignal(watch::Receiver<Option<StopReason>>);
+pub struct StopSignal(watch::Receiver<Option<StopReason>>);
 
 impl StopSignal {
     /// A signal and the sender that raises it.
-    pub(crate) fn pair() -> (watch::Sender<Option<StopReason>>, Self) {
+    pub fn pair() -> (watch::Sender<Option<StopReason>>, Self) {
         let (sender, receiver) = watch::channel(None);
         (sender, Self(receiver))
     }
 
     /// Waits until the attempt is to stop. Never ends when it is not.
-    pub(crate) async fn requested(&mut self) -> StopReason {
+    pub async fn requested(&mut self) -> StopReason {
         loop {
             if let Some(reason) = *self.0.borrow_and_update() {
                 return reason;
@@ -90,7 +90,7 @@ impl StopSignal {
 
 /// How an attempt ended.
 #[derive(Debug)]
-pub(crate) enum AttemptOutcome {
+pub enum AttemptOutcome {
     Completed {
         /// What came of it.
         output: Box<RawValue>,
@@ -109,12 +109,12 @@ pub(crate) enum AttemptOutcome {
 
 impl AttemptOutcome {
     /// A success that has nothing to say beside its output.
-    pub(crate) fn completed(output: Box<RawValue>) -> Self {
+    pub fn completed(output: Box<RawValue>) -> Self {
         Self::Completed { output, stderr: None }
     }
 
     /// The outcome of an attempt that was stopped before it came to an end of its own.
-    pub(crate) fn of_stop(reason: StopReason) -> Self {
+    pub fn of_stop(reason: StopReason) -> Self {
         match reason {
             StopReason::Leaving => Self::Released,
             StopReason::Lost => Self::Abandoned,
@@ -130,7 +130,7 @@ impl AttemptOutcome {
     }
 }
 
-pub(crate) trait RunAttempt: Send + Sync + 'static {
+pub trait RunAttempt: Send + Sync + 'static {
     /// Runs one attempt to its end. When `stop` is raised it ends soon, leaving nothing running behind.
     fn run(
         &self,

@@ -9,8 +9,8 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
-use super::client::shapes::Job;
-use super::client::{Client, EngineArgs};
+use super::api::shapes::Job;
+use super::api::{Client, EngineArgs};
 use super::console::{Console, Format};
 use super::failure::CliFailure;
 
@@ -27,7 +27,7 @@ const ENGINE_AWAY_MAX: Duration = Duration::from_mins(1);
 
 /// Arguments of `orrery watch`.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct WatchArgs {
+pub struct WatchArgs {
     #[command(flatten)]
     engine: EngineArgs,
     /// The job's id
@@ -38,20 +38,20 @@ pub(crate) struct WatchArgs {
 
 /// How a job is followed.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct FollowArgs {
+pub struct FollowArgs {
     /// Stop watching after this many seconds, with exit code 124
     #[arg(long, value_name = "SECONDS")]
     timeout_s: Option<u64>,
     /// What is printed when the job has ended
     #[arg(short, long, value_enum, default_value_t)]
-    pub(crate) output: Format,
+    pub output: Format,
 }
 
 /// Watches a job to its end.
 ///
 /// # Errors
 /// When the job ends otherwise than completed, is not known, or the time is over.
-pub(crate) async fn run(args: WatchArgs, console: &Console) -> Result<(), CliFailure> {
+pub async fn run(args: WatchArgs, console: &Console) -> Result<(), CliFailure> {
     let client = Client::new(&args.engine)?;
     follow(&client, &args.job, &args.follow, console).await
 }
@@ -60,7 +60,7 @@ pub(crate) async fn run(args: WatchArgs, console: &Console) -> Result<(), CliFai
 ///
 /// # Errors
 /// As [`run`].
-pub(crate) async fn follow(
+pub async fn follow(
     client: &Client,
     id: &str,
     args: &FollowArgs,
@@ -84,7 +84,7 @@ pub(crate) async fn follow(
 }
 
 /// Looks at a job until it has ended, handing each look to `seen`.
-pub(crate) async fn until_ended(
+pub async fn until_ended(
     client: &Client,
     id: &str,
     console: &Console,
@@ -127,7 +127,7 @@ pub(crate) async fn until_ended(
 }
 
 /// Says how a job ended.
-pub(crate) fn verdict(job: &Job, client: &Client, console: &Console) -> Result<(), CliFailure> {
+pub fn verdict(job: &Job, client: &Client, console: &Console) -> Result<(), CliFailure> {
     let took = job.durations.as_ref().and_then(|durations| durations.total_ms);
     let took = took.map(|ms| format!(" in {}", seconds(ms))).unwrap_or_default();
     let status = console.coloured(&job.status, &job.status);

@@ -5,7 +5,7 @@
 use clap::ValueEnum;
 use serde_json::value::RawValue;
 
-use crate::cli::client::shapes::AttemptErrorShape;
+use crate::api::shapes::AttemptErrorShape;
 
 /// The engine's bound on an output.
 pub(super) const OUTPUT_BYTES_MAX: usize = 256 * 1024;
