@@ -92,9 +92,11 @@ macro_rules! by_text {
     };
 }
 
+mod kind;
 mod stream;
 
-pub use self::stream::{GroupId, SubjectId, SubjectKind};
+pub use self::kind::{FoundBy, SubjectKind};
+pub use self::stream::{GroupId, SubjectId};
 
 fn is_key_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == '-'
@@ -335,7 +337,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_subject_comes_back_from_its_code_and_its_word() {
-        for kind in SubjectKind::ALL {
+        for kind in SubjectKind::ALL.iter().copied() {
             assert_eq!(SubjectKind::of_code(i64::from(kind.code())), Some(kind));
             assert_eq!(SubjectKind::parse(kind.as_str()), Some(kind));
         }

@@ -1,15 +1,13 @@
 //! What can be asked of an environment, and the check of what people write into one.
-//! A grant that does not fit is an expected outcome, not a refusal: the request waits at the environment's driver.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::bounds;
-use crate::environment::event::{EnvironmentEvent, ReleaseCause};
+use crate::environment::event::ReleaseCause;
 use crate::ids::{EnvironmentName, JobId, Namespace};
 use crate::refusal::FieldError;
-use crate::subject::answer::Answer;
 
 /// A command to one environment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -67,15 +65,6 @@ impl EnvironmentCommand {
             Self::Define { .. } | Self::Update(_) | Self::Delete { .. } => false,
         }
     }
-}
-
-/// What a command comes to.
-#[derive(Debug)]
-pub struct EnvironmentDecision {
-    /// What happened, if anything did.
-    pub event: Option<EnvironmentEvent>,
-    /// Leaves after the append. `Done` for a grant that is held, `Nothing` for one that does not fit.
-    pub answer: Answer,
 }
 
 /// What people say of an environment, within its bounds.

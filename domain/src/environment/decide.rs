@@ -4,15 +4,20 @@
 
 use std::collections::BTreeMap;
 
-use crate::environment::command::{Definition, EnvironmentCommand, EnvironmentDecision};
+use crate::environment::command::{Definition, EnvironmentCommand};
 use crate::environment::event::{EnvironmentEvent, EnvironmentFact};
 use crate::environment::state::EnvironmentState;
 use crate::ids::{EnvironmentName, JobId};
 use crate::refusal::Refusal;
 use crate::subject::answer::Answer;
 use crate::subject::context::Context;
+use crate::subject::decision::Decision;
 use crate::subject::envelope::Envelope;
 use crate::subject::remembered::{answered_before, may_remember};
+
+/// What a command to an environment comes to. `Done` for a grant that is held; `Nothing` for one that does not fit, which
+/// is no refusal: the request waits at the environment's driver.
+pub type EnvironmentDecision = Decision<EnvironmentEvent>;
 
 /// Decides a command on an environment; `state` is none when the stream does not exist.
 pub fn decide(
@@ -21,7 +26,7 @@ pub fn decide(
     context: &Context,
 ) -> Result<EnvironmentDecision, Refusal> {
     if let Some(seq) = state.map_or(Ok(None), |known| answered_before(&known.commands, context))? {
-        return Ok(unchanged(Answer::Replayed { seq }));
+        return Ok(EnvironmentDecision::unchanged(Answer::Replayed { seq }));
     }
     if let EnvironmentCommand::Define { namespace, name, definition } = command {
         if *name == EnvironmentName::default_environment() {
@@ -44,7 +49,7 @@ pub fn decide(
     if let EnvironmentCommand::Release { job, run, number, .. } = command
         && state.grant_of(*job, *run).is_none_or(|grant| grant.number != *number)
     {
-        return Ok(unchanged(Answer::Nothing));
+        return Ok(EnvironmentDecision::unchanged(Answer::Nothing));
     }
     if state.deleted {
         return absent(command);
@@ -69,7 +74,7 @@ pub fn decide(
 /// What is not there holds nothing to give back; everything else needs it.
 fn absent(command: &EnvironmentCommand) -> Result<EnvironmentDecision, Refusal> {
     match command {
-        EnvironmentCommand::Release { .. } => Ok(unchanged(Answer::Nothing)),
+        EnvironmentCommand::Release { .. } => Ok(EnvironmentDecision::unchanged(Answer::Nothing)),
         EnvironmentCommand::Define { .. }
         | EnvironmentCommand::Update(_)
         | EnvironmentCommand::Delete { .. }
@@ -85,7 +90,7 @@ fn update(
     let same = state.description.as_deref() == definition.description()
         && state.capacity == *definition.capacity();
     if same && context.command.is_none() {
-        return unchanged(Answer::Done { seq: state.seq });
+        return EnvironmentDecision::unchanged(Answer::Done { seq: state.seq });
     }
     let fact = EnvironmentFact::Updated {
         description: definition.description().map(str::to_owned),
@@ -113,18 +118,14 @@ fn grant(
     context: &Context,
 ) -> EnvironmentDecision {
     if state.grant_of(job, run).is_some() {
-        return unchanged(Answer::Done { seq: state.seq });
+        return EnvironmentDecision::unchanged(Answer::Done { seq: state.seq });
     }
     if state.shortage(resources).is_some() {
-        return unchanged(Answer::Nothing);
+        return EnvironmentDecision::unchanged(Answer::Nothing);
     }
     let number = state.granted.saturating_add(1);
     let fact = EnvironmentFact::Granted { job, run, number, resources: resources.clone() };
     done(Some(state), fact, context)
-}
-
-fn unchanged(answer: Answer) -> EnvironmentDecision {
-    EnvironmentDecision { event: None, answer }
 }
 
 fn done(
@@ -136,5 +137,5 @@ fn done(
     // An event is never older than the one before it.
     let by = Envelope::of(context, context.now.max(newest_at), None);
     let answer = Answer::Done { seq: seq.saturating_add(1) };
-    EnvironmentDecision { event: Some(EnvironmentEvent { by, fact }), answer }
+    EnvironmentDecision { event: Some(EnvironmentEvent { by, fact }), payloads: Vec::new(), answer }
 }

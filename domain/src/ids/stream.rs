@@ -1,53 +1,12 @@
-//! The names of streams: which kinds of subjects there are, which one a stream is of, and the group it falls into.
+//! The names of streams: of which subject one is, and the group it falls into.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{EnvironmentName, IdError, JobId, Namespace, derived_uuid};
+use super::{EnvironmentName, IdError, JobId, Namespace, SubjectKind, derived_uuid};
 use crate::bounds;
-
-/// The kinds of things that have a stream of events of their own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SubjectKind {
-    /// A job with its nodes, leases and recovery sessions.
-    Job,
-    /// A named pool of resources.
-    Environment,
-}
-
-impl SubjectKind {
-    /// Every kind, in the order of the codes.
-    pub const ALL: [Self; 2] = [Self::Job, Self::Environment];
-
-    /// The number it is stored under, in every store; never changed, only added to.
-    pub fn code(self) -> u8 {
-        match self {
-            Self::Job => 0,
-            Self::Environment => 1,
-        }
-    }
-
-    /// The kind that is stored under this number.
-    pub fn of_code(code: i64) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| i64::from(kind.code()) == code)
-    }
-
-    /// The kind with this word.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
-    }
-
-    /// The word used in stream names.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Job => "job",
-            Self::Environment => "environment",
-        }
-    }
-}
 
 /// Names one stream. The namespace is part of the name, so that no query can leave its tenant.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

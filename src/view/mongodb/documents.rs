@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bson::raw::{RawArrayBuf, RawDocumentBuf, cstr};
 use bson::{Bson, Document as Bsons, doc};
-use domain::ids::{SubjectId, SubjectKind};
+use domain::ids::{FoundBy, SubjectId};
 use domain::job::plan::PlanNode;
 use domain::job::state::NodeState;
 use domain::job::status::JobStatus;
@@ -19,18 +19,8 @@ use crate::view::contract::{Columns, Document, JobColumns, NodePage};
 
 /// Raised with every change of a document's form.
 const SCHEMA_VERSION: i32 = 1;
-/// All collections of the view.
-pub(super) const COLLECTIONS: [&str; 3] = ["jobs", "nodes", "environments"];
 /// Where pages of nodes are.
 pub(super) const NODES: &str = "nodes";
-
-/// Where a kind's documents are.
-pub(super) fn collection_of(kind: SubjectKind) -> &'static str {
-    match kind {
-        SubjectKind::Job => "jobs",
-        SubjectKind::Environment => "environments",
-    }
-}
 
 /// A document's `_id`.
 pub(super) fn id_of(subject: &SubjectId) -> Bsons {
@@ -180,9 +170,9 @@ pub(super) fn document(
     if fields.find("keep_until")?.is_some() {
         return Ok(None);
     }
-    let columns = match subject.kind {
-        SubjectKind::Job => Columns::Job(Box::new(job(fields)?)),
-        SubjectKind::Environment => Columns::Named { name: fields.text("name")?.to_owned() },
+    let columns = match subject.kind.found_by() {
+        FoundBy::Id => Columns::Job(Box::new(job(fields)?)),
+        FoundBy::Name => Columns::Named { name: fields.text("name")?.to_owned() },
     };
     let (seq, body) = (fields.number("seq")?, body(fields)?);
     Ok(Some(Document { subject: subject.clone(), seq, columns, body, nodes: Vec::new() }))

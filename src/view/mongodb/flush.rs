@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 use bson::raw::cstr;
 use bson::{Bson, RawDocumentBuf, doc, rawdoc};
 use domain::ids::{Millis, SubjectId, SubjectKind};
-use futures_util::future::try_join3;
+use futures_util::future::{try_join, try_join_all};
 
-use super::documents::{NODES, collection_of, raw_id, raw_page_id, stored, stored_page};
+use super::documents::{NODES, raw_id, raw_page_id, stored, stored_page};
 use super::store::{MongoView, of_call};
 use crate::environment::mongodb::{
     BulkStatement, CollectionQuery, DOCUMENT_BYTES_MAX, DUPLICATE_KEY, DocumentFields, to_date,
@@ -78,12 +78,8 @@ impl MongoView {
             FlushItem { id, seq, stored, is_new }
         });
         let pages: Vec<FlushItem> = pages.collect();
-        try_join3(
-            self.flush_kind(SubjectKind::Job, &documents),
-            self.flush_kind(SubjectKind::Environment, &documents),
-            self.write(NODES, pages),
-        )
-        .await?;
+        let kinds = SubjectKind::ALL.iter().map(|kind| self.flush_kind(*kind, &documents));
+        try_join(try_join_all(kinds), self.write(NODES, pages)).await?;
         self.evict_pages(&documents).await?;
         for which in seen {
             self.known.saw(which);
@@ -96,7 +92,7 @@ impl MongoView {
         kind: SubjectKind,
         documents: &BTreeMap<SubjectId, Document>,
     ) -> ViewResult<()> {
-        let collection = collection_of(kind);
+        let collection = kind.plural();
         let of_kind = documents.values().filter(|document| document.subject.kind == kind);
         let entries: Vec<FlushItem> = of_kind
             .clone()

@@ -9,7 +9,7 @@ use bson::{Bson, RawDocumentBuf, doc};
 use domain::ids::{Namespace, SubjectId, SubjectKind};
 use uuid::Uuid;
 
-use super::documents::{body, collection_of, document, id_of, noted_id, raw_id};
+use super::documents::{body, document, id_of, noted_id, raw_id};
 use super::query::{self, PageQuery, sort_field};
 use super::store::{MongoView, of_call};
 use crate::environment::mongodb::{CollectionQuery, DocumentFields, Undecodable, uuid_bson};
@@ -46,7 +46,7 @@ impl MongoView {
                 index: "_id_",
                 ..CollectionQuery::default()
             };
-            for document in self.find("documents", collection_of(kind), query).await? {
+            for document in self.find("documents", kind.plural(), query).await? {
                 if let Ok(id) =
                     DocumentFields(&document).inner("_id").map(|id| id.0.as_bytes().to_vec())
                 {
@@ -174,7 +174,7 @@ impl MongoView {
         page: u32,
         page_size: u32,
     ) -> ViewResult<Page> {
-        let collection = collection_of(kind);
+        let collection = kind.plural();
         let find = query::named(namespace, page, page_size);
         let total = self.count(collection, find.filter.clone(), find.index).await?;
         let (mut items, mut unreadable) = (Vec::new(), Vec::new());

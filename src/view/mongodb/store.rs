@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use mongodb::Collection;
 use mongodb::options::ReturnDocument;
 
-use super::documents::COLLECTIONS;
+use super::documents::NODES;
 use super::known::Known;
 use crate::environment::mongodb::{CallError, MongoConnection};
 use crate::view::contract::{Document, JobQuery, Page, View, ViewError, ViewResult};
@@ -85,7 +85,7 @@ impl MongoView {
     async fn empty(&self) -> ViewResult<()> {
         self.known.clear();
         let calls = self.connection.calls().with_deadline(EMPTYING_MAX);
-        for collection in COLLECTIONS {
+        for collection in SubjectKind::ALL.iter().map(|kind| kind.plural()).chain([NODES]) {
             let target = self.connection.collection(collection);
             let emptied = calls.make("the emptying of the view", async move {
                 target.delete_many(doc! {}).await.map(drop)

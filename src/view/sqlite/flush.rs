@@ -3,7 +3,7 @@
 //! index is touched only when one of its columns changed.
 //! Absent: begin and commit (`store`).
 
-use domain::ids::{Millis, Namespace, SubjectKind};
+use domain::ids::{FoundBy, Millis, Namespace};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -213,9 +213,9 @@ impl FlushSession {
         let (kind, id) = (subject.kind.code(), &subject.id.as_bytes()[..]);
         let seq = as_stored(document.seq);
         self.deletions = Some(true);
-        let there = match subject.kind {
-            SubjectKind::Job => ids::find(file, &self.unfiled, ns, subject.id)?,
-            SubjectKind::Environment => None,
+        let there = match subject.kind.found_by() {
+            FoundBy::Id => ids::find(file, &self.unfiled, ns, subject.id)?,
+            FoundBy::Name => None,
         };
         if let Some(row) = there {
             let there = file

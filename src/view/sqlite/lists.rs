@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use domain::ids::{Namespace, SubjectId, SubjectKind};
+use domain::ids::{FoundBy, Namespace, SubjectId, SubjectKind};
 use domain::job::status::JobStatus;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use uuid::Uuid;
@@ -22,9 +22,9 @@ pub(super) fn get(
     unfiled: &Unfiled,
     subject: &SubjectId,
 ) -> rusqlite::Result<Option<Document>> {
-    match subject.kind {
-        SubjectKind::Job => job(file, unfiled, subject),
-        SubjectKind::Environment => named_one(file, subject),
+    match subject.kind.found_by() {
+        FoundBy::Id => job(file, unfiled, subject),
+        FoundBy::Name => named_one(file, subject),
     }
 }
 

@@ -3,26 +3,15 @@
 use crate::job::event::JobEvent;
 use crate::job::state::JobState;
 use crate::job::status::JobStatus;
-use crate::payload::PayloadBytes;
 use crate::refusal::Refusal;
 use crate::subject::answer::Answer;
+use crate::subject::decision::Decision;
 
-/// What a command comes to.
-#[derive(Debug)]
-pub struct JobDecision {
-    /// What happened, if anything did.
-    pub event: Option<JobEvent>,
-    /// Durable no later than the event.
-    pub payloads: Vec<PayloadBytes>,
-    /// Leaves after the append.
-    pub answer: Answer,
-}
+/// What a command to a job comes to.
+pub type JobDecision = Decision<JobEvent>;
 
 impl JobDecision {
-    pub(super) fn unchanged(answer: Answer) -> Self {
-        Self { event: None, payloads: Vec::new(), answer }
-    }
-
+    /// This happened.
     pub(super) fn done(state: &JobState, event: JobEvent) -> Self {
         Self {
             event: Some(event),
