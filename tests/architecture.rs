@@ -164,11 +164,11 @@ const LONGER_FILES: &[(&str, usize, &str)] = &[];
 const CORE: Folder = Folder {
     module: &["engine", "core"],
     rows: &[
-        &["counts", "dice", "request", "response", "settings"],
-        &["entity"],
+        &["counts", "dice", "settings", "urgency"],
+        &["kinds"],
+        &["request", "response"],
         &["message"],
         &["waiting"],
-        &["urgency"],
         &["commit", "leases", "shown", "tenants"],
         &["grants", "pace", "peers"],
         // Its slots hold of each part what that part alone changes.

@@ -8,8 +8,7 @@ use std::collections::BTreeMap;
 use domain::ids::{Millis, SubjectId};
 use domain::payload::{Hash, StoredPayload};
 
-use crate::engine::core::entity::{Entity, EntityEvent};
-use crate::engine::core::entity::{NEVER, next_due};
+use crate::engine::core::kinds::{Entity, EntityEvent};
 use crate::engine::core::shown;
 use crate::event_store::contract::{
     ChainHash, EventStore, KeptPayload, PayloadHash, Record, Snapshot, StoreResult, WakeUp,
@@ -138,15 +137,7 @@ impl Replay<'_> {
                 return false;
             }
         };
-        let refused = match (&self.entity, &event) {
-            (Some(Entity::Job(job)), EntityEvent::Job(event)) => job.refuses(event),
-            (Some(Entity::Environment(environment)), EntityEvent::Environment(event)) => {
-                (event.by.at < environment.newest_at)
-                    .then(|| "it is older than the event before it".to_owned())
-            }
-            (Some(_), _) => Some("it is of another kind than the stream".to_owned()),
-            (None, _) => None,
-        };
+        let refused = self.entity.as_ref().and_then(|entity| entity.refuses(&event));
         if let Some(reason) = refused {
             self.find(Some(seq), "replay", reason);
             return false;
@@ -155,11 +146,7 @@ impl Replay<'_> {
             Some(entity) => _ = entity.apply(&event),
             None => self.entity = Entity::create(&event),
         }
-        let own = match &self.entity {
-            Some(Entity::Job(job)) => job.subject() == *self.subject,
-            Some(Entity::Environment(environment)) => environment.subject() == *self.subject,
-            None => false,
-        };
+        let own = self.entity.as_ref().is_some_and(|entity| entity.subject() == *self.subject);
         if !own {
             self.find(Some(seq), "replay", "its first event is not the one of this subject");
             return false;
@@ -167,10 +154,8 @@ impl Replay<'_> {
         self.seq = seq;
         self.at = event.at();
         self.chain = domain::history::chain(self.chain, line);
-        if let EntityEvent::Job(event) = &event {
-            for StoredPayload { sha256, bytes } in event.stored_payloads() {
-                self.named.entry(sha256.0).or_insert((seq, bytes));
-            }
+        for StoredPayload { sha256, bytes } in event.stored_payloads() {
+            self.named.entry(sha256.0).or_insert((seq, bytes));
         }
         self.compare_snapshot();
         self.compare_document();
@@ -183,18 +168,11 @@ impl Replay<'_> {
         };
         // One of an earlier version is passed over by the engine too.
         let kept = Entity::decode_snapshot(self.subject.kind, &snapshot.body);
-        let same = match (&kept, &self.entity) {
-            (Some(Entity::Job(kept)), Some(Entity::Job(job))) => kept.digest() == job.digest(),
-            (Some(Entity::Environment(kept)), Some(Entity::Environment(environment))) => {
-                kept == environment
-            }
-            (Some(_), _) => false,
-            (None, _) => true,
-        };
+        let same = kept.is_none() || kept == self.entity;
         if !same || snapshot.hash != self.chain {
             self.find(Some(self.seq), "snapshot", "the kept state is not what replay gives");
         }
-        for detail in kept.iter().flat_map(contradictions) {
+        for detail in kept.iter().flat_map(Entity::contradictions) {
             self.find(Some(self.seq), "counters", format!("in the kept state: {detail}"));
         }
     }
@@ -216,37 +194,27 @@ impl Replay<'_> {
         let Some(entity) = self.entity.take() else {
             return self.find(None, "gap", "the stream has no events");
         };
-        for detail in contradictions(&entity) {
+        for detail in entity.contradictions() {
             self.find(Some(self.seq), "counters", detail);
         }
-        if let Entity::Job(job) = &entity {
-            let newest = job.nodes.iter().map(|node| node.epoch.0 >> 32).max().unwrap_or(0);
-            if newest > u64::from(self.beside.incarnation) {
-                let detail = "a lease of a later incarnation than the store's";
-                self.find(Some(self.seq), "lease", detail);
-            }
+        if entity.newest_incarnation() > u64::from(self.beside.incarnation) {
+            let detail = "a lease of a later incarnation than the store's";
+            self.find(Some(self.seq), "lease", detail);
         }
         if let Some(snapshot) = self.snapshot.filter(|snapshot| snapshot.seq > self.seq) {
             let detail = format!("the kept state shows event {}, which is missing", snapshot.seq);
             self.find(Some(self.seq), "snapshot", detail);
         }
         self.mark_in_time(&entity, mark);
-        self.shown_in_time(mark);
+        self.shown_in_time(&entity, mark);
     }
 
     /// A mark may be too early, never too late; only what is over may have none.
     fn mark_in_time(&mut self, entity: &Entity, mark: Option<&WakeUp>) {
-        let (over, due) = match entity {
-            Entity::Job(job) if job.head.deleted => (false, job.head.updated_at),
-            Entity::Job(job) if job.head.status.is_over() => (true, NEVER),
-            Entity::Job(job) => (false, next_due(job).unwrap_or(job.head.updated_at)),
-            Entity::Environment(environment) => {
-                let over = environment.deleted && environment.grants.is_empty();
-                (over, environment.newest_at)
-            }
-        };
+        let is_removed = entity.removed_at().is_some();
+        let due = entity.next_due().filter(|_| !is_removed).unwrap_or_else(|| entity.newest_at());
         match mark {
-            None if over => {}
+            None if entity.is_over() && !is_removed => {}
             None => self.find(Some(self.seq), "wake_up", "it is not over, and nothing wakes it"),
             Some(mark) if mark.due > due => {
                 let detail = format!("it is woken at {}, and is due at {due}", mark.due);
@@ -257,7 +225,7 @@ impl Replay<'_> {
     }
 
     /// The view may be behind a living stream; before one is retired its last event is shown.
-    fn shown_in_time(&mut self, mark: Option<&WakeUp>) {
+    fn shown_in_time(&mut self, entity: &Entity, mark: Option<&WakeUp>) {
         let Some(shown) = self.beside.shown else { return };
         match shown {
             Some(document) if document.seq > self.seq => {
@@ -268,7 +236,7 @@ impl Replay<'_> {
                 let detail = format!("it is retired, and the view shows event {}", document.seq);
                 self.find(Some(self.seq), "view", detail);
             }
-            None if mark.is_none() && self.subject.kind == domain::ids::SubjectKind::Job => {
+            None if mark.is_none() && entity.deleted_at().is_none() => {
                 self.find(Some(self.seq), "view", "it is retired, and the view does not show it");
             }
             Some(_) | None => {}
@@ -296,20 +264,6 @@ impl Replay<'_> {
         }
         for (hash, (seq, _)) in named {
             self.find(Some(seq), "payload", format!("{} is missing", Hash(hash).hex()));
-        }
-    }
-}
-
-fn contradictions(entity: &Entity) -> Vec<String> {
-    match entity {
-        Entity::Job(job) => job.contradictions(),
-        Entity::Environment(environment) => {
-            let latest = environment.grants.values().map(|grant| grant.number).max().unwrap_or(0);
-            let wrong = latest > environment.granted;
-            wrong
-                .then(|| "a grant has a number that was never given".to_owned())
-                .into_iter()
-                .collect()
         }
     }
 }

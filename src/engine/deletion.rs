@@ -12,7 +12,6 @@ use domain::subject::answer::FirstAnswer;
 use domain::subject::envelope::CommandMark;
 use serde_json::value::RawValue;
 
-use crate::engine::core::entity::EntityEvent;
 use crate::engine::loader;
 use crate::event_store::contract::{
     ChainHash, EventStore, EventStoreError, StoreResult, Tombstone,
@@ -33,7 +32,7 @@ pub async fn remove(
     let mut made: Option<(JobState, Option<CommandMark>)> = None;
     let genesis = domain::history::genesis(subject);
     let end = loader::fold_part(store, subject, 0, genesis, |seq, _, event, _| {
-        if let (1, EntityEvent::Job(event)) = (seq, event) {
+        if let (1, Some(event)) = (seq, event.job()) {
             made = JobState::create(event).map(|job| (job, event.by.command.clone()));
         }
     });

@@ -8,8 +8,8 @@ use domain::ids::{EnvironmentName, Namespace, SubjectId};
 use domain::refusal::Refusal;
 use domain::subject::answer::Answer;
 
-use crate::engine::core::entity::Entity;
-use crate::engine::core::message::{Caller, Command, Request, Response, Shown};
+use crate::engine::core::kinds::InTable;
+use crate::engine::core::message::{Caller, Request, Response};
 use crate::engine::error::EngineError;
 use crate::engine::jobs::Changed;
 use crate::engine::loader;
@@ -30,10 +30,8 @@ impl Environments {
         name: &EnvironmentName,
     ) -> Result<Option<EnvironmentState>, EngineError> {
         let subject = SubjectId::environment(namespace.clone(), name);
-        match self.0.ask(Request::Read { subject }).await?.into_read()? {
-            Some(Shown::Environment(state)) => Ok(Some(*state).filter(|state| !state.deleted)),
-            Some(Shown::Job(_)) | None => Ok(None),
-        }
+        let shown = self.0.ask(Request::Read { subject }).await?.into_read()?;
+        Ok(shown.and_then(EnvironmentState::from_shown).filter(|state| !state.deleted))
     }
 
     /// Makes an environment.
@@ -67,21 +65,18 @@ impl Environments {
         caller: Caller,
     ) -> Result<Changed<EnvironmentState>, EngineError> {
         let subject = SubjectId::environment(namespace.clone(), name);
-        let request = Request::Command {
-            subject: subject.clone(),
-            command: Command::Environment(command),
-            caller,
-        };
+        let request =
+            Request::Command { subject: subject.clone(), command: command.into(), caller };
         let response = self.0.ask(request).await?;
         if let Response::Command { answer: Answer::Replayed { seq }, .. } = response {
-            return match loader::load_at(self.0.store.as_ref(), &subject, seq).await? {
-                Some(Entity::Environment(state)) => Ok(Changed { subject: *state, replayed: true }),
-                Some(Entity::Job(_)) | None => Err(Refusal::EnvironmentNotFound.into()),
-            };
+            let first = loader::load_at(self.0.store.as_ref(), &subject, seq).await?;
+            let state = first.and_then(EnvironmentState::from_entity);
+            let state = state.ok_or(Refusal::EnvironmentNotFound)?;
+            return Ok(Changed { subject: state, replayed: true });
         }
-        if let Response::Command { shown: Some(Shown::Environment(state)), .. } = response {
-            return Ok(Changed { subject: *state, replayed: false });
+        match response.into_shown::<EnvironmentState>() {
+            Ok(state) => Ok(Changed { subject: state, replayed: false }),
+            Err(response) => Err(response.not_asked_for()),
         }
-        Err(response.not_asked_for())
     }
 }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use domain::ids::{JobId, Millis, Namespace, SubjectId};
 use domain::job::command::{JobCommand, Submission};
+use domain::job::state::JobState;
 use domain::job::summary::JobSnapshot;
 use domain::refusal::Refusal;
 use domain::subject::answer::Answer;
 use domain::subject::answer::FirstAnswer;
 
-use crate::engine::core::entity::Entity;
-use crate::engine::core::message::{Caller, Command, Request, Response, Shown};
+use crate::engine::core::kinds::InTable;
+use crate::engine::core::message::{Caller, Request, Response};
 use crate::engine::error::EngineError;
 use crate::engine::loader;
 use crate::engine::shared::Shared;
@@ -153,21 +154,16 @@ impl Jobs {
     ) -> Result<Changed<JobSnapshot>, EngineError> {
         let response = response?;
         if let Response::Command { answer: Answer::Replayed { seq }, .. } = response {
-            return match loader::load_at(self.0.store.as_ref(), subject, seq).await? {
-                Some(Entity::Job(job)) => {
-                    Ok(Changed { subject: JobSnapshot::of(&job), replayed: true })
-                }
-                Some(Entity::Environment(_)) => Err(Refusal::JobNotFound.into()),
-                None => Err(Refusal::JobDeleted.into()),
-            };
+            let first = loader::load_at(self.0.store.as_ref(), subject, seq).await?;
+            let first = first.ok_or(Refusal::JobDeleted)?;
+            let job = first.job().ok_or(Refusal::JobNotFound)?;
+            return Ok(Changed { subject: JobSnapshot::of(job), replayed: true });
         }
-        if let Response::Command { shown: Some(Shown::Job(job)), .. } = response {
-            return Ok(Changed { subject: *job, replayed: false });
+        match response.into_shown::<JobState>() {
+            Ok(job) => Ok(Changed { subject: job, replayed: false }),
+            Err(Response::Failed(failure)) => Err(self.0.of_failure(failure)),
+            Err(response) => Err(response.not_asked_for()),
         }
-        if let Response::Failed(failure) = response {
-            return Err(self.0.of_failure(failure));
-        }
-        Err(response.not_asked_for())
     }
 
     /// One job as its driver has it.
@@ -176,10 +172,8 @@ impl Jobs {
     /// `JobNotFound`, and what keeps the engine from answering.
     pub async fn job(&self, namespace: &Namespace, job: JobId) -> Result<JobSnapshot, EngineError> {
         let subject = SubjectId::job(namespace.clone(), job);
-        match self.0.ask(Request::Read { subject }).await?.into_read()? {
-            Some(Shown::Job(job)) => Ok(*job),
-            Some(Shown::Environment(_)) | None => Err(Refusal::JobNotFound.into()),
-        }
+        let shown = self.0.ask(Request::Read { subject }).await?.into_read()?;
+        Ok(shown.and_then(JobState::from_shown).ok_or(Refusal::JobNotFound)?)
     }
 
     /// Watches a job for what this engine appends to it or reads of it. What another engine appends, whose group is driven
@@ -191,5 +185,5 @@ impl Jobs {
 
 /// A command to a job, as the core is asked.
 pub(super) fn job_request(subject: &SubjectId, command: JobCommand, caller: Caller) -> Request {
-    Request::Command { subject: subject.clone(), command: Command::Job(command), caller }
+    Request::Command { subject: subject.clone(), command: command.into(), caller }
 }

@@ -4,7 +4,7 @@
 use domain::ids::SubjectId;
 use tokio::sync::Semaphore;
 
-use crate::engine::core::entity::{Entity, EntityEvent};
+use crate::engine::core::kinds::{Entity, EntityEvent};
 use crate::engine::core::message::{LoadedStream, LoadedTail};
 use crate::event_store::contract::{
     ChainHash, EventStore, EventStoreError, Record, Snapshot, StoreResult, StreamPart, Tombstone,

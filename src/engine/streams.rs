@@ -8,8 +8,8 @@ use domain::ids::{GroupId, JobId, Millis, SubjectId};
 use domain::payload::{Payload, StoredPayload};
 use serde_json::value::RawValue;
 
-use crate::engine::core::entity::EntityEvent;
-use crate::engine::core::entity::NEVER;
+use crate::engine::core::kinds::EntityEvent;
+use crate::engine::core::kinds::NEVER;
 use crate::engine::core::message::{Request, Response, SubjectInspection};
 use crate::engine::error::EngineError;
 use crate::engine::loader::{self, PartEnd};

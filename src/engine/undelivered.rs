@@ -4,7 +4,7 @@ use domain::ids::{LeaseId, Namespace, SubjectId};
 use domain::job::command::{JobCommand, Outcome, Report};
 use domain::payload::Hash;
 
-use crate::engine::core::message::{Caller, Command, Request};
+use crate::engine::core::message::{Caller, Request};
 
 /// Gives back an attempt that never reached its worker, uncounted.
 pub(super) fn giving_back(namespace: &Namespace, lease: LeaseId) -> Request {
@@ -15,6 +15,6 @@ pub(super) fn giving_back(namespace: &Namespace, lease: LeaseId) -> Request {
         outcome: Outcome::Release { undelivered: true },
     };
     let subject = SubjectId::job(namespace.clone(), lease.job);
-    let command = Command::Job(JobCommand::Report(Box::new(report)));
+    let command = JobCommand::Report(Box::new(report)).into();
     Request::Command { subject, command, caller: Caller::engine() }
 }

@@ -3,12 +3,13 @@
 
 use domain::ids::{GroupId, Millis, SubjectId};
 
-use crate::engine::core::entity::{Entity, EntityEvent};
+pub use crate::engine::core::kinds::{Command, Shown};
+use crate::engine::core::kinds::{Entity, EntityEvent};
 pub use crate::engine::core::request::{
-    Announced, Caller, Command, GrantRequest, LeaseRequest, Names, Request,
+    Announced, Caller, GrantRequest, LeaseRequest, Names, Request,
 };
 pub use crate::engine::core::response::{
-    Asks, Failure, Granted, Held, QueueFacts, Response, Shown, SubjectInspection, Work, WorkerFacts,
+    Asks, Failure, Granted, Held, QueueFacts, Response, SubjectInspection, Work, WorkerFacts,
 };
 use crate::event_store::contract::{
     AppendItem, AppendNotice, Appended, ChainHash, EventStoreError, Snapshot, Tombstone, WakeUp,

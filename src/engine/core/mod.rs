@@ -7,8 +7,8 @@
 
 mod commit;
 mod counts;
-pub mod entity;
 mod grants;
+pub mod kinds;
 mod leases;
 pub mod message;
 mod pace;
@@ -39,7 +39,6 @@ pub use self::settings::CoreSettings;
 use self::shown::Projection;
 pub use self::steps::heartbeat_ms;
 use self::tenants::Tenants;
-use self::urgency::Urgency;
 
 /// The engine without IO.
 #[derive(Debug)]
@@ -194,7 +193,7 @@ impl Core {
     }
 
     fn request(&mut self, ticket: Ticket, request: Request, forwarded: bool) {
-        if let Some(refusal) = self.refusal(Urgency::of(&request)) {
+        if let Some(refusal) = self.refusal(request.urgency()) {
             return self.fail(ticket, refusal);
         }
         match request {

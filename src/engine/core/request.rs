@@ -6,15 +6,15 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use domain::environment::command::EnvironmentCommand;
 use domain::ids::{
     ActionType, Claim, CorrelationId, JobId, LeaseId, Millis, Namespace, QueueName, SubjectId,
     WorkerName,
 };
-use domain::job::command::JobCommand;
 use domain::subject::envelope::CommandMark;
 use serde::{Deserialize, Serialize};
 
+use crate::engine::core::kinds::Command;
+use crate::engine::core::urgency::Urgency;
 use crate::membership::contract::EngineId;
 
 /// Who asks, and what makes the command one that can come again.
@@ -36,35 +36,6 @@ impl Caller {
     /// The engine itself.
     pub fn engine() -> Self {
         Self { actor: Arc::from("engine"), mark: None, correlation: None, expected_version: None }
-    }
-}
-
-/// A command to a subject.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Command {
-    /// To a job.
-    Job(JobCommand),
-    /// To an environment.
-    Environment(EnvironmentCommand),
-}
-
-impl Command {
-    /// Whether it may make a subject that does not exist. It is tried without a look whether there is one: the append says
-    /// so.
-    pub(crate) fn makes_subject(&self) -> bool {
-        match self {
-            Self::Job(command) => command.makes_subject(),
-            Self::Environment(command) => command.makes_subject(),
-        }
-    }
-
-    /// Whether it may be decided twice, without an id, as if it had come once.
-    pub(crate) fn is_idempotent(&self) -> bool {
-        match self {
-            Self::Job(command) => command.is_idempotent(),
-            Self::Environment(command) => command.is_idempotent(),
-        }
     }
 }
 
@@ -188,6 +159,21 @@ impl Request {
             | Self::Claimed { .. }
             | Self::Queues { .. }
             | Self::Workers { .. } => None,
+        }
+    }
+
+    /// How urgent it is.
+    pub(crate) fn urgency(&self) -> Urgency {
+        match self {
+            Self::Heartbeat { .. } => Urgency::Report,
+            Self::Command { command, .. } => command.urgency(),
+            // Not later than what asks for it: whoever asks waits 50 ms.
+            Self::AskGrant { .. } | Self::Claimed { .. } => Urgency::Cancel,
+            Self::Lease(_) | Self::NextWork { .. } => Urgency::Lease,
+            Self::Read { .. }
+            | Self::Queues { .. }
+            | Self::Workers { .. }
+            | Self::Inspect { .. } => Urgency::Read,
         }
     }
 }

@@ -3,24 +3,15 @@
 
 use std::sync::Arc;
 
-use domain::environment::state::EnvironmentState;
 use domain::ids::{LeaseId, Millis, Namespace, QueueName, WorkerName};
 use domain::job::plan::{Plan, PlanNode};
-use domain::job::summary::JobSnapshot;
 use domain::node::attempt::AttemptRef;
 use domain::refusal::Refusal;
 use domain::subject::answer::Answer;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::engine::core::kinds::{InTable, Shown};
 use crate::membership::contract::EngineId;
-
-/// A subject as its driver shows it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Shown {
-    Job(Box<JobSnapshot>),
-    Environment(Box<EnvironmentState>),
-}
 
 /// A granted lease.
 #[derive(Debug, Clone)]
@@ -249,6 +240,15 @@ pub enum Response {
 }
 
 impl Response {
+    /// The subject right after a command, where it is shown and of this kind; the response itself otherwise.
+    pub(in crate::engine) fn into_shown<K: InTable>(self) -> Result<K::Shown, Self> {
+        if let Self::Command { answer, shown: Some(shown) } = self {
+            K::from_shown(shown).ok_or(Self::Command { answer, shown: None })
+        } else {
+            Err(self)
+        }
+    }
+
     /// The attempts that a command leased; none where it leased nothing, or was none.
     pub(crate) fn into_leased(self) -> Vec<AttemptRef> {
         if let Self::Command { answer: Answer::Leased(attempts), .. } = self {

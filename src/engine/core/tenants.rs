@@ -8,14 +8,7 @@ use std::collections::BTreeMap;
 use domain::ids::Namespace;
 use domain::job::status::JobStatus;
 
-use crate::engine::core::entity::Entity;
-
-/// As what a subject is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Counted {
-    LiveJob(JobStatus),
-    Environment,
-}
+use crate::engine::core::kinds::{Counted, Entity};
 
 /// As what a slot is counted now; none: its subject is over, gone, or another engine's.
 #[derive(Debug, Default)]
@@ -70,14 +63,7 @@ impl Tenants {
         slot: &mut SlotTenant,
         entity: Option<&Entity>,
     ) {
-        let now = match entity {
-            Some(Entity::Job(job)) => {
-                let lives = !job.head.status.is_over() && !job.head.deleted;
-                lives.then_some(Counted::LiveJob(job.head.status))
-            }
-            Some(Entity::Environment(of)) => (!of.deleted).then_some(Counted::Environment),
-            None => None,
-        };
+        let now = entity.and_then(Entity::counted);
         let before = std::mem::replace(&mut slot.0, now);
         if before == now {
             return;

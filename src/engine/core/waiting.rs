@@ -4,6 +4,7 @@ use domain::ids::{LeaseId, SubjectId};
 use domain::job::command::JobCommand;
 
 use crate::engine::core::message::{Caller, Command, GrantRequest, Response, Ticket};
+use crate::engine::core::urgency::Urgency;
 
 /// Where a command came from, and so what its answer is for.
 #[derive(Debug, Clone)]
@@ -37,20 +38,25 @@ pub(crate) enum Waiting {
 
 impl Waiting {
     /// A command of the engine itself.
-    pub(crate) fn own(origin: Origin, command: Command) -> Self {
+    pub(crate) fn own(origin: Origin, command: impl Into<Command>) -> Self {
+        let command = command.into();
         Self::Command { origin, command, caller: Caller::engine(), tries: 0 }
     }
 
     /// Whether the clock wants to end a lease.
     pub(crate) fn is_expiry(&self) -> bool {
-        matches!(
-            self,
-            Self::Command {
-                origin: Origin::Clock,
-                command: Command::Job(JobCommand::ExpireLease { .. }),
-                ..
-            }
-        )
+        let Self::Command { origin: Origin::Clock, command, .. } = self else { return false };
+        matches!(command.job(), Some(JobCommand::ExpireLease { .. }))
+    }
+
+    /// How urgent it is.
+    pub(crate) fn urgency(&self) -> Urgency {
+        match self {
+            Self::Heartbeat { .. } => Urgency::Report,
+            Self::Read { .. } => Urgency::Read,
+            Self::Command { origin: Origin::Lease { .. }, .. } => Urgency::Lease,
+            Self::Command { command, .. } => command.urgency(),
+        }
     }
 }
 

@@ -11,7 +11,6 @@ use domain::job::detail::JobDetail;
 use domain::refusal::Refusal;
 
 use super::durations::LearnedDurations;
-use crate::engine::core::entity::EntityEvent;
 use crate::engine::error::EngineError;
 use crate::engine::handle::Engine;
 
@@ -94,7 +93,7 @@ impl Details {
                 .engine
                 .streams()
                 .fold_part(subject, after, chain, |seq, line, event, chain| {
-                    let EntityEvent::Job(event) = event else {
+                    let Some(event) = event.job() else {
                         fits = false;
                         return;
                     };

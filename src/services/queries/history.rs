@@ -21,7 +21,6 @@ use serde_json::value::{RawValue, to_raw_value};
 use utoipa::ToSchema;
 
 use super::Queries;
-use crate::engine::core::entity::EntityEvent;
 use crate::engine::error::EngineError;
 use crate::engine::handle::Engine;
 use crate::event_store::contract::ChainHash;
@@ -107,7 +106,7 @@ impl Queries {
                 .engine
                 .streams()
                 .fold_part(&subject, seq, chain, |seq, line, event, after| {
-                    if let EntityEvent::Job(event) = event {
+                    if let Some(event) = event.job() {
                         reader.read(seq, line, event, after);
                     }
                 })

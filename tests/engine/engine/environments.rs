@@ -136,7 +136,7 @@ fn no_grant_leaks_when_the_engine_dies_between_grant_and_take() {
 }
 
 fn holders_of_stream(lab: &Lab, pool: &SubjectId) -> usize {
-    use orrery::engine::core::entity::Entity;
+    use orrery::engine::core::kinds::Entity;
     let stream = crate::harness::lab::wait(orrery::engine::loader::load(lab.store.as_ref(), pool));
     match stream.expect("a stream").entity {
         Some(Entity::Environment(environment)) => environment.grants.len(),

@@ -7,7 +7,7 @@ use domain::ids::SubjectId;
 use domain::job::event::JobEvent;
 use domain::job::fact::{AttemptFact, JobFact};
 use domain::node::status::NodeStatus;
-use orrery::engine::core::entity::EntityEvent;
+use orrery::engine::core::kinds::EntityEvent;
 use orrery::engine::loader;
 use orrery::event_store::contract::EventStore;
 

@@ -3,7 +3,7 @@
 use domain::ids::Millis;
 
 use super::round::Round;
-use crate::engine::core::entity::{self, EntityEvent, EntityUndo};
+use crate::engine::core::kinds::{self, EntityEvent, EntityUndo};
 use crate::engine::core::message::Ticket;
 use crate::engine::core::waiting::{Origin, PromisedAnswer, Waiting};
 use crate::event_store::contract::AppendItem;
@@ -58,7 +58,7 @@ impl InFlight {
 
     /// Whoever waits for it is told that nobody knows, and waits no more: what it comes to is nobody's answer then.
     pub(super) fn nobody_waits(&mut self) -> Unanswered {
-        let nodes = entity::touched(&self.events);
+        let nodes = kinds::touched(&self.events);
         let mut told = Unanswered { nodes, tickets: Vec::new(), polls: Vec::new() };
         for outcome in &mut self.outcomes {
             match &mut outcome.waiting {

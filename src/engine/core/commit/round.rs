@@ -5,7 +5,7 @@ use std::sync::Arc;
 use domain::payload::PayloadBytes;
 
 use super::in_flight::InFlight;
-use crate::engine::core::entity::{self, Entity, EntityEvent, EntityUndo};
+use crate::engine::core::kinds::{self, Entity, EntityEvent, EntityUndo};
 use crate::engine::core::message::Response;
 use crate::engine::core::waiting::{PromisedAnswer, Waiting};
 use crate::event_store::contract::{AppendItem, ChainHash, HashedPayload, Record};
@@ -25,8 +25,8 @@ pub(crate) struct Round {
     payloads: Vec<HashedPayload>,
     outcomes: Vec<PromisedAnswer>,
     undo: EntityUndo,
-    /// A new job is in it: it may not use the room that is kept for finishing what runs.
-    submits: bool,
+    /// Nothing in it makes work: it may use the room that is kept for finishing what runs.
+    may_use_reserve: bool,
     /// The tail was read for those that are decided in it, and so many of them are left; none: it was not. What is
     /// refused without such a read may rest on events that somebody else has added to since.
     reads_verified: Option<usize>,
@@ -58,8 +58,8 @@ impl Round {
             events: Vec::with_capacity(waiting),
             payloads: Vec::new(),
             outcomes: Vec::with_capacity(waiting),
-            undo: entity::undo_for(entity),
-            submits: false,
+            undo: kinds::undo_for(entity),
+            may_use_reserve: true,
             reads_verified: (verified > 0).then_some(verified),
         }
     }
@@ -110,7 +110,7 @@ impl Round {
         &mut self,
         entity: &mut Option<Entity>,
         event: EntityEvent,
-        submits: bool,
+        may_use_reserve: bool,
     ) -> bool {
         let before = self.body.len();
         self.body.reserve(EVENT_BYTES_USUAL);
@@ -121,8 +121,8 @@ impl Round {
             self.body.truncate(before);
             return false;
         }
-        entity::apply_undoable(entity, &event, &mut self.undo);
-        self.submits |= submits;
+        kinds::apply_undoable(entity, &event, &mut self.undo);
+        self.may_use_reserve &= may_use_reserve;
         self.events.push(event);
         true
     }
@@ -164,7 +164,7 @@ impl Round {
             record,
             payloads: self.payloads,
             wake: (head.seq == 0).then_some(now),
-            may_use_reserve: !self.submits,
+            may_use_reserve: self.may_use_reserve,
         };
         InFlight::new(item, self.events, self.undo, self.outcomes)
     }

@@ -37,7 +37,7 @@ impl SlotQueue {
 
     /// As urgent as the most urgent that waits in it.
     pub(crate) fn urgency(&self) -> Urgency {
-        let looked = self.0.iter().take(LOOKED_MAX).map(Urgency::of_waiting);
+        let looked = self.0.iter().take(LOOKED_MAX).map(Waiting::urgency);
         looked.min().unwrap_or(Urgency::Submit)
     }
 }

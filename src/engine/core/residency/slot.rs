@@ -9,8 +9,8 @@ use super::backlog::SlotQueue;
 use super::reading::{Phase, Reading};
 use super::timers::SlotTimers;
 use crate::engine::core::commit::Stage;
-use crate::engine::core::entity::Entity;
 use crate::engine::core::grants::GrantQueue;
+use crate::engine::core::kinds::Entity;
 use crate::engine::core::leases::SlotWork;
 use crate::engine::core::peers::ForeignAppends;
 use crate::engine::core::shown::SlotView;
@@ -85,8 +85,8 @@ impl Slot {
 
     /// Its last event was its deletion, or only the tombstone is left.
     pub(crate) fn is_deleted(&self) -> bool {
-        let job = self.entity.as_ref().and_then(Entity::job);
-        self.deleted.is_some() || job.is_some_and(|job| job.head.deleted)
+        let removed_at = self.entity.as_ref().and_then(Entity::removed_at);
+        self.deleted.is_some() || removed_at.is_some()
     }
 
     /// Nothing waits and nothing is under way.

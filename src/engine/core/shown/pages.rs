@@ -9,7 +9,7 @@ use std::sync::Arc;
 use domain::job::fact::{AdmissionFact, JobFact};
 use domain::job::state::JobState;
 
-use crate::engine::core::entity::{Entity, EntityEvent};
+use crate::engine::core::kinds::{Entity, EntityEvent};
 use crate::view::contract::{Document, NodePage};
 
 /// Nodes on a page: a document of about 10 KB.
@@ -35,8 +35,7 @@ impl Pages {
 
     /// Takes note of what events changed of a job with so many nodes.
     pub(super) fn note(&mut self, events: &[EntityEvent], nodes: usize) {
-        for event in events {
-            let EntityEvent::Job(event) = event else { continue };
+        for event in events.iter().filter_map(EntityEvent::job) {
             if matches!(event.fact, JobFact::Admission(AdmissionFact::Submitted(_))) {
                 self.all(nodes);
             }
@@ -49,9 +48,7 @@ impl Pages {
     /// Puts the changed pages into the document that shows them; answers how many nodes are on them.
     pub(super) fn take_into(&mut self, document: &mut Document, entity: &Entity) -> usize {
         let pages = std::mem::take(&mut self.0);
-        if let Entity::Job(job) = entity
-            && !job.head.deleted
-        {
+        if let Some(job) = entity.job().filter(|job| !job.head.deleted) {
             document.nodes = pages.into_iter().filter_map(|number| page(job, number)).collect();
         }
         document.nodes.iter().map(|page| page.states.len()).sum()
@@ -71,9 +68,7 @@ impl Pages {
 
 /// All pages of what a document shows.
 pub(crate) fn with_all_pages(mut document: Document, entity: &Entity) -> Document {
-    if let Entity::Job(job) = entity
-        && !job.head.deleted
-    {
+    if let Some(job) = entity.job().filter(|job| !job.head.deleted) {
         document.nodes = (0..).map_while(|number| page(job, number)).collect();
     }
     document

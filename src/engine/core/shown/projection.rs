@@ -9,7 +9,7 @@ use domain::ids::{Millis, SubjectId};
 
 use super::document::document;
 use super::pages::Pages;
-use crate::engine::core::entity::{Entity, EntityEvent};
+use crate::engine::core::kinds::{Entity, EntityEvent};
 use crate::engine::core::message::Output;
 use crate::view::contract::Document;
 

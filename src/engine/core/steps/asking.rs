@@ -13,7 +13,7 @@ use domain::payload::Hash;
 use crate::engine::core::Core;
 use crate::engine::core::leases::{ANSWER_BYTES_MAX, QueueKey};
 use crate::engine::core::message::{
-    Command, EngineId, ForwardTicket, Granted, LeaseRequest, Output, Request, Response, Ticket,
+    EngineId, ForwardTicket, Granted, LeaseRequest, Output, Request, Response, Ticket,
 };
 use crate::engine::core::peers::{Sent, SentLease};
 use crate::engine::core::waiting::Origin;
@@ -101,7 +101,7 @@ impl Core {
         for Granted { lease, namespace, .. } in self.polls.take_undelivered() {
             let subject = SubjectId::job(namespace, lease.job);
             let report = undelivered(lease.node, lease.epoch);
-            self.send(&subject, Command::Job(report), Origin::Nobody);
+            self.send(&subject, report, Origin::Nobody);
         }
     }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use domain::ids::Millis;
 
 use crate::engine::core::Core;
-use crate::engine::core::entity::Entity;
+use crate::engine::core::kinds::Entity;
 use crate::engine::core::leases::{
     AnsweredClaim, ClaimKey, ClaimQuestion, ClaimStep, Gone, PendingAsk, key_of,
 };

@@ -6,8 +6,6 @@
 use std::sync::Arc;
 
 use domain::dice::Dice;
-use domain::job;
-use domain::job::command::JobCommand;
 use domain::planted::{self, Planted};
 use domain::refusal::Refusal;
 use domain::subject::answer::Answer;
@@ -15,7 +13,7 @@ use domain::subject::context::Context;
 
 use crate::engine::core::Core;
 use crate::engine::core::commit::{BatchBounds, Head, Round, Stage};
-use crate::engine::core::entity::{self, Entity};
+use crate::engine::core::kinds::{self, Entity};
 use crate::engine::core::message::{Caller, Command, Failure, Output, Response};
 use crate::engine::core::residency::Slot;
 use crate::engine::core::waiting::{Origin, Waiting};
@@ -171,11 +169,12 @@ impl Core {
             {
                 Response::Command { answer: Answer::Nothing, shown: None }
             }
-            Waiting::Command { command: Command::Job(command), caller, .. }
+            Waiting::Command { command, caller, .. }
                 if slot.entity.is_none()
-                    && let Some(first) = &slot.deleted =>
+                    && let Some(first) = &slot.deleted
+                    && let Some(answered) = command.after_deletion(first, caller.mark.as_ref()) =>
             {
-                match job::decide::after_deletion(first, command, caller.mark.as_ref()) {
+                match answered {
                     Ok(answer) => Response::Command { answer, shown: None },
                     Err(refusal) => Response::Refused(refusal),
                 }
@@ -200,7 +199,7 @@ impl Core {
         round: &mut Round,
     ) -> Response {
         let context = self.context(caller);
-        let decided = entity::decide(slot.subject.kind, slot.entity.as_ref(), command, &context);
+        let decided = kinds::decide(slot.subject.kind, slot.entity.as_ref(), command, &context);
         let decision = match decided {
             Ok(decision) => decision,
             Err(refusal) => {
@@ -210,16 +209,14 @@ impl Core {
                 return Response::Refused(refusal);
             }
         };
-        if let Some(event) = decision.event {
-            let submits = matches!(command, Command::Job(JobCommand::Submit(_)));
-            if !round.add(&mut slot.entity, event, submits) {
-                return Response::Failed(Failure::Damaged(
-                    "an event that cannot be written".to_owned(),
-                ));
-            }
+        if let Some(event) = decision.event
+            && !round.add(&mut slot.entity, event, command.may_use_reserve())
+        {
+            let reason = "an event that cannot be written".to_owned();
+            return Response::Failed(Failure::Damaged(reason));
         }
         self.commits.grew(0, round.store(decision.payloads));
-        let shows = matches!(origin, Origin::Asked(_)) && is_shown(command, &decision.answer);
+        let shows = matches!(origin, Origin::Asked(_)) && command.shows_subject(&decision.answer);
         let shown = if shows { slot.entity.as_ref().map(Entity::shown) } else { None };
         Response::Command { answer: decision.answer, shown }
     }
@@ -260,13 +257,5 @@ impl Core {
         for outcome in taken.outcomes.into_iter().rev() {
             self.backlog.push_front(&mut slot.queue, outcome.waiting);
         }
-    }
-}
-
-/// Whether the asker is shown the subject with the answer.
-fn is_shown(command: &Command, answer: &Answer) -> bool {
-    match command {
-        Command::Environment(_) => true,
-        Command::Job(command) => command.shows_subject() && matches!(answer, Answer::Done { .. }),
     }
 }

@@ -3,7 +3,7 @@
 use domain::ids::{Namespace, SubjectId};
 
 use crate::engine::core::message::QueueFacts;
-use crate::engine::core::{Core, CoreCounts, entity};
+use crate::engine::core::{Core, CoreCounts, kinds};
 
 impl Core {
     /// Numbers for metrics and tests.
@@ -36,7 +36,7 @@ impl Core {
 
     /// A subject's state as this engine has it, with the seq it shows; none while an append of it is under way. For
     /// tests and checks: replay must give the same.
-    pub fn committed_state(&self, subject: &SubjectId) -> Option<(u64, &entity::Entity)> {
+    pub fn committed_state(&self, subject: &SubjectId) -> Option<(u64, &kinds::Entity)> {
         let slot = self.slots.find(subject).and_then(|ix| self.slots.get(ix))?;
         let entity = slot.entity.as_ref().filter(|_| slot.stage.is_settled())?;
         Some((slot.seq, entity))

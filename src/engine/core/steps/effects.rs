@@ -9,7 +9,7 @@ use domain::job::status::JobStatus;
 use domain::node::status::NodeStatus;
 
 use crate::engine::core::Core;
-use crate::engine::core::entity::{Entity, EntityEvent, touched};
+use crate::engine::core::kinds::{Entity, EntityEvent, touched};
 use crate::engine::core::leases::{Entry, LeaseTime, QueueKey};
 use crate::engine::core::residency::{Slot, TimerKind};
 
@@ -26,20 +26,14 @@ impl Core {
         self.must_be_shown(ix, slot);
         let (view, entity) = (&mut slot.view, slot.entity.as_ref());
         self.projection.note_pages(ix, view, entity, events, self.now);
-        let concerns_all = |event: &EntityEvent| match event {
-            EntityEvent::Job(event) => concerns_whole_job(event),
-            EntityEvent::Environment(_) => false,
-        };
-        if events.iter().any(concerns_all) {
+        if events.iter().filter_map(EntityEvent::job).any(concerns_whole_job) {
             self.refresh_job(ix, slot);
         } else {
             for node in touched(events) {
                 self.refresh_node(ix, slot, node);
             }
         }
-        if matches!(slot.entity, Some(Entity::Environment(_))) {
-            self.environment_changed(ix, slot);
-        }
+        self.environment_changed(ix, slot);
         self.show_if_waited(ix, slot);
     }
 

@@ -10,8 +10,8 @@ use domain::refusal::Refusal;
 use domain::subject::answer::Answer;
 
 use crate::engine::core::Core;
-use crate::engine::core::entity::Entity;
-use crate::engine::core::message::{Command, GrantRequest, Request, Response};
+use crate::engine::core::kinds::Entity;
+use crate::engine::core::message::{GrantRequest, Request, Response};
 use crate::engine::core::peers::Sent;
 use crate::engine::core::residency::{Slot, TimerKind};
 use crate::engine::core::waiting::{Origin, Waiting};
@@ -66,7 +66,7 @@ impl Core {
         {
             return;
         }
-        let Some(Entity::Environment(environment)) = &slot.entity else { return };
+        let Some(environment) = slot.entity.as_ref().and_then(Entity::environment) else { return };
         if let Some(from) = slot.asks.granted_from(self.now) {
             self.arm_once(ix, slot, from, TimerKind::Reconcile);
             return;
@@ -84,13 +84,13 @@ impl Core {
             run: ask.run,
             resources: ask.resources.clone(),
         };
-        let waiting = Waiting::own(Origin::Admission { ask }, Command::Environment(command));
+        let waiting = Waiting::own(Origin::Admission { ask }, command);
         self.backlog.push_back(&mut slot.queue, waiting);
     }
 
     /// A grant is an event now: it is offered to its job.
     pub(super) fn admitted(&mut self, slot: &mut Slot, ask: GrantRequest, response: &Response) {
-        let Some(Entity::Environment(environment)) = &slot.entity else { return };
+        let Some(environment) = slot.entity.as_ref().and_then(Entity::environment) else { return };
         match environment.grants.get(&(ask.job, ask.run)) {
             Some(grant) => {
                 let number = grant.number;
@@ -104,7 +104,7 @@ impl Core {
     fn offer_grant(&mut self, slot: &Slot, job: JobId, run: u32, number: u64) {
         let subject = SubjectId::job(slot.subject.namespace.clone(), job);
         let origin = Origin::Grant { environment: slot.subject.clone(), run, number };
-        self.send(&subject, Command::Job(JobCommand::TakeGrant { number }), origin);
+        self.send(&subject, JobCommand::TakeGrant { number }, origin);
     }
 
     /// The job's word on a grant: what it does not take is freed.
@@ -128,7 +128,7 @@ impl Core {
                 number,
                 why: ReleaseCause::Declined,
             };
-            self.send(environment, Command::Environment(command), Origin::Nobody);
+            self.send(environment, command, Origin::Nobody);
         }
     }
 
@@ -138,12 +138,12 @@ impl Core {
         let environment = SubjectId::environment(job.namespace.clone(), &job.plan.environment);
         let command =
             EnvironmentCommand::Release { job: job.id, run, number, why: ReleaseCause::RunOver };
-        self.send(&environment, Command::Environment(command), Origin::Nobody);
+        self.send(&environment, command, Origin::Nobody);
     }
 
     /// Asks every job that holds a grant whether it still does.
     pub(super) fn reconcile_grants(&mut self, ix: u32, slot: &mut Slot) {
-        let Some(Entity::Environment(environment)) = &slot.entity else { return };
+        let Some(environment) = slot.entity.as_ref().and_then(Entity::environment) else { return };
         let held: Vec<_> = environment
             .grants
             .iter()
@@ -159,8 +159,21 @@ impl Core {
         }
     }
 
-    /// After a commit: something may fit now.
+    /// After a load of an environment: who holds its grants is asked, and who waited for them asks again.
+    pub(super) fn environment_loaded(&mut self, ix: u32, slot: &mut Slot) {
+        if slot.entity.as_ref().and_then(Entity::environment).is_none() {
+            return;
+        }
+        slot.asks.wait_for_holders(self.now);
+        self.reconcile_grants(ix, slot);
+        self.arm_look(ix, slot);
+    }
+
+    /// After a commit of an environment: something may fit now.
     pub(super) fn environment_changed(&mut self, ix: u32, slot: &mut Slot) {
+        if slot.entity.as_ref().and_then(Entity::environment).is_none() {
+            return;
+        }
         self.grant_next(ix, slot);
         let at = self.now.saturating_add(RECONCILE_MS);
         self.arm_once(ix, slot, at, TimerKind::Reconcile);

@@ -5,7 +5,7 @@
 use domain::ids::{JobId, SubjectId};
 
 use crate::engine::core::Core;
-use crate::engine::core::entity::Entity;
+use crate::engine::core::kinds::Entity;
 use crate::engine::core::message::{Asks, Held, SubjectInspection};
 use crate::engine::core::residency::{Phase, Slot};
 

@@ -14,10 +14,10 @@ use domain::refusal::{Quota, Refusal};
 
 use super::asking::undelivered;
 use crate::engine::core::Core;
-use crate::engine::core::entity::Entity;
+use crate::engine::core::kinds::Entity;
 use crate::engine::core::leases::{ANSWER_BYTES_MAX, Entry, NotParked, PendingPoll};
 use crate::engine::core::message::{
-    Caller, Command, Failure, Granted, LeaseRequest, Response, Ticket, Work,
+    Caller, Failure, Granted, LeaseRequest, Response, Ticket, Work,
 };
 use crate::engine::core::residency::Slot;
 use crate::engine::core::urgency::Urgency;
@@ -128,7 +128,7 @@ impl Core {
             };
             let waiting = Waiting::Command {
                 origin: Origin::Lease { request: Some(number), nodes },
-                command: Command::Job(JobCommand::Lease(Arc::new(order))),
+                command: JobCommand::Lease(Arc::new(order)).into(),
                 caller: caller.clone(),
                 tries: 0,
             };
@@ -218,7 +218,7 @@ impl Core {
     /// Attempts whose asker is gone are given back, not counted.
     fn give_back(&mut self, slot: &mut Slot, attempts: &[AttemptRef]) {
         for attempt in attempts {
-            let report = Command::Job(undelivered(attempt.node, attempt.epoch));
+            let report = undelivered(attempt.node, attempt.epoch);
             self.backlog.push_back(&mut slot.queue, Waiting::own(Origin::Nobody, report));
         }
     }

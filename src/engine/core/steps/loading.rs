@@ -5,11 +5,9 @@
 use std::sync::Arc;
 
 use domain::ids::{Millis, SubjectId};
-use domain::job::state::JobState;
 use domain::planted::{self, Planted};
 
 use crate::engine::core::Core;
-use crate::engine::core::entity::{Entity, next_due};
 use crate::engine::core::message::{ASKED, Failure, LoadedStream, LoadedTail, Output};
 use crate::engine::core::residency::{Phase, Slot, TimerKind};
 use crate::engine::core::shown::deleted_until;
@@ -127,11 +125,7 @@ impl Core {
                 self.refresh_job(ix, slot);
             }
         }
-        if matches!(slot.entity, Some(Entity::Environment(_))) {
-            slot.asks.wait_for_holders(self.now);
-            self.reconcile_grants(ix, slot);
-            self.arm_look(ix, slot);
-        }
+        self.environment_loaded(ix, slot);
         self.clear_notice(slot);
     }
 
@@ -306,19 +300,17 @@ impl Core {
         if !shown || slot.damaged.is_some() || !slot.asks.is_empty() {
             return false;
         }
-        if let Some(job) = entity.job().filter(|job| job.head.deleted) {
-            let keep_until = deleted_until(job.head.updated_at);
+        if let Some(at) = entity.removed_at() {
+            let keep_until = deleted_until(at);
             let (subject, seq, chain) = (slot.subject.clone(), slot.seq, slot.chain);
             slot.reading.becomes(Phase::Leaving);
             self.outputs.push_back(Output::Remove { subject, seq, chain, keep_until });
             return false;
         }
-        let over = slot.is_over();
-        // A living environment stays: whoever asks it must not wait for a load.
-        let due = match entity.job() {
-            Some(job) if !over => parked_until(job, self.now, self.settings.park_after_ms),
-            Some(_) | None => None,
-        };
+        let over = entity.is_over();
+        // It leaves when it has nothing to do until far enough away.
+        let leaves_until = self.now.saturating_add(self.settings.park_after_ms);
+        let due = entity.next_due().filter(|next| !over && *next >= leaves_until);
         if !over && due.is_none() {
             return false;
         }
@@ -358,9 +350,4 @@ impl Core {
             slot.reading.set_stale(slot.seq > 0);
         });
     }
-}
-
-/// Until when a job has nothing to do, when that is far enough away to leave memory.
-fn parked_until(job: &JobState, now: Millis, park_after_ms: Millis) -> Option<Millis> {
-    next_due(job).filter(|next| *next >= now.saturating_add(park_after_ms))
 }

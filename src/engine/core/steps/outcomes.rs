@@ -9,7 +9,7 @@ use domain::job::fact::{AttemptFact, FailureFact, JobFact};
 use domain::subject::answer::Answer;
 
 use crate::engine::core::Core;
-use crate::engine::core::entity::{self, Entity, EntityEvent, EntityUndo};
+use crate::engine::core::kinds::{self, Entity, EntityEvent, EntityUndo};
 use crate::engine::core::message::{Command, Failure, Output, Response};
 use crate::engine::core::residency::{Phase, Slot};
 use crate::engine::core::waiting::{Origin, PromisedAnswer, Waiting};
@@ -67,8 +67,7 @@ impl Core {
 
     fn count_attempts(&mut self, events: &[EntityEvent]) {
         let attempts = &mut self.counts.attempts;
-        for event in events {
-            let EntityEvent::Job(event) = event else { continue };
+        for event in events.iter().filter_map(EntityEvent::job) {
             self.counts.jobs.count(event);
             match &event.fact {
                 JobFact::Attempt(fact) => match fact {
@@ -240,11 +239,11 @@ impl Core {
         undo: EntityUndo,
         events: &[EntityEvent],
     ) {
-        let nodes = entity::touched(events);
+        let nodes = kinds::touched(events);
         for node in &nodes {
             self.withdraw(slot, *node);
         }
-        entity::undo(&mut slot.entity, undo);
+        kinds::undo(&mut slot.entity, undo);
         self.count_tenant(slot);
         for node in &nodes {
             self.refresh_offer(ix, slot, *node);
@@ -281,7 +280,7 @@ impl Core {
             response,
             Response::Command { answer: Answer::Done { .. } | Answer::Recorded, .. }
         );
-        if changed && matches!(command, Command::Job(JobCommand::Wake { .. })) {
+        if changed && matches!(command.job(), Some(JobCommand::Wake { .. })) {
             self.backlog.push_back(&mut slot.queue, Waiting::own(Origin::Clock, command));
         }
     }

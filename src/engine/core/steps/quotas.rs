@@ -1,12 +1,10 @@
 //! Whether a namespace may take up more of this engine.
 
-use domain::environment::command::EnvironmentCommand;
 use domain::ids::Namespace;
-use domain::job::command::JobCommand;
 use domain::refusal::{Quota, Refusal};
 
 use crate::engine::core::Core;
-use crate::engine::core::entity::Entity;
+use crate::engine::core::kinds::Growth;
 use crate::engine::core::message::Command;
 use crate::engine::core::residency::Slot;
 
@@ -20,41 +18,26 @@ impl Core {
     /// Why a command would take up more than its namespace may; before anything of it is decided. Only what is new counts:
     /// whatever is there goes on.
     pub(super) fn over_quota(&self, slot: &Slot, command: &Command) -> Option<Refusal> {
-        let grows = matches!(
-            command,
-            Command::Job(JobCommand::Submit(_))
-                | Command::Environment(EnvironmentCommand::Define { .. })
-        );
-        if !grows || slot.transient {
-            return None;
-        }
+        let growth = command.growth(slot.entity.as_ref()).filter(|_| !slot.transient)?;
         let quotas = &self.settings.quotas;
         let namespace = &slot.subject.namespace;
         let full = |quota, max| Some(Refusal::quota(quota, max, Some(namespace)));
         let tenant = self.tenants.of(namespace);
-        match (command, &slot.entity) {
-            (Command::Job(JobCommand::Submit(submission)), None) => {
+        match growth {
+            Growth::LiveJob(spec) => {
                 if tenant.is_some_and(|(live_jobs, _)| live_jobs >= quotas.live_jobs_max) {
                     return full(Quota::LiveJobs, quotas.live_jobs_max);
                 }
-                let names = submission.spec.queues();
+                let names = spec.queues();
                 if self.dispatch.too_many_queues(namespace, names, quotas.queues_max).is_some() {
                     return full(Quota::Queues, quotas.queues_max);
                 }
             }
-            (Command::Environment(EnvironmentCommand::Define { .. }), there) => {
-                let is_new = match there {
-                    Some(Entity::Environment(of)) => of.deleted,
-                    Some(Entity::Job(_)) | None => true,
-                };
-                if !is_new {
-                    return None;
-                }
+            Growth::Environment => {
                 if tenant.is_some_and(|(_, environments)| environments >= quotas.environments_max) {
                     return full(Quota::Environments, quotas.environments_max);
                 }
             }
-            (Command::Job(_) | Command::Environment(_), _) => return None,
         }
         let is_new = tenant.is_none() && self.tenants.len() >= quotas.namespaces_max;
         is_new.then(|| Refusal::quota(Quota::Namespaces, quotas.namespaces_max, None))

@@ -8,13 +8,12 @@ use domain::subject::answer::Answer;
 use domain::subject::envelope::CommandMark;
 
 use crate::engine::core::Core;
-use crate::engine::core::entity::Entity;
+use crate::engine::core::kinds::Entity;
 use crate::engine::core::message::{
     ASKED, Caller, Command, EngineId, Failure, ForwardTicket, Output, Request, Response, Ticket,
 };
 use crate::engine::core::peers::Sent;
 use crate::engine::core::residency::{Phase, Slot};
-use crate::engine::core::urgency::Urgency;
 use crate::engine::core::waiting::{Origin, Waiting};
 
 /// A driver that does not answer in so long is passed over: what it was asked is decided here.
@@ -98,11 +97,17 @@ impl Core {
     }
 
     /// Sends a command to another subject, here or elsewhere; nobody waits for the answer but its origin.
-    pub(super) fn send(&mut self, subject: &SubjectId, command: Command, origin: Origin) {
+    pub(super) fn send(
+        &mut self,
+        subject: &SubjectId,
+        command: impl Into<Command>,
+        origin: Origin,
+    ) {
         match self.routing.other_driver(subject) {
             Some(to) => {
                 let (subject, caller) = (subject.clone(), Caller::engine());
                 let sent = Sent::Command { subject: subject.clone(), origin };
+                let command = command.into();
                 let request = Request::Command { subject, command, caller };
                 self.send_to(to, request, sent, WITHIN_MS);
             }
@@ -222,7 +227,7 @@ impl Core {
         if known.is_some() {
             self.prioritize_load(ix);
         }
-        let urgency = Urgency::of_waiting(&waiting);
+        let urgency = waiting.urgency();
         let Some(slot) = self.slots.get_mut(ix) else { return };
         self.backlog.push_back(&mut slot.queue, waiting);
         if known.is_none() {

@@ -8,7 +8,7 @@ use domain::job::command::JobCommand;
 use domain::job::due;
 
 use crate::engine::core::Core;
-use crate::engine::core::entity::Entity;
+use crate::engine::core::kinds::Entity;
 use crate::engine::core::leases::LeaseTime;
 use crate::engine::core::message::{Command, Response};
 use crate::engine::core::residency::{Due, Slot, TimerKind};
@@ -114,17 +114,16 @@ impl Core {
             return;
         }
         let at = self.now.saturating_add(LATER_MS);
-        match command {
-            Command::Job(JobCommand::ExpireLease { node, .. }) => {
-                self.arm(ix, slot, at, TimerKind::Node(*node));
-            }
-            Command::Job(JobCommand::Wake { nodes }) => {
+        let nodes = match command.job() {
+            Some(JobCommand::ExpireLease { node, .. }) => std::slice::from_ref(node),
+            Some(JobCommand::Wake { nodes }) => {
                 self.arm(ix, slot, at, TimerKind::Job);
-                for node in nodes {
-                    self.arm(ix, slot, at, TimerKind::Node(*node));
-                }
+                nodes
             }
-            Command::Job(_) | Command::Environment(_) => {}
+            Some(_) | None => return,
+        };
+        for node in nodes {
+            self.arm(ix, slot, at, TimerKind::Node(*node));
         }
     }
 
@@ -136,7 +135,7 @@ impl Core {
 
     /// Whether a heartbeat that was heard before kept the lease that the clock wants to end; its timer is set again.
     pub(super) fn was_kept(&mut self, slot: &mut Slot, command: &Command) -> bool {
-        let Command::Job(JobCommand::ExpireLease { node, epoch }) = command else { return false };
+        let Some(JobCommand::ExpireLease { node, epoch }) = command.job() else { return false };
         let lease = slot.work.lease(*node).filter(|lease| lease.epoch == *epoch);
         let until = lease.map(|lease| self.good_until(lease));
         let Some(until) = until else { return true };
@@ -150,7 +149,7 @@ impl Core {
     }
 
     fn ask_clock(&mut self, slot: &mut Slot, command: JobCommand) {
-        let waiting = Waiting::own(Origin::Clock, Command::Job(command));
+        let waiting = Waiting::own(Origin::Clock, command);
         self.backlog.push_back(&mut slot.queue, waiting);
     }
 

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use domain::ids::{GroupId, Millis, SubjectId};
-use orrery::engine::core::entity::Entity;
+use orrery::engine::core::kinds::Entity;
 use orrery::engine::core::message::{ForwardTicket, Input, Output, Request, Response, Ticket};
 use orrery::engine::core::{Core, CoreSettings};
 use orrery::engine::loader;

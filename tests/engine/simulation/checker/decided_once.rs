@@ -7,7 +7,7 @@ use domain::ids::{CorrelationId, Millis, SubjectId};
 use domain::job::command::JobCommand;
 use domain::refusal::Refusal;
 use domain::subject::answer::Answer;
-use orrery::engine::core::entity::EntityEvent;
+use orrery::engine::core::kinds::EntityEvent;
 use orrery::engine::core::message::Response;
 
 use super::Checker;

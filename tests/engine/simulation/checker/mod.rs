@@ -23,7 +23,7 @@ use domain::job::spec::Start;
 use domain::job::status::JobStatus;
 use domain::node::attempt::ReportKind;
 use domain::payload::{Hash, Payload, PayloadBytes};
-use orrery::engine::core::entity::{Entity, EntityEvent};
+use orrery::engine::core::kinds::{Entity, EntityEvent};
 use orrery::event_store::contract::{EventStore as _, Record, Snapshot};
 use orrery_testing::event_store::MemoryEventStore;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bson::spec::BinarySubtype;
 use bson::{Bson, Document, doc};
-use orrery::engine::core::entity::Entity;
+use orrery::engine::core::kinds::Entity;
 use orrery::view::contract::{Columns, Document as Shown, NodePage, View};
 
 use super::Database;

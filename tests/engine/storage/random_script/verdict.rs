@@ -7,7 +7,7 @@ use domain::ids::{GroupId, Millis, QueueName, SubjectId};
 use domain::job::command::{JobCommand, Outcome};
 use domain::job::event::JobEvent;
 use domain::job::status::JobStatus;
-use orrery::engine::core::entity::{Entity, EntityEvent};
+use orrery::engine::core::kinds::{Entity, EntityEvent};
 use orrery::engine::core::message::{LeaseRequest, Request, Response};
 use orrery::engine::loader;
 use orrery::event_store::contract::EventStore;
