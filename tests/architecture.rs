@@ -54,8 +54,27 @@ const DOMAIN_STAGES: &[&[&str]] = &[
     &["progress", "explain", "summary", "rows", "detail"],
 ];
 
-/// The folders of the domain that hold one kind of subject each. What two of them share stands in `subject`.
-const DOMAIN_KINDS: &[&str] = &["environment", "job"];
+/// The kinds of subjects: each is a folder of the domain, a file of the core, and a row in each of the two tables. What
+/// two of them share stands in the domain's `subject`. `tally` is in builds of the tests alone.
+const KINDS: &[&str] = &["environment", "job", "tally"];
+
+/// The tables of kinds: what streams and stores call them, and what the core holds of them. The core's stands in the
+/// folder of the kinds' files, beside what is no kind.
+const KIND_TABLES: &[&str] = &["domain/src/ids/kind.rs", "src/engine/core/kinds/table.rs"];
+const KINDS_OF_THE_CORE: &str = "src/engine/core/kinds/";
+const NO_KINDS: &[&str] = &["entity", "mod", "table"];
+
+/// The enums with a variant for each kind.
+const ENUMS_OF_KINDS: &[&str] =
+    &["Command", "Entity", "EntityEvent", "EntityUndo", "Shown", "SubjectKind"];
+
+/// Files that name a variant of these because they are one kind's own, with what they are to it.
+const FILES_OF_ONE_KIND: &[(&str, &str)] = &[
+    ("domain/src/ids/stream.rs", "makes the names of streams, a constructor a kind"),
+    ("domain/src/tally/state.rs", "says which stream it is the fold of"),
+    ("src/http/routes/environments.rs", "lists environments"),
+    ("src/view/mongodb/flush.rs", "clears pages of nodes, which only jobs have"),
+];
 
 /// What the domain may depend on. None of these reads a clock, draws a number or does IO with the features we take.
 const DOMAIN_DEPENDENCIES: &[&str] =
@@ -280,7 +299,18 @@ fn the_domain_names_only_its_own_or_an_earlier_stage() {
 
 #[test]
 fn kinds_of_subjects_never_name_each_other() {
-    holds(&laws::kinds_apart(&tree(&["domain/src"]), DOMAIN_KINDS));
+    holds(&laws::kinds_apart(&tree(&["domain/src"]), KINDS));
+}
+
+#[test]
+fn kinds_of_subjects_are_listed_only_in_their_tables() {
+    let files = tree(&["domain/src", "src"]);
+    holds(&laws::kinds_listed(&files, KINDS, ENUMS_OF_KINDS, FILES_OF_ONE_KIND));
+}
+
+#[test]
+fn a_kind_of_subject_is_a_folder_a_file_and_a_row_of_each_table() {
+    holds(&laws::kinds_placed(&tree(&["domain/src", "src"]), KINDS));
 }
 
 #[test]

@@ -18,4 +18,6 @@ pub mod planted;
 pub mod refusal;
 pub mod retry;
 pub mod subject;
+#[cfg(feature = "proof")]
+pub mod tally;
 pub mod time_text;

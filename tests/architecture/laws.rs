@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::source::{NamedPath, SourceFile};
+use crate::{KIND_TABLES, KINDS_OF_THE_CORE, NO_KINDS};
 
 pub(crate) fn at(file: &SourceFile, path: &NamedPath) -> String {
     format!("{}:{}: `{}`", file.path, path.line, path.segments.join("::"))
@@ -117,6 +118,78 @@ pub(crate) fn kinds_apart(files: &[SourceFile], kinds: &[&str]) -> Vec<String> {
                 "{}: `{from}` may not name `{to}`; what both need belongs into `subject`",
                 at(file, path)
             ));
+        }
+    }
+    broken
+}
+
+/// The variant of a kind: `Job` for `job`.
+fn variant_of(kind: &str) -> String {
+    let (first, rest) = kind.split_at(1);
+    first.to_uppercase() + rest
+}
+
+/// Nobody but the tables, and the files of one kind, names a variant of an enum that has one for each: then nobody lists
+/// the kinds, and one more of them touches nobody.
+pub(crate) fn kinds_listed(
+    files: &[SourceFile],
+    kinds: &[&str],
+    enums: &[&str],
+    of_one_kind: &[(&str, &str)],
+) -> Vec<String> {
+    let variants: Vec<String> = kinds.iter().map(|kind| variant_of(kind)).collect();
+    let lists = |file: &SourceFile, path: &NamedPath| {
+        let own = file.path.starts_with(KINDS_OF_THE_CORE)
+            || KIND_TABLES.contains(&file.path.as_str())
+            || of_one_kind.iter().any(|(place, _)| *place == file.path);
+        let is_variant = |pair: &[String]| {
+            enums.contains(&pair[0].as_str()) && (variants.contains(&pair[1]) || pair[1] == "*")
+        };
+        !own && path.segments.windows(2).any(is_variant)
+    };
+    let mut broken = Vec::new();
+    for file in files.iter().filter(|file| !file.is_test()) {
+        let listed = file.paths.iter().filter(|path| lists(file, path));
+        broken.extend(listed.map(|path| {
+            let advice = "ask the kind (`Kind`), or for the one that is meant (`Entity::job`)";
+            format!("{}: kinds are listed only in their tables; {advice}", at(file, path))
+        }));
+    }
+    for (place, _) in of_one_kind {
+        if !files.iter().any(|file| file.path == *place) {
+            broken.push(format!("{place}: is in FILES_OF_ONE_KIND and not in the tree"));
+        }
+    }
+    broken
+}
+
+/// Each kind has its folder in the domain, its file in the core and its row in each table; each file there is of a kind.
+pub(crate) fn kinds_placed(files: &[SourceFile], kinds: &[&str]) -> Vec<String> {
+    let mut broken = Vec::new();
+    let core_file = |kind: &str| format!("{KINDS_OF_THE_CORE}{kind}.rs");
+    for kind in kinds {
+        let (folder, file) = (format!("domain/src/{kind}/"), core_file(kind));
+        if !files.iter().any(|file| file.path.starts_with(&folder)) {
+            broken.push(format!("{folder}: is not there, and `{kind}` is a kind of subject"));
+        }
+        if !files.iter().any(|known| known.path == file) {
+            broken.push(format!("{file}: is not there, and `{kind}` is a kind of subject"));
+        }
+        for table in KIND_TABLES {
+            let row = |line: &str| {
+                let rest = line.trim_start().strip_prefix(variant_of(kind).as_str());
+                rest.is_some_and(|rest| rest.starts_with([' ', '(']))
+            };
+            let known = files.iter().find(|file| file.path == **table);
+            if !known.is_some_and(|file| file.code.lines().any(row)) {
+                broken.push(format!("{table}: `{kind}` has no row"));
+            }
+        }
+    }
+    for file in files.iter().filter(|file| file.path.starts_with(KINDS_OF_THE_CORE)) {
+        let is_kind = kinds.iter().chain(NO_KINDS).any(|name| file.path == core_file(name));
+        if !is_kind {
+            broken.push(format!("{}: is of no kind in KINDS", file.path));
         }
     }
     broken

@@ -5,9 +5,9 @@
 use crate::laws;
 use crate::source::SourceFile;
 use crate::{
-    DETERMINISTIC, DOMAIN_DEPENDENCIES, DOMAIN_FEATURES_REFUSED, DOMAIN_KINDS, DOMAIN_STAGES,
-    FILE_NAMES_REFUSED, LAYERS, LOOKUPS_ONLY, NEVER_DETERMINISTIC, OUTSIDE_CRATES, TASK_STARTERS,
-    THREAD_STARTERS,
+    DETERMINISTIC, DOMAIN_DEPENDENCIES, DOMAIN_FEATURES_REFUSED, DOMAIN_STAGES, ENUMS_OF_KINDS,
+    FILE_NAMES_REFUSED, KINDS, LAYERS, LOOKUPS_ONLY, NEVER_DETERMINISTIC, OUTSIDE_CRATES,
+    TASK_STARTERS, THREAD_STARTERS,
 };
 
 pub(crate) fn files(planted: &[(&str, &str)]) -> Vec<SourceFile> {
@@ -132,7 +132,7 @@ fn a_planted_later_stage_is_found_also_through_a_re_export() {
 
 #[test]
 fn a_planted_name_of_another_kind_of_subject_is_found() {
-    let check = |path, text| laws::kinds_apart(&files(&[(path, text)]), DOMAIN_KINDS);
+    let check = |path, text| laws::kinds_apart(&files(&[(path, text)]), KINDS);
     found(
         &check("domain/src/environment/decide.rs", "use crate::job::command::Answer;"),
         "`environment` may not name `job`",
@@ -146,6 +146,50 @@ fn a_planted_name_of_another_kind_of_subject_is_found() {
         "use crate::{ids::JobId, subject::answer};",
     ));
     nothing(&check("domain/src/job/decide/mod.rs", "use super::draft::Draft;"));
+}
+
+#[test]
+fn a_planted_list_of_kinds_is_found() {
+    let check =
+        |path, text| laws::kinds_listed(&files(&[(path, text)]), KINDS, ENUMS_OF_KINDS, &[]);
+    let timers = "src/engine/core/steps/timers.rs";
+    found(
+        &check(timers, "fn f() { if matches!(slot.entity, Some(Entity::Environment(_))) {} }"),
+        "listed only in their tables",
+    );
+    found(
+        &check("src/view/sqlite/lists.rs", "fn f() { match kind { SubjectKind::Job => g() } }"),
+        "`SubjectKind::Job`",
+    );
+    found(&check(timers, "use crate::engine::core::kinds::Command::{Job, self};"), "Command::Job");
+    found(&check(timers, "use domain::ids::SubjectKind::*;"), "`domain::ids::SubjectKind::*`");
+    nothing(&check(timers, "fn f() { slot.entity.as_ref().and_then(Entity::job); }"));
+    nothing(&check(timers, "fn f() { Command::from(JobCommand::Start); Counted::Environment; }"));
+    nothing(&check("src/engine/core/kinds/entity.rs", "fn f() { Entity::Job(state) }"));
+    let stale = laws::kinds_listed(&files(&[(timers, "")]), KINDS, ENUMS_OF_KINDS, &[("a", "b")]);
+    found(&stale, "not in the tree");
+}
+
+#[test]
+fn a_planted_kind_without_its_places_is_found() {
+    let tree = [
+        ("domain/src/job/state.rs", ""),
+        ("domain/src/ids/kind.rs", "kinds! { Job = 0, \"job\", \"jobs\", Id; }"),
+        ("src/engine/core/kinds/job.rs", ""),
+        (
+            "src/engine/core/kinds/table.rs",
+            "kinds! {\n    Job(job) = domain::job::state::JobState;\n}",
+        ),
+    ];
+    let rows = |tree: &[(&str, &str)]| laws::kinds_placed(&files(tree), &["job"]);
+    let mut whole = tree;
+    whole[1].1 = "kinds! {\n    Job = 0, \"job\", \"jobs\", Id;\n}";
+    nothing(&rows(&whole));
+    found(&rows(&tree), "domain/src/ids/kind.rs: `job` has no row");
+    found(&rows(&whole[1..]), "domain/src/job/: is not there");
+    found(&rows(&[whole[0], whole[1], whole[3]]), "src/engine/core/kinds/job.rs: is not there");
+    let more = [whole[0], whole[1], whole[2], whole[3], ("src/engine/core/kinds/pool.rs", "")];
+    found(&rows(&more), "is of no kind");
 }
 
 #[test]

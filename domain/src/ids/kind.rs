@@ -63,6 +63,9 @@ kinds! {
     Job = 0, "job", "jobs", Id;
     // A named pool of resources.
     Environment = 1, "environment", "environments", Name;
+    // A sum under a name, in builds of the tests alone.
+    #[cfg(feature = "proof")]
+    Tally = 255, "tally", "tallies", Name;
 }
 
 impl SubjectKind {

@@ -25,10 +25,15 @@ impl SubjectId {
         Self { kind: SubjectKind::Job, namespace, id: id.0 }
     }
 
-    /// The stream of an environment: its id follows from the name, so that a name is unique by its stream.
+    /// The stream of an environment.
     pub fn environment(namespace: Namespace, name: &EnvironmentName) -> Self {
-        let id = derived_uuid(&["environment", namespace.as_str(), name.as_str()]);
-        Self { kind: SubjectKind::Environment, namespace, id }
+        Self::named(SubjectKind::Environment, namespace, name.as_str())
+    }
+
+    /// The stream of what is found by its name: its id follows from that, so that a name is unique by its stream.
+    pub fn named(kind: SubjectKind, namespace: Namespace, name: &str) -> Self {
+        let id = derived_uuid(&[kind.as_str(), namespace.as_str(), name]);
+        Self { kind, namespace, id }
     }
 
     /// Reads what `Display` wrote: `kind/namespace/uuid`.

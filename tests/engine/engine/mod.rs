@@ -8,6 +8,7 @@ mod early_leases;
 mod environments;
 mod groups;
 mod job_runs;
+mod kinds;
 mod leases;
 mod loading;
 mod outages;

@@ -161,7 +161,7 @@ impl World {
         };
         let asked = match &one.command {
             Command::Job(command) => Asked::Errand { errand, command: command.clone() },
-            Command::Environment(_) => Asked::Environment { errand },
+            _ => Asked::Environment { errand },
         };
         let (subject, command) = (one.subject.clone(), one.command.clone());
         self.asks(asked, Request::Command { subject, command, caller }, 0);

@@ -10,6 +10,8 @@ mod table;
 mod entity;
 mod environment;
 mod job;
+#[cfg(feature = "proof")]
+mod tally;
 
 use std::fmt::Debug;
 use std::sync::Arc;

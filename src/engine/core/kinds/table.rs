@@ -113,7 +113,8 @@ macro_rules! kinds {
             }
         })*
 
-        /// Does the same with what an enum of the table holds, whatever kind that is; `K` is the kind's type there.
+        /// Does the same with what an enum of the table holds, whatever kind that is; `K` is the kind's type there. What is
+        /// asked of it names its trait, or a method of the type with the same name would be taken for it.
         macro_rules! each_kind {
             (SubjectKind, $value:expr, $K:ident => $do:expr) => {
                 match $value {
@@ -156,4 +157,6 @@ pub trait InTable: Kind {
 kinds! {
     Job(job) = domain::job::state::JobState;
     Environment(environment) = domain::environment::state::EnvironmentState;
+    #[cfg(feature = "proof")]
+    Tally(tally) = domain::tally::state::TallyState;
 }

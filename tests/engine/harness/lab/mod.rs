@@ -226,10 +226,8 @@ impl Lab {
                     (Entity::Job(live), Some(Entity::Job(replayed))) => {
                         assert_eq!(live.digest(), replayed.digest(), "{subject} at {seq}");
                     }
-                    (Entity::Environment(live), Some(Entity::Environment(replayed))) => {
-                        assert_eq!(live, &replayed, "{subject} at {seq}");
-                    }
-                    (_, replayed) => panic!("{subject}: live, but replayed as {replayed:?}"),
+                    (live, Some(replayed)) => assert_eq!(live, &replayed, "{subject} at {seq}"),
+                    (_, None) => panic!("{subject}: live, but not replayed"),
                 }
             }
         }

@@ -308,7 +308,7 @@ impl Checker {
                 }
                 as_it_was(job, shown.head.seq, shown.head.status)
             }
-            Some(Shown::Environment(_)) | None => Ok(()),
+            Some(_) | None => Ok(()),
         }
     }
 }

@@ -34,10 +34,7 @@ impl Checker {
         event: &EntityEvent,
         seq: u64,
     ) -> Result<(), String> {
-        let by = match event {
-            EntityEvent::Job(event) => &event.by,
-            EntityEvent::Environment(event) => &event.by,
-        };
+        let by = event.envelope();
         let Some(correlation) = &by.correlation else { return Ok(()) };
         let key = (subject.clone(), correlation.clone());
         let before = self.comes_of.insert(key, (seq, by.at));

@@ -228,6 +228,7 @@ impl Checker {
         self.count(match event {
             EntityEvent::Job(event) => event.fact.type_name(),
             EntityEvent::Environment(event) => event.fact.type_name(),
+            EntityEvent::Tally(_) => "tally",
         });
         self.across(subject, event)?;
         let incarnation = self.incarnation + 1;
@@ -288,6 +289,7 @@ impl Checker {
                     Ok(())
                 }
             }
+            EntityEvent::Tally(_) => Ok(()),
         }
     }
 

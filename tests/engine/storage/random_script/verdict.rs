@@ -70,7 +70,7 @@ impl Script {
                 let loaded = loader::load(self.stores.store.as_ref(), &subject).await;
                 let status = match loaded.expect("a stream").entity {
                     Some(Entity::Job(job)) => Some(job.head.status),
-                    Some(Entity::Environment(_)) | None => None,
+                    Some(_) | None => None,
                 };
                 match status {
                     Some(JobStatus::Pending) => self.commands(0, subject, JobCommand::Start).await,
