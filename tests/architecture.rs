@@ -77,8 +77,9 @@ const FILES_OF_ONE_KIND: &[(&str, &str)] = &[
 ];
 
 /// What the domain may depend on. None of these reads a clock, draws a number or does IO with the features we take.
+/// `regex` is for `matches` in expressions: linear in the text, and bounded in size.
 const DOMAIN_DEPENDENCIES: &[&str] =
-    &["chrono", "serde", "serde_json", "sha2", "thiserror", "uuid"];
+    &["chrono", "regex", "serde", "serde_json", "sha2", "thiserror", "uuid"];
 
 /// Features that would let the rules read a clock or draw a number.
 const DOMAIN_FEATURES_REFUSED: &[&str] = &["clock", "now", "v1", "v4", "v6", "v7", "rng"];

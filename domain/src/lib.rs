@@ -9,6 +9,7 @@ pub mod bounds;
 pub mod dice;
 pub mod environment;
 pub mod exact_json;
+pub mod expression;
 pub mod history;
 pub mod ids;
 pub mod job;
