@@ -225,9 +225,9 @@ impl<'a> Bench<'a> {
                     let subjects = items.into_iter().map(|item| item.subject).collect();
                     Input::Appended { subjects, outcome }
                 }
-                Output::MoveMarks { moves } => {
+                Output::MoveWakeUps { moves } => {
                     self.open -= moves.iter().filter(|moved| moved.due.is_none()).count();
-                    Input::MarksMoved { result: Ok(vec![true; moves.len()]), moves }
+                    Input::WakeUpsMoved { result: Ok(vec![true; moves.len()]), moves }
                 }
                 Output::Flush { documents } => {
                     let shown = documents.iter().map(|d| (d.subject.clone(), d.seq)).collect();

@@ -254,12 +254,12 @@ impl Executor {
             input,
             Input::Appended { .. }
                 | Input::Flushed { .. }
-                | Input::MarksMoved { .. }
+                | Input::WakeUpsMoved { .. }
                 | Input::Removed { .. }
         ) {
             self.under_way -= 1;
         }
-        if let Input::MarksMoved { result, .. } = &input {
+        if let Input::WakeUpsMoved { result, .. } = &input {
             // Subjects were let go of: their marks are not known now.
             self.look_again.fetch_or(result.is_err(), Ordering::Relaxed);
         }
@@ -304,7 +304,7 @@ impl Executor {
                     Some(Input::Tail { subject, after, result })
                 });
             }
-            Output::MoveMarks { moves } => self.move_marks(moves),
+            Output::MoveWakeUps { moves } => self.move_wake_ups(moves),
             Output::Remove { subject, seq, chain, keep_until } => {
                 self.remove(subject, seq, chain, keep_until);
             }

@@ -48,7 +48,7 @@ impl Watchers {
             | Input::Request { .. }
             | Input::Gone { .. }
             | Input::Undelivered { .. }
-            | Input::MarksMoved { .. }
+            | Input::WakeUpsMoved { .. }
             | Input::Due { .. }
             | Input::Notices { .. }
             | Input::Removed { .. }

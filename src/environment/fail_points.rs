@@ -102,9 +102,9 @@ points! {
     /// The append notices are durable, the append they tell of is next.
     Noticed = "effect.noticed";
     /// The engine is about to move marks.
-    MoveMarks = "effect.move_marks";
+    MoveWakeUps = "effect.move_wake_ups";
     /// The marks are moved, the core has not heard.
-    MarksMoved = "effect.marks_moved";
+    WakeUpsMoved = "effect.wake_ups_moved";
     /// The engine is about to delete append notices.
     ClearNotices = "effect.clear_notices";
     /// The append notices are gone.

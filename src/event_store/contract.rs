@@ -250,7 +250,7 @@ pub trait EventStore: Send + Sync + Debug {
     ) -> BoxFuture<'_, StoreResult<Vec<SubjectId>>>;
 
     /// Moves wake-ups; answers for each whether its number was the expected one. Durable when it returns.
-    fn move_marks(&self, moves: Vec<WakeUpMove>) -> BoxFuture<'_, StoreResult<Vec<bool>>>;
+    fn move_wake_ups(&self, moves: Vec<WakeUpMove>) -> BoxFuture<'_, StoreResult<Vec<bool>>>;
 
     /// The mark of one subject.
     fn mark<'a>(&'a self, subject: &'a SubjectId) -> BoxFuture<'a, StoreResult<Option<WakeUp>>>;

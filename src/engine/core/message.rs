@@ -95,7 +95,7 @@ pub enum Input {
         result: Result<LoadedTail, EventStoreError>,
     },
     /// Wake-ups were moved.
-    MarksMoved {
+    WakeUpsMoved {
         /// What was asked.
         moves: Vec<WakeUpMove>,
         /// Whether each held.
@@ -203,7 +203,7 @@ pub enum Output {
         /// The chain there.
         chain: ChainHash,
     },
-    MoveMarks {
+    MoveWakeUps {
         moves: Vec<WakeUpMove>,
     },
     /// Take the stream of a deleted job away, leaving a tombstone with its first answer.

@@ -120,7 +120,7 @@ impl Core {
             Input::Appended { subjects, outcome } => self.appended(&subjects, outcome),
             Input::Loaded { subject, result } => self.loaded(&subject, result),
             Input::Tail { subject, after, result } => self.tail(&subject, after, result),
-            Input::MarksMoved { moves, result } => self.wake_ups_moved(&moves, result),
+            Input::WakeUpsMoved { moves, result } => self.wake_ups_moved(&moves, result),
             Input::Removed { subject, result } => self.removed(&subject, result),
             Input::Due { marks, whole } => {
                 self.due(marks);

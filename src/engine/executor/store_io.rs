@@ -47,14 +47,14 @@ impl Executor {
         });
     }
 
-    pub(super) fn move_marks(&mut self, moves: Vec<WakeUpMove>) {
+    pub(super) fn move_wake_ups(&mut self, moves: Vec<WakeUpMove>) {
         let store = Arc::clone(&self.store);
         self.under_way += 1;
         self.spawn(async move {
-            fail_points::pass(Point::MoveMarks);
-            let result = store.move_marks(moves.clone()).await;
-            fail_points::pass(Point::MarksMoved);
-            Some(Input::MarksMoved { moves, result })
+            fail_points::pass(Point::MoveWakeUps);
+            let result = store.move_wake_ups(moves.clone()).await;
+            fail_points::pass(Point::WakeUpsMoved);
+            Some(Input::WakeUpsMoved { moves, result })
         });
     }
 

@@ -151,7 +151,7 @@ impl EventStore for MongoEventStore {
         Box::pin(self.subjects_of(group, after, max))
     }
 
-    fn move_marks(&self, moves: Vec<WakeUpMove>) -> BoxFuture<'_, StoreResult<Vec<bool>>> {
+    fn move_wake_ups(&self, moves: Vec<WakeUpMove>) -> BoxFuture<'_, StoreResult<Vec<bool>>> {
         Box::pin(self.move_all(moves))
     }
 

@@ -279,9 +279,9 @@ impl EventStore for SqliteEventStore {
         }))
     }
 
-    fn move_marks(&self, moves: Vec<WakeUpMove>) -> BoxFuture<'_, StoreResult<Vec<bool>>> {
+    fn move_wake_ups(&self, moves: Vec<WakeUpMove>) -> BoxFuture<'_, StoreResult<Vec<bool>>> {
         Box::pin(async move {
-            match self.write(WriterWork::MoveMarks(moves)).await? {
+            match self.write(WriterWork::MoveWakeUps(moves)).await? {
                 Done::Moved(moved) => Ok(moved),
                 Done::Appended(_) | Done::Written | Done::Deleted(_) => mismatch(),
             }

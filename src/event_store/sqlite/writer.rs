@@ -39,7 +39,7 @@ const ROOM_LOOK: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) enum WriterWork {
     Append(Vec<AppendItem>),
-    MoveMarks(Vec<WakeUpMove>),
+    MoveWakeUps(Vec<WakeUpMove>),
     AppendNotice(Vec<AppendNotice>),
     ClearNotices(Vec<AppendNotice>),
     SaveSnapshot(SubjectId, Snapshot),
@@ -261,7 +261,7 @@ impl Writer {
                 let appended = items.iter().map(|item| self.append(item, ordinary));
                 Done::Appended(appended.collect::<rusqlite::Result<_>>()?)
             }
-            WriterWork::MoveMarks(moves) => {
+            WriterWork::MoveWakeUps(moves) => {
                 let moved = moves.iter().map(|wanted| self.session.move_mark(&self.file, wanted));
                 let moved = moved.collect::<rusqlite::Result<_>>()?;
                 fail_points::pass(Point::MarksWritten);
@@ -336,7 +336,7 @@ fn bytes_of(work: &WriterWork) -> usize {
     match work {
         WriterWork::Append(items) => items.iter().map(item).sum(),
         WriterWork::SaveSnapshot(_, snapshot) => snapshot.body.len(),
-        WriterWork::MoveMarks(_)
+        WriterWork::MoveWakeUps(_)
         | WriterWork::AppendNotice(_)
         | WriterWork::ClearNotices(_)
         | WriterWork::Delete { .. } => 0,

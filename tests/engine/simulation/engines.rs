@@ -229,7 +229,7 @@ impl World {
             Output::PrioritizeLoad { .. } => {}
             Output::Load { .. }
             | Output::LoadTail { .. }
-            | Output::MoveMarks { .. }
+            | Output::MoveWakeUps { .. }
             | Output::Remove { .. }
             | Output::ClearNotices { .. }
             | Output::Snapshot { .. }
@@ -312,7 +312,7 @@ fn subjects_of(input: &Input) -> Vec<domain::ids::SubjectId> {
         | Input::Request { .. }
         | Input::Gone { .. }
         | Input::Undelivered { .. }
-        | Input::MarksMoved { .. }
+        | Input::WakeUpsMoved { .. }
         | Input::Removed { .. }
         | Input::Due { .. }
         | Input::Notices { .. }

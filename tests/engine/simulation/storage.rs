@@ -110,8 +110,8 @@ impl World {
                 after: *after,
                 result: Err(unavailable()),
             }),
-            Output::MoveMarks { moves } => {
-                Some(Input::MarksMoved { moves: moves.clone(), result: Err(unavailable()) })
+            Output::MoveWakeUps { moves } => {
+                Some(Input::WakeUpsMoved { moves: moves.clone(), result: Err(unavailable()) })
             }
             Output::Remove { subject, .. } => {
                 Some(Input::Removed { subject: subject.clone(), result: Err(unavailable()) })
@@ -132,7 +132,7 @@ impl World {
             }
         }
         let input = carry(&self.store, &self.view, output);
-        if let Some(Input::MarksMoved { moves, result: Ok(held) }) = &input {
+        if let Some(Input::WakeUpsMoved { moves, result: Ok(held) }) = &input {
             let clock = self.members[of.at].clock(self.now);
             let core = self.members[of.at].core.as_ref().filter(|_| self.lives(of));
             for moved in moves.iter().zip(held).filter(|(_, held)| **held).map(|(moved, _)| moved) {

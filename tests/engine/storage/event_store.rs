@@ -231,13 +231,13 @@ async fn marks_begin_with_the_stream_and_move_only_from_the_expected_number(
     let move_to = |expected, due| WakeUpMove { subject: job(1), expected, due };
     let mark = |due, number| Ok(Some(WakeUp { subject: job(1), due, number }));
     assert_eq!(store.mark(&job(1)).await, mark(NOW, 1));
-    assert_eq!(store.move_marks(vec![move_to(1, Some(NOW + 10))]).await, Ok(vec![true]));
-    assert_eq!(store.move_marks(vec![move_to(1, Some(NOW + 20))]).await, Ok(vec![false]));
-    assert_eq!(store.move_marks(vec![move_to(0, Some(NOW + 20))]).await, Ok(vec![false]));
+    assert_eq!(store.move_wake_ups(vec![move_to(1, Some(NOW + 10))]).await, Ok(vec![true]));
+    assert_eq!(store.move_wake_ups(vec![move_to(1, Some(NOW + 20))]).await, Ok(vec![false]));
+    assert_eq!(store.move_wake_ups(vec![move_to(0, Some(NOW + 20))]).await, Ok(vec![false]));
     assert_eq!(store.mark(&job(1)).await, mark(NOW + 10, 2));
     let stranger = WakeUpMove { subject: job(9), expected: 0, due: Some(NOW) };
     let both = vec![stranger, move_to(2, Some(NOW - 5))];
-    assert_eq!(store.move_marks(both).await, Ok(vec![false, true]));
+    assert_eq!(store.move_wake_ups(both).await, Ok(vec![false, true]));
     assert_eq!(store.mark(&job(1)).await, mark(NOW - 5, 3));
 }
 
@@ -275,11 +275,11 @@ async fn live_shows_what_is_due_in_subject_order_page_by_page(store: &dyn EventS
 async fn a_retired_stream_has_no_mark_until_it_gets_a_new_one(store: &dyn EventStore) {
     fill(store, &job(1), 1).await;
     let move_to = |expected, due| vec![WakeUpMove { subject: job(1), expected, due }];
-    assert_eq!(store.move_marks(move_to(1, None)).await, Ok(vec![true]));
+    assert_eq!(store.move_wake_ups(move_to(1, None)).await, Ok(vec![true]));
     assert_eq!(store.mark(&job(1)).await, Ok(None));
     assert_eq!(store.live(job(1).group(), i64::MAX, None, ALL).await, Ok(vec![]));
-    assert_eq!(store.move_marks(move_to(1, Some(NOW))).await, Ok(vec![false]));
-    assert_eq!(store.move_marks(move_to(0, Some(NOW + 1))).await, Ok(vec![true]));
+    assert_eq!(store.move_wake_ups(move_to(1, Some(NOW))).await, Ok(vec![false]));
+    assert_eq!(store.move_wake_ups(move_to(0, Some(NOW + 1))).await, Ok(vec![true]));
     let mark = WakeUp { subject: job(1), due: NOW + 1, number: 1 };
     assert_eq!(store.mark(&job(1)).await, Ok(Some(mark)));
     assert_eq!(
@@ -295,7 +295,7 @@ async fn subjects_come_in_order_and_without_deleted_ones(store: &dyn EventStore)
         fill(store, subject, 1).await;
     }
     store
-        .move_marks(vec![WakeUpMove { subject: subjects[1].clone(), expected: 1, due: None }])
+        .move_wake_ups(vec![WakeUpMove { subject: subjects[1].clone(), expected: 1, due: None }])
         .await
         .expect("retired");
     store.delete(&subjects[4], 1, tombstone(1), NOW + 1).await.expect("deleted");

@@ -123,8 +123,8 @@ impl EventStore for LossyStore {
     }
 
     /// A move may not be repeated: its number is another by then.
-    fn move_marks(&self, moves: Vec<WakeUpMove>) -> BoxFuture<'_, StoreResult<Vec<bool>>> {
-        Box::pin(async move { self.heard(self.inner.move_marks(moves).await) })
+    fn move_wake_ups(&self, moves: Vec<WakeUpMove>) -> BoxFuture<'_, StoreResult<Vec<bool>>> {
+        Box::pin(async move { self.heard(self.inner.move_wake_ups(moves).await) })
     }
 
     fn mark<'a>(&'a self, subject: &'a SubjectId) -> BoxFuture<'a, StoreResult<Option<WakeUp>>> {

@@ -189,9 +189,9 @@ async fn a_wake_up_that_is_not_what_was_written_is_due_at_once() {
         assert_eq!((others.due, others.number), (LATER, 1), "{set}");
         // Whoever looks moves it on from there; one that needs no looking at was looked at once.
         let moved = WakeUpMove { subject: job(1), expected: due[0].number, due: Some(LATER) };
-        assert_eq!(store.move_marks(vec![moved]).await, Ok(vec![true]), "{set}");
+        assert_eq!(store.move_wake_ups(vec![moved]).await, Ok(vec![true]), "{set}");
         let needless = WakeUpMove { subject: job(4), expected: 1, due: None };
-        assert_eq!(store.move_marks(vec![needless]).await, Ok(vec![true]), "{set}");
+        assert_eq!(store.move_wake_ups(vec![needless]).await, Ok(vec![true]), "{set}");
         drop(store);
         assert_eq!(faults(folder.path()), Vec::<String>::new(), "{set}");
     }

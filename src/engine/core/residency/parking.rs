@@ -44,6 +44,6 @@ impl Parking {
     /// The moves that have gathered.
     pub(crate) fn take_moves(&mut self) -> Option<Output> {
         let moves = std::mem::take(&mut self.moves);
-        (!moves.is_empty()).then_some(Output::MoveMarks { moves })
+        (!moves.is_empty()).then_some(Output::MoveWakeUps { moves })
     }
 }

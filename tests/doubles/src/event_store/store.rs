@@ -218,7 +218,7 @@ impl EventStore for MemoryEventStore {
         Box::pin(self.call(move |inner| inner.streams.subjects(group, after.as_ref(), max)))
     }
 
-    fn move_marks(&self, moves: Vec<WakeUpMove>) -> BoxFuture<'_, StoreResult<Vec<bool>>> {
+    fn move_wake_ups(&self, moves: Vec<WakeUpMove>) -> BoxFuture<'_, StoreResult<Vec<bool>>> {
         Box::pin(self.call(move |inner| {
             moves.iter().map(|wanted| inner.streams.move_mark(wanted)).collect()
         }))

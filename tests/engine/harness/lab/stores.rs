@@ -39,8 +39,8 @@ pub(crate) fn carry(store: &MemoryEventStore, view: &MemoryView, output: Output)
             let result = wait(loader::tail(store, &subject, after, chain));
             Input::Tail { subject, after, result }
         }
-        Output::MoveMarks { moves } => {
-            Input::MarksMoved { result: wait(store.move_marks(moves.clone())), moves }
+        Output::MoveWakeUps { moves } => {
+            Input::WakeUpsMoved { result: wait(store.move_wake_ups(moves.clone())), moves }
         }
         Output::Flush { documents } => {
             let shown = documents.iter().map(|d| (d.subject.clone(), d.seq)).collect();

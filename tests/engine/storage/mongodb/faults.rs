@@ -209,7 +209,7 @@ async fn a_mark_that_an_earlier_try_left_too_late_is_hurried() {
     let due = store.mark(&job(1)).await.expect("a mark").map(|mark| mark.due);
     assert_eq!(due, Some(NOW));
     let parked = WakeUpMove { subject: job(1), expected: 1, due: Some(NOW + 70_000) };
-    assert_eq!(store.move_marks(vec![parked]).await, Ok(vec![true]));
+    assert_eq!(store.move_wake_ups(vec![parked]).await, Ok(vec![true]));
     assert_eq!(append(&store, item(&job(1), 1)).await, Appended::Committed);
     let due = store.mark(&job(1)).await.expect("a mark").map(|mark| mark.due);
     assert_eq!(due, Some(NOW + 70_000), "what a driver moved is the driver's");

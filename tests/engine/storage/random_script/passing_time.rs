@@ -103,8 +103,8 @@ async fn carried(store: &dyn EventStore, view: &dyn View, output: Output) -> Opt
             let result = loader::tail(store, &subject, after, chain).await;
             Input::Tail { subject, after, result }
         }
-        Output::MoveMarks { moves } => {
-            Input::MarksMoved { result: store.move_marks(moves.clone()).await, moves }
+        Output::MoveWakeUps { moves } => {
+            Input::WakeUpsMoved { result: store.move_wake_ups(moves.clone()).await, moves }
         }
         Output::Flush { documents } => {
             let shown = documents.iter().map(|d| (d.subject.clone(), d.seq)).collect();

@@ -110,8 +110,8 @@ pub(super) async fn ask_the_event_store(database: &Database) {
     store.subjects(group, Some(job(1)), 10).await.expect("subjects");
     store.mark(&job(1)).await.expect("an answer");
     let move_to = |number, expected| WakeUpMove { subject: job(number), expected, due: None };
-    store.move_marks(vec![move_to(2, 1), move_to(3, 1)]).await.expect("moved");
-    store.move_marks(vec![move_to(4, 1), move_to(5, 7)]).await.expect("moved in part");
+    store.move_wake_ups(vec![move_to(2, 1), move_to(3, 1)]).await.expect("moved");
+    store.move_wake_ups(vec![move_to(4, 1), move_to(5, 7)]).await.expect("moved in part");
     let notice = vec![AppendNotice { subject: job(1), seq: 3 }];
     store.write_notices(notice.clone()).await.expect("noticed");
     store.notices(group).await.expect("append_notices");
