@@ -22,8 +22,8 @@ use self::every_operation::Completed;
 use self::open_answers::OpenAnswers;
 use super::problem::{FieldErrorBody, ProblemBody};
 use super::routes::{
-    engines, environments, explain, health, history, jobs, leases, nodes, queues, services, start,
-    submissions, workers,
+    engines, environments, explain, expressions, health, history, jobs, leases, nodes, queues,
+    services, start, submissions, workers,
 };
 
 /// The document of this version.
@@ -60,7 +60,7 @@ use super::routes::{
         leases::lease, leases::heartbeat, leases::complete, leases::fail, leases::release,
         queues::list, workers::list,
         environments::list, environments::create, environments::get, environments::replace,
-        environments::delete,
+        environments::delete, expressions::evaluate,
         services::list, engines::list, start::start, health::livez, health::readyz, health::metrics),
     components(schemas(ProblemBody<'static>, FieldErrorBody<'static>)),
     modifiers(&Completed, &OpenAnswers, &DefaultsInWords, &EnumNames),

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use domain::expression::ExpressionError;
 use domain::ids::CorrelationId;
 use domain::job::status::JobStatus;
 use domain::refusal::{FieldError, Refusal};
@@ -36,6 +37,8 @@ pub struct Problem {
     detail: String,
     errors: Vec<FieldError>,
     change: Option<Box<RefusedChange>>,
+    /// What the first of the errors says more.
+    expression: Option<Box<ExpressionError>>,
 }
 
 /// What stood in the way of a change.
@@ -111,12 +114,24 @@ pub struct FieldErrorBody<'a> {
     code: &'a str,
     /// What is allowed.
     message: &'a str,
+    /// Of an expression: the kind of error, which is also its code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false, examples("syntax"))]
+    class: Option<&'static str>,
+    /// Of an expression: where in its text, in characters from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 1)]
+    column: Option<usize>,
+    /// Of an expression: the names that could stand there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    allowed: Option<&'a [String]>,
 }
 
 impl Problem {
     /// A problem of this kind; `detail` says what is wrong this time and never repeats a secret.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new(), change: None }
+        Self { code, detail: detail.into(), errors: Vec::new(), change: None, expression: None }
     }
 
     /// The request is well formed and wrong.
@@ -137,12 +152,19 @@ impl Problem {
         };
         errors.truncate(ERRORS_MAX);
         errors.shrink_to_fit();
-        Self { code, detail, errors, change: None }
+        Self { code, detail, errors, change: None, expression: None }
     }
 
     /// One thing is wrong with the request.
     pub fn field(pointer: &str, code: &'static str, message: impl Into<String>) -> Self {
         Self::invalid(vec![FieldError::new(pointer, code, message)])
+    }
+
+    /// The expression that stands at `pointer` has no value.
+    pub fn expression(pointer: &str, error: ExpressionError) -> Self {
+        let field = Self::field(pointer, error.class.as_str(), error.message.clone());
+        let detail = format!("{} (column {})", field.detail, error.column);
+        Self { detail, expression: Some(Box::new(error)), ..field.with_code(Code::Expression) }
     }
 
     /// The same under another code.
@@ -170,10 +192,18 @@ impl Problem {
         instance: Option<&'a str>,
     ) -> ProblemBody<'a> {
         let change = self.change.as_deref();
-        let errors = self.errors.iter().map(|error| FieldErrorBody {
-            pointer: &error.pointer,
-            code: error.code.as_ref(),
-            message: &error.message,
+        let errors = self.errors.iter().enumerate().map(|(place, error)| {
+            let expression = self.expression.as_deref().filter(|_| place == 0);
+            FieldErrorBody {
+                pointer: &error.pointer,
+                code: error.code.as_ref(),
+                message: &error.message,
+                class: expression.map(|own| own.class.as_str()),
+                column: expression.map(|own| own.column),
+                allowed: expression
+                    .map(|own| own.allowed.as_slice())
+                    .filter(|names| !names.is_empty()),
+            }
         });
         ProblemBody {
             kind: format!("/docs/errors/{}", self.code.as_str()),

@@ -34,9 +34,9 @@ pub(super) enum Function {
 pub(super) struct Signature {
     pub(super) name: &'static str,
     pub(super) function: Function,
-    /// Written `name(x)`.
+    /// May be written `name(x)`.
     pub(super) is_function: bool,
-    /// Written `x.name()`.
+    /// May be written `x.name()`.
     pub(super) is_method: bool,
     /// With the receiver.
     pub(super) arguments: RangeInclusive<usize>,

@@ -8,9 +8,9 @@ use std::fmt;
 /// One thing that is read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reference {
-    /// Written `job.<part>`.
+    /// It is written `job.<part>`.
     Job(JobPart),
-    /// Written `nodes.<key>.<part>`.
+    /// It is written `nodes.<key>.<part>`.
     Node {
         /// The node's key, or its path.
         key: String,

@@ -90,6 +90,8 @@ codes! {
     NotAvailable "not_available" UNPROCESSABLE_ENTITY "This is not available yet";
     /// One of the seven later node types.
     NodeTypeNotAvailable "node_type_not_available" UNPROCESSABLE_ENTITY "This node type is not available yet";
+    /// An expression that has no value.
+    Expression "expression" UNPROCESSABLE_ENTITY "The expression has no value";
     /// `${{ }}` in an input or output.
     ExpressionNotAvailable "expression_not_available" UNPROCESSABLE_ENTITY "Expressions are not available yet";
     /// Same key, another body.
@@ -166,6 +168,7 @@ impl Code {
             | Self::ValidationFailed
             | Self::NotAvailable
             | Self::NodeTypeNotAvailable
+            | Self::Expression
             | Self::ExpressionNotAvailable
             | Self::IdempotencyKeyReused
             | Self::InternalError

@@ -5,6 +5,7 @@ pub mod document;
 pub mod engines;
 pub mod environments;
 pub mod explain;
+pub mod expressions;
 pub mod forward;
 pub mod health;
 pub mod history;

@@ -6,6 +6,7 @@ pub mod driving;
 pub mod engine;
 pub mod environment;
 pub mod explain;
+pub mod expression;
 pub mod job;
 pub mod job_answer;
 pub mod job_details;

@@ -6,6 +6,7 @@ mod described;
 mod details;
 mod environments;
 mod explain;
+mod expressions;
 mod jobs;
 mod leases;
 mod lists;
