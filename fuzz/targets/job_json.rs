@@ -8,9 +8,9 @@ use orrery::http::extract::json::parse;
 use orrery::http::schemas::job::JobBody;
 
 fuzz_target!(|data: &[u8]| {
-    let Ok(body) = parse::<JobBody>(data) else { return };
-    let Ok(spec) = body.into_spec() else { return };
     let bounds = Bounds::default();
+    let Ok(body) = parse::<JobBody>(data, &bounds) else { return };
+    let Ok(spec) = body.into_spec() else { return };
     let nodes = spec.nodes.len();
     let settings = CheckSettings { bounds: bounds.clone(), queue_timeout_ms: None, now: 1_700_000_000_000 };
     match check(spec, &settings) {

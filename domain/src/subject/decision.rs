@@ -15,7 +15,7 @@ pub struct Decision<E> {
 }
 
 impl<E> Decision<E> {
-    /// Nothing happened.
+    /// An answer without an event: there was nothing to do.
     pub(crate) fn unchanged(answer: Answer) -> Self {
         Self { event: None, payloads: Vec::new(), answer }
     }

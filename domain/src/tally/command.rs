@@ -8,7 +8,7 @@ use crate::ids::Namespace;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TallyCommand {
-    /// Make it.
+    /// Makes the tally, which did not exist.
     Open {
         namespace: Namespace,
         /// Unique in the namespace.

@@ -16,7 +16,7 @@ pub struct TallyEvent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TallyFact {
-    /// It exists.
+    /// The tally exists from here on.
     Opened {
         namespace: Namespace,
         /// Unique in the namespace.

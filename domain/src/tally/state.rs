@@ -12,7 +12,7 @@ pub struct TallyState {
     pub namespace: Namespace,
     /// Unique in the namespace.
     pub name: String,
-    /// Events applied.
+    /// How many events were applied.
     pub seq: u64,
     /// What was added.
     pub sum: u64,

@@ -11,7 +11,7 @@ use crate::subject::decision::Decision;
 pub type JobDecision = Decision<JobEvent>;
 
 impl JobDecision {
-    /// This happened.
+    /// An event that the command led to.
     pub(super) fn done(state: &JobState, event: JobEvent) -> Self {
         Self {
             event: Some(event),
