@@ -105,7 +105,7 @@ fn said(text: &str) -> Cow<'_, str> {
 const COLOURS: [&str; 6] =
     ["\u{1b}[32m", "\u{1b}[31m", "\u{1b}[36m", "\u{1b}[33m", "\u{1b}[2m", "\u{1b}[0m"];
 
-/// Where messages go: a stream that keeps nobody waiting, or lines that a test reads.
+/// Where messages go: a stream that keeps nobody waiting.
 pub trait Messages: Send + Sync {
     /// Takes text, or loses it.
     fn put(&self, text: &[u8]);
@@ -115,6 +115,7 @@ pub trait Messages: Send + Sync {
 }
 
 /// For what is always ready to be written; an error of it is lost.
+#[cfg(test)]
 impl<W: Write + Send> Messages for Mutex<W> {
     fn put(&self, text: &[u8]) {
         // Nobody reads any more; the command goes on and its exit code tells.
@@ -154,7 +155,8 @@ impl Console {
     }
 
     /// Streams given by the caller, taken for a file, not a terminal.
-    pub fn of(out: impl Write + Send + 'static, err: impl Write + Send + 'static) -> Self {
+    #[cfg(test)]
+    pub(crate) fn of(out: impl Write + Send + 'static, err: impl Write + Send + 'static) -> Self {
         Self {
             out: Arc::new(Mutex::new(Box::new(out))),
             err: Arc::new(Mutex::new(err)),

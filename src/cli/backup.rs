@@ -7,14 +7,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use orrery_client::bar::{Bar, BarUnit};
+use orrery_client::console::{Console, Format};
+use orrery_client::failure::CliFailure;
 use serde_json::json;
 
 use super::folder;
 use crate::app::maintenance;
 use crate::event_store::sqlite::BackupError;
-use orrery_client::bar::{Bar, BarUnit};
-use orrery_client::console::{Console, Format};
-use orrery_client::failure::CliFailure;
 
 /// How often the bar moves.
 const LOOK_EVERY: Duration = Duration::from_millis(200);

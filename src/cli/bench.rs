@@ -5,7 +5,6 @@ use std::io;
 
 use clap::Args;
 use orrery_bench::{Engine, Failure, Figures, HEADING, LoadArgs, Report};
-
 use orrery_client::api::EngineArgs;
 use orrery_client::console::{Console, Format, plain};
 use orrery_client::failure::CliFailure;

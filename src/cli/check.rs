@@ -5,12 +5,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
-
-use super::folder;
-use crate::app::maintenance::{self, CheckReport, ViewFound};
 use orrery_client::bar::{Bar, BarUnit};
 use orrery_client::console::{Console, Format};
 use orrery_client::failure::CliFailure;
+
+use super::folder;
+use crate::app::maintenance::{self, CheckReport, ViewFound};
 
 /// Arguments of `orrery check`.
 #[derive(Debug, Clone, Args)]

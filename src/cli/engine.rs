@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use orrery_client::console::Messages;
+use orrery_client::failure::CliFailure;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -15,8 +17,6 @@ use crate::config::Settings;
 use crate::http::openapi;
 use crate::telemetry;
 use crate::telemetry::lossy::Lossy;
-use orrery_client::console::Messages;
-use orrery_client::failure::CliFailure;
 
 /// Runs an engine until `leave` is raised and it has drained; `ready` gets the address once it listens.
 ///

@@ -3,10 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
+use orrery_client::failure::CliFailure;
+
 use crate::app::AppError;
 use crate::config::Sources;
 use crate::event_store::sqlite::FolderError;
-use orrery_client::failure::CliFailure;
 
 /// The folder that is named, else the configured one.
 ///

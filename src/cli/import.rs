@@ -14,7 +14,6 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use orrery_bench::{document, wfformat};
-
 use orrery_client::console::Console;
 use orrery_client::failure::CliFailure;
 

@@ -4,13 +4,13 @@
 //! Always: `status` and `up --dry-run` change nothing. Absent: going back.
 
 use clap::{Args, Subcommand};
+use orrery_client::console::{Console, Format};
+use orrery_client::failure::CliFailure;
 use serde_json::json;
 
 use super::engine;
 use super::serve::ServeArgs;
 use crate::app::SchemaStep;
-use orrery_client::console::{Console, Format};
-use orrery_client::failure::CliFailure;
 
 /// Arguments of `orrery migrate`.
 #[derive(Debug, Clone, Args)]

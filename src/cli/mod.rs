@@ -21,7 +21,6 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-
 use orrery_client::console::Console;
 use orrery_client::failure::CliFailure;
 use orrery_client::{healthcheck, jobs, submit, watch, worker};

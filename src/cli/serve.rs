@@ -6,13 +6,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use orrery_client::console::Console;
+use orrery_client::failure::CliFailure;
+use orrery_client::signals;
 use tokio::sync::oneshot;
 
 use super::engine;
 use crate::config::{Loaded, Sources};
-use orrery_client::console::Console;
-use orrery_client::failure::CliFailure;
-use orrery_client::signals;
 
 /// Arguments of `orrery serve`, and of `orrery config`.
 #[derive(Debug, Clone, Default, Args)]

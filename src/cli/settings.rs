@@ -1,11 +1,11 @@
 //! `orrery config check | show`: what the engine would start with, and where each value comes from.
 
 use clap::{Args, Subcommand};
+use orrery_client::console::{Console, Format};
+use orrery_client::failure::CliFailure;
 use serde_json::{Map, json};
 
 use super::serve::ServeArgs;
-use orrery_client::console::{Console, Format};
-use orrery_client::failure::CliFailure;
 
 /// Arguments of `orrery config`.
 #[derive(Debug, Clone, Args)]

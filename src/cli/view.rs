@@ -6,12 +6,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-
-use super::folder;
-use crate::app::maintenance;
 use orrery_client::bar::{Bar, BarUnit};
 use orrery_client::console::Console;
 use orrery_client::failure::CliFailure;
+
+use super::folder;
+use crate::app::maintenance;
 
 /// Arguments of `orrery view`.
 #[derive(Debug, Clone, Args)]

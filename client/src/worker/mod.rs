@@ -1,5 +1,5 @@
 //! `orrery worker`: takes work from a queue and runs a command for each attempt (or sleeps as long as the input
-//! says). The modules beside this are the worker's core, which the demo and the bench use with runners of their own.
+//! says). The modules beside this are the worker's core, which the demo uses with a runner of its own.
 
 pub mod attempt;
 mod classify;

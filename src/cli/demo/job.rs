@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use orrery_client::api::shapes::AttemptErrorShape;
 use orrery_client::worker::attempt::{Attempt, AttemptOutcome, RunAttempt, StopSignal};
 use orrery_client::worker::raw;
+use serde_json::{Value, json};
 
 /// The queue of the demo's nodes.
 pub(super) const QUEUE: &str = "demo";

@@ -13,6 +13,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use orrery_client::api::shapes::Job;
+use orrery_client::api::{Client, EngineArgs};
+use orrery_client::console::Console;
+use orrery_client::failure::CliFailure;
+use orrery_client::worker::{LEASE_MS_DEFAULT, WorkerSettings, work};
+use orrery_client::{random, signals, submit, watch};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -20,12 +26,6 @@ use tokio_util::task::AbortOnDropHandle;
 use super::engine;
 use crate::config::{Settings, Sources};
 use job::{DemoWork, QUEUE};
-use orrery_client::api::shapes::Job;
-use orrery_client::api::{Client, EngineArgs};
-use orrery_client::console::Console;
-use orrery_client::failure::CliFailure;
-use orrery_client::worker::{LEASE_MS_DEFAULT, WorkerSettings, work};
-use orrery_client::{random, signals, submit, watch};
 use picture::Picture;
 
 /// The port that the printed commands use, when it is free.

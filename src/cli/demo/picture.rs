@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use orrery_client::api::shapes::{Job, Node};
+use orrery_client::console::Console;
 use tokio::time::Instant;
 
 use super::job::KEYS;
-use orrery_client::api::shapes::{Job, Node};
-use orrery_client::console::Console;
 
 /// What was shown last, and since when the job runs.
 #[derive(Debug)]
