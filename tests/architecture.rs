@@ -202,7 +202,7 @@ const CORE: Folder = Folder {
 const ENGINE: Folder = Folder {
     module: &["engine"],
     rows: &[
-        &["json_text"],
+        &["json_text", "records"],
         &["core"],
         &["error", "forward", "gauges", "loader", "undelivered", "watch"],
         &["check", "deletion", "mailbox"],

@@ -10,6 +10,7 @@ use domain::payload::{Hash, StoredPayload};
 
 use crate::engine::core::kinds::{Entity, EntityEvent};
 use crate::engine::core::shown;
+use crate::engine::records::{self, BrokenRecord};
 use crate::event_store::contract::{
     ChainHash, EventStore, KeptPayload, PayloadHash, Record, Snapshot, StoreResult, WakeUp,
 };
@@ -102,23 +103,25 @@ impl Replay<'_> {
     /// Answers whether the stream can be read on.
     fn record(&mut self, record: &Record) -> bool {
         let first = self.seq + 1;
-        if record.first != first {
-            self.find(Some(first), "gap", format!("the next record begins at {}", record.first));
-            return false;
-        }
-        let lines: Vec<&[u8]> = record.body.split(|byte| *byte == b'\n').collect();
-        let chain =
-            lines.iter().fold(self.chain, |chain, line| domain::history::chain(chain, line));
-        if chain != record.hash {
-            self.find(Some(first), "chain", "the hash chain does not hold in the record from here");
-            return false;
-        }
-        if lines.len() as u64 != u64::from(record.count) {
-            let detail = format!("the record has {} events and says {}", lines.len(), record.count);
-            self.find(Some(first), "gap", detail);
-            return false;
-        }
-        if !lines.into_iter().all(|line| self.event(line)) {
+        let events = match records::events_of(record, self.seq, self.chain) {
+            Ok(events) => events,
+            Err(broken) => {
+                let (what, detail) = match broken {
+                    BrokenRecord::Gap => {
+                        ("gap", format!("the next record begins at {}", record.first))
+                    }
+                    BrokenRecord::Count(count) => {
+                        ("gap", format!("the record has {count} events and says {}", record.count))
+                    }
+                    BrokenRecord::Chain => {
+                        ("chain", "the hash chain does not hold in the record from here".to_owned())
+                    }
+                };
+                self.find(Some(first), what, detail);
+                return false;
+            }
+        };
+        if !events.into_iter().all(|(line, chain)| self.event(line, chain)) {
             return false;
         }
         if self.at != record.at {
@@ -128,7 +131,7 @@ impl Replay<'_> {
         true
     }
 
-    fn event(&mut self, line: &[u8]) -> bool {
+    fn event(&mut self, line: &[u8], chain: ChainHash) -> bool {
         let seq = self.seq + 1;
         let event = match EntityEvent::decode(self.subject.kind, line) {
             Ok(event) => event,
@@ -153,7 +156,7 @@ impl Replay<'_> {
         }
         self.seq = seq;
         self.at = event.at();
-        self.chain = domain::history::chain(self.chain, line);
+        self.chain = chain;
         for StoredPayload { sha256, bytes } in event.stored_payloads() {
             self.named.entry(sha256.0).or_insert((seq, bytes));
         }

@@ -6,6 +6,7 @@ use tokio::sync::Semaphore;
 
 use crate::engine::core::kinds::{Entity, EntityEvent};
 use crate::engine::core::message::{LoadedStream, LoadedTail};
+use crate::engine::records::{self, BrokenRecord};
 use crate::event_store::contract::{
     ChainHash, EventStore, EventStoreError, Record, Snapshot, StoreResult, StreamPart, Tombstone,
 };
@@ -96,9 +97,6 @@ fn take_part(
     each: &mut impl FnMut(u64, &[u8], &EntityEvent, ChainHash),
 ) -> StoreResult<()> {
     for record in &part.records {
-        if record.first != *seq + 1 {
-            return Err(damaged(subject, "records are not dense"));
-        }
         take_record(subject, record, seq, chain, each)?;
     }
     if part.records.is_empty() && !part.complete && part.tombstone.is_none() {
@@ -114,23 +112,17 @@ fn take_record(
     chain: &mut ChainHash,
     each: &mut impl FnMut(u64, &[u8], &EntityEvent, ChainHash),
 ) -> StoreResult<()> {
-    let lines = || record.body.split(|byte| *byte == b'\n');
-    // What does not fit the chain is never applied: a state takes an event as it is, and one that was written for another
-    // state may name nodes that this one does not have.
-    let hashes: Vec<ChainHash> = lines()
-        .scan(*chain, |chain, line| {
-            *chain = domain::history::chain(*chain, line);
-            Some(*chain)
-        })
-        .collect();
-    if hashes.len() != record.count as usize {
-        return Err(damaged(subject, "a record has another number of events than it says"));
-    }
-    if hashes.last() != Some(&record.hash) {
-        let reason = format!("the hash chain does not hold at event {}", record.last());
-        return Err(damaged(subject, &reason));
-    }
-    for (line, hash) in lines().zip(hashes) {
+    let events = records::events_of(record, *seq, *chain).map_err(|broken| match broken {
+        BrokenRecord::Gap => damaged(subject, "records are not dense"),
+        BrokenRecord::Count(_) => {
+            damaged(subject, "a record has another number of events than it says")
+        }
+        BrokenRecord::Chain => {
+            let last = record.last();
+            damaged(subject, &format!("the hash chain does not hold at event {last}"))
+        }
+    })?;
+    for (line, hash) in events {
         let event = EntityEvent::decode(subject.kind, line).map_err(|error| {
             damaged(subject, &format!("event {} cannot be read: {error}", *seq + 1))
         })?;

@@ -19,6 +19,7 @@ pub mod leases;
 pub mod loader;
 mod mailbox;
 pub mod rebuild;
+mod records;
 mod shared;
 pub mod streams;
 mod undelivered;
