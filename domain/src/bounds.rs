@@ -32,6 +32,8 @@ pub const ERROR_MESSAGE_CHARS_MAX: usize = 4_096;
 pub const TIMEOUT_MS_MIN: u64 = 1_000;
 /// Longest time-out, in milliseconds (30 days).
 pub const TIMEOUT_MS_MAX: u64 = 30 * 24 * 3_600 * 1_000;
+/// How long all cleanups of a job may take together when it names no other time, milliseconds.
+pub const CLEANUP_TIMEOUT_MS: u64 = 10 * 60 * 1_000;
 /// Shortest lease, in milliseconds: a third of it is the heartbeat interval.
 pub const LEASE_MS_MIN: u64 = 5_000;
 /// Longest lease, in milliseconds.

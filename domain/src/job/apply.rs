@@ -13,6 +13,7 @@ use crate::job::readiness::counts_as_completed;
 use crate::job::state::{JobState, NodeState};
 use crate::job::status::JobStatus;
 use crate::job::undo::JobUndo;
+use crate::node::hold::Hold;
 use crate::node::status::NodeStatus;
 
 impl JobState {
@@ -29,13 +30,14 @@ impl JobState {
         event.fact.apply(self, &event.nodes, at, undo);
         for change in &event.nodes {
             for node in change.at.iter() {
-                self.set_node_status(node, change.to, at, undo);
+                self.set_node_status(node, change.to, change.holds(), at, undo);
             }
         }
         for node in event.held.iter() {
             self.hold(node, true, undo);
-            // It waits for a place now, and for nobody's word any more.
-            self.node_mut(node, undo).outcome_unknown = false;
+            // A node that waited for something else waits for a place now.
+            let node = self.node_mut(node, undo);
+            node.hold = node.hold.map(|_| Hold::Limit);
         }
         if let Some(ending) = &event.ending {
             self.head.ending = Some(ending.to);
@@ -50,7 +52,14 @@ impl JobState {
     }
 
     /// The only place where a node's state changes: counters of the job and of its children move with it.
-    fn set_node_status(&mut self, ix: u32, to: NodeStatus, at: Millis, undo: &mut JobUndo) {
+    fn set_node_status(
+        &mut self,
+        ix: u32,
+        to: NodeStatus,
+        hold: Option<Hold>,
+        at: Millis,
+        undo: &mut JobUndo,
+    ) {
         let optional = self.plan.nodes[ix as usize].optional;
         let node = self.node_mut(ix, undo);
         let from = node.status;
@@ -59,7 +68,7 @@ impl JobState {
         if to == NodeStatus::Ready && node.first_ready == 0 {
             node.first_ready = at;
         }
-        node.outcome_unknown = to == NodeStatus::Waiting && from == NodeStatus::Running;
+        node.hold = hold;
         self.hold(ix, false, undo);
         if from == NodeStatus::Running && self.claims.contains_key(&ix) {
             self.set_claim(ix, None, undo);

@@ -16,7 +16,7 @@ use crate::job::plan::{
 };
 use crate::job::spec::{CompleteWhen, JobSpec};
 use crate::node::graph::{Graph, check_edges};
-use crate::node::spec::{NodeSpec, NodeType, Timeouts};
+use crate::node::spec::{NodeKind, NodeSpec, Timeouts};
 use crate::payload::{Payload, PayloadBytes};
 use crate::refusal::FieldError;
 use crate::retry::policy::RetryPolicy;
@@ -204,10 +204,10 @@ impl Check<'_> {
         positions: &BTreeMap<String, u32>,
     ) -> Option<PlanNode> {
         let at = format!("/nodes/{ix}");
-        if spec.node_type != NodeType::Task {
+        if !matches!(spec.kind, NodeKind::Task) {
             let message = format!(
                 "nodes of type {} are not available yet; use task",
-                spec.node_type.as_str()
+                spec.kind.node_type().as_str()
             );
             self.errors.push(FieldError::new(
                 format!("{at}/type"),

@@ -44,6 +44,8 @@ pub fn readiness(
         DependencyCondition::All if settled_badly > 0 => Readiness::Impossible,
         DependencyCondition::Any if parents == 0 || completed > 0 => Readiness::Fulfilled,
         DependencyCondition::Any if unsettled == 0 => Readiness::Impossible,
-        DependencyCondition::All | DependencyCondition::Any => Readiness::Undecided,
+        DependencyCondition::All | DependencyCondition::Any | DependencyCondition::Conditional => {
+            Readiness::Undecided
+        }
     }
 }

@@ -71,9 +71,13 @@ pub struct JobSpec {
     pub fail_fast: bool,
     /// The success condition.
     pub complete_when: CompleteWhen,
+    /// The job ends, and cancels the rest, as soon as its success condition is decided.
+    pub complete_early: bool,
+    /// How long all cleanups together may take, milliseconds; absent: [`crate::bounds::CLEANUP_TIMEOUT_MS`].
+    pub cleanup_timeout_ms: Option<u64>,
     /// For nodes that have none of their own.
     pub retry: Option<RetryPolicy>,
-    /// A literal output; absent: the outputs of the nodes that have no children.
+    /// The output, with expressions or without; absent: the outputs of the nodes that have no children.
     pub output: Option<Box<RawValue>>,
     /// Small facts for people and filters.
     pub metadata: BTreeMap<String, ExactJson>,

@@ -15,6 +15,7 @@ use crate::job::outcome::{JobEnd, JobError, PauseCause};
 use crate::job::plan::{About, Plan};
 use crate::job::status::JobStatus;
 use crate::node::attempt::ReportKind;
+use crate::node::hold::Hold;
 use crate::node::status::NodeStatus;
 use crate::payload::{Hash, Payload};
 use crate::subject::remembered::Answered;
@@ -48,8 +49,8 @@ pub struct NodeState {
     pub last_wait_ms: u32,
     /// Releases of this attempt for undelivered answers.
     pub undelivered: u8,
-    /// Waits because an `at_most_once` outcome is unknown.
-    pub outcome_unknown: bool,
+    /// Why it waits, while it does.
+    pub hold: Option<Hold>,
     /// The newest attempt's report.
     pub report: Option<ReportMark>,
 }

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::node::hold::Hold;
 use crate::node::status::NodeStatus;
 
 /// Nodes that went from one state to another.
@@ -13,8 +14,21 @@ pub struct NodeChange {
     pub from: NodeStatus,
     /// The state they entered.
     pub to: NodeStatus,
+    /// Why they wait, where they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
     /// The nodes, by position.
     pub at: Ranges,
+}
+
+impl NodeChange {
+    /// Why the nodes wait now; none where they do not. Events from before causes were named had two: an unknown outcome,
+    /// when it was an attempt that left the node waiting, and a limit.
+    pub fn holds(&self) -> Option<Hold> {
+        let unnamed =
+            if self.from == NodeStatus::Running { Hold::OutcomeUnknown } else { Hold::Limit };
+        (self.to == NodeStatus::Waiting).then(|| self.hold.unwrap_or(unnamed))
+    }
 }
 
 /// Positions as inclusive ranges, ascending.

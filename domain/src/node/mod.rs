@@ -4,5 +4,6 @@
 pub mod attempt;
 pub mod change;
 pub mod graph;
+pub mod hold;
 pub mod spec;
 pub mod status;

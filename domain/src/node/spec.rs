@@ -1,4 +1,4 @@
-//! A node as a caller asks for it, unchecked. `job::spec` checks it together with its job.
+//! A node as a caller asks for it, unchecked. `job::check` checks it together with its job.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::exact_json::ExactJson;
+use crate::job::spec::CompleteWhen;
 use crate::retry::policy::RetryPolicy;
 
-/// The eight node types. Only `task` is available yet; the others are one file each, later.
+/// The eight node types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NodeType {
@@ -56,6 +57,22 @@ pub enum DependencyCondition {
     All,
     /// The first completed parent is enough.
     Any,
+    /// All parents have settled, and an expression over them holds.
+    Conditional,
+}
+
+/// After which ends of its job a cleanup runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunOn {
+    /// Any.
+    Always,
+    /// The job completes.
+    Success,
+    /// It fails or times out.
+    Failure,
+    /// It is cancelled or given up.
+    Cancel,
 }
 
 /// Time-outs of a node, in milliseconds.
@@ -72,24 +89,103 @@ pub struct Timeouts {
     pub total_ms: Option<u64>,
 }
 
+/// A branch of a condition as asked for.
+#[derive(Debug, Clone)]
+pub struct BranchSpec {
+    /// `${{ ... }}`, the text as it was received.
+    pub when: String,
+    /// Keys of the nodes that run when it is the first that holds.
+    pub then: Vec<String>,
+}
+
+/// A group as asked for.
+#[derive(Debug, Clone)]
+pub struct GroupSpec {
+    pub members: MembersSpec,
+    /// Members at work at once; absent: all.
+    pub max_parallel: Option<u32>,
+    /// The success condition of the group.
+    pub complete_when: CompleteWhen,
+}
+
+/// The members of a group as asked for.
+#[derive(Debug, Clone)]
+pub enum MembersSpec {
+    Nodes(Vec<NodeSpec>),
+    ForEach {
+        /// A list, or a text that is one expression: JSON as it was received.
+        list: Box<RawValue>,
+        /// What runs for each item; its key is not used.
+        template: Box<NodeSpec>,
+    },
+}
+
+/// What belongs to one type of node alone.
+#[derive(Debug, Clone, Default)]
+pub enum NodeKind {
+    #[default]
+    Task,
+    Condition {
+        /// In order; the first that holds is taken.
+        branches: Vec<BranchSpec>,
+        /// Keys of the nodes that run when none holds.
+        default: Vec<String>,
+    },
+    ParallelGroup(GroupSpec),
+    SequentialGroup(GroupSpec),
+    Checkpoint {
+        /// JSON with expressions, as it was received.
+        record: Option<Box<RawValue>>,
+    },
+    Cleanup {
+        /// Empty: always.
+        run_on: Vec<RunOn>,
+        /// Its failure fails a job that completed.
+        affects_outcome: bool,
+    },
+    /// Not available yet.
+    SubJob,
+    /// Not available yet.
+    Notification,
+}
+
+impl NodeKind {
+    /// Which of the eight.
+    pub fn node_type(&self) -> NodeType {
+        match self {
+            Self::Task => NodeType::Task,
+            Self::Condition { .. } => NodeType::Condition,
+            Self::ParallelGroup(_) => NodeType::ParallelGroup,
+            Self::SequentialGroup(_) => NodeType::SequentialGroup,
+            Self::Checkpoint { .. } => NodeType::Checkpoint,
+            Self::Cleanup { .. } => NodeType::Cleanup,
+            Self::SubJob => NodeType::SubJob,
+            Self::Notification => NodeType::Notification,
+        }
+    }
+}
+
 /// A node as asked for.
 #[derive(Debug, Clone, Default)]
 pub struct NodeSpec {
-    /// Unique in the job.
+    /// Unique in the job, or in its group. Of a template: not used.
     pub key: String,
     /// Free text that only people read.
     pub name: Option<String>,
-    /// Which of the eight.
-    pub node_type: NodeType,
+    /// What is its type's alone.
+    pub kind: NodeKind,
+    /// Of tasks and cleanups.
     pub queue: Option<String>,
     /// What kind of work it is. Absent: the node's key is not used; workers that filter will not see it.
     pub action_type: Option<String>,
-    /// JSON text as it was received.
+    /// JSON text as it was received, with expressions or without. Of tasks and cleanups.
     pub input: Option<Box<RawValue>>,
-    /// Keys of the parents.
+    /// Keys of the parents, which stand in the same job or group.
     pub depends_on: Vec<String>,
     /// When the parents let it start.
     pub dependency_condition: DependencyCondition,
+    /// `${{ ... }}` over the parents; with [`DependencyCondition::Conditional`] and only then.
+    pub when: Option<String>,
     /// Skipped when a parent ended badly.
     pub skip_on_failure: bool,
     /// Its failure does not fail the job.
@@ -100,7 +196,7 @@ pub struct NodeSpec {
     pub estimated_duration_ms: Option<u64>,
     /// Counted in milliseconds.
     pub timeouts: Timeouts,
-    /// Absent: the job's.
+    /// Absent: the job's. Of a group: its members run again, as a new attempt of the group; absent: they do not.
     pub retry: Option<RetryPolicy>,
     /// An unknown outcome pauses instead of running again.
     pub at_most_once: bool,

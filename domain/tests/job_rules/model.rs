@@ -8,6 +8,7 @@ use domain::job::fact::{AttemptFact, EndingFact, JobFact};
 use domain::job::spec::{CompleteWhen, Start};
 use domain::job::state::JobState;
 use domain::job::status::JobStatus;
+use domain::node::hold::Hold;
 use domain::node::spec::DependencyCondition;
 use domain::node::status::NodeStatus::{
     self, Cancelled, Completed, Failed, Pending, Ready, Retrying, Running, Skipped, Timeout,
@@ -36,6 +37,7 @@ pub(crate) fn parents_say(state: &JobState, statuses: &[NodeStatus], ix: u32) ->
         DependencyCondition::Any => {
             (parents.clone().any(counts), parents.all(|parent| !counts(parent) && !open(parent)))
         }
+        DependencyCondition::Conditional => (false, false),
     }
 }
 
@@ -165,7 +167,9 @@ fn it_says_what_it_waits_for(state: &JobState) -> TestCaseResult {
                 WaitCode::Attempt | WaitCode::Ending => node.status == Running,
                 WaitCode::Worker => node.status == Ready,
                 WaitCode::Retry => node.status == Retrying && wait.wakes_at <= Some(node.due),
-                WaitCode::OutcomeUnknown => node.status == Waiting && node.outcome_unknown,
+                WaitCode::OutcomeUnknown => {
+                    node.status == Waiting && node.hold == Some(Hold::OutcomeUnknown)
+                }
                 WaitCode::Place => state.held.contains(ix),
                 WaitCode::Blocked | WaitCode::Parents => node.status == Pending,
                 WaitCode::Unreadable

@@ -188,6 +188,8 @@ impl JobBody {
             max_parallel: self.max_parallel,
             fail_fast: self.fail_fast,
             complete_when: complete_when.unwrap_or_default(),
+            complete_early: false,
+            cleanup_timeout_ms: None,
             retry,
             output: payload::on_one_line(self.output),
             metadata: self.metadata,

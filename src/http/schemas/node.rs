@@ -7,7 +7,7 @@ use std::fmt;
 
 use domain::bounds;
 use domain::exact_json::ExactJson;
-use domain::node::spec::{DependencyCondition, NodeSpec, NodeType, Timeouts};
+use domain::node::spec::{DependencyCondition, NodeKind, NodeSpec, NodeType, Timeouts};
 use domain::refusal::FieldError;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -219,18 +219,19 @@ impl NodeBody {
             Condition::Any => DependencyCondition::Any,
             Condition::Conditional => {
                 errors.push(later::not_available(&format!("{at}/dependency_condition")));
-                DependencyCondition::All
+                DependencyCondition::Conditional
             }
         };
         NodeSpec {
             key: self.key,
             name: self.name,
-            node_type: self.node_type,
             queue: self.queue,
             action_type: self.action_type,
             input: payload::on_one_line(self.input),
             depends_on: self.depends_on,
             dependency_condition,
+            when: None,
+            kind: NodeKind::Task,
             skip_on_failure: self.skip_on_failure,
             optional: self.optional,
             priority: self.priority,

@@ -10,6 +10,7 @@ use domain::ids::{JobId, Millis, Namespace, SubjectId};
 use domain::job::detail::JobDetail;
 use domain::job::story::AttemptStory;
 use domain::node::attempt::AttemptError;
+use domain::node::hold::Hold;
 use domain::node::spec::DependencyCondition;
 use domain::node::status::NodeStatus;
 use domain::payload::{Payload, StoredPayload};
@@ -325,7 +326,7 @@ fn answer(
         at_most_once: spec.at_most_once,
         blocked_by: blocked.iter().map(key).collect(),
         held: detail.state.held.contains(&ix),
-        outcome_unknown: state.outcome_unknown,
+        outcome_unknown: state.hold == Some(Hold::OutcomeUnknown),
         queue: spec.queue.to_string(),
         action_type: spec.action_type.as_ref().map(ToString::to_string),
         priority: detail.state.priority_of(ix),

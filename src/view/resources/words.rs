@@ -53,7 +53,7 @@ words! {
     /// What lets a job leave `pending`, for the document only.
     StartWord "Start" of Start { Auto Manual }
     /// When the parents of a node let it start.
-    ConditionWord "DependencyConditionAnswer" of DependencyCondition { All Any }
+    ConditionWord "DependencyConditionAnswer" of DependencyCondition { All Any Conditional }
     /// How waits between executions grow.
     StrategyWord "RetryStrategyAnswer" of Strategy {
         Immediate LinearBackoff ExponentialBackoff FibonacciBackoff CustomBackoff None

@@ -64,7 +64,7 @@ fn blank_node(parents: u32, at: Millis) -> NodeState {
         lease_ms: 0,
         last_wait_ms: 0,
         undelivered: 0,
-        outcome_unknown: false,
+        hold: None,
         report: None,
     }
 }

@@ -18,6 +18,7 @@ use crate::job::outcome::{Ending, JobEnd, JobError};
 use crate::job::state::JobState;
 use crate::job::status::JobStatus;
 use crate::node::change::Ranges;
+use crate::node::hold::Hold;
 use crate::node::status::NodeStatus;
 use crate::payload::{Payload, PayloadBytes};
 use crate::subject::context::Context;
@@ -31,13 +32,22 @@ struct Touched {
     completed: u32,
 }
 
+/// One transition of one node.
+#[derive(Debug, Clone, Copy)]
+struct Moved {
+    node: u32,
+    from: NodeStatus,
+    to: NodeStatus,
+    hold: Option<Hold>,
+}
+
 /// An event in the making.
 #[derive(Debug)]
 pub(super) struct Draft<'a> {
     pub(super) state: &'a JobState,
     pub(super) now: Millis,
     touched: BTreeMap<u32, Touched>,
-    changes: Vec<(u32, NodeStatus, NodeStatus)>,
+    changes: Vec<Moved>,
     counts: [u32; 12],
     failed_required: u32,
     newly_held: BTreeSet<u32>,
@@ -119,6 +129,14 @@ impl<'a> Draft<'a> {
         self.set(ix, to, &mut VecDeque::new());
     }
 
+    /// Keeps a node waiting, and says why.
+    pub(super) fn wait(&mut self, ix: u32, hold: Hold) {
+        self.set(ix, NodeStatus::Waiting, &mut VecDeque::new());
+        if let Some(moved) = self.changes.last_mut() {
+            moved.hold = Some(hold);
+        }
+    }
+
     fn set(&mut self, ix: u32, to: NodeStatus, settled: &mut VecDeque<u32>) {
         let node = &self.state.nodes[ix as usize];
         let touched = self.touched.entry(ix).or_insert(Touched {
@@ -129,7 +147,7 @@ impl<'a> Draft<'a> {
         let from = touched.status;
         debug_assert!(from.may_become(to), "node {from} -> {to} is not a row");
         touched.status = to;
-        self.changes.push((ix, from, to));
+        self.changes.push(Moved { node: ix, from, to, hold: None });
         self.counts[from.index()] -= 1;
         self.counts[to.index()] += 1;
         if matches!(to, NodeStatus::Failed | NodeStatus::Timeout) && self.state.is_required(ix) {

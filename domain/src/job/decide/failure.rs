@@ -9,6 +9,7 @@ use crate::job::outcome::JobError;
 use crate::job::state::JobState;
 use crate::job::status::JobStatus;
 use crate::node::attempt::{AttemptError, AttemptRef, RetryDue};
+use crate::node::hold::Hold;
 use crate::node::status::NodeStatus;
 use crate::payload::Hash;
 use crate::retry::verdict::{ErrorFacts, RetryVerdict, verdict};
@@ -92,7 +93,11 @@ pub(super) fn fail(
     if retry.is_none() && !hold && state.is_required(attempt.node) {
         draft.new_error = Some(JobError::of_attempt(&state.plan, attempt.node, &failure.error));
     }
-    draft.move_node(attempt.node, to);
+    if hold {
+        draft.wait(attempt.node, Hold::OutcomeUnknown);
+    } else {
+        draft.move_node(attempt.node, to);
+    }
     if hold && state.head.status != JobStatus::Paused {
         draft.move_job(JobStatus::Paused);
     }

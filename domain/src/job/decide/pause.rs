@@ -7,7 +7,7 @@ use crate::job::fact::SteeringFact;
 use crate::job::outcome::PauseCause;
 use crate::job::state::JobState;
 use crate::job::status::JobStatus;
-use crate::node::status::NodeStatus;
+use crate::node::hold::Hold;
 use crate::refusal::Refusal;
 use crate::subject::answer::Answer;
 use crate::subject::context::Context;
@@ -44,8 +44,7 @@ pub(super) fn resume(
     let mut draft = Draft::new(state, context.now);
     draft.move_job(back);
     for ix in (0u32..).take(state.nodes.len()) {
-        if state.nodes[ix as usize].outcome_unknown && draft.node_status(ix) == NodeStatus::Waiting
-        {
+        if state.nodes[ix as usize].hold == Some(Hold::OutcomeUnknown) {
             draft.hold(ix);
         }
     }

@@ -43,7 +43,7 @@ impl JobState {
                 }
             }
             let blocked = match self.plan.nodes[ix as usize].condition {
-                DependencyCondition::All => keeping > 0,
+                DependencyCondition::All | DependencyCondition::Conditional => keeping > 0,
                 DependencyCondition::Any => keeping > 0 && keeping == parents.len(),
             };
             if blocked {

@@ -9,6 +9,7 @@ use crate::job::explain::{NODES_NAMED_MAX, Turn, Wait, WaitCode, words};
 use crate::job::spec::Start;
 use crate::job::state::JobState;
 use crate::job::status::JobStatus;
+use crate::node::hold::Hold;
 use crate::node::status::NodeStatus;
 
 /// Of a job that is not over.
@@ -145,7 +146,7 @@ fn kind(
         NodeStatus::Ready if state.offers_work() => WaitCode::Worker,
         NodeStatus::Running => WaitCode::Attempt,
         NodeStatus::Retrying => WaitCode::Retry,
-        NodeStatus::Waiting if node.outcome_unknown => WaitCode::OutcomeUnknown,
+        NodeStatus::Waiting if node.hold == Some(Hold::OutcomeUnknown) => WaitCode::OutcomeUnknown,
         NodeStatus::Waiting => WaitCode::Place,
         NodeStatus::Pending if held => WaitCode::Place,
         NodeStatus::Pending if !blocked[ix as usize].is_empty() => WaitCode::Blocked,

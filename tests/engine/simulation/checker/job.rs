@@ -321,6 +321,7 @@ impl JobStory {
             DependencyCondition::All => (parents.iter().all(counts), parents.iter().any(dead)),
             DependencyCondition::Any if parents.is_empty() => (true, false),
             DependencyCondition::Any => (parents.iter().any(counts), parents.iter().all(dead)),
+            DependencyCondition::Conditional => (false, false),
         }
     }
 

@@ -2,19 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use super::Moved;
 use crate::node::change::{NodeChange, Ranges};
+use crate::node::hold::Hold;
 use crate::node::status::NodeStatus;
 
 /// Transitions of the same kind as ranges. A node that moves twice in one event keeps its order: groups are closed
 /// when one of their nodes moves again.
-pub(super) fn grouped(changes: Vec<(u32, NodeStatus, NodeStatus)>) -> Vec<NodeChange> {
-    let mut groups: Vec<((NodeStatus, NodeStatus), Vec<u32>)> = Vec::new();
+pub(super) fn grouped(changes: Vec<Moved>) -> Vec<NodeChange> {
+    let mut groups: Vec<(Kind, Vec<u32>)> = Vec::new();
     let mut last_group = LastGroup::of(changes.len());
-    for (ix, from, to) in changes {
+    for Moved { node: ix, from, to, hold } in changes {
+        let kind = (from, to, hold);
         let after = last_group.get(ix).map_or(0, |group| group + 1);
-        let found = (after..groups.len()).find(|group| groups[*group].0 == (from, to));
+        let found = (after..groups.len()).find(|group| groups[*group].0 == kind);
         let group = found.unwrap_or_else(|| {
-            groups.push(((from, to), Vec::new()));
+            groups.push((kind, Vec::new()));
             groups.len() - 1
         });
         groups[group].1.push(ix);
@@ -24,8 +27,12 @@ pub(super) fn grouped(changes: Vec<(u32, NodeStatus, NodeStatus)>) -> Vec<NodeCh
         at.sort_unstable();
         Ranges::of(at)
     };
-    groups.into_iter().map(|((from, to), at)| NodeChange { from, to, at: sorted(at) }).collect()
+    let change = |((from, to, hold), at)| NodeChange { from, to, hold, at: sorted(at) };
+    groups.into_iter().map(change).collect()
 }
+
+/// What transitions share that stand together.
+type Kind = (NodeStatus, NodeStatus, Option<Hold>);
 
 /// Into which group a node went last. Most events move a few nodes: a list is looked through faster than a map is made.
 enum LastGroup {

@@ -1,6 +1,7 @@
 //! Places under `max_parallel`: who could start waits for one, and gets it by priority, then in the caller's order.
 
 use super::Draft;
+use crate::node::hold::Hold;
 use crate::node::status::NodeStatus;
 
 impl Draft<'_> {
@@ -56,7 +57,7 @@ impl Draft<'_> {
             .filter(|ix| self.node_status(*ix) == NodeStatus::Retrying)
             .collect();
         for ix in stuck {
-            self.move_node_alone(ix, NodeStatus::Waiting);
+            self.wait(ix, Hold::Limit);
             self.newly_held.insert(ix);
         }
     }
