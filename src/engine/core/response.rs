@@ -1,20 +1,20 @@
 //! What the core answers: subjects as they are shown, granted leases, queues and workers, and why there is no answer.
-//! Like what is asked, it has a JSON for the way from another engine; of a plan only the granted node travels.
+//! Like what is asked, it has a JSON for the way from another engine.
 
 use std::sync::Arc;
 
-use domain::ids::{LeaseId, Millis, Namespace, QueueName, WorkerName};
-use domain::job::plan::{Plan, PlanNode};
+use domain::ids::{ActionType, LeaseId, Millis, Namespace, NodeKey, QueueName, WorkerName};
 use domain::node::attempt::AttemptRef;
+use domain::payload::Payload;
 use domain::refusal::Refusal;
 use domain::subject::answer::Answer;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::engine::core::kinds::{InTable, Shown};
 use crate::membership::contract::EngineId;
 
 /// A granted lease.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Granted {
     pub lease: LeaseId,
     pub namespace: Namespace,
@@ -32,78 +32,23 @@ pub struct Granted {
     pub trace_id: Arc<str>,
 }
 
-/// Where a granted node is described: in the job's plan, which is shared, or by itself, as another engine told it.
-#[derive(Debug, Clone)]
-pub enum Work {
-    /// In the plan, at the lease's node.
-    Planned(Arc<Plan>),
-    /// Key, action type and input of the node; the rest may be left out.
-    Told(Arc<PlanNode>),
+/// What a worker is told of a granted node. By itself: a job's plan may grow before the answer with the lease is written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Work {
+    /// The node's key.
+    pub node: NodeKey,
+    /// What kind of work it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action_type: Option<ActionType>,
+    /// JSON text as it was received.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Payload>,
 }
 
-impl Granted {
-    /// Key, action type and input.
-    pub fn node(&self) -> Option<&PlanNode> {
-        match &self.work {
-            Work::Planned(plan) => plan.nodes.get(self.lease.node as usize),
-            Work::Told(node) => Some(node),
-        }
-    }
-}
-
-/// A granted lease on its way: with its node instead of the plan.
-#[derive(Serialize, Deserialize)]
-struct Told {
-    lease: LeaseId,
-    namespace: Namespace,
-    node: PlanNode,
-    attempt: u32,
-    #[serde(default = "first_run")]
-    run: u32,
-    expires_at: Millis,
-    lease_ms: u64,
-    trace_id: Arc<str>,
-}
-
-/// Of an engine that does not say it: there was no other run then.
-fn first_run() -> u32 {
-    1
-}
-
-impl Serialize for Granted {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let node = self.node().ok_or_else(|| {
-            serde::ser::Error::custom("a lease of a node that its plan does not have")
-        })?;
-        // What a worker is not told stays here.
-        let node = PlanNode { parents: Box::default(), more: None, ..node.clone() };
-        Told {
-            lease: self.lease,
-            namespace: self.namespace.clone(),
-            node,
-            attempt: self.attempt,
-            run: self.run,
-            expires_at: self.expires_at,
-            lease_ms: self.lease_ms,
-            trace_id: Arc::clone(&self.trace_id),
-        }
-        .serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Granted {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let told = Told::deserialize(deserializer)?;
-        Ok(Self {
-            lease: told.lease,
-            namespace: told.namespace,
-            work: Work::Told(Arc::new(told.node)),
-            attempt: told.attempt,
-            run: told.run,
-            expires_at: told.expires_at,
-            lease_ms: told.lease_ms,
-            trace_id: told.trace_id,
-        })
+impl Work {
+    /// Bytes of JSON that it puts into an answer.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.input.as_ref().map_or(0, Payload::len)
     }
 }
 

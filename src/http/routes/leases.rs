@@ -304,19 +304,19 @@ async fn delivery(
     let undelivered = Undelivered::of(api.engine(), namespace, leases);
     let mut answers = Vec::with_capacity(granted.len());
     for granted in &granted {
-        let Some(node) = granted.node() else { continue };
+        let work = &granted.work;
         let subject = SubjectId::job(granted.namespace.clone(), granted.lease.job);
-        let input = match &node.input {
+        let input = match &work.input {
             Some(payload) => Some(api.engine().streams().raw(&subject, payload).await?),
             None => None,
         };
         answers.push(LeaseAnswer::from(LeaseFacts {
             lease: granted.lease,
             token: api.leases().issue(namespace, granted.lease, worker),
-            node: &node.key,
+            node: &work.node,
             attempt: granted.attempt,
             run: granted.run,
-            action_type: node.action_type.as_ref(),
+            action_type: work.action_type.as_ref(),
             input,
             expires_at: granted.expires_at,
             heartbeat_ms: heartbeat_ms(granted.lease_ms, api.settings().cancel_grace),

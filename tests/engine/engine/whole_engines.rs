@@ -68,7 +68,6 @@ fn a_worker_of_one_engine_does_the_work_of_both() {
             while done < JOBS * 4 {
                 let poll = LeaseRequest { wait_until: START + 60_000, ..poll("worker", 3) };
                 let granted = engines[0].leases().lease(poll).await.expect("an answer");
-                assert!(granted.iter().all(|one| one.node().is_some()));
                 let reports: Vec<_> = granted.iter().map(report).collect();
                 let (reported, _) = engines[0].leases().report(&namespace(), reports, None).await;
                 assert!(reported.iter().all(|one| *one == ReportOutcome::Recorded), "{reported:?}");

@@ -13,11 +13,9 @@ use domain::ids::{
 };
 use domain::job::command::{JobCommand, LeaseOrder, Outcome, Report};
 use domain::job::fact::Patch;
-use domain::job::plan::PlanNode;
 use domain::job::status::JobStatus;
 use domain::job::summary::JobSnapshot;
 use domain::node::attempt::{AttemptError, AttemptRef};
-use domain::node::spec::DependencyCondition;
 use domain::node::status::NodeStatus;
 use domain::payload::{Hash, Payload, StoredPayload};
 use domain::refusal::{FieldError, Refusal};
@@ -347,18 +345,11 @@ pub(super) fn responses(draw: &Draw, job: &JobSnapshot) -> Vec<Response> {
     let granted = |input: Option<Payload>| Granted {
         lease: draw.lease(),
         namespace: namespace(),
-        work: Work::Told(Arc::new(PlanNode {
-            key: NodeKey::parse("a").expect("a key"),
-            queue: domain::ids::QueueName::default_queue(),
+        work: Work {
+            node: NodeKey::parse("a").expect("a key"),
             action_type: draw.some(ActionType::parse("resize").expect("one")),
             input,
-            parents: Box::default(),
-            condition: DependencyCondition::default(),
-            skip_on_failure: draw.given,
-            optional: false,
-            at_most_once: draw.given,
-            more: None,
-        })),
+        },
         attempt: draw.small(),
         run: draw.small(),
         expires_at: draw.at(),

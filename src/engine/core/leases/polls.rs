@@ -174,7 +174,8 @@ impl Polls {
     pub(crate) fn misses(&self, number: u64, bytes_max: u64) -> Option<MissingWork> {
         let pending = self.pending.get(&number)?;
         let nodes = pending.request.max.saturating_sub(pending.granted.len());
-        let is_whole = nodes == 0 || pending.granted.iter().map(bytes).sum::<u64>() >= bytes_max;
+        let is_whole = nodes == 0
+            || pending.granted.iter().map(|one| one.work.bytes()).sum::<u64>() >= bytes_max;
         if is_whole || pending.gone || pending.asked.is_empty() {
             return None;
         }
@@ -219,9 +220,4 @@ impl Polls {
     pub(crate) fn len(&self) -> usize {
         self.pending.len() + self.reports.len() + self.after_report.len() + self.no_forward.len()
     }
-}
-
-fn bytes(granted: &Granted) -> u64 {
-    let input = granted.node().and_then(|node| node.input.as_ref());
-    input.map_or(0, domain::payload::Payload::len)
 }

@@ -267,6 +267,7 @@ pub fn heartbeat_ms(lease_ms: u64, cancel_grace: Duration) -> u64 {
 pub(super) fn granted(slot: &Slot, attempt: AttemptRef, now: Millis) -> Option<Granted> {
     let job = slot.entity.as_ref()?.job()?;
     let node = job.nodes.get(attempt.node as usize).filter(|node| node.epoch == attempt.epoch)?;
+    let spec = job.plan.nodes.get(attempt.node as usize)?;
     // A transient subject keeps no lease times: the driver counts a full period from when it reads of the lease.
     let lease = slot.work.lease(attempt.node).filter(|lease| lease.epoch == attempt.epoch);
     let lease_ms = u64::from(node.lease_ms);
@@ -274,7 +275,11 @@ pub(super) fn granted(slot: &Slot, attempt: AttemptRef, now: Millis) -> Option<G
     Some(Granted {
         lease: LeaseId { job: job.id, node: attempt.node, epoch: attempt.epoch },
         namespace: job.namespace.clone(),
-        work: Work::Planned(Arc::clone(&job.plan)),
+        work: Work {
+            node: spec.key.clone(),
+            action_type: spec.action_type.clone(),
+            input: spec.input.clone(),
+        },
         attempt: attempt.attempt,
         run: job.head.runs,
         expires_at: lease.map_or(from_now, |lease| lease.expires_at),
