@@ -32,6 +32,12 @@ pub const ERROR_MESSAGE_CHARS_MAX: usize = 4_096;
 pub const TIMEOUT_MS_MIN: u64 = 1_000;
 /// Longest time-out, in milliseconds (30 days).
 pub const TIMEOUT_MS_MAX: u64 = 30 * 24 * 3_600 * 1_000;
+/// Characters of a node's path: keys of eight groups and a node, with items.
+pub const PATH_CHARS_MAX: usize = 800;
+/// Nodes of a job, unless the operator says otherwise; also with the members that come to be while it runs.
+pub const JOB_NODES_MAX: usize = 20_000;
+/// Bytes of the JSON of an input or an output, unless the operator says otherwise.
+pub const PAYLOAD_BYTES_MAX: usize = 256 * 1_024;
 /// How long all cleanups of a job may take together when it names no other time, milliseconds.
 pub const CLEANUP_TIMEOUT_MS: u64 = 10 * 60 * 1_000;
 /// Shortest lease, in milliseconds: a third of it is the heartbeat interval.
@@ -77,10 +83,10 @@ pub struct Bounds {
 impl Default for Bounds {
     fn default() -> Self {
         Self {
-            nodes_max: 20_000,
+            nodes_max: JOB_NODES_MAX,
             edges_max: 100_000,
             fan_max: 5_000,
-            payload_bytes_max: 256 * 1_024,
+            payload_bytes_max: PAYLOAD_BYTES_MAX,
         }
     }
 }

@@ -102,6 +102,10 @@ fn is_key_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == '-'
 }
 
+fn is_path_char(c: char) -> bool {
+    is_key_char(c) || matches!(c, '/' | '[' | ']')
+}
+
 fn is_dotted_char(c: char) -> bool {
     is_key_char(c) || c == '.'
 }
@@ -117,6 +121,11 @@ name_type!(
 name_type!(
     /// A node's key inside its job, chosen by the caller.
     NodeKey, "node key", "1-64 of A-Z a-z 0-9 _ -", bounds::KEY_CHARS_MAX, is_key_char
+);
+name_type!(
+    /// A node's way inside its job: its key, behind those of the groups around it; a copy of a template is named by its
+    /// item, as in `each[3]/build`.
+    NodePath, "node", "keys of A-Z a-z 0-9 _ -, items in [ ], with / between", bounds::PATH_CHARS_MAX, is_path_char
 );
 name_type!(
     /// Where ready task nodes wait for workers.
@@ -146,6 +155,19 @@ name_type!(
     /// A worker's own name for one lease request; the same claim gives the same leases.
     Claim, "claim", "1-128 printable characters", bounds::WORKER_CHARS_MAX, is_printable
 );
+
+impl From<&NodeKey> for NodePath {
+    fn from(key: &NodeKey) -> Self {
+        Self(Arc::clone(&key.0))
+    }
+}
+
+impl NodePath {
+    /// A path that a plan has made.
+    pub(crate) fn made(path: &str) -> Self {
+        Self(Arc::from(path))
+    }
+}
 
 impl Namespace {
     /// The namespace of requests that name none.

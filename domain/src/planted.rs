@@ -38,6 +38,16 @@ pub enum Planted {
     ClaimBeforeRead,
     /// A parked job's wake-up is later than what it waits for.
     WakeUpLate,
+    /// A node that an untaken branch names counts as one that failed.
+    BypassedCountsAsBad,
+    /// A member is evaluated again although it was before.
+    MemberEvaluatedTwice,
+    /// A cleanup is not offered at the end of its job.
+    CleanupNotOffered,
+    /// A group of more than one member never ends.
+    GroupNeverEnds,
+    /// Only a part of the members of an expansion come to be.
+    ExpansionInPart,
 }
 
 #[cfg(feature = "proof")]

@@ -11,8 +11,9 @@ use chrono::{DateTime, Utc};
 pub(super) const VALUE_BYTES: usize = 16;
 
 /// One value. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub enum Value {
+    #[default]
     Null,
     Bool(bool),
     Int(i64),
@@ -48,17 +49,17 @@ pub enum Key {
 }
 
 impl Value {
-    pub(super) fn text(text: &str) -> Self {
+    pub(crate) fn text(text: &str) -> Self {
         Self::Text(Arc::from(text))
     }
 
-    pub(super) fn list(items: Vec<Self>) -> Self {
+    pub(crate) fn list(items: Vec<Self>) -> Self {
         let bytes = VALUE_BYTES + items.iter().map(Self::bytes).sum::<usize>();
         Self::List(Arc::new(List { items, bytes }))
     }
 
     /// A map of these entries; of two with one key the later one counts.
-    pub(super) fn map(mut entries: Vec<(Key, Self)>) -> Self {
+    pub(crate) fn map(mut entries: Vec<(Key, Self)>) -> Self {
         entries.reverse();
         entries.sort_by(|a, b| a.0.cmp(&b.0));
         entries.dedup_by(|later, kept| later.0 == kept.0);

@@ -3,18 +3,22 @@
 //! Invariant: apply then undo gives the same state (`every_step_of_a_random_job_agrees_with_the_model`).
 
 mod first;
+mod flow;
 
 use std::sync::Arc;
 
 use crate::bounds;
 use crate::ids::Millis;
 use crate::job::event::JobEvent;
-use crate::job::readiness::counts_as_completed;
+use crate::job::members::{self, GroupState, Ledger, MemberCounts, Move};
+use crate::job::outcome::EndingStage;
+use crate::job::plan::Plan;
 use crate::job::state::{JobState, NodeState};
 use crate::job::status::JobStatus;
 use crate::job::undo::JobUndo;
 use crate::node::hold::Hold;
 use crate::node::status::NodeStatus;
+use crate::planted::{self, Planted};
 
 impl JobState {
     /// Applies one event, remembering in `undo` what was there before.
@@ -28,19 +32,30 @@ impl JobState {
             self.remember_command(mark, at, undo);
         }
         event.fact.apply(self, &event.nodes, at, undo);
+        if let Some(flow) = &event.flow {
+            self.add_members(flow, at, undo);
+        }
         for change in &event.nodes {
+            let hold = change.holds();
+            let what = Move { to: change.to, hold, bypassed: change.bypassed };
             for node in change.at.iter() {
-                self.set_node_status(node, change.to, change.holds(), at, undo);
+                if planted::on(Planted::ExpansionInPart) && self.is_last_member(node) {
+                    continue;
+                }
+                self.move_node(node, what, at, undo);
             }
         }
         for node in event.held.iter() {
+            let placed = self.plan.container(node).is_some();
+            self.queue(node, placed, undo);
             self.hold(node, true, undo);
-            // A node that waited for something else waits for a place now.
-            let node = self.node_mut(node, undo);
-            node.hold = node.hold.map(|_| Hold::Limit);
+        }
+        if let Some(flow) = &event.flow {
+            self.follow_flow(flow, undo);
         }
         if let Some(ending) = &event.ending {
             self.head.ending = Some(ending.to);
+            self.head.stage = ending.stage;
             self.head.ending_until = ending.until;
         }
         for (from, to) in &event.job {
@@ -48,60 +63,42 @@ impl JobState {
         }
         if let Some(end) = &event.end {
             self.head.end(end, at);
+            self.set_prepared(crate::job::flow::OUTPUT_OF_JOB, None, undo);
         }
     }
 
-    /// The only place where a node's state changes: counters of the job and of its children move with it.
-    fn set_node_status(
-        &mut self,
-        ix: u32,
-        to: NodeStatus,
-        hold: Option<Hold>,
-        at: Millis,
-        undo: &mut JobUndo,
-    ) {
-        let optional = self.plan.nodes[ix as usize].optional;
-        let node = self.node_mut(ix, undo);
-        let from = node.status;
-        node.status = to;
-        node.since = at;
-        if to == NodeStatus::Ready && node.first_ready == 0 {
-            node.first_ready = at;
+    /// The only place where a committed node's state changes.
+    fn move_node(&mut self, ix: u32, what: Move, at: Millis, undo: &mut JobUndo) {
+        let from = self.nodes[ix as usize].status;
+        if what.hold == Some(Hold::Members) && !self.groups.contains_key(&ix) {
+            let members = u32::try_from(self.plan.declared_members(ix).len()).unwrap_or(u32::MAX);
+            self.set_group(ix, Some(GroupState::new(None, members)), undo);
         }
-        node.hold = hold;
+        members::move_node(&mut Books { job: self, undo }, ix, what, at);
         self.hold(ix, false, undo);
+        self.gate(ix, false, undo);
+        self.set_evaluating(ix, what.hold == Some(Hold::Evaluating), undo);
         if from == NodeStatus::Running && self.claims.contains_key(&ix) {
             self.set_claim(ix, None, undo);
         }
-        self.head.counts[from.index()] -= 1;
-        self.head.counts[to.index()] += 1;
-        let failed =
-            |status| matches!(status, NodeStatus::Failed | NodeStatus::Timeout) && !optional;
-        self.head.failed_required += u32::from(failed(to));
-        self.head.failed_required -= u32::from(failed(from));
-        self.tell_children(ix, from, to, optional, undo);
+        if what.to.is_settled() {
+            self.end_node(ix, what.to, at, undo);
+        } else if what.to == NodeStatus::Pending || what.hold == Some(Hold::Members) {
+            self.forget_run(ix, what.to, undo);
+        }
     }
 
-    fn tell_children(
-        &mut self,
-        ix: u32,
-        from: NodeStatus,
-        to: NodeStatus,
-        optional: bool,
-        undo: &mut JobUndo,
-    ) {
-        if !from.is_settled() && !to.is_settled() {
-            return;
-        }
-        let completed = (counts_as_completed(from, optional), counts_as_completed(to, optional));
-        let plan = Arc::clone(&self.plan);
-        for child in plan.graph.children(ix) {
-            let child = self.node_mut(*child, undo);
-            child.unsettled += u32::from(from.is_settled());
-            child.unsettled -= u32::from(to.is_settled());
-            child.completed += u32::from(completed.1);
-            child.completed -= u32::from(completed.0);
-        }
+    /// Whether it is the last of the members that came to be last.
+    fn is_last_member(&self, ix: u32) -> bool {
+        let newest = self.plan.added.last();
+        newest.is_some_and(|newest| newest.count > 2 && newest.end() == ix + 1)
+    }
+
+    /// A node waits for a place.
+    fn queue(&mut self, ix: u32, placed: bool, undo: &mut JobUndo) {
+        members::queue_node(&mut Books { job: self, undo }, ix, placed);
+        self.gate(ix, false, undo);
+        self.set_evaluating(ix, false, undo);
     }
 
     fn set_job_status(&mut self, from: JobStatus, to: JobStatus, at: Millis) {
@@ -117,6 +114,7 @@ impl JobState {
         let is_new = from != JobStatus::Paused;
         if to.is_over() {
             self.head.ending = None;
+            self.head.stage = EndingStage::default();
             self.head.ending_until = 0;
         } else if to == JobStatus::Queued && is_new {
             self.head.queued_at = Some(at);
@@ -125,6 +123,42 @@ impl JobState {
         } else if to == JobStatus::Running && self.head.started_at.is_none() {
             self.head.started_at = Some(at);
         }
+    }
+}
+
+/// The committed state as the counts see it: every change is remembered.
+pub(crate) struct Books<'a> {
+    pub(crate) job: &'a mut JobState,
+    pub(crate) undo: &'a mut JobUndo,
+}
+
+impl Ledger for Books<'_> {
+    fn plan(&self) -> &Arc<Plan> {
+        &self.job.plan
+    }
+
+    fn node(&self, ix: u32) -> &NodeState {
+        &self.job.nodes[ix as usize]
+    }
+
+    fn node_mut(&mut self, ix: u32) -> &mut NodeState {
+        self.job.node_mut(ix, self.undo)
+    }
+
+    fn group_mut(&mut self, group: u32) -> Option<&mut GroupState> {
+        self.job.group_mut(group, self.undo)
+    }
+
+    fn drop_group(&mut self, group: u32) {
+        self.job.set_group(group, None, self.undo);
+    }
+
+    fn outermost_mut(&mut self) -> &mut MemberCounts {
+        &mut self.job.head.members
+    }
+
+    fn by_state_mut(&mut self) -> &mut [u32; 12] {
+        &mut self.job.head.counts
     }
 }
 

@@ -1,9 +1,13 @@
 //! From what a caller asks to a checked specification: every bound, every reference, every edge. Work that needs only
 //! the request, done before the committer. All that is wrong is said at once, up to 100 errors.
 
+mod expressions;
 mod fields;
+mod kinds;
+mod names;
+mod tree;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
@@ -12,14 +16,19 @@ use crate::bounds::{self, Bounds};
 use crate::ids::{ActionType, EnvironmentName, Millis, NodeKey, QueueName};
 use crate::job::fact::Patch;
 use crate::job::plan::{
-    About, CheckedSpec, MoreOfNode, Plan, PlanNode, have_own_priorities, share_names,
+    About, CheckedSpec, MoreOfNode, NodeFlow, Plan, PlanKind, PlanNode, Predicate, share_names,
 };
 use crate::job::spec::{CompleteWhen, JobSpec};
-use crate::node::graph::{Graph, check_edges};
-use crate::node::spec::{NodeKind, NodeSpec, Timeouts};
+use crate::node::edges::{EdgeNode, check_edges};
+use crate::node::graph::Graph;
+use crate::node::spec::{DependencyCondition, NodeSpec, Timeouts};
 use crate::payload::{Payload, PayloadBytes};
 use crate::refusal::FieldError;
 use crate::retry::policy::RetryPolicy;
+
+use self::expressions::Known;
+use self::names::{Namer, Names};
+use self::tree::{Flat, Tree};
 
 /// Errors that one answer lists; more help nobody.
 pub const FIELD_ERRORS_MAX: usize = 100;
@@ -39,52 +48,59 @@ pub struct CheckSettings {
 ///
 /// # Errors
 /// Everything that is wrong, with a pointer into the request each.
-pub fn check(spec: JobSpec, settings: &CheckSettings) -> Result<CheckedSpec, Vec<FieldError>> {
-    let mut check = Check { settings, errors: Vec::new(), payloads: Vec::new() };
+pub fn check(mut spec: JobSpec, settings: &CheckSettings) -> Result<CheckedSpec, Vec<FieldError>> {
+    let mut check = Check::new(settings, spec.input.as_deref());
     let about = check.about(&spec);
     check.job_fields(&spec);
     let environment = check.environment(spec.environment.as_deref());
-    let resources = check.resources(spec.resources);
-    let graph = check.graph(&spec.nodes);
-    let mut positions: BTreeMap<String, u32> = BTreeMap::new();
-    for (ix, node) in (0u32..).zip(&spec.nodes) {
-        positions.entry(node.key.clone()).or_insert(ix);
-    }
-    let input = check.payload("/input", spec.input);
-    let output = check.payload("/output", spec.output);
+    let resources = check.resources(std::mem::take(&mut spec.resources));
+    let mut tree = Tree::of(std::mem::take(&mut spec.nodes), &mut check.errors);
+    check.outermost(&mut tree, spec.complete_when);
+    let graph = check.graph(&tree.nodes);
+    let input = check.payload("/input", spec.input.take());
     check.policy("/retry", spec.retry.as_ref());
-    let mut nodes: Vec<PlanNode> = Vec::with_capacity(spec.nodes.len());
-    for (ix, node) in spec.nodes.into_iter().enumerate() {
-        nodes.extend(check.node(ix, node, &positions));
-        if check.errors.len() >= FIELD_ERRORS_MAX {
-            break;
+    let mut nodes: Vec<PlanNode> = Vec::with_capacity(tree.nodes.len());
+    let mut output = spec.output.take();
+    let mut output_flow = NodeFlow::default();
+    if let Some(graph) = &graph {
+        let inputs: Vec<Option<Box<RawValue>>> =
+            tree.nodes.iter_mut().map(|flat| flat.take_input()).collect();
+        let mut names = Names::of(&tree.nodes, graph);
+        for ((ix, flat), input) in (0_u32..).zip(&tree.nodes).zip(inputs) {
+            nodes.extend(check.node(ix, flat, input, &tree.nodes, &mut names, graph));
+            if check.errors.len() >= FIELD_ERRORS_MAX {
+                break;
+            }
         }
+        output = output.and_then(|raw| {
+            check.template("/output", raw, Namer::Job, &mut names, &mut output_flow)
+        });
     }
+    let output = check.payload("/output", output);
     let Check { mut errors, payloads, .. } = check;
     let (Some(graph), Some(environment), true) = (graph, environment, errors.is_empty()) else {
         errors.truncate(FIELD_ERRORS_MAX);
         return Err(errors);
     };
     share_names(&mut nodes);
-    let own_priorities = have_own_priorities(&nodes);
-    let plan = Plan {
-        job_type: spec.job_type,
-        input,
-        triggered_by: spec.triggered_by,
-        start: spec.start,
-        estimated_duration_ms: spec.estimated_duration_ms,
-        environment,
-        resources,
-        max_parallel: spec.max_parallel,
-        fail_fast: spec.fail_fast,
-        complete_when: spec.complete_when,
-        retry: spec.retry.map(Arc::new),
-        queue_timeout_ms: settings.queue_timeout_ms,
-        output,
-        nodes,
-        graph,
-        own_priorities,
-    };
+    let mut plan = Plan::empty();
+    plan.job_type = spec.job_type;
+    plan.input = input;
+    plan.triggered_by = spec.triggered_by;
+    plan.start = spec.start;
+    plan.estimated_duration_ms = spec.estimated_duration_ms;
+    plan.environment = environment;
+    plan.resources = resources;
+    plan.max_parallel = spec.max_parallel;
+    plan.fail_fast = spec.fail_fast;
+    plan.complete_when = spec.complete_when;
+    plan.complete_early = spec.complete_early;
+    plan.cleanup_timeout_ms = spec.cleanup_timeout_ms;
+    plan.retry = spec.retry.map(Arc::new);
+    plan.queue_timeout_ms = settings.queue_timeout_ms;
+    plan.output = output;
+    plan.output_flow = output_flow.computes_input.then(|| Box::new(output_flow));
+    plan.has_nodes(nodes, tree.templates, graph);
     Ok(CheckedSpec {
         about,
         plan: Arc::new(plan),
@@ -99,7 +115,7 @@ pub fn check(spec: JobSpec, settings: &CheckSettings) -> Result<CheckedSpec, Vec
 /// # Errors
 /// Everything that is wrong, with a pointer into the request each.
 pub fn check_patch(patch: &Patch, settings: &CheckSettings) -> Result<(), Vec<FieldError>> {
-    let mut check = Check { settings, errors: Vec::new(), payloads: Vec::new() };
+    let mut check = Check::new(settings, None);
     if let Some(name) = &patch.name {
         check.line("/name", name, 1, bounds::NAME_CHARS_MAX);
     }
@@ -122,6 +138,13 @@ struct Check<'a> {
     settings: &'a CheckSettings,
     errors: Vec<FieldError>,
     payloads: Vec<PayloadBytes>,
+    known: Known,
+}
+
+impl<'a> Check<'a> {
+    fn new(settings: &'a CheckSettings, input: Option<&RawValue>) -> Self {
+        Self { settings, errors: Vec::new(), payloads: Vec::new(), known: Known::of(input) }
+    }
 }
 
 impl Check<'_> {
@@ -154,26 +177,50 @@ impl Check<'_> {
         if spec.max_parallel == Some(0) {
             self.error("/max_parallel", "out_of_range", "must be at least 1");
         }
-        match spec.complete_when {
-            CompleteWhen::AtLeast(least) if least == 0 || least as usize > spec.nodes.len() => {
-                self.error(
-                    "/complete_when/at_least",
-                    "out_of_range",
-                    "must be between 1 and the number of nodes",
-                );
+        self.timeout("/cleanup_timeout_ms", spec.cleanup_timeout_ms);
+    }
+
+    /// The nodes that no group has: what the job's success is counted over, and what a cleanup stands behind by itself.
+    fn outermost(&mut self, tree: &mut Tree, condition: CompleteWhen) {
+        let outermost = tree.nodes.iter().filter(|node| node.container.is_none());
+        let counted = outermost.filter(|node| !node.is_cleanup()).count();
+        self.complete_when("", condition, Some(counted), "nodes");
+        if counted == 0 && !tree.nodes.is_empty() {
+            self.error("/nodes", "required", "must have at least one node that is no cleanup");
+        }
+        let cleanups: BTreeSet<String> = tree
+            .nodes
+            .iter()
+            .filter(|node| node.is_cleanup())
+            .map(|node| node.spec.key.clone())
+            .collect();
+        if cleanups.is_empty() {
+            return;
+        }
+        let others: BTreeSet<String> = tree
+            .nodes
+            .iter()
+            .filter(|node| node.container.is_none() && !node.is_cleanup())
+            .map(|node| node.spec.key.clone())
+            .collect();
+        for node in &mut tree.nodes {
+            if node.is_cleanup() {
+                // All others have ended when cleanups run: only one another they wait for.
+                node.spec.depends_on.retain(|key| !others.contains(key));
+                continue;
             }
-            CompleteWhen::TolerateAtMostPercent(percent) if percent > 100 => {
-                self.error(
-                    "/complete_when/tolerate/percent",
-                    "out_of_range",
-                    "must be between 0 and 100",
-                );
+            if node.container.is_some() {
+                continue;
             }
-            CompleteWhen::All
-            | CompleteWhen::Any
-            | CompleteWhen::AtLeast(_)
-            | CompleteWhen::TolerateCount(_)
-            | CompleteWhen::TolerateAtMostPercent(_) => {}
+            for (place, key) in node.spec.depends_on.iter().enumerate() {
+                if cleanups.contains(key) {
+                    self.error(
+                        &format!("{}/depends_on/{place}", node.at),
+                        "invalid_value",
+                        "a cleanup runs when all other nodes have ended; only cleanups can depend on it",
+                    );
+                }
+            }
         }
     }
 
@@ -184,38 +231,36 @@ impl Check<'_> {
             .ok()
     }
 
-    fn graph(&mut self, nodes: &[NodeSpec]) -> Option<Graph> {
+    fn graph(&mut self, nodes: &[Flat]) -> Option<Graph> {
         if nodes.is_empty() {
             self.error("/nodes", "required", "must have at least one node");
             return None;
         }
-        let keys: Vec<&str> = nodes.iter().map(|node| node.key.as_str()).collect();
-        let depends_on: Vec<&[String]> =
-            nodes.iter().map(|node| node.depends_on.as_slice()).collect();
-        check_edges(&keys, &depends_on, &self.settings.bounds)
-            .map_err(|errors| self.errors.extend(errors))
-            .ok()
+        let edges: Vec<EdgeNode<'_>> = nodes
+            .iter()
+            .map(|node| EdgeNode {
+                key: &node.spec.key,
+                depends_on: &node.spec.depends_on,
+                at: &node.at,
+                container: node.container,
+            })
+            .collect();
+        check_edges(&edges, &self.settings.bounds).map_err(|errors| self.errors.extend(errors)).ok()
     }
 
     fn node(
         &mut self,
-        ix: usize,
-        spec: NodeSpec,
-        positions: &BTreeMap<String, u32>,
+        ix: u32,
+        flat: &Flat,
+        input: Option<Box<RawValue>>,
+        nodes: &[Flat],
+        names: &mut Names<'_>,
+        graph: &Graph,
     ) -> Option<PlanNode> {
-        let at = format!("/nodes/{ix}");
-        if !matches!(spec.kind, NodeKind::Task) {
-            let message = format!(
-                "nodes of type {} are not available yet; use task",
-                spec.kind.node_type().as_str()
-            );
-            self.errors.push(FieldError::new(
-                format!("{at}/type"),
-                "node_type_not_available",
-                message,
-            ));
-        }
-        let key = NodeKey::parse(&spec.key)
+        let (at, spec) = (flat.at.as_str(), &flat.spec);
+        // The key of a template is not used: its copies are named by their items.
+        let key = if flat.is_template { "item" } else { spec.key.as_str() };
+        let key = NodeKey::parse(key)
             .map_err(|e| self.errors.push(FieldError::id(format!("{at}/key"), &e)));
         let queue = match &spec.queue {
             None => Ok(QueueName::default_queue()),
@@ -228,22 +273,63 @@ impl Check<'_> {
                 .map_err(|e| self.errors.push(FieldError::id(format!("{at}/action_type"), &e)))
                 .ok()
         });
-        let more = self.more(&at, &spec);
-        let input = self.payload(&format!("{at}/input"), spec.input);
-        let parents =
-            spec.depends_on.iter().filter_map(|parent| positions.get(parent).copied()).collect();
+        let more = self.more(at, spec);
+        let mut flow = NodeFlow::default();
+        flow.when = self.when(ix, flat, names, &mut flow);
+        let mut kind = self.kind(ix, nodes, names, graph, &mut flow);
+        let field = flat.input_field();
+        let input = input.and_then(|raw| {
+            self.template(&format!("{at}/{field}"), raw, Namer::Node(ix), names, &mut flow)
+        });
+        if let Some(PlanKind::Group(group)) = kind.as_mut().and_then(|kind| kind.as_deref_mut())
+            && let Some(list) = input.as_ref().filter(|_| !flow.computes_input)
+        {
+            group.items = self.items(at, list.get());
+        }
+        let input = self.payload(&format!("{at}/{field}"), input);
         Some(PlanNode {
             key: key.ok()?,
             queue: queue.ok()?,
             action_type,
             input,
-            parents,
+            parents: graph.parents(ix).into(),
             condition: spec.dependency_condition,
             skip_on_failure: spec.skip_on_failure,
             optional: spec.optional,
             at_most_once: spec.at_most_once,
+            container: flat.container,
+            kind: kind?,
+            flow: (flow != NodeFlow::default()).then(|| Box::new(flow)),
             more,
         })
+    }
+
+    fn when(
+        &mut self,
+        ix: u32,
+        flat: &Flat,
+        names: &mut Names<'_>,
+        flow: &mut NodeFlow,
+    ) -> Option<Predicate> {
+        let at = format!("{}/when", flat.at);
+        match (flat.spec.dependency_condition, &flat.spec.when) {
+            (DependencyCondition::Conditional, Some(when)) => {
+                self.predicate(&at, when, Namer::Node(ix), names, flow)
+            }
+            (DependencyCondition::Conditional, None) => {
+                self.error(&at, "required", "a conditional node says when it runs: \"${{ ... }}\"");
+                None
+            }
+            (DependencyCondition::All | DependencyCondition::Any, Some(_)) => {
+                self.error(
+                    &at,
+                    "invalid_value",
+                    "is read with dependency_condition conditional only",
+                );
+                None
+            }
+            (DependencyCondition::All | DependencyCondition::Any, None) => None,
+        }
     }
 
     fn more(&mut self, at: &str, spec: &NodeSpec) -> Option<Box<MoreOfNode>> {

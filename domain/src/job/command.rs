@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use crate::exact_json::ExactJson;
 use crate::ids::{Claim, Epoch, JobId, Millis, Namespace, WorkerName};
 use crate::job::fact::Patch;
+use crate::job::flow::Evaluated;
 use crate::job::plan::CheckedSpec;
 use crate::node::attempt::{AttemptError, ReportKind};
 use crate::payload::Hash;
@@ -60,6 +61,8 @@ pub enum JobCommand {
         /// Milliseconds; what changed later stays.
         unchanged_since: Millis,
     },
+    /// Expressions were evaluated beside the committer.
+    Evaluated(Vec<Evaluated>),
     /// Something became due: look which of these nodes, and the job itself.
     Wake {
         /// Node positions, ascending.
@@ -82,7 +85,8 @@ impl JobCommand {
             | Self::Report(_)
             | Self::ExpireLease { .. }
             | Self::Delete { .. }
-            | Self::Wake { .. } => false,
+            | Self::Wake { .. }
+            | Self::Evaluated(_) => false,
         }
     }
 
@@ -97,7 +101,8 @@ impl JobCommand {
             | Self::Report(_)
             | Self::ExpireLease { .. }
             | Self::Delete { .. }
-            | Self::Wake { .. } => true,
+            | Self::Wake { .. }
+            | Self::Evaluated(_) => true,
             Self::Start
             | Self::Pause { .. }
             | Self::Resume { .. }
@@ -120,7 +125,8 @@ impl JobCommand {
             | Self::Report(_)
             | Self::ExpireLease { .. }
             | Self::Delete { .. }
-            | Self::Wake { .. } => false,
+            | Self::Wake { .. }
+            | Self::Evaluated(_) => false,
         }
     }
 }

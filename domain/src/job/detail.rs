@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::job::event::JobEvent;
 use crate::job::explain::Turn;
+use crate::job::flow::Flow;
 use crate::job::rows;
 use crate::job::state::{JobState, NodeState};
 use crate::job::story::{Measured, NodeStory};
@@ -99,6 +100,10 @@ impl JobDetail {
 
     fn tell(&mut self, event: &JobEvent) -> Option<Measured> {
         let at = event.by.at;
+        self.grow();
+        if let Some(flow) = &event.flow {
+            self.tell_flow(flow);
+        }
         let measured = event.fact.tell(&mut self.nodes, &self.state.plan, &event.nodes, at);
         for change in &event.nodes {
             for ix in change.at.iter() {
@@ -107,9 +112,38 @@ impl JobDetail {
                     story.end_open(at);
                 }
                 story.settled_at = change.to.is_settled().then_some(at);
+                if change.to == NodeStatus::Pending {
+                    (story.input, story.output, story.error) = (None, None, None);
+                }
+                if change.to == NodeStatus::Completed && !self.state.plan.node(ix).is_leased() {
+                    story.output = self.state.given_by_itself(ix);
+                }
             }
         }
         measured
+    }
+}
+
+impl JobDetail {
+    /// Members that came to be have stories too.
+    fn grow(&mut self) {
+        let new = self.state.nodes.len() - self.nodes.len();
+        if new > 0 {
+            self.nodes.resize(self.state.nodes.len(), NodeStory::default());
+            self.bytes += new * (size_of::<NodeStory>() + size_of::<NodeState>());
+        }
+    }
+
+    /// What was evaluated, and who failed without an attempt.
+    fn tell_flow(&mut self, flow: &Flow) {
+        for (node, prepared) in &flow.prepared {
+            if let Some(story) = self.nodes.get_mut(*node as usize) {
+                story.input = prepared.payload().cloned();
+            }
+        }
+        for failure in &flow.failed {
+            self.nodes[failure.node as usize].error = Some(Arc::new(failure.error.clone()));
+        }
     }
 }
 

@@ -2,9 +2,11 @@
 //! here: it is volatile, and the driver's.
 
 use crate::ids::Millis;
+use crate::job::outcome::EndingStage;
 use crate::job::spec::Start;
 use crate::job::state::JobState;
 use crate::job::status::JobStatus;
+use crate::node::hold::Hold;
 use crate::node::status::NodeStatus;
 
 /// What of the job itself is due.
@@ -15,6 +17,8 @@ pub enum JobDue {
     Deadline,
     /// Running attempts are revoked.
     Revocation,
+    /// Cleanups are given up.
+    Cleanup,
 }
 
 /// What of a node is due.
@@ -28,6 +32,8 @@ pub enum NodeDue {
     Total,
     /// Its retry wait is over.
     Retry,
+    /// Running attempts of its members are revoked.
+    Grace,
 }
 
 /// The job's deadline: from entering queued, running on while paused.
@@ -82,10 +88,16 @@ pub fn job_dues(state: &JobState) -> Dues<JobDue> {
         return dues;
     }
     if let Some(ending) = head.ending {
+        if head.stage == EndingStage::Cleaning {
+            return dues.and(JobDue::Cleanup, Some(head.ending_until));
+        }
         // A deadline takes the place of a weaker ending, while there is something left to end.
         let stronger = ending.ending_strength() < JobStatus::Timeout.ending_strength();
         return dues
-            .and(JobDue::Revocation, Some(head.ending_until))
+            .and(
+                JobDue::Revocation,
+                Some(head.ending_until).filter(|_| head.stage == EndingStage::Stopping),
+            )
             .and(JobDue::Deadline, deadline(state).filter(|_| stronger));
     }
     let start = (head.status == JobStatus::Pending && state.plan.start == Start::Auto)
@@ -96,19 +108,33 @@ pub fn job_dues(state: &JobState) -> Dues<JobDue> {
 /// When a node has taken too long in all: from its first ready, retries included.
 pub(crate) fn total_deadline(state: &JobState, ix: u32) -> Option<Millis> {
     let node = state.nodes.get(ix as usize).filter(|node| node.first_ready > 0)?;
-    let timeouts = state.plan.timeouts_of(&state.plan.nodes[ix as usize]);
+    let timeouts = state.plan.timeouts_of(state.plan.node(ix));
     timeouts.total_ms.map(|ms| after(node.first_ready, ms))
+}
+
+/// When nothing of this node may start any more: its total time, or the job's deadline, or the end of the cleanups.
+pub(crate) fn last_time(state: &JobState, ix: u32) -> Option<Millis> {
+    let job = match state.head.stage {
+        EndingStage::Cleaning => Some(state.head.ending_until),
+        EndingStage::Stopping | EndingStage::Output => deadline(state),
+    };
+    [total_deadline(state, ix), job].into_iter().flatten().min()
 }
 
 /// What a node waits for.
 pub fn node_dues(state: &JobState, ix: u32) -> Dues<NodeDue> {
     let dues = Dues::none();
+    let Some(node) = state.nodes.get(ix as usize) else { return dues };
+    if let Some(ending) = state.groups.get(&ix).and_then(|group| group.ending)
+        && node.status == NodeStatus::Waiting
+    {
+        return dues.and(NodeDue::Grace, Some(ending.until));
+    }
     // An ending has its own time: what runs may go on until the grace is over, whatever its time-outs say.
     if !state.may_start(ix) {
         return dues;
     }
-    let Some(node) = state.nodes.get(ix as usize) else { return dues };
-    let timeouts = state.plan.timeouts_of(&state.plan.nodes[ix as usize]);
+    let timeouts = state.plan.timeouts_of(state.plan.node(ix));
     let total = total_deadline(state, ix);
     match node.status {
         NodeStatus::Ready => {
@@ -122,6 +148,9 @@ pub fn node_dues(state: &JobState, ix: u32) -> Dues<NodeDue> {
             .and(NodeDue::Attempt, timeouts.attempt_ms.map(|ms| after(node.started, ms)))
             .and(NodeDue::Attempt, total),
         NodeStatus::Retrying => dues.and(NodeDue::Retry, Some(node.due)).and(NodeDue::Total, total),
+        NodeStatus::Waiting if node.hold == Some(Hold::Members) => dues
+            .and(NodeDue::Total, timeouts.attempt_ms.map(|ms| after(node.started, ms)))
+            .and(NodeDue::Total, total),
         NodeStatus::Waiting => dues.and(NodeDue::Total, total),
         NodeStatus::Pending
         | NodeStatus::Completed

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::job::fact::JobFact;
+use crate::job::flow::Flow;
 use crate::job::outcome::{Ending, JobEnd};
 use crate::job::status::JobStatus;
 use crate::node::change::{NodeChange, Ranges};
@@ -23,6 +24,9 @@ pub struct JobEvent {
     /// Nodes that could start and are held by the job's `max_parallel`.
     #[serde(default, skip_serializing_if = "Ranges::is_empty")]
     pub held: Ranges,
+    /// What was evaluated, came to be, or ended without an attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow: Option<Box<Flow>>,
     /// A decision that the job ends as soon as its running attempts have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,
@@ -40,6 +44,7 @@ impl JobEvent {
             job: Vec::new(),
             nodes: Vec::new(),
             held: Ranges::default(),
+            flow: None,
             ending: None,
             end: None,
             fact,

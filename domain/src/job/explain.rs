@@ -48,10 +48,18 @@ pub enum WaitCode {
     Retry,
     /// Nodes could start, and as many as may are ready or running (`max_parallel`).
     Place,
+    /// What nodes read is being fetched, and their expressions evaluated.
+    Evaluating,
     /// Nodes can no longer start by themselves, because of how others ended.
     Blocked,
     /// Nodes wait for others to end.
     Parents,
+    /// Groups wait for their members.
+    Members,
+    /// Members wait for their group to start.
+    Group,
+    /// Cleanups wait for the end of their job.
+    Cleanup,
 }
 
 /// What ends a wait.
@@ -78,6 +86,12 @@ pub enum EndsOn {
     JobEnd,
     /// The stored stream is mended.
     Repair,
+    /// The engine has evaluated the expressions.
+    Evaluation,
+    /// The members of the group have ended, or its condition is decided.
+    Members,
+    /// The group that it is a member of starts.
+    Group,
 }
 
 /// One thing that is waited for.
@@ -239,7 +253,11 @@ impl WaitCode {
             Self::Retry => "retry",
             Self::Place => "place",
             Self::Blocked => "blocked",
+            Self::Evaluating => "evaluating",
             Self::Parents => "parents",
+            Self::Members => "members",
+            Self::Group => "group",
+            Self::Cleanup => "cleanup",
         }
     }
 
@@ -254,7 +272,10 @@ impl WaitCode {
             Self::Ending | Self::Attempt => EndsOn::Report,
             Self::Worker => EndsOn::Lease,
             Self::Place => EndsOn::Place,
-            Self::Blocked => EndsOn::JobEnd,
+            Self::Evaluating => EndsOn::Evaluation,
+            Self::Members => EndsOn::Members,
+            Self::Group => EndsOn::Group,
+            Self::Blocked | Self::Cleanup => EndsOn::JobEnd,
             Self::Parents => EndsOn::Parents,
         }
     }
@@ -262,6 +283,14 @@ impl WaitCode {
     /// Whether somebody outside, or the clock, ends it; else other nodes of the job do, which wait for something
     /// themselves.
     pub fn is_concrete(self) -> bool {
-        !matches!(self, Self::Place | Self::Blocked | Self::Parents)
+        !matches!(
+            self,
+            Self::Place
+                | Self::Blocked
+                | Self::Parents
+                | Self::Members
+                | Self::Group
+                | Self::Cleanup
+        )
     }
 }

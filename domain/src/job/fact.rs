@@ -8,6 +8,7 @@ mod attempts;
 mod endings;
 mod failures;
 mod flat;
+mod flow;
 mod patch;
 mod steering;
 
@@ -28,6 +29,7 @@ pub use self::admission::{AdmissionFact, Submitted};
 pub use self::attempts::AttemptFact;
 pub use self::endings::EndingFact;
 pub use self::failures::{AttemptFailure, FailureFact};
+pub use self::flow::FlowFact;
 pub use self::patch::Patch;
 pub use self::steering::SteeringFact;
 
@@ -43,6 +45,8 @@ pub enum JobFact {
     Steering(SteeringFact),
     /// On the way to the end, and behind it.
     Ending(EndingFact),
+    /// To nodes that nobody leases.
+    Flow(FlowFact),
 }
 
 /// The same call of whichever concern it is.
@@ -54,6 +58,7 @@ macro_rules! of_each {
             JobFact::Failure($one) => $call,
             JobFact::Steering($one) => $call,
             JobFact::Ending($one) => $call,
+            JobFact::Flow($one) => $call,
         }
     };
 }
@@ -69,7 +74,7 @@ impl JobFact {
         match self {
             Self::Admission(fact) => fact.concerns_all(),
             Self::Steering(fact) => fact.concerns_all(),
-            Self::Attempt(_) | Self::Failure(_) | Self::Ending(_) => false,
+            Self::Attempt(_) | Self::Failure(_) | Self::Ending(_) | Self::Flow(_) => false,
         }
     }
 
@@ -78,7 +83,7 @@ impl JobFact {
         match self {
             Self::Attempt(fact) => fact.about(),
             Self::Failure(fact) => fact.about(),
-            Self::Admission(_) | Self::Steering(_) | Self::Ending(_) => None,
+            Self::Admission(_) | Self::Steering(_) | Self::Ending(_) | Self::Flow(_) => None,
         }
     }
 
@@ -86,7 +91,11 @@ impl JobFact {
     pub(crate) fn attempt_of(&self, node: u32) -> Option<u32> {
         match self {
             Self::Attempt(fact) => fact.attempt_of(node),
-            Self::Admission(_) | Self::Failure(_) | Self::Steering(_) | Self::Ending(_) => None,
+            Self::Admission(_)
+            | Self::Failure(_)
+            | Self::Steering(_)
+            | Self::Ending(_)
+            | Self::Flow(_) => None,
         }
     }
 
@@ -104,6 +113,7 @@ impl JobFact {
             Self::Failure(fact) => fact.apply(job, nodes, undo),
             Self::Steering(fact) => fact.apply(job, at),
             Self::Ending(fact) => fact.apply(job),
+            Self::Flow(_) => {}
         }
     }
 
@@ -121,7 +131,7 @@ impl JobFact {
                 fact.tell(stories, nodes, at);
                 None
             }
-            Self::Admission(_) | Self::Steering(_) | Self::Ending(_) => None,
+            Self::Admission(_) | Self::Steering(_) | Self::Ending(_) | Self::Flow(_) => None,
         }
     }
 
@@ -132,7 +142,7 @@ impl JobFact {
             Self::Attempt(fact) => fact.refuses(job),
             Self::Failure(fact) => fact.refuses(job),
             Self::Ending(fact) => fact.refuses(job),
-            Self::Steering(_) => None,
+            Self::Steering(_) | Self::Flow(_) => None,
         }
     }
 
@@ -142,7 +152,7 @@ impl JobFact {
             Self::Admission(fact) => fact.payloads(named),
             Self::Attempt(fact) => fact.payloads(named),
             Self::Failure(fact) => fact.payloads(named),
-            Self::Steering(_) | Self::Ending(_) => {}
+            Self::Steering(_) | Self::Ending(_) | Self::Flow(_) => {}
         }
     }
 }
@@ -160,13 +170,14 @@ impl<'de> Deserialize<'de> for JobFact {
 }
 
 /// The stored names of the facts of each concern, in the order in which `ByName` reads them.
-fn names_by_concern() -> [&'static [&'static str]; 5] {
+fn names_by_concern() -> [&'static [&'static str]; 6] {
     [
         flat::names_of::<AdmissionFact>(),
         flat::names_of::<AttemptFact>(),
         flat::names_of::<FailureFact>(),
         flat::names_of::<SteeringFact>(),
         flat::names_of::<EndingFact>(),
+        flat::names_of::<FlowFact>(),
     ]
 }
 
@@ -187,7 +198,8 @@ impl<'de> Visitor<'de> for ByName {
             1 => flat::read_named(name, rest).map(JobFact::Attempt),
             2 => flat::read_named(name, rest).map(JobFact::Failure),
             3 => flat::read_named(name, rest).map(JobFact::Steering),
-            _ => flat::read_named(name, rest).map(JobFact::Ending),
+            4 => flat::read_named(name, rest).map(JobFact::Ending),
+            _ => flat::read_named(name, rest).map(JobFact::Flow),
         }
     }
 }
@@ -208,6 +220,7 @@ is_a_fact! {
     Failure(FailureFact),
     Steering(SteeringFact),
     Ending(EndingFact),
+    Flow(FlowFact),
 }
 
 #[cfg(test)]
@@ -247,7 +260,7 @@ mod tests {
         let concerns = names_by_concern();
         let all: Vec<&str> = concerns.concat();
         let apart: std::collections::BTreeSet<&str> = all.iter().copied().collect();
-        assert_eq!((all.len(), apart.len()), (19, 19));
+        assert_eq!((all.len(), apart.len()), (22, 22));
         for unknown in [r#""resurrected""#, r#"{"resurrected":{}}"#, "3", r#"{"failed":1}"#] {
             assert!(serde_json::from_str::<JobFact>(unknown).is_err(), "{unknown}");
         }

@@ -10,6 +10,8 @@ pub mod due;
 pub mod event;
 pub mod explain;
 pub mod fact;
+pub mod flow;
+pub mod members;
 pub mod outcome;
 pub mod plan;
 pub mod progress;

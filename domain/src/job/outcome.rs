@@ -15,8 +15,30 @@ use crate::payload::Payload;
 pub struct Ending {
     /// The state to come.
     pub to: JobStatus,
-    /// When running attempts are revoked.
+    #[serde(default, skip_serializing_if = "EndingStage::is_stopping")]
+    pub stage: EndingStage,
+    /// When running attempts are revoked, or cleanups given up.
     pub until: Millis,
+}
+
+/// How far an ending is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndingStage {
+    /// Running attempts may still report.
+    #[default]
+    Stopping,
+    /// The job's output is being evaluated.
+    Output,
+    /// Cleanups run.
+    Cleaning,
+}
+
+impl EndingStage {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    fn is_stopping(&self) -> bool {
+        *self == Self::Stopping
+    }
 }
 
 /// How a job ended.
@@ -48,7 +70,7 @@ impl JobError {
     /// The error of a job whose node's last attempt failed like this.
     pub(crate) fn of_attempt(plan: &Plan, node: u32, error: &AttemptError) -> Arc<Self> {
         Arc::new(Self {
-            node: Some(plan.nodes[node as usize].key.to_string()),
+            node: Some(plan.path(node)),
             class: error.class.clone(),
             error_type: error.error_type.clone(),
             message: error.message.clone(),

@@ -1,6 +1,9 @@
 //! What of a job never changes after its submission: a checked specification. Only `check` builds one from a
 //! caller's specification; it also comes back from the job's first event, and from an engine that checked it and passes it on.
 
+mod layout;
+mod node;
+mod shape;
 pub(crate) mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,12 +12,20 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::exact_json::ExactJson;
-use crate::ids::{ActionType, EnvironmentName, Millis, NodeKey, QueueName};
+use crate::expression::NodePart;
+use crate::ids::{ActionType, EnvironmentName, Millis, QueueName};
 use crate::job::spec::{CompleteWhen, Start};
 use crate::node::graph::{Graph, GraphError};
-use crate::node::spec::{DependencyCondition, Timeouts};
+use crate::node::spec::Timeouts;
 use crate::payload::{Payload, PayloadBytes};
 use crate::retry::policy::RetryPolicy;
+
+use self::layout::MemberRows;
+pub use self::layout::{Expansion, Place};
+pub use self::node::{
+    MoreOfNode, NodeFlow, PlanBranch, PlanCleanup, PlanCondition, PlanGroup, PlanKind, PlanNode,
+    Predicate, Read, TemplateRange,
+};
 
 /// A checked submission: what goes into the first event and the payloads it names.
 #[derive(Debug, Clone)]
@@ -37,14 +48,14 @@ impl CheckedSpec {
         &self.plan.resources
     }
 
-    /// The queue of each node, in their order.
+    /// The queue of each node, those of templates included.
     pub fn queues(&self) -> impl ExactSizeIterator<Item = &QueueName> {
         self.plan.nodes.iter().map(|node| &node.queue)
     }
 
-    /// How many nodes it has.
+    /// How many nodes it has before any group goes over its list.
     pub fn node_count(&self) -> usize {
-        self.plan.nodes.len()
+        self.plan.initial as usize
     }
 }
 
@@ -97,81 +108,47 @@ pub struct Plan {
     /// The success condition.
     #[serde(skip_serializing_if = "is_default")]
     pub complete_when: CompleteWhen,
+    /// The job ends, and cancels the rest, as soon as its success condition is decided.
+    #[serde(skip_serializing_if = "is_default")]
+    pub complete_early: bool,
+    /// How long all cleanups together may take, milliseconds; absent: the engine's default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cleanup_timeout_ms: Option<u64>,
     /// For nodes without one of their own; absent: [`RetryPolicy::default`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<Arc<RetryPolicy>>,
     /// Queue time-out of nodes that name none, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_timeout_ms: Option<u64>,
-    /// A literal output.
+    /// The output, with expressions where `output_flow` says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<Payload>,
-    /// In the caller's order; a node's position is its number everywhere inside.
-    pub nodes: Vec<PlanNode>,
-    /// The edges, both ways. Derived from the nodes' parents.
+    /// What the output's expressions read; none: it has no expression that is still to be evaluated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_flow: Option<Box<NodeFlow>>,
+    /// In the caller's order, each group before its members; behind them those of templates.
+    pub nodes: Arc<[PlanNode]>,
+    /// How many of the nodes, the last, are templates'.
+    #[serde(skip_serializing_if = "is_default")]
+    pub templates: u32,
+    /// How many are not: they have the first positions. Derived.
     #[serde(skip)]
-    pub graph: Graph,
+    pub(crate) initial: u32,
+    /// Members that came to be, in the order in which they did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub added: Vec<Expansion>,
+    /// The edges, both ways, by place in the plan. Derived from the nodes' parents.
+    #[serde(skip)]
+    pub graph: Arc<Graph>,
+    /// Derived from the nodes' containers.
+    #[serde(skip)]
+    members: Arc<MemberRows>,
+    /// Of which nodes the output, and of which the error, is read or is part of the job's output. Derived.
+    #[serde(skip)]
+    kept: Arc<[Kept]>,
     /// Whether nodes have priorities of their own. Derived: without any, the caller's order is the order of places.
     #[serde(skip)]
     pub(crate) own_priorities: bool,
-}
-
-/// A node of the plan.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PlanNode {
-    /// Unique in the job.
-    pub key: NodeKey,
-    /// Where it is offered.
-    pub queue: QueueName,
-    /// What kind of work it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub action_type: Option<ActionType>,
-    /// JSON text as it was received.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub input: Option<Payload>,
-    /// Positions of its parents.
-    #[serde(default, skip_serializing_if = "<[u32]>::is_empty")]
-    pub parents: Box<[u32]>,
-    /// When its parents let it start.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub condition: DependencyCondition,
-    /// Skipped when a parent ended badly.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub skip_on_failure: bool,
-    /// Its failure does not fail the job.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub optional: bool,
-    /// An unknown outcome pauses the job instead of running again.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub at_most_once: bool,
-    /// What most nodes do not have.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub more: Option<Box<MoreOfNode>>,
-}
-
-/// The rarer facts of a node, apart so that the others stay small.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct MoreOfNode {
-    /// Free text that only people read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// 1 (highest) to 10.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub priority: Option<u8>,
-    /// Weight in progress and estimates, milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub estimated_duration_ms: Option<u64>,
-    /// Counted in milliseconds.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub timeouts: Timeouts,
-    /// Its own retry policy.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry: Option<Arc<RetryPolicy>>,
-    /// Unique, at most 20.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tags: Vec<String>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub metadata: BTreeMap<String, ExactJson>,
 }
 
 impl Plan {
@@ -187,13 +164,82 @@ impl Plan {
         Timeouts { queue_ms: own.queue_ms.or(self.queue_timeout_ms), ..own }
     }
 
-    /// The node with this key.
-    pub fn position(&self, key: &str) -> Option<u32> {
-        self.nodes
-            .iter()
-            .position(|node| node.key.as_str() == key)
-            .and_then(|ix| u32::try_from(ix).ok())
+    /// The position of the node with this path.
+    pub fn position(&self, path: &str) -> Option<u32> {
+        let mut found = None;
+        for (depth, step) in path.split('/').enumerate() {
+            let (key, items) = step.split_at(step.find('[').unwrap_or(step.len()));
+            let named = |ix: &u32| self.node(*ix).key.as_str() == key;
+            let mut at = match found {
+                None if depth == 0 => {
+                    let mut own = 0..self.initial;
+                    own.find(|ix| named(ix) && self.nodes[*ix as usize].container.is_none())?
+                }
+                None => return None,
+                Some(group) => self.declared_members(group).find(named)?,
+            };
+            for item in items.split_inclusive(']') {
+                let item = item.strip_prefix('[')?.strip_suffix(']')?.parse().ok()?;
+                let expansion = self.added.iter().rev().find(|expansion| expansion.group == at)?;
+                at = (item < expansion.count).then(|| expansion.member(item))?;
+            }
+            found = Some(at);
+        }
+        found
     }
+
+    /// Whether an expression reads the node's output, or that of a group around it.
+    pub(crate) fn reads_output(&self, ix: u32) -> bool {
+        self.kept[self.place(ix).node as usize].output_read
+    }
+
+    /// Whether the node's output is a part of the job's own, which nothing else gives.
+    pub(crate) fn is_part_of_output(&self, ix: u32) -> bool {
+        self.kept[self.place(ix).node as usize].part_of_output
+    }
+
+    /// Whether the node's error is kept while the job lives: something reads it.
+    pub(crate) fn keeps_error(&self, ix: u32) -> bool {
+        self.kept[self.place(ix).node as usize].error_read
+    }
+}
+
+/// What is kept of a node, because something reads it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Kept {
+    /// An expression reads its output.
+    output_read: bool,
+    /// Its output is a part of the job's own.
+    part_of_output: bool,
+    /// An expression reads its error.
+    error_read: bool,
+}
+
+/// A group's output is that of its members: who reads the one reads the others.
+fn kept_of(
+    nodes: &[PlanNode],
+    output: Option<&NodeFlow>,
+    graph: &Graph,
+    by_default: bool,
+) -> Arc<[Kept]> {
+    let mut kept = vec![Kept::default(); nodes.len()];
+    let of_nodes = nodes.iter().filter_map(|node| node.flow.as_deref());
+    for read in of_nodes.chain(output).flat_map(|flow| &flow.reads) {
+        let Some(of) = kept.get_mut(read.node as usize) else { continue };
+        match read.part {
+            NodePart::Output => of.output_read = true,
+            NodePart::Error => of.error_read = true,
+            NodePart::Status | NodePart::Attempts => {}
+        }
+    }
+    for (ix, node) in (0_u32..).zip(nodes) {
+        let is_sink = by_default && graph.children(ix).is_empty() && node.cleanup().is_none();
+        let group = node.container.map(|group| kept[group as usize]);
+        let of_this = &mut kept[ix as usize];
+        of_this.part_of_output = group.map_or(is_sink, |group| group.part_of_output);
+        of_this.output_read |= group.is_some_and(|group| group.output_read);
+    }
+    kept.into()
 }
 
 /// The stored form, without what is derived.
@@ -213,10 +259,18 @@ struct StoredPlan {
     fail_fast: bool,
     #[serde(default)]
     complete_when: CompleteWhen,
+    #[serde(default)]
+    complete_early: bool,
+    cleanup_timeout_ms: Option<u64>,
     retry: Option<Arc<RetryPolicy>>,
     queue_timeout_ms: Option<u64>,
     output: Option<Payload>,
+    output_flow: Option<Box<NodeFlow>>,
     nodes: Vec<PlanNode>,
+    #[serde(default)]
+    templates: u32,
+    #[serde(default)]
+    added: Vec<Expansion>,
 }
 
 impl TryFrom<StoredPlan> for Plan {
@@ -227,8 +281,7 @@ impl TryFrom<StoredPlan> for Plan {
         share_names(&mut nodes);
         let parents: Vec<Vec<u32>> = nodes.iter().map(|node| node.parents.to_vec()).collect();
         let graph = Graph::build(&parents)?;
-        let own_priorities = have_own_priorities(&nodes);
-        Ok(Self {
+        let mut plan = Self {
             job_type: stored.job_type,
             input: stored.input,
             triggered_by: stored.triggered_by,
@@ -239,18 +292,66 @@ impl TryFrom<StoredPlan> for Plan {
             max_parallel: stored.max_parallel,
             fail_fast: stored.fail_fast,
             complete_when: stored.complete_when,
+            complete_early: stored.complete_early,
+            cleanup_timeout_ms: stored.cleanup_timeout_ms,
             retry: stored.retry,
             queue_timeout_ms: stored.queue_timeout_ms,
             output: stored.output,
-            nodes,
-            graph,
-            own_priorities,
-        })
+            output_flow: stored.output_flow,
+            added: stored.added,
+            ..Self::empty()
+        };
+        plan.has_nodes(nodes, stored.templates, graph);
+        Ok(plan)
+    }
+}
+
+impl Plan {
+    /// Of nothing yet.
+    pub(crate) fn empty() -> Self {
+        Self {
+            job_type: None,
+            input: None,
+            triggered_by: None,
+            start: Start::default(),
+            estimated_duration_ms: None,
+            environment: EnvironmentName::default_environment(),
+            resources: BTreeMap::new(),
+            max_parallel: None,
+            fail_fast: false,
+            complete_when: CompleteWhen::default(),
+            complete_early: false,
+            cleanup_timeout_ms: None,
+            retry: None,
+            queue_timeout_ms: None,
+            output: None,
+            output_flow: None,
+            nodes: Arc::default(),
+            templates: 0,
+            initial: 0,
+            added: Vec::new(),
+            graph: Arc::default(),
+            members: Arc::default(),
+            kept: Arc::default(),
+            own_priorities: false,
+        }
+    }
+
+    /// Takes its nodes, whose graph was built, and derives the rest from them.
+    pub(crate) fn has_nodes(&mut self, nodes: Vec<PlanNode>, templates: u32, graph: Graph) {
+        self.own_priorities = have_own_priorities(&nodes);
+        self.members = Arc::new(MemberRows::of(&nodes));
+        let by_default = self.output.is_none();
+        self.kept = kept_of(&nodes, self.output_flow.as_deref(), &graph, by_default);
+        self.templates = templates;
+        self.initial = u32::try_from(nodes.len()).unwrap_or(u32::MAX).saturating_sub(templates);
+        self.graph = Arc::new(graph);
+        self.nodes = nodes.into();
     }
 }
 
 /// Whether any node has a priority of its own.
-pub(crate) fn have_own_priorities(nodes: &[PlanNode]) -> bool {
+fn have_own_priorities(nodes: &[PlanNode]) -> bool {
     nodes.iter().any(|node| node.more.as_ref().is_some_and(|more| more.priority.is_some()))
 }
 

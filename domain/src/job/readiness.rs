@@ -1,22 +1,37 @@
-//! Whether a node may start, as far as its parents go: from two counters, so that a join is never a re-read of them.
+//! Whether a node may start, as far as its parents go: from three counters, so that a join is never a re-read of them.
 
+use crate::job::state::NodeState;
 use crate::node::spec::DependencyCondition;
 use crate::node::status::NodeStatus;
 
-/// Whether a settled parent counts as completed for its children.
-pub fn counts_as_completed(status: NodeStatus, optional: bool) -> bool {
-    match status {
-        NodeStatus::Completed => true,
-        NodeStatus::Failed | NodeStatus::Timeout => optional,
+/// What a settled node is for those that depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParentOutcome {
+    /// It completed, or it was optional and failed.
+    Good,
+    /// It failed, timed out, was cancelled, or was skipped because of a failure.
+    Bad,
+    /// A condition took another branch: it counts as nothing.
+    Bypassed,
+}
+
+/// What a node is for those that depend on it; none: it has not settled.
+pub fn outcome_of(node: &NodeState, optional: bool) -> Option<ParentOutcome> {
+    match node.status {
+        NodeStatus::Completed => Some(ParentOutcome::Good),
+        NodeStatus::Failed | NodeStatus::Timeout if optional => Some(ParentOutcome::Good),
+        NodeStatus::Skipped if node.marks.bypassed => Some(ParentOutcome::Bypassed),
+        NodeStatus::Failed
+        | NodeStatus::Timeout
+        | NodeStatus::Skipped
+        | NodeStatus::Cancelled
+        | NodeStatus::Compensated => Some(ParentOutcome::Bad),
         NodeStatus::Pending
         | NodeStatus::Ready
         | NodeStatus::Running
         | NodeStatus::Waiting
         | NodeStatus::Retrying
-        | NodeStatus::Skipped
-        | NodeStatus::Cancelled
-        | NodeStatus::Compensating
-        | NodeStatus::Compensated => false,
+        | NodeStatus::Compensating => None,
     }
 }
 
@@ -27,25 +42,44 @@ pub enum Readiness {
     Undecided,
     /// It may start.
     Fulfilled,
+    /// All have settled, and an expression over them decides.
+    Asks,
+    /// All were bypassed, and so is it.
+    Bypassed,
     /// It can never start.
     Impossible,
 }
 
-/// Readiness from the two counters: a join is never a re-read of its parents.
-pub fn readiness(
-    condition: DependencyCondition,
-    parents: u32,
-    unsettled: u32,
-    completed: u32,
-) -> Readiness {
-    let settled_badly = parents - unsettled - completed;
+/// How many parents a node has, and how they stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parents {
+    pub all: u32,
+    /// Those that have not settled.
+    pub unsettled: u32,
+    /// Those that count as completed.
+    pub completed: u32,
+    pub bypassed: u32,
+}
+
+impl Parents {
+    /// Those that ended badly.
+    fn bad(self) -> u32 {
+        self.all - self.unsettled - self.completed - self.bypassed
+    }
+}
+
+/// Readiness from the counters: a join is never a re-read of its parents.
+pub fn readiness(condition: DependencyCondition, parents: Parents) -> Readiness {
+    let Parents { all, unsettled, completed, bypassed } = parents;
+    let all_bypassed = all > 0 && bypassed == all;
     match condition {
-        DependencyCondition::All if completed == parents => Readiness::Fulfilled,
-        DependencyCondition::All if settled_badly > 0 => Readiness::Impossible,
-        DependencyCondition::Any if parents == 0 || completed > 0 => Readiness::Fulfilled,
+        DependencyCondition::Conditional if unsettled == 0 => Readiness::Asks,
+        DependencyCondition::Conditional => Readiness::Undecided,
+        DependencyCondition::All | DependencyCondition::Any if all_bypassed => Readiness::Bypassed,
+        DependencyCondition::All if completed + bypassed == all => Readiness::Fulfilled,
+        DependencyCondition::All if parents.bad() > 0 => Readiness::Impossible,
+        DependencyCondition::Any if all == 0 || completed > 0 => Readiness::Fulfilled,
         DependencyCondition::Any if unsettled == 0 => Readiness::Impossible,
-        DependencyCondition::All | DependencyCondition::Any | DependencyCondition::Conditional => {
-            Readiness::Undecided
-        }
+        DependencyCondition::All | DependencyCondition::Any => Readiness::Undecided,
     }
 }

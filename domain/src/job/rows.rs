@@ -96,7 +96,7 @@ mod tests {
     }
 
     fn change(from: NodeStatus, to: NodeStatus, at: &[u32]) -> NodeChange {
-        NodeChange { from, to, hold: None, at: Ranges::of(at.iter().copied()) }
+        NodeChange { from, to, hold: None, bypassed: false, at: Ranges::of(at.iter().copied()) }
     }
 
     fn leased(nodes: &[u32]) -> Result<AttemptFact, crate::ids::IdError> {

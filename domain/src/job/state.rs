@@ -9,9 +9,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{
-    Claim, CommandId, CorrelationId, Epoch, JobId, Millis, Namespace, SubjectId, WorkerName,
+    Claim, CommandId, CorrelationId, Epoch, JobId, Millis, Namespace, NodePath, SubjectId,
+    WorkerName,
 };
-use crate::job::outcome::{JobEnd, JobError, PauseCause};
+use crate::job::flow::Prepared;
+use crate::job::members::{GroupState, MemberCounts};
+use crate::job::outcome::{EndingStage, JobEnd, JobError, PauseCause};
 use crate::job::plan::{About, Plan};
 use crate::job::status::JobStatus;
 use crate::node::attempt::ReportKind;
@@ -20,8 +23,8 @@ use crate::node::status::NodeStatus;
 use crate::payload::{Hash, Payload};
 use crate::subject::remembered::Answered;
 
-/// Bytes of sink outputs kept for the job's own output; beyond it the job's output is absent.
-pub const SINK_BYTES_MAX: u64 = 256 * 1_024;
+/// Bytes of outputs kept for the job's own output alone; beyond it the job's output is absent.
+pub const OUTPUT_BYTES_MAX: u64 = 256 * 1_024;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NodeState {
@@ -37,6 +40,12 @@ pub struct NodeState {
     pub unsettled: u32,
     /// Parents that count as completed.
     pub completed: u32,
+    /// Parents that were bypassed: they count as nothing.
+    #[serde(default)]
+    pub bypassed: u32,
+    /// Attempts before this run of the node: policies count those since.
+    #[serde(default)]
+    pub base: u32,
     /// First time it was ready, 0 before.
     pub first_ready: Millis,
     /// Start of the newest attempt, 0 before.
@@ -53,6 +62,35 @@ pub struct NodeState {
     pub hold: Option<Hold>,
     /// The newest attempt's report.
     pub report: Option<ReportMark>,
+    #[serde(default)]
+    pub marks: Marks,
+}
+
+impl NodeState {
+    /// It runs again from the start; attempts and epochs grow on, and policies count from here.
+    pub(crate) fn begin_again(&mut self) {
+        self.base = self.attempt;
+        self.first_ready = 0;
+        self.due = 0;
+        self.last_wait_ms = 0;
+        self.undelivered = 0;
+        self.marks = Marks::default();
+    }
+}
+
+/// What else is so of a node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marks {
+    /// It was skipped because a condition took another branch, and counts as nothing for its children.
+    pub bypassed: bool,
+    /// It failed, and a node that ran because of that completed; or it was skipped because of such failures alone.
+    pub handled: bool,
+    /// It failed, and a node that may run because of that has not settled.
+    pub open: bool,
+    /// It has one of the places of its group.
+    pub placed: bool,
+    /// It could start, and waits for a place.
+    pub queued: bool,
 }
 
 /// Knows a report again.
@@ -72,10 +110,10 @@ pub struct ClaimMark {
     pub claim: Claim,
 }
 
-/// The output of a node without children.
+/// The output of a node, kept because an expression reads it or because it is part of the job's own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Sink {
+pub enum KeptOutput {
     /// There was room for it.
     Kept(Payload),
     /// There was no room for it, and a part of the job's output is none.
@@ -85,7 +123,7 @@ pub enum Sink {
     },
 }
 
-impl Sink {
+impl KeptOutput {
     /// Bytes of the output.
     pub fn bytes(&self) -> u64 {
         match self {
@@ -110,9 +148,12 @@ pub struct JobHead {
     pub seq: u64,
     /// Where it stands.
     pub status: JobStatus,
-    /// The state to come, while running attempts end.
+    /// The state to come, while running attempts end or cleanups run.
     pub ending: Option<JobStatus>,
-    /// When running attempts are revoked.
+    /// How far the ending is.
+    #[serde(default)]
+    pub stage: EndingStage,
+    /// When running attempts are revoked, or cleanups given up.
     pub ending_until: Millis,
     /// Where it returns to when resumed.
     pub paused_from: Option<JobStatus>,
@@ -148,13 +189,13 @@ pub struct JobHead {
     pub grant: Option<u64>,
     /// The newest grant it declined, 0 before the first: numbers grow, so none up to it is ever taken.
     pub declined: u64,
-    /// Bytes of the outputs of nodes without children, those included that were dropped.
+    /// Bytes of the outputs that are part of the job's own, those included that were dropped.
     pub sink_bytes: u64,
     /// Nodes by state, in the order of [`NodeStatus::ALL`].
     pub counts: [u32; 12],
-    /// Required nodes that failed or timed out.
-    pub failed_required: u32,
-    /// The first such failure.
+    /// Of the nodes that no group has, cleanups left out.
+    pub members: MemberCounts,
+    /// The first failure of one that is required.
     pub first_error: Option<Arc<JobError>>,
     /// How it ended.
     pub output: Option<Payload>,
@@ -183,8 +224,26 @@ pub struct JobState {
     /// The job as a whole.
     pub head: JobHead,
     pub nodes: Vec<NodeState>,
-    /// Could start, held by `max_parallel`.
+    /// Could start, held by the job's `max_parallel`.
     pub held: BTreeSet<u32>,
+    /// Could start, held by the limit of their group: the group, and the node.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub gated: BTreeSet<(u32, u32)>,
+    /// Groups that have started, by position.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<u32, GroupState>,
+    /// What was evaluated for nodes that have not settled.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub prepared: BTreeMap<u32, Prepared>,
+    /// Nodes whose expressions are being evaluated beside the committer.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub evaluating: BTreeSet<u32>,
+    /// Errors of nodes whose error something reads, and the first error in each group.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub errors: BTreeMap<u32, Arc<JobError>>,
+    /// Checkpoints that were reached, with the time.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub checkpoints: BTreeMap<u32, Millis>,
     /// Reports of earlier attempts, by node and epoch.
     #[serde(with = "crate::subject::pairs")]
     pub reports: BTreeMap<(u32, u64), ReportMark>,
@@ -194,8 +253,9 @@ pub struct JobState {
     pub commands: BTreeMap<CommandId, Answered>,
     /// Claims of running attempts, by node: the same claim gives the same leases.
     pub claims: BTreeMap<u32, ClaimMark>,
-    /// Outputs of nodes without children, for the job's own output.
-    pub sinks: BTreeMap<u32, Sink>,
+    /// Outputs that something reads, or that are part of the job's own.
+    #[serde(rename = "sinks")]
+    pub outputs: BTreeMap<u32, KeptOutput>,
 }
 
 impl JobState {
@@ -209,33 +269,74 @@ impl JobState {
         self.head.counts[status.index()]
     }
 
-    /// Whether this node may start another attempt, now or later: the job's end is not decided. Whether it may start at
-    /// once is for its parents, its places and a pause to say.
+    /// Whether this node may start another attempt, now or later: neither its job's end nor that of a group around it is
+    /// decided, or it is a cleanup whose time has come. Whether it may start at once is for its parents, its places and a
+    /// pause to say.
     pub fn may_start(&self, node: u32) -> bool {
-        let is_there = (node as usize) < self.nodes.len();
-        is_there && self.head.ending.is_none() && !self.head.status.is_over()
+        (node as usize) < self.nodes.len()
+            && self.head.lets_start(self.plan.node(node).cleanup().is_some())
+            && self.plan.containers(node).all(|group| self.is_open(group))
+    }
+
+    /// Whether a group is at work, and its end not decided.
+    fn is_open(&self, group: u32) -> bool {
+        self.nodes[group as usize].hold == Some(Hold::Members)
+            && self.groups.get(&group).is_some_and(|state| state.ending.is_none())
     }
 
     /// Whether ready nodes may be leased.
     pub fn offers_work(&self) -> bool {
-        self.head.ending.is_none()
-            && matches!(self.head.status, JobStatus::Scheduled | JobStatus::Running)
+        match self.head.status {
+            JobStatus::Scheduled | JobStatus::Running => {
+                self.head.ending.is_none() || self.head.stage == EndingStage::Cleaning
+            }
+            // A paused job that ends cleans up all the same.
+            JobStatus::Paused => self.head.stage == EndingStage::Cleaning,
+            JobStatus::Pending
+            | JobStatus::Queued
+            | JobStatus::Completed
+            | JobStatus::Failed
+            | JobStatus::Timeout
+            | JobStatus::Cancelled
+            | JobStatus::Retrying
+            | JobStatus::Recovering
+            | JobStatus::Aborted => false,
+        }
     }
 
-    /// Bytes of all outputs of nodes without children once this node's has that many.
+    /// Bytes of all outputs that are part of the job's own once this node's has that many.
     pub fn sink_bytes_with(&self, node: u32, bytes: u64) -> u64 {
-        self.head.sink_bytes - self.sinks.get(&node).map_or(0, Sink::bytes) + bytes
+        self.head.sink_bytes - self.outputs.get(&node).map_or(0, KeptOutput::bytes) + bytes
     }
 
     /// Whether the outcome of this node is required for the job's.
     pub fn is_required(&self, node: u32) -> bool {
-        !self.plan.nodes[node as usize].optional
+        !self.plan.node(node).optional
     }
 
     /// The priority a node is offered with.
     pub fn priority_of(&self, node: u32) -> u8 {
-        let own = self.plan.nodes[node as usize].more.as_ref().and_then(|more| more.priority);
+        let own = self.plan.node(node).more.as_ref().and_then(|more| more.priority);
         own.unwrap_or(self.head.about.priority)
+    }
+
+    /// Where a node stands, as its worker is told.
+    pub fn path_of(&self, node: u32) -> NodePath {
+        let spec = self.plan.node(node);
+        if spec.container.is_none() {
+            return NodePath::from(&spec.key);
+        }
+        NodePath::made(&self.plan.path(node))
+    }
+
+    /// What a node's worker gets: what was evaluated for it, or what the submission says.
+    pub fn input_of(&self, node: u32) -> Option<&Payload> {
+        match self.prepared.get(&node) {
+            Some(Prepared::Input(input)) => Some(input),
+            Some(Prepared::List { .. } | Prepared::Branch(_)) | None => {
+                self.plan.node(node).input.as_ref()
+            }
+        }
     }
 
     /// A sha-256 over everything: equal states have equal digests.
@@ -245,6 +346,16 @@ impl JobState {
 }
 
 impl JobHead {
+    /// Whether nodes may start, cleanups or others, as far as the job's end goes.
+    pub(crate) fn lets_start(&self, cleanup: bool) -> bool {
+        match (self.ending, self.stage) {
+            _ if self.status.is_over() => false,
+            (None, _) => !cleanup,
+            (Some(_), EndingStage::Cleaning) => cleanup,
+            (Some(_), EndingStage::Stopping | EndingStage::Output) => false,
+        }
+    }
+
     /// Takes over how the job ended.
     pub(crate) fn end(&mut self, end: &JobEnd, at: Millis) {
         self.completed_at = Some(at);

@@ -14,6 +14,8 @@ use crate::payload::Payload;
 pub struct NodeStory {
     /// In the order of their leases.
     pub attempts: Vec<AttemptStory>,
+    /// What was evaluated for it.
+    pub input: Option<Payload>,
     /// Of the completed attempt.
     pub output: Option<Payload>,
     /// What the worker wanted people to see.

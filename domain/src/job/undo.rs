@@ -2,9 +2,15 @@
 //! with its former value in the log.
 //! Invariant: apply then undo gives the same state (`undo_restores_the_committed_state`).
 
+use std::sync::Arc;
+
 use crate::ids::{CommandId, Millis};
+use crate::job::flow::Prepared;
+use crate::job::members::GroupState;
+use crate::job::outcome::JobError;
+use crate::job::plan::Expansion;
 use crate::job::state::{
-    ClaimMark, JobHead, JobState, NodeState, ReportMark, SINK_BYTES_MAX, Sink,
+    ClaimMark, JobHead, JobState, KeptOutput, NodeState, OUTPUT_BYTES_MAX, ReportMark,
 };
 use crate::node::attempt::{AttemptRef, ReportKind};
 use crate::payload::{Hash, Payload};
@@ -26,11 +32,19 @@ enum Was {
     Head(Box<JobHead>),
     Node(u32, NodeState),
     Held(u32),
+    Gated((u32, u32)),
+    Evaluating(u32),
+    Group(u32, Option<GroupState>),
+    Prepared(u32, Option<Prepared>),
+    Error(u32, Option<Arc<JobError>>),
+    Checkpoint(u32, Option<Millis>),
+    /// So many nodes there were before members came to be.
+    Grown(usize),
     Report((u32, u64), Option<ReportMark>),
     Late((u32, u64)),
     Command(CommandId, Option<Answered>),
     Claim(u32, Option<ClaimMark>),
-    Sink(u32, Option<Sink>),
+    Output(u32, Option<KeptOutput>),
 }
 
 impl JobUndo {
@@ -48,11 +62,21 @@ impl JobState {
                 Was::Head(head) => self.head = *head,
                 Was::Node(ix, node) => self.nodes[ix as usize] = node,
                 Was::Held(ix) => turn_back(&mut self.held, ix),
+                Was::Gated(key) => turn_back(&mut self.gated, key),
+                Was::Evaluating(ix) => turn_back(&mut self.evaluating, ix),
+                Was::Group(ix, before) => put_back(&mut self.groups, ix, before),
+                Was::Prepared(ix, before) => put_back(&mut self.prepared, ix, before),
+                Was::Error(ix, before) => put_back(&mut self.errors, ix, before),
+                Was::Checkpoint(ix, before) => put_back(&mut self.checkpoints, ix, before),
+                Was::Grown(nodes) => {
+                    Arc::make_mut(&mut self.plan).added.pop();
+                    self.nodes.truncate(nodes);
+                }
                 Was::Report(key, before) => put_back(&mut self.reports, key, before),
                 Was::Late(key) => turn_back(&mut self.late, key),
                 Was::Command(id, before) => put_back(&mut self.commands, id, before),
                 Was::Claim(ix, before) => put_back(&mut self.claims, ix, before),
-                Was::Sink(ix, before) => put_back(&mut self.sinks, ix, before),
+                Was::Output(ix, before) => put_back(&mut self.outputs, ix, before),
             }
         }
     }
@@ -92,10 +116,7 @@ impl JobState {
 
     /// The claim under which the node's running attempt was leased.
     pub(crate) fn set_claim(&mut self, node: u32, claim: Option<ClaimMark>, undo: &mut JobUndo) {
-        match claim {
-            Some(claim) => undo.log.insert(&mut self.claims, node, claim, Was::Claim),
-            None => undo.log.remove(&mut self.claims, &node, Was::Claim),
-        }
+        undo.log.set(&mut self.claims, node, claim, Was::Claim);
     }
 
     /// Knows the newest attempt's report again.
@@ -109,20 +130,80 @@ impl JobState {
         self.node_mut(attempt.node, undo).report = Some(ReportMark { kind, hash: report.short() });
     }
 
-    /// Keeps the output of a node without children for the job's own output, while there is room.
-    pub(crate) fn keep_sink(&mut self, node: u32, output: &Payload, undo: &mut JobUndo) {
-        if !self.plan.graph.children(node).is_empty() || self.plan.output.is_some() {
+    /// Keeps the output of a node that something reads, or that is a part of the job's own while there is room.
+    pub(crate) fn keep_output(&mut self, node: u32, output: &Payload, undo: &mut JobUndo) {
+        let part = self.plan.is_part_of_output(node);
+        let read = self.plan.reads_output(node);
+        if !part && !read {
             return;
         }
-        self.head.sink_bytes = self.sink_bytes_with(node, output.len());
+        if part {
+            self.head.sink_bytes = self.sink_bytes_with(node, output.len());
+        }
         // One alone is the job's output, however large.
-        let alone = self.sinks.keys().all(|other| *other == node);
-        let sink = if alone || self.head.sink_bytes <= SINK_BYTES_MAX {
-            Sink::Kept(output.clone())
+        let alone = self.outputs.keys().all(|other| *other == node);
+        let kept = if read || alone || self.head.sink_bytes <= OUTPUT_BYTES_MAX {
+            KeptOutput::Kept(output.clone())
         } else {
-            Sink::Dropped { bytes: output.len() }
+            KeptOutput::Dropped { bytes: output.len() }
         };
-        undo.log.insert(&mut self.sinks, node, sink, Was::Sink);
+        undo.log.insert(&mut self.outputs, node, kept, Was::Output);
+    }
+
+    /// The node runs again, and has no output until it completes.
+    pub(crate) fn drop_output(&mut self, node: u32, undo: &mut JobUndo) {
+        if !self.outputs.contains_key(&node) {
+            return;
+        }
+        if self.plan.is_part_of_output(node) {
+            self.head.sink_bytes = self.sink_bytes_with(node, 0);
+        }
+        undo.log.remove(&mut self.outputs, &node, Was::Output);
+    }
+
+    /// Members come to be.
+    pub(crate) fn grow(&mut self, expansion: Expansion, undo: &mut JobUndo) {
+        let nodes = self.nodes.len();
+        undo.log.note(|| Was::Grown(nodes));
+        Arc::make_mut(&mut self.plan).added.push(expansion);
+    }
+
+    /// The group at this position, to be changed.
+    pub(crate) fn group_mut(&mut self, ix: u32, undo: &mut JobUndo) -> Option<&mut GroupState> {
+        let group = self.groups.get_mut(&ix)?;
+        undo.log.note(|| Was::Group(ix, Some(*group)));
+        Some(group)
+    }
+
+    pub(crate) fn set_group(&mut self, ix: u32, group: Option<GroupState>, undo: &mut JobUndo) {
+        undo.log.set(&mut self.groups, ix, group, Was::Group);
+    }
+
+    pub(crate) fn set_prepared(&mut self, ix: u32, what: Option<Prepared>, undo: &mut JobUndo) {
+        undo.log.set(&mut self.prepared, ix, what, Was::Prepared);
+    }
+
+    pub(crate) fn set_error(&mut self, ix: u32, error: Option<Arc<JobError>>, undo: &mut JobUndo) {
+        undo.log.set(&mut self.errors, ix, error, Was::Error);
+    }
+
+    pub(crate) fn set_checkpoint(&mut self, ix: u32, at: Option<Millis>, undo: &mut JobUndo) {
+        undo.log.set(&mut self.checkpoints, ix, at, Was::Checkpoint);
+    }
+
+    /// Whether the node's expressions are being evaluated beside the committer.
+    pub(crate) fn set_evaluating(&mut self, node: u32, is: bool, undo: &mut JobUndo) {
+        undo.log.keep(&mut self.evaluating, node, is, Was::Evaluating);
+    }
+
+    /// Whether the node could start and waits for a place of its group.
+    pub(crate) fn gate(&mut self, node: u32, held: bool, undo: &mut JobUndo) {
+        if self.gated.is_empty() && !held {
+            return;
+        }
+        if let Some(group) = self.plan.container(node) {
+            undo.log.keep(&mut self.gated, (group, node), held, Was::Gated);
+        }
     }
 
     /// Remembers the command that the newest event answers.

@@ -17,8 +17,16 @@ pub struct NodeChange {
     /// Why they wait, where they do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
+    /// They are skipped because a condition took another branch.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub bypassed: bool,
     /// The nodes, by position.
     pub at: Ranges,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl NodeChange {

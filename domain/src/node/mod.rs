@@ -3,6 +3,7 @@
 
 pub mod attempt;
 pub mod change;
+pub mod edges;
 pub mod graph;
 pub mod hold;
 pub mod spec;

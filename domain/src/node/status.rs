@@ -83,6 +83,11 @@ impl NodeStatus {
         matches!(self, Completed | Failed | Timeout | Skipped | Cancelled | Compensated)
     }
 
+    /// Whether something of it goes on: it is offered, runs, or waits for what comes.
+    pub fn is_at_work(self) -> bool {
+        matches!(self, Ready | Running | Waiting | Retrying | Compensating)
+    }
+
     /// Position in [`NodeStatus::ALL`], for counters.
     pub fn index(self) -> usize {
         self as usize

@@ -62,6 +62,20 @@ impl<W> UndoLog<W> {
         }
     }
 
+    /// Sets the key of a map, or removes it.
+    pub(crate) fn set<K: Ord + Clone, V>(
+        &mut self,
+        map: &mut BTreeMap<K, V>,
+        key: K,
+        value: Option<V>,
+        was: impl FnOnce(K, Option<V>) -> W,
+    ) {
+        match value {
+            Some(value) => self.insert(map, key, value, was),
+            None => self.remove(map, &key, was),
+        }
+    }
+
     /// Puts a key into a set, or takes it out.
     pub(crate) fn keep<K: Ord + Copy>(
         &mut self,

@@ -111,7 +111,7 @@ fn counters_equal_a_recount(state: &JobState) -> TestCaseResult {
     let failed = (0u32..).zip(&state.nodes).filter(|(ix, node)| {
         matches!(node.status, Failed | Timeout) && !state.plan.nodes[*ix as usize].optional
     });
-    prop_assert_eq!(state.head.failed_required as usize, failed.count());
+    prop_assert_eq!(state.head.members.failed as usize, failed.count());
     for (ix, node) in state.nodes.iter().enumerate() {
         let spec = &state.plan.nodes[ix];
         let status_of = |parent: &&u32| state.nodes[**parent as usize].status;
@@ -171,7 +171,11 @@ fn it_says_what_it_waits_for(state: &JobState) -> TestCaseResult {
                     node.status == Waiting && node.hold == Some(Hold::OutcomeUnknown)
                 }
                 WaitCode::Place => state.held.contains(ix),
-                WaitCode::Blocked | WaitCode::Parents => node.status == Pending,
+                WaitCode::Blocked | WaitCode::Parents | WaitCode::Group | WaitCode::Cleanup => {
+                    node.status == Pending
+                }
+                WaitCode::Evaluating => node.hold == Some(Hold::Evaluating),
+                WaitCode::Members => node.hold == Some(Hold::Members),
                 WaitCode::Unreadable
                 | WaitCode::ScheduledStart
                 | WaitCode::ManualStart
@@ -274,13 +278,13 @@ fn check_end(before: &JobState, event: &JobEvent, after: &JobState) -> TestCaseR
     let by_order = before.head.ending.is_some()
         || matches!(event.fact, JobFact::Ending(EndingFact::EndingDecided { .. }))
         || after.count(Cancelled) > before.count(Cancelled)
-        || (after.plan.fail_fast && after.head.failed_required > 0);
+        || (after.plan.fail_fast && after.head.members.failed > 0);
     if by_order {
         prop_assert!(after.head.status != JobStatus::Completed, "an ending that completed");
         return Ok(());
     }
     let completed = many(after, &[Completed]);
-    let failed = after.head.failed_required as usize;
+    let failed = after.head.members.failed as usize;
     let holds = match after.plan.complete_when {
         CompleteWhen::All => failed == 0,
         CompleteWhen::Any => completed > 0,

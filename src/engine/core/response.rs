@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use domain::ids::{ActionType, LeaseId, Millis, Namespace, NodeKey, QueueName, WorkerName};
+use domain::ids::{ActionType, LeaseId, Millis, Namespace, NodePath, QueueName, WorkerName};
 use domain::node::attempt::AttemptRef;
 use domain::payload::Payload;
 use domain::refusal::Refusal;
@@ -35,8 +35,8 @@ pub struct Granted {
 /// What a worker is told of a granted node. By itself: a job's plan may grow before the answer with the lease is written.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Work {
-    /// The node's key.
-    pub node: NodeKey,
+    /// Where the node stands in its job.
+    pub node: NodePath,
     /// What kind of work it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action_type: Option<ActionType>,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use domain::ids::{ActionType, LeaseId, Millis, NodeKey};
+use domain::ids::{ActionType, LeaseId, Millis, NodePath};
 use domain::payload::Hash;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -33,7 +33,7 @@ pub struct LeaseAnswer {
     pub job_id: String,
     /// The node's key.
     #[schema(value_type = String)]
-    pub node: NodeKey,
+    pub node: NodePath,
     /// Counted from 1.
     #[schema(minimum = 1)]
     pub attempt: u32,
@@ -73,7 +73,7 @@ pub struct LeaseFacts<'a> {
     /// What the worker gets for it.
     pub token: String,
     /// The node's key.
-    pub node: &'a NodeKey,
+    pub node: &'a NodePath,
     /// Counted from 1.
     pub attempt: u32,
     /// The job's run, counted from 1.

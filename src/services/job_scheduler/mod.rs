@@ -204,6 +204,7 @@ fn kind_of(command: &JobCommand) -> &'static str {
         | JobCommand::Report(_)
         | JobCommand::ExpireLease { .. }
         | JobCommand::Wake { .. }
+        | JobCommand::Evaluated(_)
         | JobCommand::Delete { .. } => "command_job",
     }
 }

@@ -69,29 +69,30 @@ impl Queries {
         self.details
             .with(namespace, job, |detail| {
                 let (state, plan) = (&detail.state, &detail.state.plan);
-                let key = |ix: u32| plan.nodes[ix as usize].key.to_string();
-                let positions = || (0_u32..).take(plan.nodes.len());
+                let key = |ix: u32| plan.path(ix);
+                let positions = || plan.positions();
                 let nodes = positions().map(|ix| {
-                    let spec = &plan.nodes[ix as usize];
+                    let spec = plan.node(ix);
                     GraphNode {
-                        key: spec.key.to_string(),
+                        key: key(ix),
                         name: spec.more.as_ref().and_then(|more| more.name.clone()),
-                        node_type: "task",
+                        node_type: spec.node_type().as_str(),
                         status: state.nodes[ix as usize].status,
-                        level: plan.graph.level(ix),
+                        level: plan.level(ix),
                         attempt: state.nodes[ix as usize].attempt,
                         optional: spec.optional,
                     }
                 });
                 let edges = positions().flat_map(|ix| {
-                    let parents = plan.graph.parents(ix).iter();
-                    parents.map(move |parent| GraphEdge { from: key(*parent), to: key(ix) })
+                    let parents = plan.parents(ix);
+                    parents.map(move |parent| GraphEdge { from: key(parent), to: key(ix) })
                 });
-                let path = progress::critical_path(&plan.graph, &outlooks(state, durations, now));
+                let graph = plan.work_graph(&state.groups);
+                let path = progress::critical_path(&graph, &outlooks(state, durations, now));
                 GraphAnswer {
                     job_id: state.id.to_string(),
                     version: detail.seq(),
-                    levels: positions().map(|ix| plan.graph.level(ix) + 1).max().unwrap_or(0),
+                    levels: positions().map(|ix| plan.level(ix) + 1).max().unwrap_or(0),
                     nodes: nodes.collect(),
                     edges: edges.collect(),
                     critical_path: path.nodes.into_iter().map(key).collect(),

@@ -305,8 +305,8 @@ fn answer(
     now: Millis,
 ) -> NodeAnswer {
     let (state, story) = (&detail.state.nodes[ix as usize], &detail.nodes[ix as usize]);
-    let (plan, spec) = (&detail.state.plan, &detail.state.plan.nodes[ix as usize]);
-    let key = |at: &u32| plan.nodes[*at as usize].key.to_string();
+    let (plan, spec) = (&detail.state.plan, detail.state.plan.node(ix));
+    let key = |at: &u32| plan.path(*at);
     let at = |ms: Millis| (ms > 0).then(|| rfc3339(ms));
     let more = spec.more.as_deref();
     let newest = story.attempts.last();
@@ -314,24 +314,24 @@ fn answer(
     let last_end = newest.and_then(|attempt| attempt.end.as_ref());
     let retrying = last_end.filter(|_| state.status == NodeStatus::Retrying);
     NodeAnswer {
-        key: spec.key.to_string(),
+        key: plan.path(ix),
         name: more.and_then(|more| more.name.clone()),
-        node_type: "task",
+        node_type: spec.node_type().as_str(),
         status: state.status,
-        level: plan.graph.level(ix),
-        depends_on: plan.graph.parents(ix).iter().map(key).collect(),
+        level: plan.level(ix),
+        depends_on: plan.parents(ix).map(|parent| key(&parent)).collect(),
         dependency_condition: spec.condition,
         skip_on_failure: spec.skip_on_failure,
         optional: spec.optional,
         at_most_once: spec.at_most_once,
         blocked_by: blocked.iter().map(key).collect(),
-        held: detail.state.held.contains(&ix),
+        held: state.marks.queued,
         outcome_unknown: state.hold == Some(Hold::OutcomeUnknown),
         queue: spec.queue.to_string(),
         action_type: spec.action_type.as_ref().map(ToString::to_string),
         priority: detail.state.priority_of(ix),
         attempt: state.attempt,
-        input: ShownPayload::of(spec.input.as_ref()),
+        input: ShownPayload::of(input_of(detail, ix)),
         output: ShownPayload::of(story.output.as_ref()),
         error: story.error.as_deref().map(error_answer),
         warnings: story.warnings.clone(),
@@ -355,6 +355,12 @@ fn answer(
             .map(|attempt| attempt_answer(attempt, now))
             .collect(),
     }
+}
+
+/// What was evaluated for it, or what the submission says.
+fn input_of(detail: &JobDetail, ix: u32) -> Option<&Payload> {
+    let evaluated = detail.nodes[ix as usize].input.as_ref();
+    evaluated.or(detail.state.plan.node(ix).input.as_ref())
 }
 
 fn newest_of(attempts: &[AttemptStory], max: usize) -> &[AttemptStory] {

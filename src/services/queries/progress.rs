@@ -87,7 +87,8 @@ fn answer(
     now: Millis,
 ) -> ProgressAnswer {
     let plan = &state.plan;
-    let found = progress(&plan.graph, &outlooks(state, durations, now), plan.max_parallel, now);
+    let graph = plan.work_graph(&state.groups);
+    let found = progress(&graph, &outlooks(state, durations, now), plan.max_parallel, now);
     let end = found.end.filter(|_| !state.head.status.is_over());
     let mut nodes: BTreeMap<&'static str, u64> = NodeStatus::ALL
         .into_iter()
@@ -102,7 +103,7 @@ fn answer(
         ending: state.head.ending,
         nodes,
         percent: found.percent,
-        critical_path: path.map(|ix| plan.nodes[*ix as usize].key.to_string()).collect(),
+        critical_path: path.map(|ix| plan.path(*ix)).collect(),
         critical_path_ms: found.path.ms,
         estimated_end: end.map(|end| rfc3339(end.at)),
         estimated_end_spread: end
@@ -117,7 +118,7 @@ pub(super) fn outlooks(
     durations: &LearnedDurations,
     now: Millis,
 ) -> Vec<NodeOutlook> {
-    let specs = state.plan.nodes.iter();
+    let specs = state.plan.positions().map(|ix| state.plan.node(ix));
     let history =
         durations.of(&state.namespace, specs.clone().map(|spec| spec.action_type.as_ref()));
     let since = |from: Millis, to: Millis| u64::try_from(to - from).unwrap_or(0);
@@ -125,12 +126,18 @@ pub(super) fn outlooks(
         .zip(&state.nodes)
         .zip(&history)
         .map(|((spec, node), history)| {
+            // What a group takes is what its members take.
+            let own = spec.group().is_none();
             let estimate = spec.more.as_ref().and_then(|more| more.estimated_duration_ms);
             let running = node.status == NodeStatus::Running;
             let retrying = node.status == NodeStatus::Retrying;
             NodeOutlook {
                 status: node.status,
-                expected: Expected::of(estimate, history.as_ref()),
+                expected: if own {
+                    Expected::of(estimate, history.as_ref())
+                } else {
+                    Expected { ms: 0, variance: 0.0 }
+                },
                 elapsed_ms: if running { since(node.started, now) } else { 0 },
                 wait_ms: if retrying { since(now, node.due) } else { 0 },
             }

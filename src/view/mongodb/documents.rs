@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bson::raw::{RawArrayBuf, RawDocumentBuf, cstr};
 use bson::{Bson, Document as Bsons, doc};
 use domain::ids::{FoundBy, SubjectId};
-use domain::job::plan::PlanNode;
+use domain::job::plan::Plan;
 use domain::job::state::NodeState;
 use domain::job::status::JobStatus;
 
@@ -76,19 +76,20 @@ pub(super) fn stored_page(subject: &SubjectId, seq: u64, page: &NodePage) -> Raw
     stored.append(cstr!("seq"), to_stored(seq));
     stored.append(cstr!("namespace"), subject.namespace.as_str());
     stored.append(cstr!("job_id"), uuid_raw(subject.id.as_bytes()));
-    let plans = page.plan.nodes.iter().skip(page.first);
+    let first = u32::try_from(page.first).unwrap_or(u32::MAX);
     let mut nodes = RawArrayBuf::new();
-    for (plan, state) in plans.zip(&page.states) {
-        nodes.push(stored_node(plan, state));
+    for (ix, state) in (first..).zip(&page.states) {
+        nodes.push(stored_node(&page.plan, ix, state));
     }
     stored.append(cstr!("nodes"), nodes);
     stored
 }
 
 /// A key is a value here, as everything that callers named.
-fn stored_node(plan: &PlanNode, state: &NodeState) -> RawDocumentBuf {
+fn stored_node(plan: &Plan, ix: u32, state: &NodeState) -> RawDocumentBuf {
+    let (path, plan) = (plan.path(ix), plan.node(ix));
     let mut node = RawDocumentBuf::new();
-    node.append(cstr!("key"), plan.key.as_str());
+    node.append(cstr!("key"), path.as_str());
     node.append(cstr!("status"), state.status.as_str());
     node.append(cstr!("since"), to_date(state.since));
     node.append(cstr!("queue"), plan.queue.as_str());

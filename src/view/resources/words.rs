@@ -63,11 +63,11 @@ words! {
     /// Why something waits.
     WaitCodeWord "WaitCode" of WaitCode {
         Unreadable ScheduledStart ManualStart Grant Paused Ending OutcomeUnknown Attempt Worker Retry Place Blocked
-        Parents
+        Parents Evaluating Members Group Cleanup
     }
     /// The event that ends a wait.
     EndsOnWord "EndsOn" of EndsOn {
-        Time Start Grant Resume Report Lease Place Parents JobEnd Repair
+        Time Start Grant Resume Report Lease Place Parents JobEnd Repair Evaluation Members Group
     }
     /// How something ended.
     EndCodeWord "EndCode" of EndCode {

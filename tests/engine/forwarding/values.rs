@@ -8,7 +8,7 @@ use domain::environment::command::{Definition, EnvironmentCommand};
 use domain::environment::event::ReleaseCause;
 use domain::environment::state::{EnvironmentState, Grant};
 use domain::ids::{
-    ActionType, CommandId, CorrelationId, EnvironmentName, Epoch, JobId, LeaseId, NodeKey,
+    ActionType, CommandId, CorrelationId, EnvironmentName, Epoch, JobId, LeaseId, NodePath,
     SubjectId, WorkerName,
 };
 use domain::job::command::{JobCommand, LeaseOrder, Outcome, Report};
@@ -346,7 +346,7 @@ pub(super) fn responses(draw: &Draw, job: &JobSnapshot) -> Vec<Response> {
         lease: draw.lease(),
         namespace: namespace(),
         work: Work {
-            node: NodeKey::parse("a").expect("a key"),
+            node: NodePath::parse("a").expect("a path"),
             action_type: draw.some(ActionType::parse("resize").expect("one")),
             input,
         },

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use crate::ids::Millis;
 use crate::job::event::JobEvent;
 use crate::job::fact::{AdmissionFact, JobFact, Submitted};
-use crate::job::state::{JobHead, JobState, NodeState};
+use crate::job::members::MemberCounts;
+use crate::job::outcome::EndingStage;
+use crate::job::state::{JobHead, JobState, Marks, NodeState};
 use crate::job::status::JobStatus;
 use crate::job::undo::JobUndo;
 use crate::node::status::NodeStatus;
@@ -25,11 +27,12 @@ impl JobState {
     }
 
     fn blank(submitted: &Submitted, at: Millis) -> Self {
-        let graph = &submitted.plan.graph;
-        let nodes: Vec<NodeState> = (0u32..)
-            .take(submitted.plan.nodes.len())
-            .map(|ix| blank_node(u32::try_from(graph.parents(ix).len()).unwrap_or(u32::MAX), at))
-            .collect();
+        let plan = &submitted.plan;
+        let nodes: Vec<NodeState> =
+            plan.positions().map(|ix| NodeState::blank(plan.parent_count(ix), at)).collect();
+        let outermost = (0..plan.initial)
+            .filter(|ix| plan.node(*ix).container.is_none() && plan.node(*ix).cleanup().is_none());
+        let members = MemberCounts::of(u32::try_from(outermost.count()).unwrap_or(u32::MAX));
         let mut counts = [0; 12];
         counts[NodeStatus::Pending.index()] = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
         Self {
@@ -38,42 +41,60 @@ impl JobState {
             plan: Arc::clone(&submitted.plan),
             trace_id: Arc::from(submitted.trace_id.as_str()),
             correlation: None,
-            head: blank_head(submitted, at, counts),
+            head: blank_head(submitted, at, counts, members),
             nodes,
             held: BTreeSet::new(),
+            gated: BTreeSet::new(),
+            groups: BTreeMap::new(),
+            prepared: BTreeMap::new(),
+            evaluating: BTreeSet::new(),
+            errors: BTreeMap::new(),
+            checkpoints: BTreeMap::new(),
             reports: BTreeMap::new(),
             late: BTreeSet::new(),
             commands: BTreeMap::new(),
             claims: BTreeMap::new(),
-            sinks: BTreeMap::new(),
+            outputs: BTreeMap::new(),
         }
     }
 }
 
-fn blank_node(parents: u32, at: Millis) -> NodeState {
-    NodeState {
-        status: NodeStatus::Pending,
-        since: at,
-        epoch: crate::ids::Epoch::default(),
-        attempt: 0,
-        unsettled: parents,
-        completed: 0,
-        first_ready: 0,
-        started: 0,
-        due: 0,
-        lease_ms: 0,
-        last_wait_ms: 0,
-        undelivered: 0,
-        hold: None,
-        report: None,
+impl NodeState {
+    /// Of a node that has so many parents and has not begun.
+    pub(crate) fn blank(parents: u32, at: Millis) -> Self {
+        Self {
+            status: NodeStatus::Pending,
+            since: at,
+            epoch: crate::ids::Epoch::default(),
+            attempt: 0,
+            unsettled: parents,
+            completed: 0,
+            bypassed: 0,
+            base: 0,
+            first_ready: 0,
+            started: 0,
+            due: 0,
+            lease_ms: 0,
+            last_wait_ms: 0,
+            undelivered: 0,
+            hold: None,
+            report: None,
+            marks: Marks::default(),
+        }
     }
 }
 
-fn blank_head(submitted: &Submitted, at: Millis, counts: [u32; 12]) -> JobHead {
+fn blank_head(
+    submitted: &Submitted,
+    at: Millis,
+    counts: [u32; 12],
+    members: MemberCounts,
+) -> JobHead {
     JobHead {
         seq: 0,
         status: JobStatus::Pending,
         ending: None,
+        stage: EndingStage::default(),
         ending_until: 0,
         paused_from: None,
         pause_cause: None,
@@ -94,7 +115,7 @@ fn blank_head(submitted: &Submitted, at: Millis, counts: [u32; 12]) -> JobHead {
         declined: 0,
         sink_bytes: 0,
         counts,
-        failed_required: 0,
+        members,
         first_error: None,
         output: None,
         error: None,

@@ -19,7 +19,7 @@ pub(super) fn start(state: &JobState, context: &Context) -> Result<JobDecision, 
 
 /// The start condition is met.
 pub(super) fn started(state: &JobState, context: &Context) -> JobDecision {
-    let mut draft = Draft::new(state, context.now);
+    let mut draft = Draft::new(state, context);
     enqueue(&mut draft);
     let (event, _) = draft.into_event(AdmissionFact::Started, context, None);
     JobDecision::done(state, event)
@@ -38,10 +38,10 @@ pub(super) fn take_grant(state: &JobState, number: u64, context: &Context) -> Jo
     if state.head.status != JobStatus::Queued {
         let fact =
             AdmissionFact::GrantDeclined { environment: state.plan.environment.clone(), number };
-        let (event, _) = Draft::new(state, context.now).into_event(fact, context, None);
+        let (event, _) = Draft::new(state, context).into_event(fact, context, None);
         return JobDecision { answer: Answer::Nothing, ..JobDecision::done(state, event) };
     }
-    let mut draft = Draft::new(state, context.now);
+    let mut draft = Draft::new(state, context);
     admit(&mut draft);
     let fact = AdmissionFact::Granted { environment: state.plan.environment.clone(), number };
     let (event, _) = draft.into_event(fact, context, None);

@@ -42,6 +42,7 @@ pub(super) fn refused(command: &JobCommand) -> Result<Answer, Refusal> {
         JobCommand::Lease(_)
         | JobCommand::ExpireLease { .. }
         | JobCommand::Wake { .. }
+        | JobCommand::Evaluated(_)
         | JobCommand::Delete { .. }
         | JobCommand::TakeGrant { .. } => Ok(Answer::Nothing),
         JobCommand::Submit(_)

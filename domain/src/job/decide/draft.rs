@@ -1,36 +1,39 @@
-//! An event in the making: transitions and everything that follows from them. Children that become ready, skips that
-//! cascade, places under `max_parallel`, the end of the job. Iterative, on counters; a join is never re-read.
+//! An event in the making: transitions and everything that follows from them, down the graph and up through the groups,
+//! until nothing follows any more. Iterative, on counters; a join is never re-read.
 //! Invariant: every transition is a row of the tables.
 
+mod book;
+mod branches;
 mod end;
+mod flow;
 mod grouped;
+mod groups;
 mod outcomes;
+mod output;
 mod places;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use self::book::Book;
 use self::grouped::grouped;
+use self::places::Queue;
 use crate::ids::Millis;
 use crate::job::event::JobEvent;
 use crate::job::fact::JobFact;
-use crate::job::outcome::{Ending, JobEnd, JobError};
+use crate::job::flow::{Flow, NodeFailure};
+use crate::job::members::{self, Ledger, Move};
+use crate::job::outcome::{Ending, EndingStage, JobEnd, JobError};
+use crate::job::plan::Plan;
 use crate::job::state::JobState;
 use crate::job::status::JobStatus;
+use crate::node::attempt::AttemptError;
 use crate::node::change::Ranges;
 use crate::node::hold::Hold;
 use crate::node::status::NodeStatus;
 use crate::payload::{Payload, PayloadBytes};
 use crate::subject::context::Context;
 use crate::subject::envelope::Envelope;
-
-/// What a node has become within this event.
-#[derive(Debug, Clone, Copy)]
-struct Touched {
-    status: NodeStatus,
-    unsettled: u32,
-    completed: u32,
-}
 
 /// One transition of one node.
 #[derive(Debug, Clone, Copy)]
@@ -39,54 +42,86 @@ struct Moved {
     from: NodeStatus,
     to: NodeStatus,
     hold: Option<Hold>,
+    bypassed: bool,
+}
+
+/// What is still to be looked at because of what has changed.
+#[derive(Debug, Default)]
+struct Pending {
+    /// Nodes that settled.
+    settled: VecDeque<u32>,
+    /// Groups whose condition may be decided.
+    groups: BTreeSet<u32>,
+    /// Groups that may have a free place.
+    gates: BTreeSet<u32>,
+    /// Groups in which nothing may be at work any more.
+    still: BTreeSet<u32>,
+    /// The job's own condition may be decided.
+    job: bool,
 }
 
 /// An event in the making.
 #[derive(Debug)]
 pub(super) struct Draft<'a> {
     pub(super) state: &'a JobState,
+    context: &'a Context,
     pub(super) now: Millis,
-    touched: BTreeMap<u32, Touched>,
+    book: Book<'a>,
     changes: Vec<Moved>,
-    counts: [u32; 12],
-    failed_required: u32,
-    newly_held: BTreeSet<u32>,
-    unheld: BTreeSet<u32>,
+    pending: Pending,
+    /// Who waits for a place of the job.
+    held: Queue<u32>,
+    /// Who waits for a place of a group: the group, and the node.
+    gated: Queue<(u32, u32)>,
+    flow: Flow,
+    excused: BTreeSet<u32>,
+    evaluations: usize,
     job: Vec<(JobStatus, JobStatus)>,
     status: JobStatus,
     ending: Option<Ending>,
     end: Option<JobEnd>,
-    /// The output of a node without children that this very event records.
-    pub(super) new_sink: Option<(u32, Payload)>,
-    /// The error this very event records, should it be the first of a required node.
-    pub(super) new_error: Option<Arc<JobError>>,
+    /// Outputs that this very event records.
+    outputs: BTreeMap<u32, Payload>,
+    /// Errors that this very event records: of nodes, and the first in each group.
+    errors: BTreeMap<u32, Arc<JobError>>,
+    /// The error this very event records, should it be the first of a required node that no group has.
+    new_error: Option<Arc<JobError>>,
     pub(super) payloads: Vec<PayloadBytes>,
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(state: &'a JobState, now: Millis) -> Self {
+    pub(super) fn new(state: &'a JobState, context: &'a Context) -> Self {
         Self {
             state,
-            now,
-            touched: BTreeMap::new(),
+            context,
+            now: context.now,
+            book: Book::new(state),
             changes: Vec::new(),
-            counts: state.head.counts,
-            failed_required: state.head.failed_required,
-            newly_held: BTreeSet::new(),
-            unheld: BTreeSet::new(),
+            pending: Pending::default(),
+            held: Queue::default(),
+            gated: Queue::default(),
+            flow: Flow::default(),
+            excused: BTreeSet::new(),
+            evaluations: 0,
             job: Vec::new(),
             status: state.head.status,
             ending: None,
             end: None,
-            new_sink: None,
+            outputs: BTreeMap::new(),
+            errors: BTreeMap::new(),
             new_error: None,
             payloads: Vec::new(),
         }
     }
 
+    /// The plan with the members that come to be.
+    fn plan(&self) -> Arc<Plan> {
+        Arc::clone(self.book.plan())
+    }
+
     /// The node's state with this event's changes.
     pub(super) fn node_status(&self, ix: u32) -> NodeStatus {
-        self.touched.get(&ix).map_or(self.state.nodes[ix as usize].status, |touched| touched.status)
+        self.book.node(ix).status
     }
 
     /// The job's state with this event's changes.
@@ -99,13 +134,14 @@ impl<'a> Draft<'a> {
         self.ending.as_ref().map(|ending| ending.to).or(self.state.head.ending)
     }
 
-    fn count(&self, status: NodeStatus) -> u32 {
-        self.counts[status.index()]
+    /// How far that ending is.
+    fn stage(&self) -> EndingStage {
+        self.ending.as_ref().map_or(self.state.head.stage, |ending| ending.stage)
     }
 
     /// How many attempts run.
-    pub(super) fn running(&self) -> u32 {
-        self.count(NodeStatus::Running)
+    fn running(&self) -> u32 {
+        self.book.count(NodeStatus::Running)
     }
 
     /// Moves the job.
@@ -115,50 +151,91 @@ impl<'a> Draft<'a> {
         self.status = to;
     }
 
-    /// Moves a node, and what its settling means for its children.
+    /// Moves a node, and later what its settling means for others.
     pub(super) fn move_node(&mut self, ix: u32, to: NodeStatus) {
-        let mut settled = VecDeque::new();
-        self.set(ix, to, &mut settled);
-        while let Some(parent) = settled.pop_front() {
-            self.tell_children(parent, &mut settled);
-        }
-    }
-
-    /// Moves a node whose children are decided elsewhere (an ending takes them all).
-    pub(super) fn move_node_alone(&mut self, ix: u32, to: NodeStatus) {
-        self.set(ix, to, &mut VecDeque::new());
-    }
-
-    /// Keeps a node waiting, and says why.
-    pub(super) fn wait(&mut self, ix: u32, hold: Hold) {
-        self.set(ix, NodeStatus::Waiting, &mut VecDeque::new());
-        if let Some(moved) = self.changes.last_mut() {
-            moved.hold = Some(hold);
-        }
-    }
-
-    fn set(&mut self, ix: u32, to: NodeStatus, settled: &mut VecDeque<u32>) {
-        let node = &self.state.nodes[ix as usize];
-        let touched = self.touched.entry(ix).or_insert(Touched {
-            status: node.status,
-            unsettled: node.unsettled,
-            completed: node.completed,
-        });
-        let from = touched.status;
-        debug_assert!(from.may_become(to), "node {from} -> {to} is not a row");
-        touched.status = to;
-        self.changes.push(Moved { node: ix, from, to, hold: None });
-        self.counts[from.index()] -= 1;
-        self.counts[to.index()] += 1;
-        if matches!(to, NodeStatus::Failed | NodeStatus::Timeout) && self.state.is_required(ix) {
-            self.failed_required += 1;
-        }
-        if self.state.held.contains(&ix) {
-            self.unheld.insert(ix);
-        }
-        self.newly_held.remove(&ix);
+        self.set(ix, Move { to, hold: None, bypassed: false });
         if to.is_settled() {
-            settled.push_back(ix);
+            self.pending.settled.push_back(ix);
+        }
+    }
+
+    /// Moves a node whose settling means nothing for others: an ending takes them all.
+    pub(super) fn move_node_alone(&mut self, ix: u32, to: NodeStatus) {
+        self.set(ix, Move { to, hold: None, bypassed: false });
+    }
+
+    /// A condition took another branch.
+    fn bypass(&mut self, ix: u32) {
+        self.set(ix, Move { to: NodeStatus::Skipped, hold: None, bypassed: true });
+        self.pending.settled.push_back(ix);
+    }
+
+    /// Keeps a node waiting, and says why. The first node that the engine holds starts its job.
+    pub(super) fn wait(&mut self, ix: u32, hold: Hold) {
+        self.set(ix, Move { to: NodeStatus::Waiting, hold: Some(hold), bypassed: false });
+        if self.status == JobStatus::Scheduled && hold != Hold::Limit {
+            self.move_job(JobStatus::Running);
+        }
+    }
+
+    fn set(&mut self, ix: u32, what: Move) {
+        let from = self.node_status(ix);
+        debug_assert!(from.may_become(what.to), "node {from} -> {} is not a row", what.to);
+        members::move_node(&mut self.book, ix, what, self.now);
+        let Move { to, hold, bypassed } = what;
+        self.changes.push(Moved { node: ix, from, to, hold, bypassed });
+        self.held.leave(&self.state.held, ix);
+        if let Some(group) = self.book.plan().container(ix) {
+            self.gated.leave(&self.state.gated, (group, ix));
+            self.pending.gates.insert(group);
+            self.pending.still.insert(group);
+        }
+    }
+
+    /// A failure that is final: the first of its group, and the first of the job, are the errors they show.
+    pub(super) fn note_failure(&mut self, ix: u32, error: &Arc<JobError>) {
+        let plan = self.book.plan();
+        let spec = plan.node(ix);
+        if plan.keeps_error(ix) {
+            self.errors.insert(ix, Arc::clone(error));
+        }
+        if spec.optional {
+            return;
+        }
+        match plan.container(ix) {
+            Some(group) => _ = self.errors.entry(group).or_insert_with(|| Arc::clone(error)),
+            None if spec.cleanup().is_some() => {}
+            None => _ = self.new_error.get_or_insert_with(|| Arc::clone(error)),
+        }
+    }
+
+    /// A node fails without an attempt.
+    fn fail_node(&mut self, ix: u32, to: NodeStatus, error: AttemptError, shown: &Arc<JobError>) {
+        self.note_failure(ix, shown);
+        self.flow.failed.push(NodeFailure { node: ix, error, retry: None });
+        self.move_node(ix, to);
+    }
+
+    /// Everything that follows from what was moved.
+    fn follow(&mut self) {
+        loop {
+            if let Some(ix) = self.pending.settled.pop_front() {
+                self.settled(ix);
+            } else if let Some(group) = self.pending.groups.pop_last() {
+                self.look_at_group(group);
+            } else if std::mem::take(&mut self.pending.job) {
+                self.look_at_job();
+            } else if let Some(group) = self.pending.gates.pop_first() {
+                self.fill_gate(group);
+            } else if let Some(group) = self.pending.still.pop_last() {
+                self.fill_places();
+                self.look_at_still_group(group);
+            } else {
+                self.fill_places();
+                if !self.settle() {
+                    return;
+                }
+            }
         }
     }
 
@@ -169,12 +246,16 @@ impl<'a> Draft<'a> {
         context: &Context,
         reason: Option<&str>,
     ) -> (JobEvent, Vec<PayloadBytes>) {
-        self.settle();
+        self.follow();
+        self.flow.gated =
+            Ranges::of(self.gated.joined().map(|(_, ix)| ix).collect::<BTreeSet<_>>());
+        self.flow.excused = Ranges::of(std::mem::take(&mut self.excused));
         let event = JobEvent {
             by: Envelope::of(context, self.now, reason),
             job: self.job,
             nodes: grouped(self.changes),
-            held: Ranges::of(self.newly_held),
+            held: Ranges::of(self.held.joined()),
+            flow: (!self.flow.is_empty()).then(|| Box::new(self.flow)),
             ending: self.ending,
             end: self.end,
             fact: fact.into(),

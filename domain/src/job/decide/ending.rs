@@ -2,7 +2,7 @@
 
 use crate::job::decide::decision::{JobDecision, wrong_state};
 use crate::job::decide::draft::Draft;
-use crate::job::fact::EndingFact;
+use crate::job::fact::{EndingFact, FlowFact};
 use crate::job::outcome::EndingCause;
 use crate::job::state::JobState;
 use crate::job::status::JobStatus;
@@ -28,8 +28,8 @@ pub(super) fn cancel(
     if !status.may_become(JobStatus::Cancelled) || !weaker {
         return Err(wrong_state(state, "cancelled", JobStatus::sources_of(JobStatus::Cancelled)));
     }
-    let mut draft = Draft::new(state, context.now);
-    draft.decide_ending(JobStatus::Cancelled, context.grace_ms);
+    let mut draft = Draft::new(state, context);
+    draft.decide_ending(JobStatus::Cancelled);
     let fact = EndingFact::EndingDecided { why: EndingCause::Requested };
     let (event, _) = draft.into_event(fact, context, reason);
     Ok(JobDecision::done(state, event))
@@ -37,8 +37,8 @@ pub(super) fn cancel(
 
 /// The job's deadline has passed.
 pub(super) fn deadline_passed(state: &JobState, context: &Context) -> JobDecision {
-    let mut draft = Draft::new(state, context.now);
-    draft.decide_ending(JobStatus::Timeout, context.grace_ms);
+    let mut draft = Draft::new(state, context);
+    draft.decide_ending(JobStatus::Timeout);
     let fact = EndingFact::EndingDecided { why: EndingCause::Deadline };
     let (event, _) = draft.into_event(fact, context, None);
     JobDecision::done(state, event)
@@ -46,7 +46,7 @@ pub(super) fn deadline_passed(state: &JobState, context: &Context) -> JobDecisio
 
 /// The grace is over: what still runs is revoked, its outcome unknown.
 pub(super) fn revoke(state: &JobState, context: &Context) -> JobDecision {
-    let mut draft = Draft::new(state, context.now);
+    let mut draft = Draft::new(state, context);
     for ix in (0u32..).take(state.nodes.len()) {
         if draft.node_status(ix) == NodeStatus::Running {
             draft.move_node_alone(ix, NodeStatus::Cancelled);
@@ -54,4 +54,29 @@ pub(super) fn revoke(state: &JobState, context: &Context) -> JobDecision {
     }
     let (event, _) = draft.into_event(EndingFact::Revoked, context, None);
     JobDecision::done(state, event)
+}
+
+/// The grace of groups that end is over: what still runs in them is revoked, its outcome unknown.
+pub(super) fn revoke_groups(state: &JobState, groups: &[u32], context: &Context) -> JobDecision {
+    let mut draft = Draft::new(state, context);
+    for group in groups {
+        draft.revoke_group(*group);
+    }
+    let (event, _) = draft.into_event(FlowFact::GroupsRevoked, context, None);
+    JobDecision::done(state, event)
+}
+
+/// The time for cleanups is over: what has not settled is timed out.
+pub(super) fn cleanup_timed_out(state: &JobState, context: &Context) -> JobDecision {
+    let mut draft = Draft::new(state, context);
+    for ix in 0..state.plan.initial {
+        let status = draft.node_status(ix);
+        if status.may_become(NodeStatus::Timeout) {
+            draft.move_node_alone(ix, NodeStatus::Timeout);
+        } else if !status.is_settled() {
+            draft.move_node_alone(ix, NodeStatus::Cancelled);
+        }
+    }
+    let (event, payloads) = draft.into_event(EndingFact::CleanupTimedOut, context, None);
+    JobDecision { payloads, ..JobDecision::done(state, event) }
 }

@@ -1,9 +1,10 @@
 //! Failed attempts, however they were noticed: by report, by a lease that ran out, by a time-out. One rule decides
 //! whether there is another execution; an `at_most_once` attempt with an unknown outcome never gets one by itself.
 
-use crate::ids::{Epoch, Millis};
+use crate::ids::Epoch;
 use crate::job::decide::decision::JobDecision;
 use crate::job::decide::draft::Draft;
+use crate::job::due;
 use crate::job::fact::{AttemptFailure, FailureFact};
 use crate::job::outcome::JobError;
 use crate::job::state::JobState;
@@ -65,9 +66,9 @@ pub(super) fn fail(
     noticed: Noticed,
     context: &Context,
 ) -> JobDecision {
-    let node = &state.plan.nodes[attempt.node as usize];
+    let node = state.plan.node(attempt.node);
     let unknown = !matches!(noticed, Noticed::Reported(_));
-    let mut draft = Draft::new(state, context.now);
+    let mut draft = Draft::new(state, context);
     let goes_on = state.may_start(attempt.node);
     let hold = unknown && node.at_most_once && goes_on;
     let (retry, why) = if !goes_on {
@@ -90,8 +91,9 @@ pub(super) fn fail(
         report: if let Noticed::Reported(hash) = noticed { Some(hash) } else { None },
         outcome_unknown: hold,
     });
-    if retry.is_none() && !hold && state.is_required(attempt.node) {
-        draft.new_error = Some(JobError::of_attempt(&state.plan, attempt.node, &failure.error));
+    if retry.is_none() && !hold && to != NodeStatus::Cancelled {
+        let error = JobError::of_attempt(&state.plan, attempt.node, &failure.error);
+        draft.note_failure(attempt.node, &error);
     }
     if hold {
         draft.wait(attempt.node, Hold::OutcomeUnknown);
@@ -101,9 +103,6 @@ pub(super) fn fail(
     if hold && state.head.status != JobStatus::Paused {
         draft.move_job(JobStatus::Paused);
     }
-    if to != NodeStatus::Cancelled {
-        fail_fast(&mut draft, attempt.node, to, context.grace_ms);
-    }
     let fact = match noticed {
         Noticed::Reported(_) => FailureFact::Failed(failure),
         Noticed::LeaseExpired => FailureFact::LeaseExpired(failure),
@@ -111,18 +110,6 @@ pub(super) fn fail(
     };
     let (event, payloads) = draft.into_event(fact, context, None);
     JobDecision { event: Some(event), payloads, answer: Answer::Recorded }
-}
-
-/// The first final failure of a required node ends a `fail_fast` job.
-pub(super) fn fail_fast(draft: &mut Draft<'_>, node: u32, to: NodeStatus, grace_ms: Millis) {
-    let failed = matches!(to, NodeStatus::Failed | NodeStatus::Timeout);
-    if failed
-        && draft.state.plan.fail_fast
-        && draft.state.is_required(node)
-        && draft.ending_to().is_none()
-    {
-        draft.decide_ending(JobStatus::Failed, grace_ms);
-    }
 }
 
 fn ended_as(state: &JobState, node: u32, error: &AttemptError, noticed: Noticed) -> NodeStatus {
@@ -142,7 +129,7 @@ fn judge(
     error: &AttemptError,
     context: &Context,
 ) -> (Option<RetryDue>, String) {
-    let spec = &state.plan.nodes[attempt.node as usize];
+    let spec = state.plan.node(attempt.node);
     let node = &state.nodes[attempt.node as usize];
     let policy = state.plan.retry_of(spec);
     let facts = ErrorFacts {
@@ -152,28 +139,14 @@ fn judge(
         retry_after_ms: error.retry_after_ms,
         idempotent: !spec.at_most_once,
     };
-    let deadline = deadline_of(state, attempt.node);
+    let deadline = due::last_time(state, attempt.node);
+    let executions = attempt.attempt.saturating_sub(node.base);
     let previous = u64::from(node.last_wait_ms);
     let draw = context.dice.unit(attempt.node);
-    match verdict(&policy, &facts, attempt.attempt, previous, draw, context.now, deadline) {
+    match verdict(&policy, &facts, executions, previous, draw, context.now, deadline) {
         RetryVerdict::Retry { wait_ms, due, why } => {
             (Some(RetryDue { due, wait_ms }), why.to_string())
         }
         RetryVerdict::Final { why } => (None, why.to_string()),
-    }
-}
-
-/// When nothing of this node may start any more: its total time or the job's deadline.
-fn deadline_of(state: &JobState, node: u32) -> Option<Millis> {
-    let spec = &state.plan.nodes[node as usize];
-    let total = state.plan.timeouts_of(spec).total_ms.map(|total| {
-        state.nodes[node as usize]
-            .first_ready
-            .saturating_add(i64::try_from(total).unwrap_or(i64::MAX))
-    });
-    let job = crate::job::due::deadline(state);
-    match (total, job) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
     }
 }

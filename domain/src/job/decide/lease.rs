@@ -17,7 +17,7 @@ pub(super) fn lease(state: &JobState, order: &LeaseOrder, context: &Context) -> 
     if !state.offers_work() {
         return JobDecision::unchanged(Answer::Leased(Vec::new()));
     }
-    let mut draft = Draft::new(state, context.now);
+    let mut draft = Draft::new(state, context);
     let mut attempts = Vec::with_capacity(order.nodes.len());
     for ix in &order.nodes {
         let Some(node) = state.nodes.get(*ix as usize) else { continue };

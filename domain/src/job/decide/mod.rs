@@ -6,6 +6,7 @@ mod decision;
 mod deletion;
 mod draft;
 mod ending;
+mod evaluated;
 mod failure;
 mod lease;
 mod patch;
@@ -28,9 +29,10 @@ pub use self::deletion::after_deletion;
 pub fn create(command: &JobCommand, context: &Context) -> Result<JobDecision, Refusal> {
     match command {
         JobCommand::Submit(submission) => Ok(submit::submit(submission, context)),
-        JobCommand::Lease(_) | JobCommand::ExpireLease { .. } | JobCommand::Wake { .. } => {
-            Ok(JobDecision::unchanged(Answer::Nothing))
-        }
+        JobCommand::Lease(_)
+        | JobCommand::ExpireLease { .. }
+        | JobCommand::Wake { .. }
+        | JobCommand::Evaluated(_) => Ok(JobDecision::unchanged(Answer::Nothing)),
         JobCommand::Report(_) => Err(Refusal::LeaseLost),
         JobCommand::Start
         | JobCommand::Pause { .. }
@@ -86,5 +88,6 @@ pub fn decide(
             deletion::delete(state, *unchanged_since, context)
         }
         JobCommand::Wake { nodes } => Ok(wake::wake(state, nodes, context)),
+        JobCommand::Evaluated(results) => Ok(evaluated::evaluated(state, results, context)),
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn patch(
     if !changes && context.command.is_none() {
         return Ok(JobDecision::unchanged(Answer::Done { seq: state.head.seq }));
     }
-    let draft = Draft::new(state, context.now);
+    let draft = Draft::new(state, context);
     let (event, _) =
         draft.into_event(SteeringFact::Patched(Box::new(patch.clone())), context, None);
     Ok(JobDecision::done(state, event))

@@ -25,7 +25,7 @@ pub(super) fn pause(
     if is_paused(state) {
         return Ok(JobDecision::unchanged(Answer::Done { seq: state.head.seq }));
     }
-    let mut draft = Draft::new(state, context.now);
+    let mut draft = Draft::new(state, context);
     draft.move_job(JobStatus::Paused);
     let fact = SteeringFact::Paused { why: PauseCause::Requested };
     let (event, _) = draft.into_event(fact, context, reason);
@@ -41,11 +41,11 @@ pub(super) fn resume(
     else {
         return Err(wrong_state(state, "resumed", vec![JobStatus::Paused]));
     };
-    let mut draft = Draft::new(state, context.now);
+    let mut draft = Draft::new(state, context);
     draft.move_job(back);
     for ix in (0u32..).take(state.nodes.len()) {
         if state.nodes[ix as usize].hold == Some(Hold::OutcomeUnknown) {
-            draft.hold(ix);
+            draft.want_place(ix);
         }
     }
     let (event, _) = draft.into_event(SteeringFact::Resumed, context, reason);

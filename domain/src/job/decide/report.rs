@@ -100,12 +100,10 @@ fn count(state: &JobState, node: &NodeState, report: &Report, context: &Context)
     let attempt = AttemptRef { node: report.node, attempt: node.attempt, epoch: node.epoch };
     match &report.outcome {
         Outcome::Complete { output, warnings, artifacts } => {
-            let mut draft = Draft::new(state, context.now);
+            let mut draft = Draft::new(state, context);
             let output = output.clone().map(|raw| Payload::new(raw, &mut draft.payloads));
-            if let Some(output) = &output
-                && state.plan.graph.children(report.node).is_empty()
-            {
-                draft.new_sink = Some((report.node, output.clone()));
+            if let Some(output) = &output {
+                draft.gives(report.node, output);
             }
             draft.move_node(report.node, NodeStatus::Completed);
             let fact = AttemptFact::Completed {
@@ -147,7 +145,7 @@ fn release(
     if undelivered && !may_release_undelivered(node) {
         return JobDecision::unchanged(Answer::Nothing);
     }
-    let mut draft = Draft::new(state, context.now);
+    let mut draft = Draft::new(state, context);
     let goes_on = state.may_start(attempt.node);
     let to = if goes_on { NodeStatus::Ready } else { NodeStatus::Cancelled };
     draft.move_node_alone(attempt.node, to);

@@ -32,7 +32,7 @@ pub(super) fn submit(submission: &Submission, context: &Context) -> JobDecision 
     let Some(blank) = JobState::create(&bare) else {
         return JobDecision::unchanged(Answer::Nothing);
     };
-    let mut draft = Draft::new(&blank, context.now);
+    let mut draft = Draft::new(&blank, context);
     if spec.plan.start == Start::Auto && spec.scheduled_at.is_none_or(|at| at <= context.now) {
         enqueue(&mut draft);
     }
@@ -60,5 +60,5 @@ pub(super) fn enqueue(draft: &mut Draft<'_>) {
 /// Queued to scheduled: the roots are offered.
 pub(super) fn admit(draft: &mut Draft<'_>) {
     draft.move_job(JobStatus::Scheduled);
-    draft.hold_roots();
+    draft.start_roots();
 }

@@ -11,6 +11,7 @@ use crate::job::fact::FailureFact;
 use crate::job::state::JobState;
 use crate::job::status::JobStatus;
 use crate::node::attempt::{AttemptError, AttemptRef};
+use crate::node::hold::Hold;
 use crate::node::status::NodeStatus;
 use crate::subject::answer::Answer;
 use crate::subject::context::Context;
@@ -22,9 +23,24 @@ pub(super) fn wake(state: &JobState, nodes: &[u32], context: &Context) -> JobDec
         Some((due::JobDue::Deadline, at)) if at <= now => {
             return ending::deadline_passed(state, context);
         }
+        Some((due::JobDue::Cleanup, at)) if at <= now => {
+            return ending::cleanup_timed_out(state, context);
+        }
         Some((due::JobDue::Start, at)) if at <= now => return admission::started(state, context),
         // Not yet.
-        Some((due::JobDue::Revocation | due::JobDue::Deadline | due::JobDue::Start, _)) | None => {}
+        Some((
+            due::JobDue::Revocation
+            | due::JobDue::Deadline
+            | due::JobDue::Cleanup
+            | due::JobDue::Start,
+            _,
+        ))
+        | None => {}
+    }
+    let over: Vec<u32> =
+        nodes.iter().copied().filter(|ix| is_due(state, *ix, NodeDue::Grace, now)).collect();
+    if !over.is_empty() {
+        return ending::revoke_groups(state, &over, context);
     }
     if let Some(node) = nodes.iter().find(|ix| is_due(state, **ix, NodeDue::Attempt, now)) {
         return attempt_timed_out(state, *node, context);
@@ -69,12 +85,15 @@ fn attempt_timed_out(state: &JobState, ix: u32, context: &Context) -> JobDecisio
 
 /// Queue and total time-outs are final for the node.
 fn timed_out(state: &JobState, nodes: &[u32], class: &str, context: &Context) -> JobDecision {
-    let mut draft = Draft::new(state, context.now);
+    let mut draft = Draft::new(state, context);
     for ix in nodes {
         // A skip that cascades, or a fail-fast, may have ended it within this very event.
         if draft.node_status(*ix).may_become(NodeStatus::Timeout) && draft.ending_to().is_none() {
-            draft.move_node(*ix, NodeStatus::Timeout);
-            failure::fail_fast(&mut draft, *ix, NodeStatus::Timeout, context.grace_ms);
+            if state.nodes[*ix as usize].hold == Some(Hold::Members) {
+                draft.end_group(*ix, NodeStatus::Timeout);
+            } else {
+                draft.move_node(*ix, NodeStatus::Timeout);
+            }
         }
     }
     draft.note_time_out(nodes, class);
@@ -84,9 +103,13 @@ fn timed_out(state: &JobState, nodes: &[u32], class: &str, context: &Context) ->
 }
 
 fn retries_due(state: &JobState, nodes: &[u32], context: &Context) -> JobDecision {
-    let mut draft = Draft::new(state, context.now);
+    let mut draft = Draft::new(state, context);
     for ix in nodes {
-        draft.hold(*ix);
+        if state.groups.contains_key(ix) {
+            draft.restart_group(*ix);
+        } else {
+            draft.want_place(*ix);
+        }
     }
     debug_assert!(state.head.status != JobStatus::Pending, "nothing retries before it started");
     let (event, _) = draft.into_event(FailureFact::RetriesDue, context, None);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::job::readiness::counts_as_completed;
+use crate::job::readiness::{ParentOutcome, outcome_of};
 use crate::job::state::JobState;
 use crate::node::spec::DependencyCondition;
 use crate::node::status::NodeStatus;
@@ -14,7 +14,6 @@ impl JobState {
     /// For each pending node that can no longer start by itself: the nodes whose end keeps it, at most 20 each. Empty
     /// lists where nothing has ended badly.
     pub fn blocked_by(&self) -> Vec<Vec<u32>> {
-        let graph = &self.plan.graph;
         let mut causes: Vec<Vec<u32>> = vec![Vec::new(); self.nodes.len()];
         let bad = [
             NodeStatus::Failed,
@@ -26,14 +25,13 @@ impl JobState {
         if bad.iter().all(|status| self.count(*status) == 0) {
             return causes;
         }
-        for &ix in graph.order() {
+        for ix in self.plan.order() {
             if self.nodes[ix as usize].status != NodeStatus::Pending {
                 continue;
             }
-            let parents = graph.parents(ix);
             let mut keeping = 0;
             let mut of_this = BTreeSet::new();
-            for &parent in parents {
+            for parent in self.plan.parents(ix) {
                 if self.ended_badly(parent) {
                     keeping += 1;
                     of_this.insert(parent);
@@ -42,9 +40,16 @@ impl JobState {
                     of_this.extend(&causes[parent as usize]);
                 }
             }
-            let blocked = match self.plan.nodes[ix as usize].condition {
-                DependencyCondition::All | DependencyCondition::Conditional => keeping > 0,
-                DependencyCondition::Any => keeping > 0 && keeping == parents.len(),
+            let all = self.plan.parent_count(ix) - self.nodes[ix as usize].bypassed;
+            let open = self
+                .plan
+                .parents(ix)
+                .any(|parent| !causes[parent as usize].is_empty() && !self.ended_badly(parent));
+            let blocked = match self.plan.node(ix).condition {
+                DependencyCondition::All => keeping > 0,
+                DependencyCondition::Any => keeping > 0 && keeping == all,
+                // Its expression looks at ended parents however they ended; one that is blocked never ends.
+                DependencyCondition::Conditional => open,
             };
             if blocked {
                 causes[ix as usize] = of_this.into_iter().take(CAUSES_MAX).collect();
@@ -53,10 +58,9 @@ impl JobState {
         causes
     }
 
-    /// Whether a node has ended and does not count as completed for its children.
+    /// Whether a node has ended and does not count as completed, or as nothing, for its children.
     pub(super) fn ended_badly(&self, ix: u32) -> bool {
-        let status = self.nodes[ix as usize].status;
-        let optional = self.plan.nodes[ix as usize].optional;
-        status.is_settled() && !counts_as_completed(status, optional)
+        let outcome = outcome_of(&self.nodes[ix as usize], self.plan.node(ix).optional);
+        outcome == Some(ParentOutcome::Bad)
     }
 }

@@ -11,7 +11,11 @@ pub(super) fn of_job(state: &JobState, turn: Option<&Turn>) -> Ended {
     let failed = || {
         (0_u32..).take(state.nodes.len()).filter(|ix| {
             let status = state.nodes[*ix as usize].status;
-            matches!(status, NodeStatus::Failed | NodeStatus::Timeout) && state.is_required(*ix)
+            matches!(status, NodeStatus::Failed | NodeStatus::Timeout)
+                && state.is_required(*ix)
+                && !state.nodes[*ix as usize].marks.handled
+                && state.plan.container(*ix).is_none()
+                && state.plan.node(*ix).cleanup().is_none()
         })
     };
     let code = match head.status {
@@ -26,7 +30,7 @@ pub(super) fn of_job(state: &JobState, turn: Option<&Turn>) -> Ended {
         | JobStatus::Running
         | JobStatus::Paused
         | JobStatus::Retrying
-        | JobStatus::Recovering => match (state.plan.fail_fast, head.failed_required) {
+        | JobStatus::Recovering => match (state.plan.fail_fast, head.members.failed) {
             (_, 0) => EndCode::ConditionNotMet,
             (true, _) => EndCode::FailFast,
             (false, _) => EndCode::Failed,
@@ -72,7 +76,7 @@ pub(super) fn of_node(state: &JobState, ix: u32) -> Ended {
     let causes = match code {
         EndCode::Blocked => state.blocked_by()[ix as usize].clone(),
         EndCode::Skipped => {
-            let parents = state.plan.graph.parents(ix).iter().copied();
+            let parents = state.plan.parents(ix);
             parents.filter(|parent| state.ended_badly(*parent)).collect()
         }
         EndCode::Completed

@@ -34,6 +34,8 @@ pub(super) fn of_node(state: &JobState, ix: u32, turn: Option<&Turn>) -> Vec<Wai
     waits.extend(this.into_waits().into_iter().map(|mut wait| {
         let before = match wait.code {
             WaitCode::Parents => unsettled_parents(state, ix),
+            WaitCode::Group => state.plan.container(ix).into_iter().collect(),
+            WaitCode::Members => unsettled_members(state, ix),
             WaitCode::Blocked => blocked[ix as usize].clone(),
             WaitCode::Unreadable
             | WaitCode::ScheduledStart
@@ -45,6 +47,8 @@ pub(super) fn of_node(state: &JobState, ix: u32, turn: Option<&Turn>) -> Vec<Wai
             | WaitCode::Attempt
             | WaitCode::Worker
             | WaitCode::Retry
+            | WaitCode::Evaluating
+            | WaitCode::Cleanup
             | WaitCode::Place => Vec::new(),
         };
         wait.waits_for_count = before.len();
@@ -52,11 +56,13 @@ pub(super) fn of_node(state: &JobState, ix: u32, turn: Option<&Turn>) -> Vec<Wai
         wait.message = words::wait(state, &wait);
         wait
     }));
-    if code == Some(WaitCode::Parents) {
+    if matches!(code, Some(WaitCode::Parents | WaitCode::Group | WaitCode::Members)) {
         let mut before = Alike::new(state);
         for ancestor in unsettled_before(state, ix) {
             // Those that wait themselves for others say nothing new.
-            if !matches!(kind(state, ancestor, &blocked), Some((WaitCode::Parents, ..)) | None) {
+            let again = kind(state, ancestor, &blocked);
+            let others = [WaitCode::Parents, WaitCode::Group, WaitCode::Members];
+            if again.is_some_and(|(code, ..)| !others.contains(&code)) {
                 before.add(ancestor, &blocked);
             }
         }
@@ -66,8 +72,22 @@ pub(super) fn of_node(state: &JobState, ix: u32, turn: Option<&Turn>) -> Vec<Wai
 }
 
 fn unsettled_parents(state: &JobState, ix: u32) -> Vec<u32> {
-    let parents = state.plan.graph.parents(ix).iter().copied();
+    let parents = state.plan.parents(ix);
     parents.filter(|parent| !state.nodes[*parent as usize].status.is_settled()).collect()
+}
+
+fn unsettled_members(state: &JobState, ix: u32) -> Vec<u32> {
+    let Some(group) = state.groups.get(&ix) else { return Vec::new() };
+    let members = group.members(&state.plan, ix);
+    members.filter(|member| !state.nodes[*member as usize].status.is_settled()).collect()
+}
+
+/// The nodes that have to end, or to start, before a node goes on: its parents, those of its group, its members.
+fn before(state: &JobState, ix: u32) -> Vec<u32> {
+    let mut before = unsettled_parents(state, ix);
+    before.extend(state.plan.container(ix).filter(|group| !state.groups.contains_key(group)));
+    before.extend(unsettled_members(state, ix));
+    before
 }
 
 /// All that comes before a node and has not settled, by position.
@@ -75,9 +95,7 @@ fn unsettled_before(state: &JobState, ix: u32) -> BTreeSet<u32> {
     let mut seen = BTreeSet::new();
     let mut open = vec![ix];
     while let Some(here) = open.pop() {
-        open.extend(
-            unsettled_parents(state, here).into_iter().filter(|parent| seen.insert(*parent)),
-        );
+        open.extend(before(state, here).into_iter().filter(|other| seen.insert(*other)));
     }
     seen
 }
@@ -91,7 +109,7 @@ fn own(state: &JobState, turn: Option<&Turn>) -> Option<Wait> {
         _ if head.ending.is_some() => {
             let until = match due::job_dues(state).earliest() {
                 Some((JobDue::Deadline, at)) => Some(at),
-                Some((JobDue::Start | JobDue::Revocation, _)) | None => None,
+                Some((JobDue::Start | JobDue::Revocation | JobDue::Cleanup, _)) | None => None,
             };
             (WaitCode::Ending, turned, Some(head.ending_until), until)
         }
@@ -136,18 +154,26 @@ fn kind(
     blocked: &[Vec<u32>],
 ) -> Option<(WaitCode, Option<Millis>, Option<Millis>)> {
     let head = &state.head;
-    let (admitted, held) = (head.scheduled_since.is_some(), state.held.contains(&ix));
-    if head.ending.is_some() || !admitted {
+    let admitted = head.scheduled_since.is_some();
+    let held = state.nodes[ix as usize].marks.queued;
+    let node = &state.nodes[ix as usize];
+    let cleanup = state.plan.node(ix).cleanup().is_some();
+    // What an ending holds back is the job's to say; of the nodes only cleanups go on.
+    if !admitted || (head.ending.is_some() && !(cleanup && head.lets_start(cleanup))) {
         return None;
     }
-    let node = &state.nodes[ix as usize];
+    let starts = state.plan.container(ix).is_none_or(|group| state.groups.contains_key(&group));
     let code = match node.status {
         // A paused job offers nothing.
         NodeStatus::Ready if state.offers_work() => WaitCode::Worker,
         NodeStatus::Running => WaitCode::Attempt,
         NodeStatus::Retrying => WaitCode::Retry,
         NodeStatus::Waiting if node.hold == Some(Hold::OutcomeUnknown) => WaitCode::OutcomeUnknown,
+        NodeStatus::Waiting if node.hold == Some(Hold::Evaluating) => WaitCode::Evaluating,
+        NodeStatus::Waiting if node.hold == Some(Hold::Members) => WaitCode::Members,
         NodeStatus::Waiting => WaitCode::Place,
+        NodeStatus::Pending if cleanup && head.ending.is_none() => WaitCode::Cleanup,
+        NodeStatus::Pending if !starts => WaitCode::Group,
         NodeStatus::Pending if held => WaitCode::Place,
         NodeStatus::Pending if !blocked[ix as usize].is_empty() => WaitCode::Blocked,
         NodeStatus::Pending => WaitCode::Parents,
@@ -181,8 +207,7 @@ impl<'a> Alike<'a> {
     fn add(&mut self, ix: u32, blocked: &[Vec<u32>]) -> Option<WaitCode> {
         let (code, wakes_at, times_out_at) = kind(self.state, ix, blocked)?;
         let since = self.state.nodes[ix as usize].since;
-        let queue =
-            (code == WaitCode::Worker).then(|| self.state.plan.nodes[ix as usize].queue.clone());
+        let queue = (code == WaitCode::Worker).then(|| self.state.plan.node(ix).queue.clone());
         let wait = self.found.entry((code, queue.clone())).or_insert_with(|| Wait {
             wakes_at,
             times_out_at,

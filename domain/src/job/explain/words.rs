@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::job::explain::{EndCode, Turn, Wait, WaitCode};
-use crate::job::outcome::PauseCause;
+use crate::job::outcome::{EndingStage, PauseCause};
 use crate::job::spec::CompleteWhen;
 use crate::job::state::JobState;
 use crate::job::status::JobStatus;
@@ -51,8 +51,25 @@ pub(super) fn own(state: &JobState, wait: &Wait, turn: Option<&Turn>) -> String 
         | WaitCode::Retry
         | WaitCode::Place
         | WaitCode::Blocked
-        | WaitCode::Parents => {
+        | WaitCode::Parents
+        | WaitCode::Evaluating
+        | WaitCode::Members
+        | WaitCode::Group
+        | WaitCode::Cleanup => {
             let to = head.ending.map_or("over", JobStatus::as_str);
+            match head.stage {
+                EndingStage::Cleaning => {
+                    let until = rfc3339(head.ending_until);
+                    return format!(
+                        "will be {to}{}: its cleanups run, until {until} at most",
+                        by(turn)
+                    );
+                }
+                EndingStage::Output => {
+                    return format!("will be {to}: its output is being evaluated");
+                }
+                EndingStage::Stopping => {}
+            }
             format!(
                 "will be {to}{}: {} may still report, and {} revoked at {}",
                 by(turn),
@@ -101,9 +118,11 @@ pub(super) fn wait(state: &JobState, wait: &Wait) -> String {
             )
         }
         WaitCode::Parents => {
-            let any = wait.nodes.first().filter(|_| wait.waits_for_count > 1).is_some_and(|ix| {
-                state.plan.nodes[*ix as usize].condition == DependencyCondition::Any
-            });
+            let any = wait
+                .nodes
+                .first()
+                .filter(|_| wait.waits_for_count > 1)
+                .is_some_and(|ix| state.plan.node(*ix).condition == DependencyCondition::Any);
             let of = keys(state, &wait.waits_for, wait.waits_for_count);
             match (of.is_empty(), any) {
                 (true, _) => format!("{nodes} {waits} for other nodes to end"),
@@ -111,6 +130,17 @@ pub(super) fn wait(state: &JobState, wait: &Wait) -> String {
                 (false, false) => format!("waits for {of}"),
             }
         }
+        WaitCode::Evaluating => {
+            format!("what {nodes} reads is being fetched, and its expressions evaluated")
+        }
+        WaitCode::Members => {
+            let of = keys(state, &wait.waits_for, wait.waits_for_count);
+            let of = if of.is_empty() { String::new() } else { format!(" ({of})") };
+            let groups = many(wait.node_count, "group");
+            format!("{groups} {waits} for members to end{of}")
+        }
+        WaitCode::Group => format!("{nodes} {waits} for the group to start"),
+        WaitCode::Cleanup => format!("{nodes} {waits} for the end of the job, to clean up"),
         WaitCode::Unreadable
         | WaitCode::ScheduledStart
         | WaitCode::ManualStart
@@ -165,13 +195,20 @@ pub(super) fn node_ended(state: &JobState, ix: u32, code: EndCode, causes: &[u32
     let node = &state.nodes[ix as usize];
     let because = keys(state, causes, causes.len());
     match code {
-        EndCode::Completed => {
+        EndCode::Completed if state.plan.node(ix).is_leased() => {
             format!("attempt {} completed, and its outcome is recorded", node.attempt)
+        }
+        EndCode::Completed => "it completed".to_owned(),
+        EndCode::Failed if node.attempt == node.base || !state.plan.node(ix).is_leased() => {
+            "it failed without an attempt; its error says why".to_owned()
         }
         EndCode::Failed => {
             format!("attempt {} failed, and is not followed by another", node.attempt)
         }
         EndCode::TimedOut => "it waited or ran longer than it may".to_owned(),
+        EndCode::Skipped if node.marks.bypassed => {
+            "bypassed: another branch was taken, or its condition does not hold".to_owned()
+        }
         EndCode::Skipped => format!("skipped because of how its parents ended ({because})"),
         EndCode::Blocked if because.is_empty() => "it never ran: its job is over".to_owned(),
         EndCode::Blocked => {
@@ -201,11 +238,8 @@ fn many(count: usize, what: &str) -> String {
 
 /// The first keys, and how many more there are.
 fn keys(state: &JobState, nodes: &[u32], count: usize) -> String {
-    let shown: Vec<_> = nodes
-        .iter()
-        .take(KEYS_MAX)
-        .map(|ix| format!("`{}`", state.plan.nodes[*ix as usize].key))
-        .collect();
+    let shown: Vec<_> =
+        nodes.iter().take(KEYS_MAX).map(|ix| format!("`{}`", state.plan.path(*ix))).collect();
     let more = count.saturating_sub(shown.len());
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     format!("{}{more}", shown.join(", "))

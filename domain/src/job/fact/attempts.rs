@@ -96,7 +96,7 @@ impl AttemptFact {
             Self::Completed { attempt, output, report, .. } => {
                 job.mark_report(*attempt, ReportKind::Complete, *report, undo);
                 if let Some(output) = output {
-                    job.keep_sink(attempt.node, output, undo);
+                    job.keep_output(attempt.node, output, undo);
                 }
             }
             Self::Released { attempt, report, undelivered } => {
@@ -141,7 +141,7 @@ impl AttemptFact {
                 story.error = None;
                 let started = story.end(*attempt, AttemptEnd::plain(at, "completed"))?;
                 Some(Measured {
-                    action_type: plan.nodes[attempt.node as usize].action_type.clone(),
+                    action_type: plan.node(attempt.node).action_type.clone(),
                     duration_ms: u64::try_from(at - started).unwrap_or(0),
                 })
             }

@@ -16,6 +16,8 @@ pub enum EndingFact {
     },
     /// The grace is over: running attempts are revoked with their outcome unknown.
     Revoked,
+    /// The time for cleanups is over: what has not settled is timed out.
+    CleanupTimedOut,
     /// Retention let go of it: this is its last event, and its stream goes.
     Deleted,
 }
@@ -25,20 +27,21 @@ impl EndingFact {
         match self {
             Self::EndingDecided { .. } => "job_ending",
             Self::Revoked => "leases_revoked",
+            Self::CleanupTimedOut => "cleanup_timed_out",
             Self::Deleted => "job_deleted",
         }
     }
 
     pub(super) fn apply(&self, job: &mut JobState) {
         match self {
-            Self::EndingDecided { .. } | Self::Revoked => {}
+            Self::EndingDecided { .. } | Self::Revoked | Self::CleanupTimedOut => {}
             Self::Deleted => job.head.deleted = true,
         }
     }
 
     pub(super) fn refuses(&self, job: &JobState) -> Option<String> {
         match self {
-            Self::EndingDecided { .. } | Self::Revoked => None,
+            Self::EndingDecided { .. } | Self::Revoked | Self::CleanupTimedOut => None,
             Self::Deleted => {
                 let status = job.head.status;
                 (!status.is_over()).then(|| format!("a job that is {status} is deleted"))

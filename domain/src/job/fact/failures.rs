@@ -96,11 +96,9 @@ impl FailureFact {
             }
             Self::RetriesDue => {}
             Self::NodesTimedOut { class } => {
-                let first = timed_out(nodes).filter(|node| job.is_required(*node)).min();
-                if let Some(node) = first
-                    && job.head.first_error.is_none()
-                {
-                    job.head.first_error = Some(JobError::time_out(&job.plan, node, class));
+                for node in timed_out(nodes) {
+                    let error = JobError::time_out(&job.plan, node, class);
+                    job.note_failure(node, &error, undo);
                 }
             }
         }
@@ -156,12 +154,10 @@ fn fail(job: &mut JobState, failure: &AttemptFailure, undo: &mut JobUndo) {
         None if failure.outcome_unknown => {
             job.head.pause_cause = Some(PauseCause::OutcomeUnknown);
         }
-        // The first final failure of a required node is the job's error.
-        None if job.head.first_error.is_none() && job.is_required(failure.attempt.node) => {
+        None => {
             let error = JobError::of_attempt(&job.plan, failure.attempt.node, &failure.error);
-            job.head.first_error = Some(error);
+            job.note_failure(failure.attempt.node, &error, undo);
         }
-        None => {}
     }
 }
 

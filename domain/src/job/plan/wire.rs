@@ -11,7 +11,6 @@ use serde_json::value::RawValue;
 
 use super::{About, CheckedSpec, Plan};
 use crate::ids::Millis;
-use crate::node::graph::Graph;
 use crate::payload::{Hash, Payload, PayloadBytes};
 
 /// A checked specification on its way.
@@ -110,12 +109,13 @@ impl Plan {
             max_parallel: self.max_parallel,
             fail_fast: self.fail_fast,
             complete_when: self.complete_when,
+            complete_early: self.complete_early,
+            cleanup_timeout_ms: self.cleanup_timeout_ms,
             retry: self.retry.clone(),
             queue_timeout_ms: self.queue_timeout_ms,
             output: self.output.clone(),
-            nodes: Vec::new(),
-            graph: Graph::default(),
-            own_priorities: false,
+            output_flow: self.output_flow.clone(),
+            ..Self::empty()
         }
     }
 }

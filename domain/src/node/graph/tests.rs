@@ -3,7 +3,25 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::refusal::ours;
+use crate::bounds::Bounds;
+use crate::node::edges::{self, EdgeNode, GRAPH_ERRORS_MAX};
+use crate::refusal::{FieldError, ours};
+
+/// Edges of nodes that no group has.
+fn check_edges(
+    keys: &[&str],
+    depends_on: &[&[String]],
+    bounds: &Bounds,
+) -> Result<Graph, Vec<FieldError>> {
+    let places: Vec<String> = (0..keys.len()).map(|ix| format!("/nodes/{ix}")).collect();
+    let nodes: Vec<EdgeNode<'_>> = keys
+        .iter()
+        .zip(depends_on)
+        .zip(&places)
+        .map(|((key, depends_on), at)| EdgeNode { key, depends_on, at, container: None })
+        .collect();
+    edges::check_edges(&nodes, bounds)
+}
 
 fn parents_of(edges: &[(u32, u32)], count: usize) -> Vec<Vec<u32>> {
     let mut parents = vec![Vec::new(); count];

@@ -80,6 +80,7 @@ impl Kind for JobState {
             | JobCommand::Patch(_)
             | JobCommand::TakeGrant { .. }
             | JobCommand::ExpireLease { .. }
+            | JobCommand::Evaluated(_)
             | JobCommand::Wake { .. } => Urgency::Cancel,
         }
     }

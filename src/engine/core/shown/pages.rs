@@ -39,6 +39,9 @@ impl Pages {
             if matches!(event.fact, JobFact::Admission(AdmissionFact::Submitted(_))) {
                 self.all(nodes);
             }
+            for expansion in event.flow.iter().flat_map(|flow| &flow.added) {
+                self.touched(expansion.first..expansion.end());
+            }
             for change in &event.nodes {
                 self.touched(change.at.iter());
             }

@@ -74,7 +74,7 @@ impl Core {
         }
         let Some(job) = slot.entity.as_ref().and_then(Entity::job) else { return };
         let Some(state) = job.nodes.get(node as usize) else { return };
-        let spec = &job.plan.nodes[node as usize];
+        let spec = job.plan.node(node);
         let key: QueueKey = (job.namespace.clone(), spec.queue.clone());
         let running = (state.status == NodeStatus::Running)
             .then_some((state.epoch, u64::from(state.lease_ms)));
@@ -184,7 +184,7 @@ impl Core {
 }
 
 fn queue_of(job: &JobState, node: u32) -> (QueueKey, Option<domain::ids::ActionType>) {
-    let spec = &job.plan.nodes[node as usize];
+    let spec = job.plan.node(node);
     ((job.namespace.clone(), spec.queue.clone()), spec.action_type.clone())
 }
 

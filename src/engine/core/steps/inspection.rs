@@ -55,7 +55,7 @@ impl Core {
     fn before(&self, slot: &Slot, node: u32) -> Option<u64> {
         let here = slot.work.offer_of(node)?;
         let job = slot.entity.as_ref().and_then(Entity::job)?;
-        let spec = job.plan.nodes.get(node as usize)?;
+        let spec = job.plan.get(node)?;
         let key = (job.namespace.clone(), spec.queue.clone());
         self.dispatch.before(&key, &spec.action_type, here, BEFORE_MAX)
     }

@@ -148,7 +148,7 @@ impl Core {
         let mut kept = Vec::with_capacity(entries.len());
         for entry in entries {
             let job = self.slots.get(entry.slot).and_then(|slot| slot.entity.as_ref()?.job());
-            let Some(spec) = job.and_then(|job| job.plan.nodes.get(entry.node as usize)) else {
+            let Some(spec) = job.and_then(|job| job.plan.get(entry.node)) else {
                 continue;
             };
             bytes += spec.input.as_ref().map_or(0, Payload::len);
@@ -267,7 +267,7 @@ pub fn heartbeat_ms(lease_ms: u64, cancel_grace: Duration) -> u64 {
 pub(super) fn granted(slot: &Slot, attempt: AttemptRef, now: Millis) -> Option<Granted> {
     let job = slot.entity.as_ref()?.job()?;
     let node = job.nodes.get(attempt.node as usize).filter(|node| node.epoch == attempt.epoch)?;
-    let spec = job.plan.nodes.get(attempt.node as usize)?;
+    let spec = job.plan.get(attempt.node)?;
     // A transient subject keeps no lease times: the driver counts a full period from when it reads of the lease.
     let lease = slot.work.lease(attempt.node).filter(|lease| lease.epoch == attempt.epoch);
     let lease_ms = u64::from(node.lease_ms);
@@ -276,9 +276,9 @@ pub(super) fn granted(slot: &Slot, attempt: AttemptRef, now: Millis) -> Option<G
         lease: LeaseId { job: job.id, node: attempt.node, epoch: attempt.epoch },
         namespace: job.namespace.clone(),
         work: Work {
-            node: spec.key.clone(),
+            node: job.path_of(attempt.node),
             action_type: spec.action_type.clone(),
-            input: spec.input.clone(),
+            input: job.input_of(attempt.node).cloned(),
         },
         attempt: attempt.attempt,
         run: job.head.runs,

@@ -81,7 +81,10 @@ impl Core {
                     FailureFact::AttemptTimedOut(_) => attempts.timed_out += 1,
                     FailureFact::RetriesDue | FailureFact::NodesTimedOut { .. } => {}
                 },
-                JobFact::Admission(_) | JobFact::Steering(_) | JobFact::Ending(_) => {}
+                JobFact::Admission(_)
+                | JobFact::Steering(_)
+                | JobFact::Ending(_)
+                | JobFact::Flow(_) => {}
             }
         }
     }

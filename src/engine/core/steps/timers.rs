@@ -100,7 +100,9 @@ impl Core {
         self.counts.timeouts_due += (nodes.len() as u64).saturating_sub(retries);
         match of_job {
             Some(due::JobDue::Start) => self.counts.starts_due += 1,
-            Some(due::JobDue::Deadline | due::JobDue::Revocation) => self.counts.timeouts_due += 1,
+            Some(due::JobDue::Deadline | due::JobDue::Revocation | due::JobDue::Cleanup) => {
+                self.counts.timeouts_due += 1;
+            }
             None => {}
         }
         if of_job.is_some() || !nodes.is_empty() {

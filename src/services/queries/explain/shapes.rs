@@ -247,7 +247,7 @@ fn stands(detail: &JobDetail, ix: u32) -> NodeStands {
     let (node, story) = (&detail.state.nodes[ix as usize], &detail.nodes[ix as usize]);
     let last = story.attempts.iter().rev().find_map(|attempt| attempt.end.as_ref());
     NodeStands {
-        key: detail.state.plan.nodes[ix as usize].key.to_string(),
+        key: detail.state.plan.path(ix),
         status: node.status,
         since: rfc3339(node.since),
         attempt: node.attempt,
@@ -257,7 +257,7 @@ fn stands(detail: &JobDetail, ix: u32) -> NodeStands {
 }
 
 fn keys(detail: &JobDetail, nodes: &[u32]) -> Vec<String> {
-    nodes.iter().map(|ix| detail.state.plan.nodes[*ix as usize].key.to_string()).collect()
+    nodes.iter().map(|ix| detail.state.plan.path(*ix)).collect()
 }
 
 fn wait_answer(detail: &JobDetail, wait: Wait) -> WaitAnswer {
@@ -265,7 +265,7 @@ fn wait_answer(detail: &JobDetail, wait: Wait) -> WaitAnswer {
     let attempts = wait.nodes.iter().filter(|_| runs).filter_map(|ix| {
         let attempt = detail.nodes[*ix as usize].attempts.last()?;
         Some(AttemptRunning {
-            node: detail.state.plan.nodes[*ix as usize].key.to_string(),
+            node: detail.state.plan.path(*ix),
             attempt: attempt.attempt,
             worker: attempt.worker.to_string(),
             started_at: rfc3339(attempt.started_at),

@@ -58,7 +58,10 @@ impl JobStory {
             WaitCode::Place => {
                 wait.nodes.iter().all(|ix| self.held.contains(ix)) && !wait.nodes.is_empty()
             }
-            WaitCode::Blocked | WaitCode::Parents => all(&|ix| is(ix, NodeStatus::Pending)),
+            WaitCode::Blocked | WaitCode::Parents | WaitCode::Group | WaitCode::Cleanup => {
+                all(&|ix| is(ix, NodeStatus::Pending))
+            }
+            WaitCode::Evaluating | WaitCode::Members => all(&|ix| is(ix, NodeStatus::Waiting)),
         }
     }
 }

@@ -44,6 +44,7 @@ impl JobStory {
             },
             JobFact::Steering(fact) => self.steering(fact, event.by.at, log),
             JobFact::Ending(fact) => self.ending_fact(fact, event.by.at, of, log),
+            JobFact::Flow(_) => Ok(()),
         }
     }
 
@@ -132,6 +133,7 @@ impl JobStory {
             EndingFact::Revoked => {
                 Err("invariant 14: revoked before the grace was over".to_owned())
             }
+            EndingFact::CleanupTimedOut => Ok(()),
             EndingFact::Deleted
                 if log.release_appends.contains(&self.id) && self.status.is_over() =>
             {

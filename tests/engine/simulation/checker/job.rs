@@ -336,7 +336,7 @@ impl JobStory {
                 return wrong("a count of nodes");
             }
         }
-        if state.head.failed_required as usize != self.failed_required || state.held != self.held {
+        if state.head.members.failed as usize != self.failed_required || state.held != self.held {
             return wrong("what failed or is held");
         }
         for (ix, (told, node)) in self.nodes.iter().zip(&state.nodes).enumerate() {

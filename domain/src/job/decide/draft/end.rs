@@ -1,132 +1,249 @@
 //! How the job ends with this event, if it does: because its end is decided and nothing runs any more, or because every
-//! node has settled.
+//! node has settled. Two stages: what runs ends first, then cleanups run.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
-use serde_json::value::RawValue;
-
 use super::Draft;
+use crate::bounds;
 use crate::ids::Millis;
-use crate::job::outcome::{Ending, JobEnd, JobError};
+use crate::job::members::{Ledger, MemberCounts};
+use crate::job::outcome::{Ending, EndingStage, JobEnd, JobError};
 use crate::job::spec::CompleteWhen;
-use crate::job::state::SINK_BYTES_MAX;
 use crate::job::status::JobStatus;
+use crate::node::spec::RunOn;
 use crate::node::status::NodeStatus;
-use crate::payload::Payload;
 use crate::planted::{self, Planted};
 
+use super::groups::decided;
+
 impl Draft<'_> {
-    /// Decides that the job ends: what has not started is cancelled, what runs may go on until the grace is over.
-    pub(in crate::job::decide) fn decide_ending(&mut self, to: JobStatus, grace_ms: Millis) {
-        for ix in (0u32..).take(self.state.nodes.len()) {
+    /// Decides that the job ends: what has not started is cancelled, what runs may go on until the grace is over. Cleanups
+    /// that run already go on.
+    pub(in crate::job::decide) fn decide_ending(&mut self, to: JobStatus) {
+        if self.stage() == EndingStage::Cleaning && self.ending_to().is_some() {
+            let until =
+                self.ending.as_ref().map_or(self.state.head.ending_until, |ending| ending.until);
+            self.ending = Some(Ending { to, stage: EndingStage::Cleaning, until });
+            return;
+        }
+        let plan = self.plan();
+        let cleans = self.has_started();
+        for ix in plan.positions() {
             let status = self.node_status(ix);
             if status == NodeStatus::Ready && planted::on(Planted::CancelLeavesReady) {
                 continue;
             }
-            if status != NodeStatus::Running && !status.is_settled() {
+            let waits_for_the_end = cleans && plan.node(ix).cleanup().is_some();
+            if status != NodeStatus::Running && !status.is_settled() && !waits_for_the_end {
                 self.move_node_alone(ix, NodeStatus::Cancelled);
             }
         }
-        let until = match self.state.head.ending {
-            Some(_) => self.state.head.ending_until,
-            None => self.now.saturating_add(grace_ms),
+        let until = match self.ending_to() {
+            Some(_) => {
+                self.ending.as_ref().map_or(self.state.head.ending_until, |ending| ending.until)
+            }
+            None => self.now.saturating_add(self.context.grace_ms),
         };
-        self.ending = Some(Ending { to, until });
+        self.ending = Some(Ending { to, stage: EndingStage::Stopping, until });
     }
 
-    /// Fills places, and ends the job when it is settled or its ending has nothing left to wait for.
-    pub(super) fn settle(&mut self) {
-        self.fill_places();
-        if let Some(to) = self.ending_to() {
-            if self.running() == 0 {
-                // The table has no row from paused to failed: the job goes back to where it was first.
-                if let Some(back) =
-                    self.state.head.paused_from.filter(|_| !self.status.may_become(to))
-                {
-                    self.move_job(back);
-                }
-                self.move_job(to);
-                self.end = Some(end_of(self, to));
-                self.ending = None;
-            }
+    /// Whether the job was admitted: only then there may be something to clean up.
+    fn has_started(&self) -> bool {
+        self.state.head.scheduled_since.is_some()
+            || self.job.iter().any(|(_, to)| *to == JobStatus::Scheduled)
+    }
+
+    /// Ends the job early, where it is to end with the first failure or as soon as its condition is decided.
+    pub(super) fn look_at_job(&mut self) {
+        let plan = &self.state.plan;
+        if self.ending_to().is_some() || !(plan.fail_fast || plan.complete_early) {
             return;
         }
-        let at_work = [
-            NodeStatus::Ready,
-            NodeStatus::Running,
-            NodeStatus::Waiting,
-            NodeStatus::Retrying,
-            NodeStatus::Compensating,
-        ];
-        let busy = at_work.into_iter().any(|status| self.count(status) > 0);
-        let offers = matches!(self.status, JobStatus::Scheduled | JobStatus::Running);
-        if !busy
-            && offers
-            && self.newly_held.is_empty()
-            && self.state.held.len() == self.unheld.len()
-        {
-            let counts = Tally {
-                total: self.state.nodes.len(),
-                completed: self.count(NodeStatus::Completed) as usize,
-                failed_required: self.failed_required as usize,
-                left_pending: self.count(NodeStatus::Pending) as usize,
-            };
-            let to = if succeeds(self.state.plan.complete_when, &counts) {
-                JobStatus::Completed
-            } else {
-                JobStatus::Failed
-            };
-            self.move_job(to);
-            self.end = Some(end_of(self, to));
+        let counts = *self.book.outermost();
+        if plan.fail_fast && counts.failed_for_good() > 0 {
+            return self.decide_ending(JobStatus::Failed);
         }
+        if plan.complete_early
+            && let Some(to) = decided(plan.complete_when, &counts)
+            && counts.settled < counts.all
+        {
+            let completes = to == NodeStatus::Completed;
+            self.decide_ending(if completes { JobStatus::Completed } else { JobStatus::Failed });
+        }
+    }
+
+    /// Ends the job when it is settled or its ending has nothing left to wait for. Answers whether something is to be
+    /// looked at because of that.
+    pub(super) fn settle(&mut self) -> bool {
+        match (self.ending_to(), self.stage()) {
+            _ if self.status.is_over() => false,
+            (Some(to), EndingStage::Stopping) => self.running() == 0 && self.stopped(to),
+            (Some(to), EndingStage::Output) => {
+                self.prepared(super::flow::OUTPUT).is_some() && self.clean(to)
+            }
+            (Some(to), EndingStage::Cleaning) => {
+                if !self.is_busy() {
+                    self.finish(to);
+                }
+                false
+            }
+            (None, _) => {
+                let offers = matches!(self.status, JobStatus::Scheduled | JobStatus::Running);
+                if self.is_busy() || !offers {
+                    return false;
+                }
+                let holds = succeeds(self.state.plan.complete_when, self.book.outermost());
+                self.stopped(if holds { JobStatus::Completed } else { JobStatus::Failed })
+            }
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        let at_work = NodeStatus::ALL.into_iter().filter(|status| status.is_at_work());
+        at_work.into_iter().any(|status| self.book.count(status) > 0)
+            || !self.held.is_empty(&self.state.held)
+            || !self.gated.is_empty(&self.state.gated)
+    }
+
+    /// Nothing runs any more.
+    fn stopped(&mut self, to: JobStatus) -> bool {
+        let computed = self.state.plan.output_flow.is_some();
+        if to == JobStatus::Completed && computed && self.prepared(super::flow::OUTPUT).is_none() {
+            let Some(evaluated) = self.evaluate_output() else {
+                let until = Millis::MAX;
+                self.ending = Some(Ending { to, stage: EndingStage::Output, until });
+                return false;
+            };
+            return self.take_output(evaluated);
+        }
+        self.clean(to)
+    }
+
+    /// Runs the cleanups that this end selects; without any the job ends.
+    pub(super) fn clean(&mut self, to: JobStatus) -> bool {
+        let plan = self.plan();
+        let waiting: Vec<u32> = (0..plan.initial)
+            .filter(|ix| plan.node(*ix).cleanup().is_some())
+            .filter(|ix| self.node_status(*ix) == NodeStatus::Pending)
+            .collect();
+        let selected =
+            |ix: &u32| plan.node(*ix).cleanup().is_some_and(|cleanup| selects(&cleanup.run_on, to));
+        if !waiting.iter().any(selected) || planted::on(Planted::CleanupNotOffered) {
+            for ix in waiting {
+                self.bypass(ix);
+            }
+            self.finish(to);
+            return false;
+        }
+        let ms = plan.cleanup_timeout_ms.unwrap_or(bounds::CLEANUP_TIMEOUT_MS);
+        let until = self.now.saturating_add(Millis::try_from(ms).unwrap_or(Millis::MAX));
+        self.ending = Some(Ending { to, stage: EndingStage::Cleaning, until });
+        let (run, rest): (Vec<u32>, Vec<u32>) = waiting.into_iter().partition(selected);
+        for ix in rest {
+            self.bypass(ix);
+        }
+        self.reconsider_roots(run.into_iter());
+        true
+    }
+
+    /// The job is over.
+    fn finish(&mut self, to: JobStatus) {
+        let plan = self.plan();
+        let spoiled = (0..plan.initial).find(|ix| {
+            let affects = plan.node(*ix).cleanup().is_some_and(|cleanup| cleanup.affects_outcome);
+            affects && matches!(self.node_status(*ix), NodeStatus::Failed | NodeStatus::Timeout)
+        });
+        let spoiled = spoiled.filter(|_| to == JobStatus::Completed);
+        let to = if spoiled.is_some() { JobStatus::Failed } else { to };
+        // The table has no row from paused to failed: the job goes back to where it was first.
+        if let Some(back) = self.state.head.paused_from.filter(|_| !self.status.may_become(to)) {
+            self.move_job(back);
+        }
+        self.move_job(to);
+        let mut end = end_of(self, to);
+        if let Some(cleanup) = spoiled {
+            let path = plan.path(cleanup);
+            let message = format!("the cleanup `{path}` failed, and affects the outcome");
+            end.error = Some(error_of("cleanup", "CleanupFailed", &message));
+        }
+        self.end = Some(end);
+        self.ending = None;
     }
 
     /// The error that a time-out of one of these nodes gives the job.
     pub(in crate::job::decide) fn note_time_out(&mut self, nodes: &[u32], class: &str) {
-        let timed_out = |ix: &&u32| {
-            self.node_status(**ix) == NodeStatus::Timeout && self.state.is_required(**ix)
-        };
-        if let Some(first) = nodes.iter().filter(timed_out).min() {
-            self.new_error = Some(JobError::time_out(&self.state.plan, *first, class));
+        for ix in nodes {
+            if self.node_status(*ix) == NodeStatus::Timeout {
+                let error = JobError::time_out(&self.plan(), *ix, class);
+                self.note_failure(*ix, &error);
+            }
         }
     }
-}
 
-/// What the success condition looks at.
-#[derive(Debug, Clone, Copy)]
-struct Tally {
-    total: usize,
-    completed: usize,
-    failed_required: usize,
-    left_pending: usize,
+    /// Why a job that failed did: its first failure that nobody handled.
+    fn failure(&self) -> Option<Arc<JobError>> {
+        let plan = self.book.plan();
+        let handled = |error: &Arc<JobError>| {
+            let node = error.node.as_deref().and_then(|path| plan.position(path));
+            let outer = node.and_then(|node| plan.containers(node).last().or(Some(node)));
+            outer.is_some_and(|outer| self.book.node(outer).marks.handled)
+        };
+        let first = self.state.head.first_error.clone().or_else(|| self.new_error.clone());
+        let first = first.filter(|error| !handled(error));
+        first.or_else(|| {
+            let failed = (0..plan.initial).find(|ix| {
+                let (node, spec) = (self.book.node(*ix), plan.node(*ix));
+                let bad = matches!(node.status, NodeStatus::Failed | NodeStatus::Timeout);
+                bad && !spec.optional && !node.marks.handled && spec.container.is_none()
+            })?;
+            let known = self.errors.get(&failed).or_else(|| self.state.errors.get(&failed));
+            Some(known.map_or_else(
+                || {
+                    let path = plan.path(failed);
+                    let message = format!("the node `{path}` failed; its attempts say why");
+                    let mut error = JobError::clone(&error_of("unknown", "NodeFailed", &message));
+                    error.node = Some(path);
+                    Arc::new(error)
+                },
+                Arc::clone,
+            ))
+        })
+    }
 }
 
 /// Whether a settled job completed.
-fn succeeds(condition: CompleteWhen, tally: &Tally) -> bool {
+fn succeeds(condition: CompleteWhen, counts: &MemberCounts) -> bool {
     // Completed means that every node settled: one that is blocked for good makes the job fail.
-    if tally.left_pending > 0 {
+    if counts.settled < counts.all {
         return false;
     }
     match condition {
-        CompleteWhen::All => tally.failed_required == 0,
-        CompleteWhen::Any => tally.completed >= 1,
-        CompleteWhen::AtLeast(least) => tally.completed >= least as usize,
-        CompleteWhen::TolerateCount(most) => tally.failed_required <= most as usize,
+        CompleteWhen::All => counts.failed == 0,
+        CompleteWhen::Any => counts.completed >= 1,
+        CompleteWhen::AtLeast(least) => counts.completed >= least,
+        CompleteWhen::TolerateCount(most) => counts.failed <= most,
         CompleteWhen::TolerateAtMostPercent(most) => {
-            tally.failed_required * 100 <= usize::from(most) * tally.total
+            u64::from(counts.failed) * 100 <= u64::from(most) * u64::from(counts.all)
         }
     }
+}
+
+/// Whether a cleanup runs after this end.
+fn selects(run_on: &[RunOn], to: JobStatus) -> bool {
+    run_on.iter().any(|on| match on {
+        RunOn::Always => true,
+        RunOn::Success => to == JobStatus::Completed,
+        RunOn::Failure => matches!(to, JobStatus::Failed | JobStatus::Timeout),
+        RunOn::Cancel => matches!(to, JobStatus::Cancelled | JobStatus::Aborted),
+    })
 }
 
 /// Output and error of a job that ends now.
 fn end_of(draft: &mut Draft<'_>, to: JobStatus) -> JobEnd {
     match to {
-        JobStatus::Completed => JobEnd { output: output_of(draft), error: None },
+        JobStatus::Completed => JobEnd { output: draft.output(), error: None },
         JobStatus::Failed => {
-            let state = draft.state;
-            let error = state.head.first_error.clone().or_else(|| draft.new_error.clone());
+            let error = draft.failure();
             let unmet = || {
                 error_of(
                     "condition",
@@ -159,38 +276,4 @@ fn error_of(class: &str, error_type: &str, message: &str) -> Arc<JobError> {
         error_type: error_type.to_owned(),
         message: message.to_owned(),
     })
-}
-
-/// The declared output; else that of the one node without children, or of all of them by key when they are small.
-fn output_of(draft: &mut Draft<'_>) -> Option<Payload> {
-    let state = draft.state;
-    if let Some(output) = &state.plan.output {
-        return Some(output.clone());
-    }
-    let old = state.sinks.iter().map(|(node, output)| (*node, output.kept()));
-    let new = draft.new_sink.as_ref().map(|(node, output)| (*node, Some(output)));
-    let outputs: BTreeMap<u32, Option<&Payload>> = old.chain(new).collect();
-    let nodes = &state.plan.nodes;
-    let sinks =
-        (0u32..).take(nodes.len()).filter(|ix| state.plan.graph.children(*ix).is_empty()).count();
-    if sinks == 1 {
-        return outputs.into_values().next().flatten().cloned();
-    }
-    let new_sink = draft.new_sink.as_ref();
-    let bytes = new_sink
-        .map_or(state.head.sink_bytes, |(node, output)| state.sink_bytes_with(*node, output.len()));
-    if bytes > SINK_BYTES_MAX {
-        return None;
-    }
-    let mut text = String::from("{");
-    for (node, output) in outputs {
-        let Some(Payload::Inline(raw)) = output else { return None };
-        if text.len() > 1 {
-            text.push(',');
-        }
-        // Keys are of an alphabet that needs no escaping.
-        let _ = write!(text, "\"{}\":{}", nodes[node as usize].key, raw.get());
-    }
-    text.push('}');
-    RawValue::from_string(text).ok().map(|raw| Payload::new(raw, &mut draft.payloads))
 }

@@ -12,8 +12,8 @@ use crate::node::status::NodeStatus;
 pub(super) fn grouped(changes: Vec<Moved>) -> Vec<NodeChange> {
     let mut groups: Vec<(Kind, Vec<u32>)> = Vec::new();
     let mut last_group = LastGroup::of(changes.len());
-    for Moved { node: ix, from, to, hold } in changes {
-        let kind = (from, to, hold);
+    for Moved { node: ix, from, to, hold, bypassed } in changes {
+        let kind = (from, to, hold, bypassed);
         let after = last_group.get(ix).map_or(0, |group| group + 1);
         let found = (after..groups.len()).find(|group| groups[*group].0 == kind);
         let group = found.unwrap_or_else(|| {
@@ -27,12 +27,13 @@ pub(super) fn grouped(changes: Vec<Moved>) -> Vec<NodeChange> {
         at.sort_unstable();
         Ranges::of(at)
     };
-    let change = |((from, to, hold), at)| NodeChange { from, to, hold, at: sorted(at) };
+    let change =
+        |((from, to, hold, bypassed), at)| NodeChange { from, to, hold, bypassed, at: sorted(at) };
     groups.into_iter().map(change).collect()
 }
 
 /// What transitions share that stand together.
-type Kind = (NodeStatus, NodeStatus, Option<Hold>);
+type Kind = (NodeStatus, NodeStatus, Option<Hold>, bool);
 
 /// Into which group a node went last. Most events move a few nodes: a list is looked through faster than a map is made.
 enum LastGroup {

@@ -1,0 +1,250 @@
+//! What the expressions of a node may name: nodes that come before it, in its own group and in those around it. A cleanup,
+//! and the job's output, may name any node that no group has.
+//! Always holds: a name that is let through reads a node that has settled when the expression is evaluated.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::tree::Flat;
+use crate::expression::{ExpressionError, JobPart, Reference};
+use crate::job::plan::{NodeFlow, Read};
+use crate::node::graph::Graph;
+
+/// Edges that are walked in all to see who comes before whom; a job that needs more is refused.
+const EDGES_WALKED_MAX: usize = 20_000_000;
+/// Names that a message lists as allowed.
+const NAMES_ALLOWED_MAX: usize = 100;
+
+/// Where the names of a job are looked up.
+pub(super) struct Names<'t> {
+    nodes: &'t [Flat],
+    graph: &'t Graph,
+    by_key: BTreeMap<(Option<u32>, &'t str), u32>,
+    /// By node that is read: all that come behind it.
+    behind: BTreeMap<u32, Bits>,
+    walked: usize,
+}
+
+/// Who names something.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Namer {
+    /// The job's own output.
+    Job,
+    Node(u32),
+}
+
+impl<'t> Names<'t> {
+    pub(super) fn of(nodes: &'t [Flat], graph: &'t Graph) -> Self {
+        let mut by_key = BTreeMap::new();
+        for (ix, node) in (0_u32..).zip(nodes) {
+            if !node.is_template {
+                by_key.entry((node.container, node.spec.key.as_str())).or_insert(ix);
+            }
+        }
+        Self { nodes, graph, by_key, behind: BTreeMap::new(), walked: 0 }
+    }
+
+    /// Adds what an expression reads to what its node reads. `decides`: whether the node runs depends on it.
+    pub(super) fn add(
+        &mut self,
+        namer: Namer,
+        reference: &Reference,
+        column: usize,
+        decides: bool,
+        flow: &mut NodeFlow,
+    ) -> Result<(), ExpressionError> {
+        let cleans = match namer {
+            Namer::Job => false,
+            Namer::Node(ix) => self.nodes[ix as usize].is_cleanup(),
+        };
+        match reference {
+            Reference::Job(JobPart::Input) => flow.reads_job_input = true,
+            Reference::Job(JobPart::Id) => {}
+            Reference::Job(JobPart::Status | JobPart::Error) if cleans => {}
+            Reference::Job(part @ (JobPart::Status | JobPart::Error)) => {
+                return Err(unknown(
+                    column,
+                    format!(
+                        "job.{} is known to cleanups alone: nothing else runs once it is",
+                        part.as_str()
+                    ),
+                    vec!["job.input".to_owned(), "job.id".to_owned()],
+                ));
+            }
+            Reference::Item | Reference::Index => {
+                let has = matches!(namer, Namer::Node(ix) if self.nodes[ix as usize].has_item);
+                if !has {
+                    let message =
+                        format!("{reference} is known to the template of a for_each alone");
+                    return Err(unknown(column, message, Vec::new()));
+                }
+                flow.reads_item = true;
+            }
+            Reference::Node { key, part } => {
+                let node = self.find(namer, key, column)?;
+                let known =
+                    flow.reads.iter_mut().find(|read| read.node == node && read.part == *part);
+                match known {
+                    Some(read) => read.decides |= decides,
+                    None => {
+                        flow.reads.push(Read {
+                            key: Arc::from(key.as_str()),
+                            node,
+                            part: *part,
+                            decides,
+                        });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn find(&mut self, namer: Namer, key: &str, column: usize) -> Result<u32, ExpressionError> {
+        let Namer::Node(ix) = namer else { return self.outermost(None, key, column) };
+        if self.nodes[ix as usize].is_cleanup() {
+            return self.outermost(Some(ix), key, column);
+        }
+        let mut here = ix;
+        loop {
+            let container = self.nodes[here as usize].container;
+            if let Some(found) = self.by_key.get(&(container, key)).copied() {
+                if found == here {
+                    let message = if here == ix {
+                        "a node cannot read itself".to_owned()
+                    } else {
+                        format!(
+                            "`{key}` is a group around this node, and has no output before it ends"
+                        )
+                    };
+                    return Err(unknown(column, message, self.allowed(ix)));
+                }
+                if self.comes_before(found, here) {
+                    return Ok(found);
+                }
+                let message = format!(
+                    "`{key}` does not come before this node; add it to depends_on of {}",
+                    if here == ix { "this node" } else { "the group around it" }
+                );
+                return Err(unknown(column, message, self.allowed(ix)));
+            }
+            match container {
+                Some(group) => here = group,
+                None => return Err(self.nowhere(ix, key, column)),
+            }
+        }
+    }
+
+    fn outermost(
+        &mut self,
+        of: Option<u32>,
+        key: &str,
+        column: usize,
+    ) -> Result<u32, ExpressionError> {
+        let found = self.by_key.get(&(None, key)).copied();
+        let found = found.filter(|found| Some(*found) != of);
+        found.ok_or_else(|| {
+            let keys = self.by_key.keys().filter(|(container, _)| container.is_none());
+            let allowed = keys.take(NAMES_ALLOWED_MAX).map(|(_, key)| (*key).to_owned());
+            ExpressionError::unknown_name(column, "node", key, allowed.collect())
+        })
+    }
+
+    fn nowhere(&mut self, ix: u32, key: &str, column: usize) -> ExpressionError {
+        let allowed = self.allowed(ix);
+        let member =
+            self.nodes.iter().find(|node| node.spec.key == key && node.container.is_some());
+        let group = member.and_then(|node| node.container).map(|group| &self.nodes[group as usize]);
+        match group {
+            Some(group) => {
+                let group = &group.spec.key;
+                let message = format!(
+                    "`{key}` is a member of the group `{group}`, which is read from outside as nodes.{group}.output"
+                );
+                unknown(column, message, allowed)
+            }
+            None => ExpressionError::unknown_name(column, "node before this one", key, allowed),
+        }
+    }
+
+    /// Keys that a node may name.
+    fn allowed(&mut self, ix: u32) -> Vec<String> {
+        let mut keys = Vec::new();
+        let mut here = Some(ix);
+        while let Some(node) = here {
+            let mut open = vec![node];
+            let mut seen = BTreeSet::new();
+            while let Some(next) = open.pop() {
+                for parent in self.graph.parents(next) {
+                    if seen.len() < NAMES_ALLOWED_MAX && seen.insert(*parent) {
+                        open.push(*parent);
+                    }
+                }
+            }
+            keys.extend(
+                seen.into_iter().map(|parent| self.nodes[parent as usize].spec.key.clone()),
+            );
+            here = self.nodes[node as usize].container;
+        }
+        keys
+    }
+
+    /// Whether one node comes before another that stands beside it.
+    fn comes_before(&mut self, first: u32, then: u32) -> bool {
+        if self.graph.parents(then).contains(&first) {
+            return true;
+        }
+        if self.graph.level(first) >= self.graph.level(then) {
+            return false;
+        }
+        if !self.behind.contains_key(&first) {
+            let mut behind = Bits::of(self.nodes.len());
+            let mut open = vec![first];
+            while let Some(here) = open.pop() {
+                let children = self.graph.children(here);
+                self.walked += children.len();
+                if self.walked > EDGES_WALKED_MAX {
+                    break;
+                }
+                open.extend(children.iter().copied().filter(|child| behind.insert(*child)));
+            }
+            self.behind.insert(first, behind);
+        }
+        self.behind.get(&first).is_some_and(|behind| behind.contains(then))
+    }
+}
+
+fn unknown(column: usize, message: String, allowed: Vec<String>) -> ExpressionError {
+    let mut error = ExpressionError::unknown_name(column, "", "", Vec::new());
+    error.message = if allowed.is_empty() {
+        message
+    } else {
+        format!(
+            "{message}; it may read {}",
+            allowed.iter().take(20).cloned().collect::<Vec<_>>().join(", ")
+        )
+    };
+    error.allowed = allowed;
+    error
+}
+
+/// A set of positions.
+struct Bits(Vec<u64>);
+
+impl Bits {
+    fn of(positions: usize) -> Self {
+        Self(vec![0; positions.div_ceil(64)])
+    }
+
+    /// Whether it was not there before.
+    fn insert(&mut self, ix: u32) -> bool {
+        let (word, bit) = (&mut self.0[ix as usize / 64], 1 << (ix % 64));
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
+    }
+
+    fn contains(&self, ix: u32) -> bool {
+        self.0.get(ix as usize / 64).is_some_and(|word| word & (1 << (ix % 64)) != 0)
+    }
+}

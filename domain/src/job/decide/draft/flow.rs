@@ -1,0 +1,180 @@
+//! Evaluation before a node starts: in this decision when all that is read is in memory, else beside the committer, while
+//! the node waits.
+
+use std::sync::Arc;
+
+use super::Draft;
+use crate::ids::{JobId, Millis};
+use crate::job::flow::{
+    Asked, EVALUATIONS_IN_DECISION_MAX, Evaluated, Evaluation, EvaluationOrder, Evaluator,
+    FlowView, Prepared,
+};
+use crate::job::members::{GroupState, Ledger};
+use crate::job::outcome::JobError;
+use crate::job::plan::Plan;
+use crate::job::state::KeptOutput;
+use crate::job::status::JobStatus;
+use crate::node::hold::Hold;
+use crate::node::status::NodeStatus;
+use crate::payload::Payload;
+
+impl Draft<'_> {
+    /// A node whose parents let it start, or ask: evaluates what it needs, and goes on.
+    pub(super) fn prepare(&mut self, ix: u32) {
+        if !self.needs_evaluation(ix) {
+            self.want_place(ix);
+            return;
+        }
+        match self.evaluate(ix) {
+            Some(evaluated) => self.take_evaluated(evaluated),
+            None => self.wait(ix, Hold::Evaluating),
+        }
+    }
+
+    fn needs_evaluation(&self, ix: u32) -> bool {
+        let plan = self.book.plan();
+        let spec = plan.node(ix);
+        let asks = spec.branches().is_some()
+            || spec.flow.as_ref().is_some_and(|flow| flow.when.is_some() || flow.computes_input);
+        asks && self.prepared(ix).is_none()
+    }
+
+    /// The value now; none where it is made beside the committer.
+    pub(super) fn evaluate(&mut self, ix: u32) -> Option<Evaluated> {
+        if self.evaluations >= EVALUATIONS_IN_DECISION_MAX {
+            return None;
+        }
+        self.evaluations += 1;
+        let order = EvaluationOrder::gather(self, [ix]);
+        let asked: &Asked = order.nodes.first()?;
+        Evaluator::new(&order, &mut |_| None).evaluate(asked).ok()
+    }
+
+    /// What was found for a node that waits for it, here or beside the committer.
+    pub(in crate::job::decide) fn take_evaluated(&mut self, evaluated: Evaluated) {
+        let ix = evaluated.node;
+        match evaluated.is {
+            Evaluation::Bypassed => return self.bypass(ix),
+            Evaluation::Failed(error) => {
+                let plan = self.plan();
+                let shown = JobError::of_attempt(&plan, ix, &error);
+                return self.fail_node(ix, NodeStatus::Failed, error, &shown);
+            }
+            Evaluation::Ready => {}
+            Evaluation::Input(json) => {
+                let input = Payload::new(json, &mut self.payloads);
+                self.flow.prepared.push((ix, Prepared::Input(input)));
+            }
+            Evaluation::List { list, items } => {
+                let list = Payload::new(list, &mut self.payloads);
+                self.flow.prepared.push((ix, Prepared::List { list, items }));
+            }
+            Evaluation::Branch(taken) => {
+                self.flow.prepared.push((ix, Prepared::Branch(taken)));
+            }
+        }
+        self.want_place(ix);
+    }
+
+    /// What was evaluated for a node that has not settled, here or before.
+    pub(super) fn prepared(&self, ix: u32) -> Option<Prepared> {
+        let here = self.flow.prepared.iter().rev().find(|(of, _)| *of == ix);
+        let here = here.map(|(_, prepared)| prepared);
+        here.or_else(|| self.state.prepared.get(&ix)).cloned()
+    }
+
+    /// Whether a node may start, as far as the ends of its job and of the groups around it go.
+    pub(super) fn may_start(&self, ix: u32) -> bool {
+        let plan = self.book.plan();
+        let cleanup = plan.node(ix).cleanup().is_some();
+        let lets = match self.ending_to() {
+            _ if self.status.is_over() => false,
+            None => !cleanup,
+            Some(_) => cleanup && self.stage() == crate::job::outcome::EndingStage::Cleaning,
+        };
+        lets && plan.containers(ix).all(|group| self.is_open(group))
+    }
+
+    /// Whether a group is at work, and its end not decided.
+    pub(super) fn is_open(&self, group: u32) -> bool {
+        self.book.node(group).hold == Some(Hold::Members)
+            && self.book.group(group).is_some_and(|group| group.ending.is_none())
+    }
+}
+
+impl FlowView for Draft<'_> {
+    fn plan(&self) -> &Arc<Plan> {
+        self.book.plan()
+    }
+
+    fn job_id(&self) -> JobId {
+        self.state.id
+    }
+
+    fn job_end(&self) -> Option<JobStatus> {
+        self.ending_to()
+    }
+
+    fn job_error(&self) -> Option<&JobError> {
+        self.state.head.first_error.as_deref().or(self.new_error.as_deref())
+    }
+
+    fn node_status(&self, ix: u32) -> NodeStatus {
+        self.book.node(ix).status
+    }
+
+    fn node_since(&self, ix: u32) -> Millis {
+        self.book.node(ix).since
+    }
+
+    fn node_attempts(&self, ix: u32) -> u32 {
+        self.book.node(ix).attempt
+    }
+
+    fn node_output(&self, ix: u32) -> Option<&Payload> {
+        let here = self.outputs.get(&ix);
+        here.or_else(|| self.state.outputs.get(&ix).and_then(KeptOutput::kept))
+    }
+
+    fn node_error(&self, ix: u32) -> Option<&JobError> {
+        self.errors.get(&ix).or_else(|| self.state.errors.get(&ix)).map(AsRef::as_ref)
+    }
+
+    fn group_at(&self, ix: u32) -> Option<GroupState> {
+        self.book.group(ix)
+    }
+}
+
+impl Draft<'_> {
+    /// The job's output where it is computed; none where that is done beside the committer.
+    pub(super) fn evaluate_output(&mut self) -> Option<Evaluated> {
+        self.evaluate(OUTPUT)
+    }
+
+    /// What was found for the job's output: it goes on to its end, or fails.
+    pub(in crate::job::decide) fn take_output(&mut self, evaluated: Evaluated) -> bool {
+        match evaluated.is {
+            Evaluation::Input(json) => {
+                let output = Payload::new(json, &mut self.payloads);
+                self.flow.prepared.push((OUTPUT, Prepared::Input(output)));
+                self.clean(JobStatus::Completed)
+            }
+            Evaluation::Failed(error) => {
+                self.new_error = Some(Arc::new(JobError {
+                    node: None,
+                    class: error.class,
+                    error_type: error.error_type,
+                    message: error.message,
+                }));
+                self.clean(JobStatus::Failed)
+            }
+            Evaluation::Bypassed
+            | Evaluation::Ready
+            | Evaluation::List { .. }
+            | Evaluation::Branch(_) => self.clean(JobStatus::Completed),
+        }
+    }
+}
+
+/// Stands for the job's own output, where a node's position stands otherwise.
+pub(super) const OUTPUT: u32 = crate::job::flow::OUTPUT_OF_JOB;

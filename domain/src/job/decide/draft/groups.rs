@@ -1,0 +1,291 @@
+//! Groups: they start their members, end as soon as their condition is decided, and cancel what is left. A group that
+//! failed, and has a retry policy of its own, runs all its members again.
+
+use std::sync::Arc;
+
+use super::Draft;
+use crate::bounds;
+use crate::job::flow::{NodeFailure, Prepared};
+use crate::job::members::{GroupEnding, GroupState, Ledger, MemberCounts};
+use crate::job::outcome::JobError;
+use crate::job::plan::{Expansion, Plan};
+use crate::job::spec::CompleteWhen;
+use crate::node::attempt::{AttemptError, RetryDue};
+use crate::node::hold::Hold;
+use crate::node::status::NodeStatus;
+use crate::planted::{self, Planted};
+use crate::retry::verdict::{ErrorFacts, RetryVerdict, verdict};
+
+impl Draft<'_> {
+    /// A group that has its place: its members come to be, and those without parents start.
+    pub(super) fn start_group(&mut self, ix: u32) {
+        let plan = self.plan();
+        let Some(spec) = plan.node(ix).group() else { return };
+        let group = match spec.template {
+            None => {
+                let members = plan.declared_members(ix).len();
+                GroupState::new(None, u32::try_from(members).unwrap_or(u32::MAX))
+            }
+            Some(template) => {
+                let (list, count) = match (self.prepared(ix), &plan.node(ix).input) {
+                    (Some(Prepared::List { list, items }), _) => (list, items),
+                    (_, Some(list)) => (list.clone(), spec.items.unwrap_or(0)),
+                    (_, None) => return,
+                };
+                let first = plan.node_count();
+                let nodes = u64::from(count) * u64::from(template.nodes) + u64::from(first);
+                let most = bounds::JOB_NODES_MAX as u64;
+                if nodes > most {
+                    let message = format!(
+                        "for_each: its members would make {nodes} nodes of the job; at most {most} are allowed"
+                    );
+                    return self.fail_group(ix, "too_large", "TooManyNodes", &message);
+                }
+                let expansion = Expansion { group: ix, first, count, template, list };
+                self.book.add(&expansion, self.now);
+                let place = u32::try_from(plan.added.len()).unwrap_or(u32::MAX);
+                self.flow.added.push(expansion);
+                GroupState::new(Some(place), count)
+            }
+        };
+        self.book.set_group(ix, group);
+        self.wait(ix, Hold::Members);
+        self.start_members(ix, group);
+    }
+
+    fn start_members(&mut self, ix: u32, group: GroupState) {
+        let plan = self.plan();
+        self.reconsider_roots(group.members(&plan, ix));
+        self.pending.groups.insert(ix);
+    }
+
+    /// The members of a group that is tried again: all pending, then those without parents start.
+    pub(in crate::job::decide) fn restart_group(&mut self, ix: u32) {
+        let plan = self.plan();
+        let Some(group) = self.book.group(ix) else { return self.want_place(ix) };
+        let members: Vec<u32> = group.members(&plan, ix).collect();
+        for member in self.subtree(&plan, members) {
+            if self.node_status(member) != NodeStatus::Pending {
+                self.move_node_alone(member, NodeStatus::Pending);
+            }
+        }
+        self.wait(ix, Hold::Members);
+        self.start_members(ix, group);
+    }
+
+    /// These nodes and, of groups among them that have run, their members, and so on.
+    fn subtree(&self, plan: &Plan, of: Vec<u32>) -> Vec<u32> {
+        let mut found = of;
+        let mut next = 0;
+        while let Some(ix) = found.get(next).copied() {
+            next += 1;
+            if let Some(group) = self.book.group(ix) {
+                found.extend(group.members(plan, ix));
+            }
+        }
+        found
+    }
+
+    /// Ends a group whose condition is decided.
+    pub(super) fn look_at_group(&mut self, ix: u32) {
+        self.pending.still.insert(ix);
+        let Some(group) = self.book.group(ix).filter(|_| self.is_open(ix)) else { return };
+        let plan = self.plan();
+        let Some(spec) = plan.node(ix).group() else { return };
+        if planted::on(Planted::GroupNeverEnds) && group.counts.all > 1 {
+            return;
+        }
+        if let Some(to) = decided(spec.complete_when, &group.counts) {
+            self.end_group(ix, to);
+        }
+    }
+
+    /// Ends a group in which nothing is at work any more.
+    pub(super) fn look_at_still_group(&mut self, ix: u32) {
+        let Some(group) = self.book.group(ix) else { return };
+        if self.book.node(ix).hold != Some(Hold::Members) || group.counts.active > 0 {
+            return;
+        }
+        match group.ending {
+            Some(ending) => self.finish_group(ix, ending.to),
+            // What is left can no longer start.
+            None if group.counts.settled < group.counts.all => {
+                self.end_group(ix, NodeStatus::Failed);
+            }
+            None => {}
+        }
+    }
+
+    /// A group's end is decided: what has not started is cancelled, what runs may go on until the grace is over.
+    pub(in crate::job::decide) fn end_group(&mut self, ix: u32, to: NodeStatus) {
+        let until = self.now.saturating_add(self.context.grace_ms);
+        let plan = self.plan();
+        let Some(group) = self.book.group(ix) else { return };
+        let members: Vec<u32> = group.members(&plan, ix).collect();
+        let mut inner = Vec::new();
+        for member in self.subtree(&plan, members) {
+            let status = self.node_status(member);
+            if status == NodeStatus::Waiting && self.book.node(member).hold == Some(Hold::Members) {
+                inner.push(member);
+            } else if status != NodeStatus::Running && !status.is_settled() {
+                self.move_node_alone(member, NodeStatus::Cancelled);
+            }
+        }
+        // Innermost last in a subtree, and so first here: one that has nothing running is cancelled before the one
+        // around it is looked at.
+        for group in inner.into_iter().rev().chain([ix]) {
+            let to = if group == ix { to } else { NodeStatus::Cancelled };
+            let Some(state) = self.book.group(group) else { continue };
+            if state.counts.active == 0 {
+                self.finish_group(group, to);
+                continue;
+            }
+            let ending = GroupEnding { to, until };
+            if let Some(state) = self.book.group_mut(group) {
+                state.ending = Some(ending);
+            }
+            self.flow.ending.push((group, ending));
+        }
+    }
+
+    /// What still runs in a group is revoked, and those of its groups that waited for it end.
+    pub(in crate::job::decide) fn revoke_group(&mut self, ix: u32) {
+        let plan = self.plan();
+        for member in self.subtree(&plan, vec![ix]) {
+            if self.node_status(member) == NodeStatus::Running {
+                self.move_node_alone(member, NodeStatus::Cancelled);
+            }
+            self.pending.still.insert(member);
+        }
+    }
+
+    fn finish_group(&mut self, ix: u32, to: NodeStatus) {
+        match to {
+            NodeStatus::Failed | NodeStatus::Timeout => {
+                let shown = self.group_error(ix, to);
+                self.finish_failed_group(ix, to, &shown);
+            }
+            NodeStatus::Cancelled => {
+                self.move_node_alone(ix, to);
+                self.pending.groups.extend(self.book.plan().container(ix));
+            }
+            NodeStatus::Completed
+            | NodeStatus::Pending
+            | NodeStatus::Ready
+            | NodeStatus::Running
+            | NodeStatus::Waiting
+            | NodeStatus::Retrying
+            | NodeStatus::Skipped
+            | NodeStatus::Compensating
+            | NodeStatus::Compensated => self.move_node(ix, NodeStatus::Completed),
+        }
+    }
+
+    fn fail_group(&mut self, ix: u32, class: &str, error_type: &str, message: &str) {
+        let error = AttemptError {
+            error_type: error_type.to_owned(),
+            message: message.to_owned(),
+            class: class.to_owned(),
+            retryable: Some(false),
+            ..AttemptError::default()
+        };
+        let shown = JobError::of_attempt(&self.plan(), ix, &error);
+        self.fail_node(ix, NodeStatus::Failed, error, &shown);
+    }
+
+    /// What a failed group shows: the first failure among its members, or that its condition does not hold.
+    fn group_error(&self, ix: u32, to: NodeStatus) -> Arc<JobError> {
+        let plan = self.book.plan();
+        if to == NodeStatus::Timeout {
+            return JobError::time_out(plan, ix, "timeout.total");
+        }
+        let known = self.errors.get(&ix).or_else(|| self.state.errors.get(&ix));
+        known.map_or_else(
+            || {
+                Arc::new(JobError {
+                    node: Some(plan.path(ix)),
+                    class: "condition".to_owned(),
+                    error_type: "ConditionNotMet".to_owned(),
+                    message: "the group's success condition does not hold".to_owned(),
+                })
+            },
+            Arc::clone,
+        )
+    }
+
+    fn finish_failed_group(&mut self, ix: u32, to: NodeStatus, shown: &Arc<JobError>) {
+        let path = self.book.plan().path(ix);
+        let by = shown.node.as_ref().filter(|node| **node != path);
+        let message = match by {
+            Some(node) => format!("`{node}` failed: {}", shown.message),
+            None => shown.message.clone(),
+        };
+        let error = AttemptError {
+            error_type: shown.error_type.clone(),
+            message,
+            class: shown.class.clone(),
+            ..AttemptError::default()
+        };
+        match self.group_retry(ix, to, &error) {
+            Some(retry) => {
+                self.flow.failed.push(NodeFailure { node: ix, error, retry: Some(retry) });
+                self.move_node_alone(ix, NodeStatus::Retrying);
+            }
+            None => self.fail_node(ix, to, error, shown),
+        }
+    }
+
+    /// When all members run again: only a policy of the group's own says so.
+    fn group_retry(&self, ix: u32, to: NodeStatus, error: &AttemptError) -> Option<RetryDue> {
+        let plan = self.book.plan();
+        let spec = plan.node(ix);
+        let policy = spec.more.as_ref().and_then(|more| more.retry.as_ref())?;
+        if to == NodeStatus::Timeout || !self.may_start(ix) {
+            return None;
+        }
+        let node = self.book.node(ix);
+        let facts = ErrorFacts {
+            error_type: &error.error_type,
+            class: &error.class,
+            retryable: error.retryable,
+            retry_after_ms: None,
+            idempotent: true,
+        };
+        let executions = node.attempt.saturating_sub(node.base).max(1);
+        let previous = u64::from(node.last_wait_ms);
+        let draw = self.context.dice.unit(ix);
+        let deadline = crate::job::due::last_time(self.state, ix);
+        match verdict(policy, &facts, executions, previous, draw, self.now, deadline) {
+            RetryVerdict::Retry { wait_ms, due, .. } => Some(RetryDue { due, wait_ms }),
+            RetryVerdict::Final { .. } => None,
+        }
+    }
+}
+
+/// How a group ends, if its condition is decided whatever becomes of those that have not settled.
+pub(super) fn decided(condition: CompleteWhen, counts: &MemberCounts) -> Option<NodeStatus> {
+    let settled = counts.settled == counts.all;
+    let may_still = counts.all - counts.settled;
+    let failed = counts.failed_for_good();
+    let tolerated = |most: bool| match (most, settled) {
+        (false, _) => Some(NodeStatus::Failed),
+        (true, true) => Some(NodeStatus::Completed),
+        (true, false) => None,
+    };
+    let at_least = |least: u32| {
+        if counts.good() >= least {
+            Some(NodeStatus::Completed)
+        } else {
+            (counts.good() + may_still < least).then_some(NodeStatus::Failed)
+        }
+    };
+    match condition {
+        CompleteWhen::All => tolerated(failed == 0),
+        CompleteWhen::Any => at_least(1),
+        CompleteWhen::AtLeast(least) => at_least(least),
+        CompleteWhen::TolerateCount(most) => tolerated(failed <= most),
+        CompleteWhen::TolerateAtMostPercent(most) => {
+            tolerated(u64::from(failed) * 100 <= u64::from(most) * u64::from(counts.all))
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! Evaluating what a node needs before it starts: whether it runs, its input, its list, its branch. Pure: payloads that
+//! are not at hand come in through a function, and without them there is no answer.
+//! Always holds: the same order and payloads give the same answer, whoever evaluates. An error is an answer too.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::order::{Asked, EvaluationOrder, Known, OUTPUT_OF_JOB, Source};
+use super::{ITEMS_MAX, Taken};
+use crate::bounds;
+use crate::exact_json::ExactJson;
+use crate::expression::{
+    ErrorClass, Expression, ExpressionError, JobPart, Key, NodePart, OPENING, Reference, Scope,
+    Template, TextTemplate, Value,
+};
+use crate::ids::Millis;
+use crate::job::plan::{PlanCondition, PlanNode, Predicate};
+use crate::node::attempt::AttemptError;
+use crate::payload::{Payload, StoredPayload};
+
+/// What was found for one node.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Evaluated {
+    /// Its position, or [`OUTPUT_OF_JOB`].
+    pub node: u32,
+    /// Since when it waited for this.
+    pub since: Millis,
+    pub is: Evaluation,
+}
+
+/// What was found.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Evaluation {
+    /// It does not run: its `when` does not hold.
+    Bypassed,
+    /// It runs with the input that it has.
+    Ready,
+    /// Its input or record.
+    Input(Box<RawValue>),
+    /// What its group goes over.
+    List {
+        list: Box<RawValue>,
+        /// How many items it has.
+        items: u32,
+    },
+    Branch(Taken),
+    /// There is no value.
+    Failed(AttemptError),
+}
+
+/// A payload that is not at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Missing(pub StoredPayload);
+
+/// Evaluates the nodes of one order, and fetches each payload once.
+pub struct Evaluator<'o> {
+    order: &'o EvaluationOrder,
+    load: &'o mut dyn FnMut(&StoredPayload) -> Option<Arc<str>>,
+    outputs: BTreeMap<u32, Value>,
+    lists: BTreeMap<u32, Value>,
+    job_input: Option<Value>,
+}
+
+impl std::fmt::Debug for Evaluator<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Evaluator").field("nodes", &self.order.nodes.len()).finish_non_exhaustive()
+    }
+}
+
+/// Why there is no value.
+enum Fault {
+    Missing(Missing),
+    Failed(AttemptError),
+}
+
+impl From<Missing> for Fault {
+    fn from(missing: Missing) -> Self {
+        Self::Missing(missing)
+    }
+}
+
+impl<'o> Evaluator<'o> {
+    /// Of this order. `load` gives the JSON text of a stored payload.
+    pub fn new(
+        order: &'o EvaluationOrder,
+        load: &'o mut dyn FnMut(&StoredPayload) -> Option<Arc<str>>,
+    ) -> Self {
+        Self { order, load, outputs: BTreeMap::new(), lists: BTreeMap::new(), job_input: None }
+    }
+
+    /// What is found for one of the order's nodes.
+    ///
+    /// # Errors
+    /// A payload that it reads is not at hand.
+    pub fn evaluate(&mut self, asked: &Asked) -> Result<Evaluated, Missing> {
+        let is = match self.value_of(asked) {
+            Ok(is) => is,
+            Err(Fault::Failed(error)) => Evaluation::Failed(error),
+            Err(Fault::Missing(missing)) => return Err(missing),
+        };
+        Ok(Evaluated { node: asked.node, since: asked.since, is })
+    }
+
+    fn value_of(&mut self, asked: &Asked) -> Result<Evaluation, Fault> {
+        let plan = &self.order.plan;
+        if asked.node == OUTPUT_OF_JOB {
+            let Some(output) = &plan.output else { return Ok(Evaluation::Ready) };
+            let scope = self.scope(asked)?;
+            let json = self.computed("output", output, &scope)?;
+            return Ok(Evaluation::Input(raw(&json)));
+        }
+        let node = plan.node(asked.node);
+        let scope = self.scope(asked)?;
+        if let Some(when) = node.flow.as_ref().and_then(|flow| flow.when.as_ref())
+            && !holds(when, &scope).map_err(|error| failed(node, "when", error, &scope))?
+        {
+            return Ok(Evaluation::Bypassed);
+        }
+        if let Some(condition) = node.branches() {
+            return Ok(Evaluation::Branch(taken(node, condition, &scope)?));
+        }
+        let Some(input) = node.input.as_ref().filter(|_| node.computes_input()) else {
+            return Ok(Evaluation::Ready);
+        };
+        let name = if node.group().is_some() { "for_each" } else { "input" };
+        let json = self.computed(name, input, &scope)?;
+        if node.group().is_none() {
+            return Ok(Evaluation::Input(raw(&json)));
+        }
+        let items = items_of(json.as_str()).map_err(|message| wrong_list(&message))?;
+        Ok(Evaluation::List { list: raw(&json), items })
+    }
+
+    /// A payload with its expressions evaluated.
+    fn computed(
+        &mut self,
+        name: &str,
+        payload: &Payload,
+        scope: &FlowScope,
+    ) -> Result<ExactJson, Fault> {
+        let text = self.text(payload)?;
+        let broken = || {
+            Fault::Failed(expression_error(
+                "syntax",
+                format!("{name}: what is stored of it is no JSON"),
+            ))
+        };
+        let json: ExactJson = serde_json::from_str(&text).map_err(|_| broken())?;
+        let parsed = Template::parse(&json);
+        let template = parsed.map_err(|error| scope.failed(name, &error.pointer, &error.error))?;
+        let Some(template) = template else { return Ok(json) };
+        let value = template.evaluate(scope, bounds::PAYLOAD_BYTES_MAX);
+        value.map_err(|error| scope.failed(name, &error.pointer, &error.error))
+    }
+
+    fn text(&mut self, payload: &Payload) -> Result<Arc<str>, Missing> {
+        match payload {
+            Payload::Inline(raw) => Ok(Arc::from(raw.get())),
+            Payload::Stored(stored) => (self.load)(stored).ok_or(Missing(*stored)),
+        }
+    }
+
+    fn json(&mut self, payload: &Payload) -> Result<Value, Missing> {
+        Ok(Value::from_json(&self.text(payload)?).unwrap_or(Value::Null))
+    }
+
+    /// The values of all that a node reads.
+    fn scope(&mut self, asked: &Asked) -> Result<FlowScope, Missing> {
+        let plan = Arc::clone(&self.order.plan);
+        let mut nodes = Vec::with_capacity(asked.known.len());
+        for (key, part, known) in &asked.known {
+            let value = match known {
+                Known::Is(value) => value.clone(),
+                Known::Output(of) => self.output(*of)?,
+            };
+            nodes.push((Arc::clone(key), *part, value));
+        }
+        let of_job = asked.node == OUTPUT_OF_JOB;
+        let flow = if of_job {
+            plan.output_flow.as_deref()
+        } else {
+            plan.node(asked.node).flow.as_deref()
+        };
+        let job_input = match (&plan.input, flow.is_some_and(|flow| flow.reads_job_input)) {
+            (Some(input), true) => {
+                let value = match &self.job_input {
+                    Some(value) => value.clone(),
+                    None => self.json(input)?,
+                };
+                self.job_input = Some(value.clone());
+                value
+            }
+            (Some(_) | None, _) => Value::Null,
+        };
+        let mut item = None;
+        if !of_job
+            && flow.is_some_and(|flow| flow.reads_item)
+            && let Some((expansion, index)) = plan.item_of(asked.node)
+        {
+            let list = match self.lists.get(&expansion.first) {
+                Some(list) => list.clone(),
+                None => {
+                    let list = self.json(&expansion.list)?;
+                    self.lists.insert(expansion.first, list.clone());
+                    list
+                }
+            };
+            let Value::List(list) = &list else { return Ok(FlowScope::default()) };
+            let value = list.items().get(index as usize).cloned().unwrap_or(Value::Null);
+            item = Some((value, i64::from(index)));
+        }
+        Ok(FlowScope {
+            nodes,
+            job_input,
+            job_id: Some(Value::text(&self.order.job_id.to_string())),
+            job_status: asked.job.status.clone(),
+            job_error: asked.job.error.clone(),
+            item,
+        })
+    }
+
+    fn output(&mut self, of: u32) -> Result<Value, Missing> {
+        if let Some(value) = self.outputs.get(&of) {
+            return Ok(value.clone());
+        }
+        let order = self.order;
+        let value = match order.outputs.get(&of) {
+            Some(source) => self.assemble(source)?,
+            None => Value::Null,
+        };
+        self.outputs.insert(of, value.clone());
+        Ok(value)
+    }
+
+    /// Recursion goes as deep as groups are nested.
+    fn assemble(&mut self, source: &Source) -> Result<Value, Missing> {
+        match source {
+            Source::Nothing => Ok(Value::Null),
+            Source::Json(payload) => self.json(payload),
+            Source::List(items) => {
+                let values: Result<Vec<Value>, Missing> =
+                    items.iter().map(|item| self.assemble(item)).collect();
+                Ok(Value::list(values?))
+            }
+            Source::Object(fields) => {
+                let mut entries = Vec::with_capacity(fields.len());
+                for (key, source) in fields {
+                    entries.push((Key::Text(Arc::clone(key)), self.assemble(source)?));
+                }
+                Ok(Value::map(entries))
+            }
+        }
+    }
+}
+
+/// What the expressions of one node read.
+#[derive(Default)]
+struct FlowScope {
+    nodes: Vec<(Arc<str>, NodePart, Value)>,
+    job_input: Value,
+    job_id: Option<Value>,
+    job_status: Option<Value>,
+    job_error: Option<Value>,
+    item: Option<(Value, i64)>,
+}
+
+impl Scope for FlowScope {
+    fn read(&self, reference: &Reference) -> Option<Value> {
+        match reference {
+            Reference::Job(JobPart::Input) => Some(self.job_input.clone()),
+            Reference::Job(JobPart::Id) => self.job_id.clone(),
+            Reference::Job(JobPart::Status) => self.job_status.clone(),
+            Reference::Job(JobPart::Error) => self.job_error.clone(),
+            Reference::Node { key, part } => self
+                .nodes
+                .iter()
+                .find(|(of, what, _)| **of == **key && what == part)
+                .map(|(_, _, value)| value.clone()),
+            Reference::Item => self.item.as_ref().map(|(value, _)| value.clone()),
+            Reference::Index => self.item.as_ref().map(|(_, index)| Value::Int(*index)),
+        }
+    }
+}
+
+impl FlowScope {
+    fn failed(&self, name: &str, pointer: &str, error: &ExpressionError) -> Fault {
+        let mut read: Vec<String> = self
+            .nodes
+            .iter()
+            .map(|(key, part, _)| Reference::Node { key: key.to_string(), part: *part }.to_string())
+            .collect();
+        if self.item.is_some() {
+            read.push("item".to_owned());
+        }
+        let reads = match read.as_slice() {
+            [] => String::new(),
+            some => format!("; it reads {}", some.join(", ")),
+        };
+        Fault::Failed(expression_error(
+            error.class.as_str(),
+            format!("{name}{pointer}: {error}{reads}"),
+        ))
+    }
+}
+
+fn failed(_node: &PlanNode, name: &str, error: ExpressionError, scope: &FlowScope) -> Fault {
+    scope.failed(name, "", &error)
+}
+
+/// The error of a node whose expression has no value.
+fn expression_error(kind: &str, message: String) -> AttemptError {
+    AttemptError {
+        error_type: kind.to_owned(),
+        message: message.chars().take(bounds::ERROR_MESSAGE_CHARS_MAX).collect(),
+        class: "expression".to_owned(),
+        retryable: Some(false),
+        ..AttemptError::default()
+    }
+}
+
+fn wrong_list(message: &str) -> Fault {
+    Fault::Failed(expression_error("type", format!("for_each: {message}")))
+}
+
+/// How many items a JSON list has, if it may be gone over.
+pub(crate) fn items_of(json: &str) -> Result<u32, String> {
+    match Value::from_json(json) {
+        Some(Value::List(list)) if list.items().len() <= ITEMS_MAX => {
+            Ok(u32::try_from(list.items().len()).unwrap_or(u32::MAX))
+        }
+        Some(Value::List(list)) => Err(format!(
+            "the list has {} items; at most {ITEMS_MAX} are allowed",
+            list.items().len()
+        )),
+        Some(other) => Err(format!("must be a list, and is a {}", other.type_name())),
+        None => Err("must be a list".to_owned()),
+    }
+}
+
+fn taken(node: &PlanNode, condition: &PlanCondition, scope: &FlowScope) -> Result<Taken, Fault> {
+    for (place, branch) in (0_u32..).zip(&condition.branches) {
+        let name = format!("branches/{place}/when");
+        if holds(&branch.when, scope).map_err(|error| failed(node, &name, error, scope))? {
+            return Ok(Taken::Branch(place));
+        }
+    }
+    Ok(if condition.default.is_empty() { Taken::Nothing } else { Taken::Default })
+}
+
+fn holds(predicate: &Predicate, scope: &dyn Scope) -> Result<bool, ExpressionError> {
+    match predicate {
+        Predicate::Known(known) => Ok(*known),
+        Predicate::Text(text) => holds_text(text, scope),
+    }
+}
+
+/// Whether a text that is one expression, with `${{ }}` or without, holds.
+pub(crate) fn holds_text(text: &str, scope: &dyn Scope) -> Result<bool, ExpressionError> {
+    let value = if text.contains(OPENING) {
+        match TextTemplate::parse(text)? {
+            Some(template) => template.evaluate(scope)?,
+            None => Value::Null,
+        }
+    } else {
+        Expression::parse(text)?.evaluate(scope)?
+    };
+    match value {
+        Value::Bool(holds) => Ok(holds),
+        other => Err(ExpressionError {
+            class: ErrorClass::Type,
+            message: format!("must be true or false, and is a {}", other.type_name()),
+            column: 1,
+            allowed: Vec::new(),
+        }),
+    }
+}
+
+fn raw(json: &ExactJson) -> Box<RawValue> {
+    RawValue::from_string(json.as_str().to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}

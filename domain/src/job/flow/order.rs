@@ -1,0 +1,159 @@
+//! What an evaluation reads, gathered from a state while it is at hand: what is small as a value, what may be large by
+//! its payload. It goes on without the state, so that payloads can be fetched beside the committer.
+//! Always holds: what several nodes read is gathered once. Absent: any IO.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::expression::{Key, NodePart, Value};
+use crate::ids::{JobId, Millis};
+use crate::job::members::GroupState;
+use crate::job::outcome::JobError;
+use crate::job::plan::{NodeFlow, Plan};
+use crate::job::status::JobStatus;
+use crate::node::status::NodeStatus;
+use crate::payload::Payload;
+
+/// Stands in an order for the job's own output, where a node's position stands otherwise.
+pub const OUTPUT_OF_JOB: u32 = u32::MAX;
+
+/// What an evaluation may look at.
+pub trait FlowView {
+    fn plan(&self) -> &Arc<Plan>;
+    fn job_id(&self) -> JobId;
+    /// How the job ends, once that is decided.
+    fn job_end(&self) -> Option<JobStatus>;
+    /// Why it does not complete.
+    fn job_error(&self) -> Option<&JobError>;
+    fn node_status(&self, ix: u32) -> NodeStatus;
+    /// Since when a node stands where it stands.
+    fn node_since(&self, ix: u32) -> Millis;
+    fn node_attempts(&self, ix: u32) -> u32;
+    /// The output, if it is kept.
+    fn node_output(&self, ix: u32) -> Option<&Payload>;
+    fn node_error(&self, ix: u32) -> Option<&JobError>;
+    /// The group at this position, if it has started.
+    fn group_at(&self, ix: u32) -> Option<GroupState>;
+}
+
+/// Nodes whose expressions are to be evaluated, and all that they read.
+#[derive(Debug, Clone)]
+pub struct EvaluationOrder {
+    pub plan: Arc<Plan>,
+    pub nodes: Vec<Asked>,
+    pub(super) job_id: JobId,
+    /// Outputs by position.
+    pub(super) outputs: BTreeMap<u32, Source>,
+}
+
+/// A node that is to be evaluated.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Its position, or [`OUTPUT_OF_JOB`].
+    pub node: u32,
+    /// Since when it waits for this, to know an answer that comes too late.
+    pub since: Millis,
+    pub(super) known: Vec<(Arc<str>, NodePart, Known)>,
+    pub(super) job: JobFacts,
+}
+
+/// What of a job a cleanup may read.
+#[derive(Debug, Clone, Default)]
+pub(super) struct JobFacts {
+    pub(super) status: Option<Value>,
+    pub(super) error: Option<Value>,
+}
+
+/// One thing that is read of a node.
+#[derive(Debug, Clone)]
+pub(super) enum Known {
+    Is(Value),
+    /// Its output, by position.
+    Output(u32),
+}
+
+/// An output, or what it is made of.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    Nothing,
+    Json(Payload),
+    /// Of the members of a group that went over a list.
+    List(Vec<Source>),
+    /// Of the members of any other group.
+    Object(Vec<(Arc<str>, Source)>),
+}
+
+impl EvaluationOrder {
+    /// For these nodes.
+    pub fn gather(view: &dyn FlowView, nodes: impl IntoIterator<Item = u32>) -> Self {
+        let plan = Arc::clone(view.plan());
+        let mut order =
+            Self { plan, nodes: Vec::new(), job_id: view.job_id(), outputs: BTreeMap::new() };
+        for node in nodes {
+            order.add(view, node);
+        }
+        order
+    }
+
+    fn add(&mut self, view: &dyn FlowView, node: u32) {
+        let plan = Arc::clone(&self.plan);
+        let of_job = node == OUTPUT_OF_JOB;
+        let flow =
+            if of_job { plan.output_flow.as_deref() } else { plan.node(node).flow.as_deref() };
+        let mut known = Vec::new();
+        for read in flow.map_or(&[][..], |flow: &NodeFlow| &flow.reads) {
+            let of = if of_job { read.node } else { plan.seen_from(node, read.node) };
+            let is = match read.part {
+                NodePart::Output => {
+                    if !self.outputs.contains_key(&of) {
+                        let source = source(view, &plan, of);
+                        self.outputs.insert(of, source);
+                    }
+                    Known::Output(of)
+                }
+                NodePart::Status => Known::Is(Value::text(view.node_status(of).as_str())),
+                NodePart::Attempts => Known::Is(Value::Int(i64::from(view.node_attempts(of)))),
+                NodePart::Error => Known::Is(error_value(view.node_error(of))),
+            };
+            known.push((Arc::clone(&read.key), read.part, is));
+        }
+        let job = JobFacts {
+            status: view.job_end().map(|end| Value::text(end.as_str())),
+            error: view.job_end().map(|_| error_value(view.job_error())),
+        };
+        let since = if of_job { 0 } else { view.node_since(node) };
+        self.nodes.push(Asked { node, since, known, job });
+    }
+}
+
+/// The output of a node; of a group, what its members gave.
+fn source(view: &dyn FlowView, plan: &Plan, ix: u32) -> Source {
+    let is_group = plan.node(ix).group().is_some();
+    let Some(group) = view.group_at(ix).filter(|_| is_group) else {
+        return view.node_output(ix).cloned().map_or(Source::Nothing, Source::Json);
+    };
+    // A group that did not complete has no output, as any node that did not.
+    if view.node_status(ix) != NodeStatus::Completed && !view.node_status(ix).is_at_work() {
+        return Source::Nothing;
+    }
+    let members = group.members(plan, ix);
+    if group.expansion.is_some() {
+        return Source::List(members.map(|member| source(view, plan, member)).collect());
+    }
+    let named = |member| (Arc::from(plan.node(member).key.as_str()), source(view, plan, member));
+    Source::Object(members.map(named).collect())
+}
+
+fn error_value(error: Option<&JobError>) -> Value {
+    let Some(error) = error else { return Value::Null };
+    let field = |name: &str, value: &str| (Key::Text(Arc::from(name)), Value::text(value));
+    let mut fields = vec![
+        field("class", &error.class),
+        field("type", &error.error_type),
+        field("message", &error.message),
+    ];
+    if let Some(node) = &error.node {
+        fields.push(field("node", node));
+    }
+    Value::map(fields)
+}
