@@ -21,7 +21,7 @@ pub enum Payload {
 }
 
 /// Names a stored payload of the same subject.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct StoredPayload {
     /// sha-256 of the bytes.
     pub sha256: Hash,

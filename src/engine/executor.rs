@@ -32,7 +32,7 @@ use crate::engine::handle::Engine;
 use crate::engine::mailbox::{Mailbox, Message, refused};
 use crate::engine::shared::Shared;
 use crate::engine::watch::Watchers;
-use crate::engine::{loader, rebuild};
+use crate::engine::{evaluation, loader, rebuild};
 use crate::environment::Surroundings;
 use crate::environment::fail_points::{self, Point};
 use crate::event_store::contract::{EventStore, EventStoreError, StoreResult};
@@ -307,6 +307,13 @@ impl Executor {
             Output::MoveWakeUps { moves } => self.move_wake_ups(moves),
             Output::Remove { subject, seq, chain, keep_until } => {
                 self.remove(subject, seq, chain, keep_until);
+            }
+            Output::Evaluate { subject, order } => {
+                let store = Arc::clone(&self.store);
+                self.spawn(async move {
+                    let result = evaluation::evaluate(store.as_ref(), &subject, &order).await;
+                    Some(Input::Evaluated { subject, result })
+                });
             }
             Output::ClearNotices { notices } => self.clear_notices(notices),
             Output::Snapshot { subject, snapshot } => self.keep_snapshot(subject, snapshot),

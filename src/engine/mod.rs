@@ -8,6 +8,7 @@ pub mod core;
 pub mod deletion;
 pub mod environments;
 pub mod error;
+pub mod evaluation;
 pub mod executor;
 pub mod forward;
 pub mod forwarding;

@@ -52,6 +52,7 @@ impl Watchers {
             | Input::Due { .. }
             | Input::Notices { .. }
             | Input::Removed { .. }
+            | Input::Evaluated { .. }
             | Input::Flushed { .. }
             | Input::Peers { .. }
             | Input::KnownAs { .. }

@@ -2,6 +2,7 @@
 //! executor of the product and the one of the simulation carry these messages.
 
 use domain::ids::{GroupId, Millis, SubjectId};
+use domain::job::flow::{Evaluated, EvaluationOrder};
 
 pub use crate::engine::core::kinds::{Command, Shown};
 use crate::engine::core::kinds::{Entity, EntityEvent};
@@ -124,6 +125,12 @@ pub enum Input {
         /// Whether its head was the expected one.
         result: Result<bool, EventStoreError>,
     },
+    /// Expressions were evaluated, or not.
+    Evaluated {
+        subject: SubjectId,
+        /// What was found.
+        result: Result<Vec<Evaluated>, EventStoreError>,
+    },
     /// Documents were flushed and synced, or not.
     Flushed {
         /// Whose, at which seq.
@@ -215,6 +222,11 @@ pub enum Output {
         chain: ChainHash,
         /// Until when the tombstone stays.
         keep_until: Millis,
+    },
+    /// Fetch what expressions read, and evaluate them.
+    Evaluate {
+        subject: SubjectId,
+        order: EvaluationOrder,
     },
     /// The tails of these were read and their marks are right.
     ClearNotices {

@@ -122,6 +122,7 @@ impl Core {
             Input::Tail { subject, after, result } => self.tail(&subject, after, result),
             Input::WakeUpsMoved { moves, result } => self.wake_ups_moved(&moves, result),
             Input::Removed { subject, result } => self.removed(&subject, result),
+            Input::Evaluated { subject, result } => self.evaluated(&subject, result),
             Input::Due { marks, whole } => {
                 self.due(marks);
                 self.unread.looked(&whole);

@@ -231,6 +231,7 @@ impl World {
             | Output::LoadTail { .. }
             | Output::MoveWakeUps { .. }
             | Output::Remove { .. }
+            | Output::Evaluate { .. }
             | Output::ClearNotices { .. }
             | Output::Snapshot { .. }
             | Output::Flush { .. } => {

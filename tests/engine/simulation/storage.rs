@@ -113,6 +113,9 @@ impl World {
             Output::MoveWakeUps { moves } => {
                 Some(Input::WakeUpsMoved { moves: moves.clone(), result: Err(unavailable()) })
             }
+            Output::Evaluate { subject, .. } => {
+                Some(Input::Evaluated { subject: subject.clone(), result: Err(unavailable()) })
+            }
             Output::Remove { subject, .. } => {
                 Some(Input::Removed { subject: subject.clone(), result: Err(unavailable()) })
             }

@@ -312,7 +312,7 @@ fn failed(_node: &PlanNode, name: &str, error: ExpressionError, scope: &FlowScop
 }
 
 /// The error of a node whose expression has no value.
-fn expression_error(kind: &str, message: String) -> AttemptError {
+pub(super) fn expression_error(kind: &str, message: String) -> AttemptError {
     AttemptError {
         error_type: kind.to_owned(),
         message: message.chars().take(bounds::ERROR_MESSAGE_CHARS_MAX).collect(),

@@ -5,6 +5,7 @@
 
 mod evaluate;
 mod order;
+mod state;
 
 use serde::{Deserialize, Serialize};
 

@@ -2,7 +2,7 @@
 //! its payload. It goes on without the state, so that payloads can be fetched beside the committer.
 //! Always holds: what several nodes read is gathered once. Absent: any IO.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::expression::{Key, NodePart, Value};
@@ -12,10 +12,15 @@ use crate::job::outcome::JobError;
 use crate::job::plan::{NodeFlow, Plan};
 use crate::job::status::JobStatus;
 use crate::node::status::NodeStatus;
-use crate::payload::Payload;
+use crate::payload::{Payload, StoredPayload};
+
+use super::evaluate::{Evaluated, Evaluation, expression_error};
 
 /// Stands in an order for the job's own output, where a node's position stands otherwise.
 pub const OUTPUT_OF_JOB: u32 = u32::MAX;
+
+/// Bytes of stored payloads that one order reads.
+const READ_BYTES_MAX: u64 = 64 * 1_024 * 1_024;
 
 /// What an evaluation may look at.
 pub trait FlowView {
@@ -95,6 +100,55 @@ impl EvaluationOrder {
         order
     }
 
+    /// The payloads that have to be fetched before it is evaluated.
+    pub fn stored(&self) -> BTreeSet<StoredPayload> {
+        let mut stored = BTreeSet::new();
+        let mut note = |payload: &Payload| {
+            if let Payload::Stored(payload) = payload {
+                stored.insert(*payload);
+            }
+        };
+        for source in self.outputs.values() {
+            source.each(&mut note);
+        }
+        for asked in &self.nodes {
+            let of_job = asked.node == OUTPUT_OF_JOB;
+            let (own, flow) = if of_job {
+                (self.plan.output.as_ref(), self.plan.output_flow.as_deref())
+            } else {
+                let node = self.plan.node(asked.node);
+                (node.input.as_ref().filter(|_| node.computes_input()), node.flow.as_deref())
+            };
+            own.into_iter().for_each(&mut note);
+            let Some(flow) = flow else { continue };
+            if flow.reads_job_input {
+                self.plan.input.iter().for_each(&mut note);
+            }
+            if flow.reads_item && !of_job {
+                let list = self.plan.item_of(asked.node).map(|(expansion, _)| &expansion.list);
+                list.into_iter().for_each(&mut note);
+            }
+        }
+        stored
+    }
+
+    /// The answers to an order that reads more than may be read at once.
+    pub fn refused(&self) -> Option<Vec<Evaluated>> {
+        let bytes: u64 = self.stored().iter().map(|payload| payload.bytes).sum();
+        if bytes <= READ_BYTES_MAX {
+            return None;
+        }
+        let message = format!(
+            "the expressions read {bytes} bytes at once; at most {READ_BYTES_MAX} are allowed"
+        );
+        let refused = self.nodes.iter().map(|asked| Evaluated {
+            node: asked.node,
+            since: asked.since,
+            is: Evaluation::Failed(expression_error("budget", message.clone())),
+        });
+        Some(refused.collect())
+    }
+
     fn add(&mut self, view: &dyn FlowView, node: u32) {
         let plan = Arc::clone(&self.plan);
         let of_job = node == OUTPUT_OF_JOB;
@@ -123,6 +177,18 @@ impl EvaluationOrder {
         };
         let since = if of_job { 0 } else { view.node_since(node) };
         self.nodes.push(Asked { node, since, known, job });
+    }
+}
+
+impl Source {
+    /// Recursion goes as deep as groups are nested.
+    fn each(&self, note: &mut dyn FnMut(&Payload)) {
+        match self {
+            Self::Nothing => {}
+            Self::Json(payload) => note(payload),
+            Self::List(items) => items.iter().for_each(|item| item.each(note)),
+            Self::Object(fields) => fields.iter().for_each(|(_, field)| field.each(note)),
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::engine::json_text;
 use crate::view::contract::Columns;
 
 /// Raised whenever a state's stored form changes: older snapshots are then passed over.
-const SNAPSHOT_VERSION: u8 = 4;
+const SNAPSHOT_VERSION: u8 = 5;
 
 impl EntityEvent {
     /// Writes its canonical JSON, one line.
@@ -253,6 +253,9 @@ pub(crate) fn decide(
 pub(crate) fn touched(events: &[EntityEvent]) -> Vec<u32> {
     let changes = events.iter().filter_map(EntityEvent::job).flat_map(|event| &event.nodes);
     let mut nodes: Vec<u32> = changes.flat_map(|change| change.at.iter()).collect();
+    // A group whose end is decided has a time, and stands where it stood.
+    let flows = events.iter().filter_map(EntityEvent::job).filter_map(|event| event.flow.as_ref());
+    nodes.extend(flows.flat_map(|flow| flow.ending.iter().map(|(group, _)| *group)));
     nodes.sort_unstable();
     nodes.dedup();
     nodes

@@ -51,6 +51,8 @@ pub(crate) struct Slot {
     pub(crate) foreign: ForeignAppends,
     pub(crate) asks: GrantQueue,
     pub(crate) tenant: SlotTenant,
+    /// Its expressions are being evaluated beside the committer.
+    pub(crate) evaluates: bool,
     /// None: it has no wake-up, because it is retired or does not exist yet.
     wake_up: Option<KnownWakeUp>,
 }
@@ -74,6 +76,7 @@ impl Slot {
             foreign: ForeignAppends::new(now),
             asks: GrantQueue::default(),
             tenant: SlotTenant::default(),
+            evaluates: false,
             wake_up: None,
         }
     }
@@ -95,6 +98,7 @@ impl Slot {
             && self.queue.is_empty()
             && self.reading.is_ready()
             && !self.work.has_reservations()
+            && !self.evaluates
     }
 
     /// Nothing of it is owed any more: it is retired once the view shows it.

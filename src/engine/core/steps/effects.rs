@@ -33,6 +33,7 @@ impl Core {
                 self.refresh_node(ix, slot, node);
             }
         }
+        self.ask_evaluation(slot);
         self.environment_changed(ix, slot);
         self.show_if_waited(ix, slot);
     }
@@ -52,6 +53,7 @@ impl Core {
         for node in 0..nodes {
             self.refresh_node(ix, slot, node);
         }
+        self.ask_evaluation(slot);
         self.arm_look(ix, slot);
         if let Some((_, at)) = due {
             self.arm(ix, slot, at, TimerKind::Job);

@@ -10,6 +10,7 @@ mod claims;
 mod committing;
 mod counting;
 mod effects;
+mod evaluating;
 mod foreign_appends;
 mod granting;
 mod inspection;

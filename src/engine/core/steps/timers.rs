@@ -118,6 +118,7 @@ impl Core {
         let at = self.now.saturating_add(LATER_MS);
         let nodes = match command.job() {
             Some(JobCommand::ExpireLease { node, .. }) => std::slice::from_ref(node),
+            Some(JobCommand::Evaluated(_)) => return self.arm(ix, slot, at, TimerKind::Ask),
             Some(JobCommand::Wake { nodes }) => {
                 self.arm(ix, slot, at, TimerKind::Job);
                 nodes
@@ -150,7 +151,7 @@ impl Core {
         until > self.now
     }
 
-    fn ask_clock(&mut self, slot: &mut Slot, command: JobCommand) {
+    pub(super) fn ask_clock(&mut self, slot: &mut Slot, command: JobCommand) {
         let waiting = Waiting::own(Origin::Clock, command);
         self.backlog.push_back(&mut slot.queue, waiting);
     }

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use orrery::engine::core::message::{Input, Output};
-use orrery::engine::{deletion, loader};
+use orrery::engine::{deletion, evaluation, loader};
 use orrery::event_store::contract::EventStore;
 use orrery::view::contract::View;
 use orrery_testing::event_store::MemoryEventStore;
@@ -50,6 +50,10 @@ pub(crate) fn carry(store: &MemoryEventStore, view: &MemoryView, output: Output)
         Output::Remove { subject, seq, chain, keep_until } => {
             let result = wait(deletion::remove(store, &subject, seq, chain, keep_until));
             Input::Removed { subject, result }
+        }
+        Output::Evaluate { subject, order } => {
+            let result = wait(evaluation::evaluate(store, &subject, &order));
+            Input::Evaluated { subject, result }
         }
         Output::ClearNotices { notices } => {
             drop(wait(store.clear_notices(notices)));

@@ -1,0 +1,81 @@
+//! What of a committed job is to be evaluated beside the committer, and whether an answer is still of use.
+
+use std::sync::Arc;
+
+use super::order::FlowView;
+use super::{EVALUATIONS_IN_ORDER_MAX, Evaluated, EvaluationOrder, OUTPUT_OF_JOB};
+use crate::ids::{JobId, Millis};
+use crate::job::members::GroupState;
+use crate::job::outcome::{EndingStage, JobError};
+use crate::job::plan::Plan;
+use crate::job::state::{JobState, KeptOutput};
+use crate::job::status::JobStatus;
+use crate::node::hold::Hold;
+use crate::node::status::NodeStatus;
+use crate::payload::Payload;
+
+impl JobState {
+    /// What is to be evaluated next beside the committer; none: nobody waits for it.
+    pub fn evaluation_order(&self) -> Option<EvaluationOrder> {
+        if self.awaits_output() {
+            return Some(EvaluationOrder::gather(self, [OUTPUT_OF_JOB]));
+        }
+        let nodes = self.evaluating.iter().copied().take(EVALUATIONS_IN_ORDER_MAX);
+        (!self.evaluating.is_empty()).then(|| EvaluationOrder::gather(self, nodes))
+    }
+
+    /// Whether what was evaluated is still waited for.
+    pub fn awaits(&self, result: &Evaluated) -> bool {
+        if result.node == OUTPUT_OF_JOB {
+            return self.awaits_output();
+        }
+        let node = self.nodes.get(result.node as usize);
+        node.is_some_and(|node| node.hold == Some(Hold::Evaluating) && node.since == result.since)
+    }
+
+    fn awaits_output(&self) -> bool {
+        self.head.ending.is_some() && self.head.stage == EndingStage::Output
+    }
+}
+
+impl FlowView for JobState {
+    fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    fn job_id(&self) -> JobId {
+        self.id
+    }
+
+    fn job_end(&self) -> Option<JobStatus> {
+        self.head.ending
+    }
+
+    fn job_error(&self) -> Option<&JobError> {
+        self.head.first_error.as_deref()
+    }
+
+    fn node_status(&self, ix: u32) -> NodeStatus {
+        self.nodes[ix as usize].status
+    }
+
+    fn node_since(&self, ix: u32) -> Millis {
+        self.nodes[ix as usize].since
+    }
+
+    fn node_attempts(&self, ix: u32) -> u32 {
+        self.nodes[ix as usize].attempt
+    }
+
+    fn node_output(&self, ix: u32) -> Option<&Payload> {
+        self.outputs.get(&ix).and_then(KeptOutput::kept)
+    }
+
+    fn node_error(&self, ix: u32) -> Option<&JobError> {
+        self.errors.get(&ix).map(AsRef::as_ref)
+    }
+
+    fn group_at(&self, ix: u32) -> Option<GroupState> {
+        self.groups.get(&ix).copied()
+    }
+}
