@@ -315,6 +315,7 @@ fn subjects_of(input: &Input) -> Vec<domain::ids::SubjectId> {
         | Input::Undelivered { .. }
         | Input::WakeUpsMoved { .. }
         | Input::Removed { .. }
+        | Input::Evaluated { .. }
         | Input::Due { .. }
         | Input::Notices { .. }
         | Input::Flushed { .. }

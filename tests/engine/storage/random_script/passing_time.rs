@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use domain::ids::{GroupId, Millis, SubjectId};
 use orrery::engine::core::Core;
 use orrery::engine::core::message::{Input, Output};
-use orrery::engine::{deletion, loader};
+use orrery::engine::{deletion, evaluation, loader};
 use orrery::event_store::contract::EventStore;
 use orrery::view::contract::View;
 
@@ -114,6 +114,10 @@ async fn carried(store: &dyn EventStore, view: &dyn View, output: Output) -> Opt
         Output::Remove { subject, seq, chain, keep_until } => {
             let result = deletion::remove(store, &subject, seq, chain, keep_until).await;
             Input::Removed { subject, result }
+        }
+        Output::Evaluate { subject, order } => {
+            let result = evaluation::evaluate(store, &subject, &order).await;
+            Input::Evaluated { subject, result }
         }
         Output::ClearNotices { notices } => {
             // What is not cleared comes again at the next look.
