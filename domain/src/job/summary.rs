@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{CorrelationId, JobId, Namespace};
+use crate::ids::{CorrelationId, JobId, Millis, Namespace};
 use crate::job::plan::Plan;
 use crate::job::state::{JobHead, JobState};
 use crate::payload::{Payload, StoredPayload};
@@ -25,6 +25,25 @@ pub struct JobSnapshot {
     pub correlation: Option<CorrelationId>,
     /// The job as a whole.
     pub head: JobHead,
+    /// The checkpoints that were reached, the first [`CHECKPOINTS_SHOWN_MAX`] by position.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checkpoints: Vec<CheckpointSnapshot>,
+}
+
+/// Checkpoints that a job as a whole shows; each is on its node, however many there are.
+pub const CHECKPOINTS_SHOWN_MAX: usize = 100;
+
+/// A checkpoint that was reached.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CheckpointSnapshot {
+    /// What people call it: the node's name, or its key.
+    pub name: String,
+    /// The node's path.
+    pub node: String,
+    pub at: Millis,
+    /// What was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<Payload>,
 }
 
 impl JobSnapshot {
@@ -37,6 +56,7 @@ impl JobSnapshot {
             trace_id: Arc::clone(&state.trace_id),
             correlation: state.correlation.clone(),
             head: state.head.clone(),
+            checkpoints: checkpoints(state),
         }
     }
 
@@ -53,4 +73,20 @@ impl JobSnapshot {
     pub fn node_count(&self) -> u64 {
         self.head.counts.iter().map(|count| u64::from(*count)).sum()
     }
+}
+
+fn checkpoints(state: &JobState) -> Vec<CheckpointSnapshot> {
+    let reached = state.checkpoints.iter().take(CHECKPOINTS_SHOWN_MAX);
+    reached
+        .map(|(ix, at)| {
+            let spec = state.plan.node(*ix);
+            let name = spec.more.as_ref().and_then(|more| more.name.clone());
+            CheckpointSnapshot {
+                name: name.unwrap_or_else(|| spec.key.to_string()),
+                node: state.plan.path(*ix),
+                at: *at,
+                record: state.given_by_itself(*ix),
+            }
+        })
+        .collect()
 }

@@ -2,6 +2,8 @@
 //! Always holds: rows come from the events as written; an export carries each event's text untouched and ends with its
 //! closing line only when everything before it was read and its chain held.
 
+mod flow;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -20,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use utoipa::ToSchema;
 
+use self::flow::FlowRow;
 use super::Queries;
 use crate::engine::error::EngineError;
 use crate::engine::handle::Engine;
@@ -65,6 +68,10 @@ pub struct HistoryRow {
     /// The fact as written.
     #[schema(value_type = Value)]
     pub data: Option<Box<RawValue>>,
+    /// What was evaluated, came to be, or ended without an attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub flow: Option<FlowRow>,
     /// The state the job will end in, where the event decided that.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<JobStatusWord>, nullable = false)]
@@ -224,6 +231,11 @@ impl Reader {
             reason: event.by.reason.clone(),
             correlation_id: event.by.correlation.as_ref().map(ToString::to_string),
             data: if row.derived { None } else { data(line, event) },
+            flow: event
+                .flow
+                .as_deref()
+                .filter(|_| !row.derived)
+                .map(|flow| FlowRow::of(flow, &self.plan)),
             ending: event.ending.as_ref().filter(|_| !row.derived).map(|ending| ending.to),
             prev_hash: prev_hash.clone(),
             hash: hash.clone(),

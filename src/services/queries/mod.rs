@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use domain::ids::{JobId, Millis, Namespace, SubjectId};
 use domain::job::summary::JobSnapshot;
+use domain::payload::Payload;
 
 use crate::engine::error::EngineError;
 use crate::engine::handle::Engine;
@@ -112,6 +113,11 @@ impl Queries {
         }
         if let Some(output) = output {
             shown.output = Some(self.engine.streams().stored(&subject, output).await?);
+        }
+        for (shown, reached) in shown.checkpoints.iter_mut().zip(&snapshot.checkpoints) {
+            if let Some(Payload::Stored(record)) = &reached.record {
+                shown.record = Some(self.engine.streams().stored(&subject, *record).await?);
+            }
         }
         Ok(shown)
     }

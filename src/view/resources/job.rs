@@ -79,6 +79,10 @@ pub struct JobResource {
     pub fail_fast: bool,
     /// When the settled job counts as completed.
     pub complete_when: CompleteWhenResource,
+    /// It ends as soon as that is decided, and cancels the rest.
+    pub complete_early: bool,
+    /// How long all cleanups together may take; null: 10 minutes.
+    pub cleanup_timeout_ms: Option<u64>,
     /// For nodes that have none of their own.
     pub retry: Option<RetryResource>,
     /// How the whole job is retried; null: not at all.
@@ -126,8 +130,23 @@ pub struct JobResource {
     pub durations: JobDurations,
     /// What its environment gave it.
     pub allocated: Option<BTreeMap<String, u64>>,
-    /// Names of checkpoints.
-    pub checkpoints: Vec<String>,
+    /// Checkpoints that were reached, at most 100.
+    pub checkpoints: Vec<CheckpointResource>,
+}
+
+/// A checkpoint that was reached.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Checkpoint)]
+pub struct CheckpointResource {
+    /// What people call it: the node's name, or its key.
+    pub name: String,
+    /// The node's path.
+    pub node: String,
+    #[schema(format = "date-time")]
+    pub at: String,
+    /// What was recorded: any JSON; lists leave out what is larger than 2 KiB.
+    #[schema(value_type = Option<Value>)]
+    pub record: Option<Arc<RawValue>>,
 }
 
 /// How far a job is.
@@ -218,6 +237,8 @@ impl JobResource {
             max_parallel: plan.max_parallel,
             fail_fast: plan.fail_fast,
             complete_when: plan.complete_when.into(),
+            complete_early: plan.complete_early,
+            cleanup_timeout_ms: plan.cleanup_timeout_ms,
             retry: plan.retry.as_deref().map(RetryResource::from),
             job_retry: None,
             recovery: None,
@@ -238,7 +259,16 @@ impl JobResource {
             recoveries: 0,
             durations: durations(job, now),
             allocated: holds_grant.then(|| plan.resources.clone()),
-            checkpoints: Vec::new(),
+            checkpoints: job
+                .checkpoints
+                .iter()
+                .map(|reached| CheckpointResource {
+                    name: reached.name.clone(),
+                    node: reached.node.clone(),
+                    at: rfc3339(reached.at),
+                    record: inline(reached.record.as_ref()),
+                })
+                .collect(),
         }
     }
 }
