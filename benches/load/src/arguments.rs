@@ -47,6 +47,10 @@ pub(crate) enum Shape {
     Single,
     /// Jobs of 100 nodes one after the other, one job at a time, and 50
     Chain,
+    /// The same, each node reading the output of the one before it
+    Data,
+    /// A group that goes over 10,000 items; one job at a time, and four
+    Map,
     /// One node, then 1,000, then one; one job at a time, and four
     Fan,
     /// 200 jobs at a time of 10 nodes: two diamonds and a chain

@@ -19,7 +19,9 @@ pub(crate) fn of(args: &LoadArgs, common: &Common) -> Result<Vec<Variant>, Failu
     let variants = match &args.shape {
         Shape::Single => shapes::single(common),
         Shape::Chain => shapes::chain(common),
+        Shape::Data => shapes::data(common),
         Shape::Fan => shapes::fan(common),
+        Shape::Map => shapes::map(common),
         Shape::Dag => shapes::dag(common),
         Shape::Idle => shapes::idle(common),
         Shape::Aged { jobs } => shapes::aged(common, *jobs),

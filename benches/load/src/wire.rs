@@ -27,6 +27,11 @@ impl JobText {
         Self { pieces, steps }
     }
 
+    /// The same document, of which so many nodes come to workers: members come to be.
+    pub(super) fn with_steps(self, steps: usize) -> Self {
+        Self { steps, ..self }
+    }
+
     pub(super) fn number() -> Value {
         Value::from(NUMBER)
     }

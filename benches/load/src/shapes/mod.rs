@@ -5,9 +5,11 @@ mod aged;
 mod backlog;
 mod chain;
 mod dag;
+mod data;
 mod fan;
 mod idle;
 mod many;
+mod map;
 mod recorded;
 mod single;
 
@@ -19,9 +21,11 @@ pub(super) use aged::{aged, filling};
 pub(super) use backlog::backlog;
 pub(super) use chain::chain;
 pub(super) use dag::dag;
+pub(super) use data::data;
 pub(super) use fan::fan;
 pub(super) use idle::idle;
 pub(super) use many::many;
+pub(super) use map::map;
 pub(super) use recorded::recorded;
 pub(super) use single::single;
 
