@@ -138,6 +138,32 @@ fn show(job: &Job, console: &Console) -> Result<(), CliFailure> {
     console.table(&rows)
 }
 
+/// Members of one group that stand next to one another as one word: `each[0..19]`.
+fn folded(nodes: &[String]) -> Vec<String> {
+    let item_of = |node: &str| {
+        let (group, item) = node.rsplit_once('[')?;
+        Some((group.to_owned(), item.strip_suffix(']')?.parse::<u64>().ok()?))
+    };
+    let mut found: Vec<(String, Option<(u64, u64)>)> = Vec::new();
+    for node in nodes {
+        match (item_of(node), found.last_mut()) {
+            (Some((group, item)), Some((before, Some((_, last)))))
+                if *before == group && *last + 1 == item =>
+            {
+                *last = item;
+            }
+            (Some((group, item)), _) => found.push((group, Some((item, item)))),
+            (None, _) => found.push((node.clone(), None)),
+        }
+    }
+    let word = |(name, items): (String, Option<(u64, u64)>)| match items {
+        Some((first, last)) if first == last => format!("{name}[{first}]"),
+        Some((first, last)) => format!("{name}[{first}..{last}]"),
+        None => name,
+    };
+    found.into_iter().map(word).collect()
+}
+
 fn explain(read: &ExplanationShape, console: &Console) -> Result<(), CliFailure> {
     let stands = read.node.as_ref().map(|node| format!("node {} is {}", node.key, node.status));
     let status = read.status.as_deref().unwrap_or("not known");
@@ -150,7 +176,7 @@ fn explain(read: &ExplanationShape, console: &Console) -> Result<(), CliFailure>
     rows.extend(read.waits.iter().map(|wait| {
         let ends_on = wait.wakes_at.as_ref().map_or(&wait.ends_on, |at| at);
         let more = if wait.node_count > wait.nodes.len() { ", ..." } else { "" };
-        let nodes = format!("{}{more}", wait.nodes.join(", "));
+        let nodes = format!("{}{more}", folded(&wait.nodes).join(", "));
         let since = wait.since.clone().unwrap_or_default();
         vec![wait.code.clone(), since, ends_on.clone(), nodes, wait.message.clone()]
     }));
@@ -159,4 +185,18 @@ fn explain(read: &ExplanationShape, console: &Console) -> Result<(), CliFailure>
     }
     console.say(&read.driving.message);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_next_to_one_another_are_one_word() {
+        let nodes =
+            ["a", "each[0]", "each[1]", "each[2]", "each[7]", "each[8]/b", "m[1][1]", "m[1][2]"];
+        let nodes: Vec<String> = nodes.map(str::to_owned).to_vec();
+        assert_eq!(folded(&nodes), ["a", "each[0..2]", "each[7]", "each[8]/b", "m[1][1..2]"]);
+        assert!(folded(&[]).is_empty());
+    }
 }

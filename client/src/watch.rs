@@ -22,6 +22,8 @@ const LOOK_WAITS: Duration = Duration::from_secs(1);
 const TRIES_APART: Duration = Duration::from_secs(1);
 /// Plain lines are not closer together than this, but for a change of the job's own state.
 const LINES_APART: Duration = Duration::from_secs(1);
+/// Groups that one line names.
+const GROUPS_SHOWN_MAX: usize = 3;
 /// An engine is waited for this long.
 const ENGINE_AWAY_MAX: Duration = Duration::from_mins(1);
 
@@ -161,6 +163,9 @@ fn counts(job: &Job) -> String {
     });
     let mut parts: Vec<String> = others.map(|(state, count)| format!("{count} {state}")).collect();
     parts.push(format!("{}/{} completed", job.count("completed"), job.count("total")));
+    // Members are many: of a group at work one word says how far it is.
+    let groups = job.groups.iter().take(GROUPS_SHOWN_MAX);
+    parts.extend(groups.map(|group| format!("{} {}/{}", group.node, group.settled, group.members)));
     parts.join(", ")
 }
 
@@ -228,12 +233,13 @@ fn settled(job: &Job) -> u64 {
 #[expect(clippy::expect_used, reason = "a test says what it expects")]
 mod tests {
     use super::*;
+    use crate::api::shapes::GroupShape;
 
     fn job(status: &str) -> Job {
         serde_json::from_value(serde_json::json!({
             "id": "j1", "status": status, "nodes": {"total": 4, "completed": 2, "failed": 1, "pending": 1, "running": 0},
             "error": {"node": "b", "class": "bug", "message": "exited with 1"}, "durations": {"total_ms": 1234},
-            "more": "fields may be added"
+            "groups": [], "more": "fields may be added"
         }))
         .expect("a job")
     }
@@ -242,6 +248,13 @@ mod tests {
     fn counts_name_what_is_not_zero_and_the_completed_of_all() {
         assert_eq!(counts(&job("running")), "1 failed, 2/4 completed");
         assert_eq!(settled(&job("running")), 3);
+    }
+
+    #[test]
+    fn a_group_at_work_is_one_word() {
+        let mut job = job("running");
+        job.groups = vec![GroupShape { node: "each".to_owned(), settled: 312, members: 1_000 }];
+        assert_eq!(counts(&job), "1 failed, 2/4 completed, each 312/1000");
     }
 
     #[test]

@@ -37,6 +37,9 @@ struct WfformatArgs {
     /// The queue that the tasks are offered on
     #[arg(long, value_name = "NAME", default_value = "default")]
     queue: String,
+    /// Its levels as groups, one after the other, instead of edges
+    #[arg(long)]
+    groups: bool,
 }
 
 /// Prints the job document.
@@ -52,8 +55,12 @@ pub(crate) fn run(args: &ImportArgs, console: &Console) -> Result<(), CliFailure
     })?;
     let job = wfformat::job_of(&bytes, &args.queue)
         .map_err(|cause| CliFailure::Failed(format!("{name}: {cause}")))?;
-    let text =
-        serde_json::to_string(&job).map_err(|cause| CliFailure::Failed(cause.to_string()))?;
+    let written = if args.groups {
+        job.as_groups().map(|job| job.to_string())
+    } else {
+        serde_json::to_string(&job)
+    };
+    let text = written.map_err(|cause| CliFailure::Failed(cause.to_string()))?;
     console.text(&text)?;
     let edges: usize = job.nodes.iter().map(|node| node.depends_on.len()).sum();
     console.say(&format!(

@@ -34,6 +34,19 @@ pub struct Job {
     pub error: Option<JobErrorShape>,
     #[serde(default)]
     pub durations: Option<DurationsShape>,
+    /// Groups at work.
+    #[serde(default)]
+    pub groups: Vec<GroupShape>,
+}
+
+/// How far a group is.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct GroupShape {
+    pub node: String,
+    #[serde(default)]
+    pub settled: u64,
+    #[serde(default)]
+    pub members: u64,
 }
 
 /// How far a job is.

@@ -64,7 +64,7 @@ pub fn check(mut spec: JobSpec, settings: &CheckSettings) -> Result<CheckedSpec,
     let mut output_flow = NodeFlow::default();
     if let Some(graph) = &graph {
         let inputs: Vec<Option<Box<RawValue>>> =
-            tree.nodes.iter_mut().map(|flat| flat.take_input()).collect();
+            tree.nodes.iter_mut().map(Flat::take_input).collect();
         let mut names = Names::of(&tree.nodes, graph);
         for ((ix, flat), input) in (0_u32..).zip(&tree.nodes).zip(inputs) {
             nodes.extend(check.node(ix, flat, input, &tree.nodes, &mut names, graph));
@@ -281,7 +281,7 @@ impl Check<'_> {
         let input = input.and_then(|raw| {
             self.template(&format!("{at}/{field}"), raw, Namer::Node(ix), names, &mut flow)
         });
-        if let Some(PlanKind::Group(group)) = kind.as_mut().and_then(|kind| kind.as_deref_mut())
+        if let Some(PlanKind::Group(group)) = kind.as_deref_mut()
             && let Some(list) = input.as_ref().filter(|_| !flow.computes_input)
         {
             group.items = self.items(at, list.get());
@@ -298,7 +298,7 @@ impl Check<'_> {
             optional: spec.optional,
             at_most_once: spec.at_most_once,
             container: flat.container,
-            kind: kind?,
+            kind,
             flow: (flow != NodeFlow::default()).then(|| Box::new(flow)),
             more,
         })

@@ -333,15 +333,15 @@ fn pass_settled<L: Ledger>(ledger: &mut L, plan: &Plan, ix: u32) {
         return;
     }
     let Some(mut state) = ledger.group_mut(group).copied() else { return };
-    if !ledger.node(ix).status.is_settled() {
-        // They begin again; whoever settles first counts anew.
-        state.passed = 0;
-    } else {
+    if ledger.node(ix).status.is_settled() {
         while let Some(next) = state.member(plan, group, state.passed)
             && ledger.node(next).status.is_settled()
         {
             state.passed += 1;
         }
+    } else {
+        // They begin again; whoever settles first counts anew.
+        state.passed = 0;
     }
     if let Some(now) = ledger.group_mut(group) {
         now.passed = state.passed;

@@ -74,12 +74,13 @@ pub fn readiness(condition: DependencyCondition, parents: Parents) -> Readiness 
     let all_bypassed = all > 0 && bypassed == all;
     match condition {
         DependencyCondition::Conditional if unsettled == 0 => Readiness::Asks,
-        DependencyCondition::Conditional => Readiness::Undecided,
         DependencyCondition::All | DependencyCondition::Any if all_bypassed => Readiness::Bypassed,
         DependencyCondition::All if completed + bypassed == all => Readiness::Fulfilled,
         DependencyCondition::All if parents.bad() > 0 => Readiness::Impossible,
         DependencyCondition::Any if all == 0 || completed > 0 => Readiness::Fulfilled,
         DependencyCondition::Any if unsettled == 0 => Readiness::Impossible,
-        DependencyCondition::All | DependencyCondition::Any => Readiness::Undecided,
+        DependencyCondition::All | DependencyCondition::Any | DependencyCondition::Conditional => {
+            Readiness::Undecided
+        }
     }
 }

@@ -28,6 +28,23 @@ pub struct JobSnapshot {
     /// The checkpoints that were reached, the first [`CHECKPOINTS_SHOWN_MAX`] by position.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checkpoints: Vec<CheckpointSnapshot>,
+    /// The groups at work that no group has, the first [`GROUPS_SHOWN_MAX`] by position.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupSnapshot>,
+}
+
+/// Groups at work that a job as a whole shows.
+pub const GROUPS_SHOWN_MAX: usize = 20;
+
+/// How far a group is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GroupSnapshot {
+    /// The node's path.
+    pub node: String,
+    /// Direct members that have settled.
+    pub settled: u32,
+    /// Direct members.
+    pub members: u32,
 }
 
 /// Checkpoints that a job as a whole shows; each is on its node, however many there are.
@@ -57,6 +74,7 @@ impl JobSnapshot {
             correlation: state.correlation.clone(),
             head: state.head.clone(),
             checkpoints: checkpoints(state),
+            groups: groups(state),
         }
     }
 
@@ -73,6 +91,18 @@ impl JobSnapshot {
     pub fn node_count(&self) -> u64 {
         self.head.counts.iter().map(|count| u64::from(*count)).sum()
     }
+}
+
+fn groups(state: &JobState) -> Vec<GroupSnapshot> {
+    let outermost = |ix: &u32| state.plan.node(*ix).container.is_none();
+    let at_work = |ix: &u32| !state.nodes[*ix as usize].status.is_settled();
+    let groups = state.groups.iter().filter(|(ix, _)| outermost(ix) && at_work(ix));
+    let shown = groups.take(GROUPS_SHOWN_MAX).map(|(ix, group)| GroupSnapshot {
+        node: state.plan.path(*ix),
+        settled: group.counts.settled,
+        members: group.counts.all,
+    });
+    shown.collect()
 }
 
 fn checkpoints(state: &JobState) -> Vec<CheckpointSnapshot> {

@@ -35,9 +35,11 @@ pub async fn list(
 ) -> Result<Response, Problem> {
     let states = NodeStatus::ALL.map(NodeStatus::as_str).join(", ");
     let statuses = query.many("status", &states, NodeStatus::parse);
+    let path_prefix = query.text("path_prefix");
     let asked = PageRequest::take(&mut query, 'n', PAGE_SIZE_MAX);
     query.finish()?;
-    let wanted = NodeQuery { statuses, skip: asked.skipped(), take: asked.page_size as usize };
+    let (skip, take) = (asked.skipped(), asked.page_size as usize);
+    let wanted = NodeQuery { statuses, path_prefix, skip, take };
     let found = api.queries().nodes(&caller.namespace, job, wanted).await?;
     let page = asked.positioned('n', found.total, found.as_of);
     let answer = NodeListAnswer { nodes: found.nodes, page };
@@ -51,7 +53,7 @@ pub async fn list(
     get, path = "/api/v1/jobs/{id}/nodes/{key}", tag = "nodes", operation_id = "getNode",
     params(
         ("id" = String, Path, description = "The job", format = "uuid"),
-        ("key" = String, Path, description = "The node's key"),
+        ("key" = String, Path, description = "The node's key; of a member its path, percent-encoded: `each[3]/build` is `each%5B3%5D%2Fbuild`"),
     ),
     responses((status = 200, description = "The node", body = NodeAnswer)),
 )]

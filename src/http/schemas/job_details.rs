@@ -35,6 +35,9 @@ pub struct NodeListParameters {
     /// Any of these states; with commas, or repeated.
     #[param(nullable = false, style = Form, explode = false)]
     pub status: Option<Vec<NodeStatusWord>>,
+    /// What their paths begin with: `each[` are the members of the group `each` and what is in them.
+    #[param(nullable = false, max_length = 800)]
+    pub path_prefix: Option<String>,
 }
 
 /// What a history can be asked for.

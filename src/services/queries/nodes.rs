@@ -3,6 +3,8 @@
 //! payloads are the text they arrived as. Lists leave out details of errors that are stored beside the stream, and all
 //! but the newest attempts; one node shows everything.
 
+mod group;
+
 use std::sync::Arc;
 
 use domain::exact_json::ExactJson;
@@ -20,6 +22,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use self::group::GroupAnswer;
 use super::Queries;
 use crate::engine::error::EngineError;
 use crate::view::resources::words::{ConditionWord, NodeStatusWord};
@@ -34,6 +37,8 @@ const SHOWN_ATTEMPTS_MAX: usize = 1_000;
 pub struct NodeQuery {
     /// Any of these states; empty: all.
     pub statuses: Vec<NodeStatus>,
+    /// What their paths begin with.
+    pub path_prefix: Option<String>,
     /// Matching nodes passed over, in the order of the submission.
     pub skip: usize,
     /// At most so many.
@@ -104,8 +109,16 @@ pub struct NodeAnswer {
     pub at_most_once: bool,
     /// Keys of the nodes whose end keeps it from ever starting by itself.
     pub blocked_by: Vec<String>,
-    /// It could start and is held by the job's max_parallel.
+    /// It could start and is held by the max_parallel of its job or group.
     pub held: bool,
+    /// Why it waits, while it does.
+    pub hold: Option<&'static str>,
+    /// It was skipped because another branch was taken, or its condition does not hold.
+    pub bypassed: bool,
+    /// It failed, and a node that ran because of that completed.
+    pub handled: bool,
+    /// How its members stand, where it is a group.
+    pub members: Option<GroupAnswer>,
     /// It waits because the outcome of an attempt is unknown.
     pub outcome_unknown: bool,
     /// Where it is offered.
@@ -239,7 +252,10 @@ impl Queries {
             .with(namespace, job, |detail| {
                 let wanted = |ix: &u32| {
                     let status = detail.state.nodes[*ix as usize].status;
-                    query.statuses.is_empty() || query.statuses.contains(&status)
+                    let prefix = query.path_prefix.as_deref();
+                    let fits = |prefix: &str| detail.state.plan.path(*ix).starts_with(prefix);
+                    (query.statuses.is_empty() || query.statuses.contains(&status))
+                        && prefix.is_none_or(fits)
                 };
                 let all: Vec<u32> = (0..).take(detail.state.nodes.len()).filter(wanted).collect();
                 let blocked = detail.state.blocked_by();
@@ -274,7 +290,8 @@ impl Queries {
             .with(namespace, job, |detail| {
                 let ix = detail.state.plan.position(key)?;
                 let blocked = detail.state.blocked_by();
-                let node = answer(detail, ix, &blocked[ix as usize], SHOWN_ATTEMPTS_MAX, now);
+                let mut node = answer(detail, ix, &blocked[ix as usize], SHOWN_ATTEMPTS_MAX, now);
+                node.output.raw = node.output.raw.or_else(|| group::output(detail, ix));
                 Some((node, detail.seq()))
             })
             .await?;
@@ -326,6 +343,10 @@ fn answer(
         at_most_once: spec.at_most_once,
         blocked_by: blocked.iter().map(key).collect(),
         held: state.marks.queued,
+        hold: state.hold.map(Hold::as_str),
+        bypassed: state.marks.bypassed,
+        handled: state.marks.handled,
+        members: group::members(detail, ix),
         outcome_unknown: state.hold == Some(Hold::OutcomeUnknown),
         queue: spec.queue.to_string(),
         action_type: spec.action_type.as_ref().map(ToString::to_string),
@@ -360,7 +381,7 @@ fn answer(
 /// What was evaluated for it, or what the submission says.
 fn input_of(detail: &JobDetail, ix: u32) -> Option<&Payload> {
     let evaluated = detail.nodes[ix as usize].input.as_ref();
-    evaluated.or(detail.state.plan.node(ix).input.as_ref())
+    evaluated.or_else(|| detail.state.plan.node(ix).input.as_ref())
 }
 
 fn newest_of(attempts: &[AttemptStory], max: usize) -> &[AttemptStory] {

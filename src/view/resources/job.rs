@@ -9,7 +9,7 @@ use domain::ids::Millis;
 use domain::job::outcome::{JobError, PauseCause};
 use domain::job::spec::Start;
 use domain::job::status::JobStatus;
-use domain::job::summary::JobSnapshot;
+use domain::job::summary::{CheckpointSnapshot, GroupSnapshot, JobSnapshot};
 use domain::node::status::NodeStatus;
 use domain::payload::Payload;
 use domain::time_text::rfc3339;
@@ -132,6 +132,20 @@ pub struct JobResource {
     pub allocated: Option<BTreeMap<String, u64>>,
     /// Checkpoints that were reached, at most 100.
     pub checkpoints: Vec<CheckpointResource>,
+    /// Groups at work that stand in no other group, at most 20, and how far they are.
+    pub groups: Vec<GroupResource>,
+}
+
+/// How far a group is.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = GroupProgress)]
+pub struct GroupResource {
+    /// The node's path.
+    pub node: String,
+    /// Direct members that have settled.
+    pub settled: u32,
+    /// Direct members.
+    pub members: u32,
 }
 
 /// A checkpoint that was reached.
@@ -208,10 +222,6 @@ impl JobResource {
     /// A job with its durations up to `now`.
     pub fn of(job: &JobSnapshot, now: Millis) -> Self {
         let (head, plan) = (&job.head, &job.plan);
-        let inline = |payload: Option<&Payload>| match payload {
-            Some(Payload::Inline(raw)) => Some(Arc::clone(raw)),
-            Some(Payload::Stored(_)) | None => None,
-        };
         let holds_grant = head.grant.is_some() && !head.status.is_over();
         Self {
             schema_version: SCHEMA_VERSION,
@@ -259,17 +269,34 @@ impl JobResource {
             recoveries: 0,
             durations: durations(job, now),
             allocated: holds_grant.then(|| plan.resources.clone()),
-            checkpoints: job
-                .checkpoints
-                .iter()
-                .map(|reached| CheckpointResource {
-                    name: reached.name.clone(),
-                    node: reached.node.clone(),
-                    at: rfc3339(reached.at),
-                    record: inline(reached.record.as_ref()),
-                })
-                .collect(),
+            checkpoints: job.checkpoints.iter().map(CheckpointResource::from).collect(),
+            groups: job.groups.iter().map(GroupResource::from).collect(),
         }
+    }
+}
+
+impl From<&CheckpointSnapshot> for CheckpointResource {
+    fn from(reached: &CheckpointSnapshot) -> Self {
+        Self {
+            name: reached.name.clone(),
+            node: reached.node.clone(),
+            at: rfc3339(reached.at),
+            record: inline(reached.record.as_ref()),
+        }
+    }
+}
+
+impl From<&GroupSnapshot> for GroupResource {
+    fn from(group: &GroupSnapshot) -> Self {
+        Self { node: group.node.clone(), settled: group.settled, members: group.members }
+    }
+}
+
+/// What is small enough to stand in an event; the rest is fetched for one job alone.
+fn inline(payload: Option<&Payload>) -> Option<Arc<RawValue>> {
+    match payload {
+        Some(Payload::Inline(raw)) => Some(Arc::clone(raw)),
+        Some(Payload::Stored(_)) | None => None,
     }
 }
 

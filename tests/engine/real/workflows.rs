@@ -38,6 +38,30 @@ async fn every_recorded_workflow_completes_though_engines_and_workers_are_killed
     }
 }
 
+/// The levels of the smallest as groups.
+#[tokio::test]
+#[ignore = "needs recorded workflows: ORRERY_WORKFLOWS_DIR"]
+async fn a_recorded_workflow_completes_as_groups_though_the_engine_is_killed() {
+    let files = files();
+    let smallest = files.iter().min_by_key(|file| std::fs::metadata(file).map_or(0, |of| of.len()));
+    let file = smallest.expect("a file");
+    let name = file.to_string_lossy();
+    let text = run(&["import", "wfformat", "--groups", &name]);
+    let job: Value = serde_json::from_str(&text).expect("a job");
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut engine = EngineProcess::start(folder.path()).await;
+    let (status, made) = engine.post("/api/v1/jobs", &job, None).await;
+    assert_eq!(status, 201, "{name}: {made}");
+    let id = made["id"].as_str().expect("an id").to_owned();
+    let total = made["nodes"]["total"].as_u64().expect("a total");
+    let _workers: Vec<WorkerProcess> =
+        (0..2).map(|_| WorkerProcess::start(&engine, 4, SCALE)).collect();
+    engine.until(&id, |job| completed(job) >= total / 3).await;
+    engine.kill_and_restart().await;
+    let ended = engine.until(&id, |job| job["completed_at"].is_string()).await;
+    assert_eq!((&ended["status"], completed(&ended)), (&Value::from("completed"), total), "{name}");
+}
+
 async fn imported_run_through_kills(file: &Path) {
     let name = file.to_string_lossy();
     let job = serde_json::from_str(&run(&["import", "wfformat", &name])).expect("a job");

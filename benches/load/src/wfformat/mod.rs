@@ -6,6 +6,7 @@
 //! Absent: the files that tasks read and write, machines, and anything that would run the programs.
 
 mod flat;
+mod groups;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

@@ -11,7 +11,7 @@ use crate::node::spec::{BranchSpec, GroupSpec, MembersSpec, NodeKind, RunOn};
 use crate::refusal::FieldError;
 
 impl Check<'_> {
-    /// What is its type's alone; the outer `None`: it is wrong.
+    /// What is its type's alone; none for a task, or where it is wrong.
     pub(super) fn kind(
         &mut self,
         ix: u32,
@@ -19,7 +19,7 @@ impl Check<'_> {
         names: &mut Names<'_>,
         graph: &Graph,
         flow: &mut NodeFlow,
-    ) -> Option<Option<Box<PlanKind>>> {
+    ) -> Option<Box<PlanKind>> {
         let flat = nodes.get(ix as usize)?;
         let at = flat.at.as_str();
         if flat.container.is_some() && flat.is_cleanup() {
@@ -30,7 +30,7 @@ impl Check<'_> {
             );
         }
         let kind = match &flat.spec.kind {
-            NodeKind::Task => return Some(None),
+            NodeKind::Task => return None,
             NodeKind::SubJob | NodeKind::Notification => {
                 let word = flat.spec.kind.node_type().as_str();
                 let message = format!("nodes of type {word} are not available yet");
@@ -61,7 +61,7 @@ impl Check<'_> {
                 PlanKind::Cleanup(PlanCleanup { run_on, affects_outcome: *affects_outcome })
             }
         };
-        Some(Some(Box::new(kind)))
+        Some(Box::new(kind))
     }
 
     fn group(
@@ -176,8 +176,8 @@ impl Check<'_> {
     ) -> Vec<u32> {
         let mut found = Vec::with_capacity(keys.len());
         for (place, key) in keys.iter().enumerate() {
-            let child = graph.children(ix).iter().copied();
-            let child = child.filter(|child| nodes[*child as usize].spec.key == *key).next();
+            let mut children = graph.children(ix).iter().copied();
+            let child = children.find(|child| nodes[*child as usize].spec.key == *key);
             match child {
                 Some(child) if found.contains(&child) => {
                     self.error(

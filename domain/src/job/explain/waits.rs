@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::ids::{Millis, QueueName};
 use crate::job::due::{self, JobDue, NodeDue};
 use crate::job::explain::{NODES_NAMED_MAX, Turn, Wait, WaitCode, words};
+use crate::job::outcome::EndingStage;
 use crate::job::spec::Start;
 use crate::job::state::JobState;
 use crate::job::status::JobStatus;
@@ -111,7 +112,12 @@ fn own(state: &JobState, turn: Option<&Turn>) -> Option<Wait> {
                 Some((JobDue::Deadline, at)) => Some(at),
                 Some((JobDue::Start | JobDue::Revocation | JobDue::Cleanup, _)) | None => None,
             };
-            (WaitCode::Ending, turned, Some(head.ending_until), until)
+            match head.stage {
+                EndingStage::Output => (WaitCode::Evaluating, turned, None, until),
+                EndingStage::Stopping | EndingStage::Cleaning => {
+                    (WaitCode::Ending, turned, Some(head.ending_until), until)
+                }
+            }
         }
         JobStatus::Pending if state.plan.start == Start::Manual => {
             (WaitCode::ManualStart, head.created_at, None, None)

@@ -17,7 +17,7 @@ use crate::expression::{
     Template, TextTemplate, Value,
 };
 use crate::ids::Millis;
-use crate::job::plan::{PlanCondition, PlanNode, Predicate};
+use crate::job::plan::{PlanCondition, Predicate};
 use crate::node::attempt::AttemptError;
 use crate::payload::{Payload, StoredPayload};
 
@@ -74,7 +74,7 @@ impl std::fmt::Debug for Evaluator<'_> {
 /// Why there is no value.
 enum Fault {
     Missing(Missing),
-    Failed(AttemptError),
+    Failed(Box<AttemptError>),
 }
 
 impl From<Missing> for Fault {
@@ -99,7 +99,7 @@ impl<'o> Evaluator<'o> {
     pub fn evaluate(&mut self, asked: &Asked) -> Result<Evaluated, Missing> {
         let is = match self.value_of(asked) {
             Ok(is) => is,
-            Err(Fault::Failed(error)) => Evaluation::Failed(error),
+            Err(Fault::Failed(error)) => Evaluation::Failed(*error),
             Err(Fault::Missing(missing)) => return Err(missing),
         };
         Ok(Evaluated { node: asked.node, since: asked.since, is })
@@ -116,12 +116,12 @@ impl<'o> Evaluator<'o> {
         let node = plan.node(asked.node);
         let scope = self.scope(asked)?;
         if let Some(when) = node.flow.as_ref().and_then(|flow| flow.when.as_ref())
-            && !holds(when, &scope).map_err(|error| failed(node, "when", error, &scope))?
+            && !holds(when, &scope).map_err(|error| scope.failed("when", "", &error))?
         {
             return Ok(Evaluation::Bypassed);
         }
         if let Some(condition) = node.branches() {
-            return Ok(Evaluation::Branch(taken(node, condition, &scope)?));
+            return Ok(Evaluation::Branch(taken(condition, &scope)?));
         }
         let Some(input) = node.input.as_ref().filter(|_| node.computes_input()) else {
             return Ok(Evaluation::Ready);
@@ -144,10 +144,8 @@ impl<'o> Evaluator<'o> {
     ) -> Result<ExactJson, Fault> {
         let text = self.text(payload)?;
         let broken = || {
-            Fault::Failed(expression_error(
-                "syntax",
-                format!("{name}: what is stored of it is no JSON"),
-            ))
+            let message = format!("{name}: what is stored of it is no JSON");
+            Fault::Failed(Box::new(expression_error("syntax", &message)))
         };
         let json: ExactJson = serde_json::from_str(&text).map_err(|_| broken())?;
         let parsed = Template::parse(&json);
@@ -201,13 +199,12 @@ impl<'o> Evaluator<'o> {
             && flow.is_some_and(|flow| flow.reads_item)
             && let Some((expansion, index)) = plan.item_of(asked.node)
         {
-            let list = match self.lists.get(&expansion.first) {
-                Some(list) => list.clone(),
-                None => {
-                    let list = self.json(&expansion.list)?;
-                    self.lists.insert(expansion.first, list.clone());
-                    list
-                }
+            let list = if let Some(list) = self.lists.get(&expansion.first) {
+                list.clone()
+            } else {
+                let list = self.json(&expansion.list)?;
+                self.lists.insert(expansion.first, list.clone());
+                list
             };
             let Value::List(list) = &list else { return Ok(FlowScope::default()) };
             let value = list.items().get(index as usize).cloned().unwrap_or(Value::Null);
@@ -300,19 +297,13 @@ impl FlowScope {
             [] => String::new(),
             some => format!("; it reads {}", some.join(", ")),
         };
-        Fault::Failed(expression_error(
-            error.class.as_str(),
-            format!("{name}{pointer}: {error}{reads}"),
-        ))
+        let message = format!("{name}{pointer}: {error}{reads}");
+        Fault::Failed(Box::new(expression_error(error.class.as_str(), &message)))
     }
 }
 
-fn failed(_node: &PlanNode, name: &str, error: ExpressionError, scope: &FlowScope) -> Fault {
-    scope.failed(name, "", &error)
-}
-
 /// The error of a node whose expression has no value.
-pub(super) fn expression_error(kind: &str, message: String) -> AttemptError {
+pub(super) fn expression_error(kind: &str, message: &str) -> AttemptError {
     AttemptError {
         error_type: kind.to_owned(),
         message: message.chars().take(bounds::ERROR_MESSAGE_CHARS_MAX).collect(),
@@ -323,28 +314,26 @@ pub(super) fn expression_error(kind: &str, message: String) -> AttemptError {
 }
 
 fn wrong_list(message: &str) -> Fault {
-    Fault::Failed(expression_error("type", format!("for_each: {message}")))
+    Fault::Failed(Box::new(expression_error("type", &format!("for_each: {message}"))))
 }
 
 /// How many items a JSON list has, if it may be gone over.
 pub(crate) fn items_of(json: &str) -> Result<u32, String> {
-    match Value::from_json(json) {
-        Some(Value::List(list)) if list.items().len() <= ITEMS_MAX => {
-            Ok(u32::try_from(list.items().len()).unwrap_or(u32::MAX))
-        }
-        Some(Value::List(list)) => Err(format!(
-            "the list has {} items; at most {ITEMS_MAX} are allowed",
-            list.items().len()
-        )),
-        Some(other) => Err(format!("must be a list, and is a {}", other.type_name())),
-        None => Err("must be a list".to_owned()),
+    let Some(value) = Value::from_json(json) else { return Err("must be a list".to_owned()) };
+    let Value::List(list) = &value else {
+        return Err(format!("must be a list, and is a {}", value.type_name()));
+    };
+    let items = list.items().len();
+    if items > ITEMS_MAX {
+        return Err(format!("the list has {items} items; at most {ITEMS_MAX} are allowed"));
     }
+    Ok(u32::try_from(items).unwrap_or(u32::MAX))
 }
 
-fn taken(node: &PlanNode, condition: &PlanCondition, scope: &FlowScope) -> Result<Taken, Fault> {
+fn taken(condition: &PlanCondition, scope: &FlowScope) -> Result<Taken, Fault> {
     for (place, branch) in (0_u32..).zip(&condition.branches) {
         let name = format!("branches/{place}/when");
-        if holds(&branch.when, scope).map_err(|error| failed(node, &name, error, scope))? {
+        if holds(&branch.when, scope).map_err(|error| scope.failed(&name, "", &error))? {
             return Ok(Taken::Branch(place));
         }
     }
@@ -368,15 +357,15 @@ pub(crate) fn holds_text(text: &str, scope: &dyn Scope) -> Result<bool, Expressi
     } else {
         Expression::parse(text)?.evaluate(scope)?
     };
-    match value {
-        Value::Bool(holds) => Ok(holds),
-        other => Err(ExpressionError {
-            class: ErrorClass::Type,
-            message: format!("must be true or false, and is a {}", other.type_name()),
-            column: 1,
-            allowed: Vec::new(),
-        }),
+    if let Value::Bool(holds) = value {
+        return Ok(holds);
     }
+    Err(ExpressionError {
+        class: ErrorClass::Type,
+        message: format!("must be true or false, and is a {}", value.type_name()),
+        column: 1,
+        allowed: Vec::new(),
+    })
 }
 
 fn raw(json: &ExactJson) -> Box<RawValue> {

@@ -144,7 +144,7 @@ impl EvaluationOrder {
         let refused = self.nodes.iter().map(|asked| Evaluated {
             node: asked.node,
             since: asked.since,
-            is: Evaluation::Failed(expression_error("budget", message.clone())),
+            is: Evaluation::Failed(expression_error("budget", &message)),
         });
         Some(refused.collect())
     }
@@ -159,10 +159,7 @@ impl EvaluationOrder {
             let of = if of_job { read.node } else { plan.seen_from(node, read.node) };
             let is = match read.part {
                 NodePart::Output => {
-                    if !self.outputs.contains_key(&of) {
-                        let source = source(view, &plan, of);
-                        self.outputs.insert(of, source);
-                    }
+                    self.outputs.entry(of).or_insert_with(|| source(view, &plan, of));
                     Known::Output(of)
                 }
                 NodePart::Status => Known::Is(Value::text(view.node_status(of).as_str())),

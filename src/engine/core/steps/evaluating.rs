@@ -5,6 +5,7 @@
 use domain::ids::{Millis, SubjectId};
 use domain::job::command::JobCommand;
 use domain::job::flow::Evaluated;
+use domain::job::state::JobState;
 
 use crate::engine::core::Core;
 use crate::engine::core::kinds::Entity;
@@ -22,7 +23,7 @@ impl Core {
             return;
         }
         let job = slot.entity.as_ref().and_then(Entity::job);
-        let Some(order) = job.and_then(|job| job.evaluation_order()) else { return };
+        let Some(order) = job.and_then(JobState::evaluation_order) else { return };
         slot.evaluates = true;
         self.outputs.push_back(Output::Evaluate { subject: slot.subject.clone(), order });
     }
