@@ -39,19 +39,19 @@ const LAYERS: &[&[&str]] = &[
 /// modules of its own stage or an earlier one. `mod.rs` only declares and re-exports, and is looked through.
 const DOMAIN_STAGES: &[&[&str]] = &[
     &["ids", "bounds", "dice", "exact_json", "payload", "planted", "time_text"],
-    &["status", "attempt", "change"],
+    &["status", "attempt", "change", "hold"],
     &["refusal", "history"],
     &["subject"],
     &["policy"],
     &["spec"],
-    &["graph", "plan", "retry", "expression", "outcome", "readiness"],
-    &["state", "story", "undo"],
+    &["edges", "graph", "plan", "retry", "expression", "outcome"],
+    &["flow", "members", "readiness", "state", "story", "undo"],
     &["fact"],
     &["event", "command", "effect"],
     &["check", "due", "verify"],
     &["apply"],
     &["decide"],
-    &["progress", "explain", "summary", "rows", "detail"],
+    &["progress", "explain", "summary", "rows", "detail", "work"],
 ];
 
 /// The kinds of subjects: each is a folder of the domain, a file of the core, and a row in each of the two tables. What
@@ -204,7 +204,7 @@ const ENGINE: Folder = Folder {
     rows: &[
         &["json_text", "records"],
         &["core"],
-        &["error", "forward", "gauges", "loader", "undelivered", "watch"],
+        &["error", "evaluation", "forward", "gauges", "loader", "undelivered", "watch"],
         &["check", "deletion", "mailbox"],
         &["forwarding", "shared"],
         &["jobs", "rebuild", "streams", "views"],
@@ -253,7 +253,7 @@ const DECIDE: Folder = Folder {
     rows: &[
         &["decision"],
         &["draft"],
-        &["deletion", "ending", "failure", "lease", "patch", "pause", "submit"],
+        &["deletion", "ending", "evaluated", "failure", "lease", "patch", "pause", "submit"],
         &["admission", "report"],
         &["wake"],
     ],
@@ -262,7 +262,10 @@ const DECIDE: Folder = Folder {
 /// The facts of a job, one concern a file.
 const FACTS: Folder = Folder {
     module: &["job", "fact"],
-    rows: &[&["patch", "flat"], &["admission", "attempts", "endings", "failures", "steering"]],
+    rows: &[
+        &["patch", "flat"],
+        &["admission", "attempts", "endings", "failures", "flows", "steering"],
+    ],
 };
 
 /// The structs of which each is made of parts that own their fields, and what among their fields is data to be read.

@@ -3,7 +3,7 @@
 //! Invariant: apply then undo gives the same state (`every_step_of_a_random_job_agrees_with_the_model`).
 
 mod first;
-mod flow;
+mod flowing;
 
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ mod attempts;
 mod endings;
 mod failures;
 mod flat;
-mod flow;
+mod flows;
 mod patch;
 mod steering;
 
@@ -29,7 +29,7 @@ pub use self::admission::{AdmissionFact, Submitted};
 pub use self::attempts::AttemptFact;
 pub use self::endings::EndingFact;
 pub use self::failures::{AttemptFailure, FailureFact};
-pub use self::flow::FlowFact;
+pub use self::flows::FlowFact;
 pub use self::patch::Patch;
 pub use self::steering::SteeringFact;
 

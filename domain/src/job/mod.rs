@@ -24,3 +24,4 @@ pub mod story;
 pub mod summary;
 pub mod undo;
 pub mod verify;
+pub mod work;

@@ -3,7 +3,6 @@
 
 mod layout;
 mod node;
-mod shape;
 pub(crate) mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +23,7 @@ use self::layout::MemberRows;
 pub use self::layout::{Expansion, Place};
 pub use self::node::{
     MoreOfNode, NodeFlow, PlanBranch, PlanCleanup, PlanCondition, PlanGroup, PlanKind, PlanNode,
-    Predicate, Read, TemplateRange,
+    Predicate, Read, Taken, TemplateRange,
 };
 
 /// A checked submission: what goes into the first event and the payloads it names.

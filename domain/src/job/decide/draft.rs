@@ -5,7 +5,7 @@
 mod book;
 mod branches;
 mod end;
-mod flow;
+mod evaluating;
 mod grouped;
 mod groups;
 mod outcomes;

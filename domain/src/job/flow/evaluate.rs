@@ -8,8 +8,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::ITEMS_MAX;
 use super::order::{Asked, EvaluationOrder, Known, OUTPUT_OF_JOB, Source};
-use super::{ITEMS_MAX, Taken};
 use crate::bounds;
 use crate::exact_json::ExactJson;
 use crate::expression::{
@@ -17,7 +17,7 @@ use crate::expression::{
     Template, TextTemplate, Value,
 };
 use crate::ids::Millis;
-use crate::job::plan::{PlanCondition, Predicate};
+use crate::job::plan::{PlanCondition, Predicate, Taken};
 use crate::node::attempt::AttemptError;
 use crate::payload::{Payload, StoredPayload};
 

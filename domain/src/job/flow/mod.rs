@@ -10,7 +10,7 @@ mod state;
 use serde::{Deserialize, Serialize};
 
 use crate::job::members::GroupEnding;
-use crate::job::plan::Expansion;
+use crate::job::plan::{Expansion, Taken};
 use crate::node::attempt::{AttemptError, RetryDue};
 use crate::node::change::Ranges;
 use crate::payload::Payload;
@@ -41,17 +41,6 @@ pub enum Prepared {
     },
     /// The branch that a condition takes.
     Branch(Taken),
-}
-
-/// Which branch a condition takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Taken {
-    /// Its place, counted from 0.
-    Branch(u32),
-    Default,
-    /// None holds, and there is no default.
-    Nothing,
 }
 
 /// What an event says of data, members and ends beside transitions. Most events say nothing of it.

@@ -10,9 +10,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Plan, PlanNode, TemplateRange};
+use super::{Plan, PlanNode, Taken, TemplateRange};
 use crate::bounds;
-use crate::job::flow::Taken;
 use crate::payload::Payload;
 
 /// Members that came to be: copies of a template, one an item.

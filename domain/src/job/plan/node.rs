@@ -10,7 +10,6 @@ use super::is_default;
 use crate::exact_json::ExactJson;
 use crate::expression::NodePart;
 use crate::ids::{ActionType, NodeKey, QueueName};
-use crate::job::flow::Taken;
 use crate::job::spec::CompleteWhen;
 use crate::node::spec::{DependencyCondition, NodeType, RunOn, Timeouts};
 use crate::payload::Payload;
@@ -121,6 +120,17 @@ impl PlanCondition {
         let branches = self.branches.iter().flat_map(|branch| &branch.then);
         branches.chain(&self.default).copied()
     }
+}
+
+/// Which branch a condition takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Taken {
+    /// Its place, counted from 0.
+    Branch(u32),
+    Default,
+    /// None holds, and there is no default.
+    Nothing,
 }
 
 /// A branch of a condition.

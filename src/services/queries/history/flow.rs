@@ -1,8 +1,8 @@
 //! What an event says of data, members and ends beside transitions, by the nodes' paths. Values are named by their hash, so
 //! that a history shows what was evaluated without repeating it.
 
-use domain::job::flow::{Flow, Prepared, Taken};
-use domain::job::plan::Plan;
+use domain::job::flow::{Flow, Prepared};
+use domain::job::plan::{Plan, Taken};
 use domain::payload::{Hash, Payload};
 use domain::time_text::rfc3339;
 use serde::Serialize;

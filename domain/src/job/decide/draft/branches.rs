@@ -1,8 +1,9 @@
 //! Conditions and checkpoints: what the engine does by itself, at once, as soon as what they need is evaluated.
 
 use super::Draft;
-use crate::job::flow::{Prepared, Taken};
+use crate::job::flow::Prepared;
 use crate::job::members::Ledger;
+use crate::job::plan::Taken;
 use crate::job::plan::{PlanCondition, PlanKind};
 use crate::node::hold::Hold;
 use crate::node::status::NodeStatus;

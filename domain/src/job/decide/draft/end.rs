@@ -79,7 +79,7 @@ impl Draft<'_> {
             _ if self.status.is_over() => false,
             (Some(to), EndingStage::Stopping) => self.running() == 0 && self.stopped(to),
             (Some(to), EndingStage::Output) => {
-                self.prepared(super::flow::OUTPUT).is_some() && self.clean(to)
+                self.prepared(super::evaluating::OUTPUT).is_some() && self.clean(to)
             }
             (Some(to), EndingStage::Cleaning) => {
                 if !self.is_busy() {
@@ -108,7 +108,10 @@ impl Draft<'_> {
     /// Nothing runs any more.
     fn stopped(&mut self, to: JobStatus) -> bool {
         let computed = self.state.plan.output_flow.is_some();
-        if to == JobStatus::Completed && computed && self.prepared(super::flow::OUTPUT).is_none() {
+        if to == JobStatus::Completed
+            && computed
+            && self.prepared(super::evaluating::OUTPUT).is_none()
+        {
             let Some(evaluated) = self.evaluate_output() else {
                 let until = Millis::MAX;
                 self.ending = Some(Ending { to, stage: EndingStage::Output, until });

@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::Plan;
 use crate::job::members::GroupState;
+use crate::job::plan::Plan;
 use crate::node::graph::Graph;
 
 impl Plan {

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use crate::ids::Millis;
-use crate::job::flow::{Flow, Prepared, Taken};
+use crate::job::flow::{Flow, Prepared};
 use crate::job::members::{self, GroupState};
 use crate::job::outcome::JobError;
 use crate::job::plan::PlanKind;
+use crate::job::plan::Taken;
 use crate::job::state::{JobState, NodeState};
 use crate::job::undo::JobUndo;
 use crate::node::status::NodeStatus;
