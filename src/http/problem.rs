@@ -246,9 +246,7 @@ fn cut(text: &mut String, bytes_max: usize) {
 /// What is not available yet is said in the code itself, when nothing else is wrong.
 fn code_of(errors: &[FieldError]) -> Code {
     let special = |error: &FieldError| match Code::parse(&error.code) {
-        Some(
-            code @ (Code::NotAvailable | Code::NodeTypeNotAvailable | Code::ExpressionNotAvailable),
-        ) => Some(code),
+        Some(code @ (Code::NotAvailable | Code::NodeTypeNotAvailable)) => Some(code),
         Some(_) | None => None,
     };
     match errors.first().and_then(special) {

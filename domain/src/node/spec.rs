@@ -9,6 +9,11 @@ use crate::exact_json::ExactJson;
 use crate::job::spec::CompleteWhen;
 use crate::retry::policy::RetryPolicy;
 
+/// Groups that may stand around a member: the depth of what people write, and of the recursions over it.
+pub const GROUP_DEPTH_MAX: usize = 8;
+/// Branches of one condition: each costs an evaluation when it is decided.
+pub const BRANCHES_MAX: usize = 100;
+
 /// The eight node types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -65,7 +70,7 @@ pub enum DependencyCondition {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunOn {
-    /// Any.
+    /// Whichever it is.
     Always,
     /// The job completes.
     Success,
@@ -138,7 +143,7 @@ pub enum NodeKind {
         record: Option<Box<RawValue>>,
     },
     Cleanup {
-        /// Empty: always.
+        /// Empty means always.
         run_on: Vec<RunOn>,
         /// Its failure fails a job that completed.
         affects_outcome: bool,

@@ -12,6 +12,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use domain::bounds::Bounds;
+use domain::node::spec::GROUP_DEPTH_MAX;
 use serde::de::{DeserializeOwned, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -25,6 +26,8 @@ const VALUES_MAX: usize = 2_000;
 const BODY_VALUES_MAX: usize = 600_000;
 /// What the messages here begin with, from which they are known as such.
 pub(in crate::http) const TOO_MANY: &str = "must have at most ";
+/// The same of what stands too far inside.
+pub(in crate::http) const TOO_DEEP: &str = "is nested deeper than ";
 
 /// Before the place inside a value, where the error is met in its text: the way to the value is told by whoever reads the
 /// body, and what follows the line break is what is wrong there.
@@ -36,10 +39,15 @@ const NO_VALUE: &str = "invalid type: a number, expected a number in range";
 #[derive(Debug, Clone, Copy)]
 struct RemainingBody {
     nodes_max: usize,
+    nodes: usize,
+    /// Groups around what is read now.
+    groups: usize,
     fan_max: usize,
     payload_bytes_max: usize,
     edges_max: usize,
     edges: usize,
+    /// Nodes that branches name: as many as there may be edges, because each depends on its condition.
+    named: usize,
     values: usize,
 }
 
@@ -58,10 +66,13 @@ pub fn within<T>(bounds: &Bounds, read: impl FnOnce() -> T) -> T {
     }
     let left = RemainingBody {
         nodes_max: bounds.nodes_max,
+        nodes: bounds.nodes_max,
+        groups: 0,
         fan_max: bounds.fan_max,
         payload_bytes_max: bounds.payload_bytes_max,
         edges_max: bounds.edges_max,
         edges: bounds.edges_max,
+        named: bounds.edges_max,
         values: BODY_VALUES_MAX,
     };
     let _before = Before(LEFT.replace(Some(left)));
@@ -72,18 +83,48 @@ fn left() -> RemainingBody {
     // Of what is read without being told the bounds nothing is passed over: whoever takes it refuses it.
     let unbounded = || RemainingBody {
         nodes_max: usize::MAX,
+        nodes: usize::MAX,
+        groups: 0,
         fan_max: usize::MAX,
         payload_bytes_max: usize::MAX,
         edges_max: usize::MAX,
         edges: usize::MAX,
+        named: usize::MAX,
         values: usize::MAX,
     };
     LEFT.get().unwrap_or_else(unbounded)
 }
 
-/// Nodes of one job.
+/// Nodes of one job, members included.
 pub fn nodes_max() -> usize {
     left().nodes_max
+}
+
+/// Whether the body may have one more node.
+pub fn is_room_for_a_node() -> bool {
+    left().nodes > 0
+}
+
+/// Takes the place of one node; whether there was one.
+pub fn take_node() -> bool {
+    take(1, |left| &mut left.nodes)
+}
+
+/// Reads the members of a group; none when too many groups stand around it.
+pub fn one_deeper<T>(read: impl FnOnce() -> T) -> Option<T> {
+    let Some(mut now) = LEFT.get() else { return Some(read()) };
+    if now.groups == GROUP_DEPTH_MAX {
+        return None;
+    }
+    now.groups += 1;
+    LEFT.set(Some(now));
+    let read = read();
+    // What it took of the body stays taken.
+    if let Some(mut now) = LEFT.get() {
+        now.groups -= 1;
+        LEFT.set(Some(now));
+    }
+    Some(read)
 }
 
 /// Bytes of one input or output: what is larger is refused, and not looked into.
@@ -155,31 +196,64 @@ pub fn at_end<'de, A: SeqAccess<'de>>(
 
 /// The parents of a node: so many of it, and so many edges of the whole body.
 pub fn parents<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    struct Parents;
-    impl<'de> Visitor<'de> for Parents {
-        type Value = Vec<String>;
+    deserializer.deserialize_seq(Keys {
+        what: "parents",
+        in_all: "edges",
+        left: |left| &mut left.edges,
+    })
+}
 
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a sequence")
-        }
+/// The nodes that a branch of a condition names: so many of it, and so many of the whole body.
+pub fn named<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    deserializer.deserialize_seq(Keys {
+        what: "nodes",
+        in_all: "nodes of branches",
+        left: |left| &mut left.named,
+    })
+}
 
-        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<String>, A::Error> {
-            let RemainingBody { fan_max, edges_max, .. } = left();
-            let mut read = Vec::new();
-            while let Some(key) = items.next_element()? {
-                if read.len() == fan_max {
-                    return Err(A::Error::custom(format!("{TOO_MANY}{fan_max} parents")));
-                }
-                if !take(1, |left| &mut left.edges) {
-                    let message = format!("{TOO_MANY}{edges_max} edges in all");
-                    return Err(A::Error::custom(message));
-                }
-                read.push(key);
-            }
-            Ok(read)
+/// The same, where there may be none.
+pub fn given_named<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<String>>, D::Error> {
+    struct Named(Vec<String>);
+    impl<'de> Deserialize<'de> for Named {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            named(deserializer).map(Self)
         }
     }
-    deserializer.deserialize_seq(Parents)
+    Ok(Option::<Named>::deserialize(deserializer)?.map(|named| named.0))
+}
+
+/// Keys of nodes: as many as a node may have neighbours, and so many of the whole body.
+struct Keys {
+    what: &'static str,
+    in_all: &'static str,
+    left: fn(&mut RemainingBody) -> &mut usize,
+}
+
+impl<'de> Visitor<'de> for Keys {
+    type Value = Vec<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a sequence")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<String>, A::Error> {
+        let RemainingBody { fan_max, edges_max, .. } = left();
+        let mut read = Vec::new();
+        while let Some(key) = items.next_element()? {
+            if read.len() == fan_max {
+                return Err(A::Error::custom(format!("{TOO_MANY}{fan_max} {}", self.what)));
+            }
+            if !take(1, self.left) {
+                let message = format!("{TOO_MANY}{edges_max} {} in all", self.in_all);
+                return Err(A::Error::custom(message));
+            }
+            read.push(key);
+        }
+        Ok(read)
+    }
 }
 
 /// Takes so many of what is left of a body; whether there were.

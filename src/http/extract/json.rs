@@ -10,6 +10,7 @@ use axum::body::{BodyDataStream, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use domain::bounds::{self, Bounds};
+use domain::node::spec::GROUP_DEPTH_MAX;
 use futures_util::{FutureExt as _, StreamExt as _};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use validator::Validate;
@@ -61,8 +62,9 @@ impl BodyLimit {
 /// So much of a body that is too large is read and thrown away, so that its client reads the refusal: eight times the
 /// largest body that is taken by default. Whoever sends more is cut off.
 const DRAINED_BYTES_MAX: usize = 64 << 20;
-/// What stands around the deepest input: batch, job, nodes, node, and room for the envelope to grow.
-const ENVELOPE_DEPTH_MAX: usize = 8;
+/// What stands around the deepest input: batch, job, nodes, node, and room for the envelope to grow; then, for each
+/// group in another, its list of members and the member. It stays below what serde_json reads.
+const ENVELOPE_DEPTH_MAX: usize = 8 + 2 * GROUP_DEPTH_MAX;
 
 /// A request body, with the rules about each of its fields that serde's types do not say already.
 pub trait RequestBody: DeserializeOwned + Validate + Send + 'static {}

@@ -36,6 +36,9 @@ pub(super) fn field_error(path: &Path, message: &str) -> FieldError {
     if message.starts_with(bounded::TOO_MANY) {
         return FieldError::new(at, "too_many", message);
     }
+    if message.starts_with(bounded::TOO_DEEP) {
+        return FieldError::new(at, "too_deep", message);
+    }
     for (prefix, code) in [
         ("invalid type: ", "wrong_type"),
         ("invalid value: ", "out_of_range"),

@@ -17,6 +17,7 @@ const RANGES: &[(&str, u64, u64)] = &[
     ("wait_ms", 0, 30_000),
     ("lease_ms", LEASE_MS_MIN, LEASE_MS_MAX),
     ("timeout_ms", TIMEOUT_MS_MIN, TIMEOUT_MS_MAX),
+    ("cleanup_timeout_ms", TIMEOUT_MS_MIN, TIMEOUT_MS_MAX),
     ("queue_ms", TIMEOUT_MS_MIN, TIMEOUT_MS_MAX),
     ("attempt_ms", TIMEOUT_MS_MIN, TIMEOUT_MS_MAX),
     ("total_ms", TIMEOUT_MS_MIN, TIMEOUT_MS_MAX),

@@ -88,12 +88,10 @@ codes! {
     ValidationFailed "validation_failed" UNPROCESSABLE_ENTITY "The request is not valid";
     /// Known to the design, not to this version.
     NotAvailable "not_available" UNPROCESSABLE_ENTITY "This is not available yet";
-    /// One of the seven later node types.
+    /// One of the later node types.
     NodeTypeNotAvailable "node_type_not_available" UNPROCESSABLE_ENTITY "This node type is not available yet";
     /// An expression that has no value.
     Expression "expression" UNPROCESSABLE_ENTITY "The expression has no value";
-    /// `${{ }}` in an input or output.
-    ExpressionNotAvailable "expression_not_available" UNPROCESSABLE_ENTITY "Expressions are not available yet";
     /// Same key, another body.
     IdempotencyKeyReused "idempotency_key_reused" UNPROCESSABLE_ENTITY "The Idempotency-Key was used with another body";
     /// More requests wait for work than may.
@@ -169,7 +167,6 @@ impl Code {
             | Self::NotAvailable
             | Self::NodeTypeNotAvailable
             | Self::Expression
-            | Self::ExpressionNotAvailable
             | Self::IdempotencyKeyReused
             | Self::InternalError
             | Self::StoredDataDamaged => None,

@@ -73,7 +73,6 @@ fn every_other_code_has_its_status() {
         ("not_available", 422),
         ("node_type_not_available", 422),
         ("expression", 422),
-        ("expression_not_available", 422),
         ("internal_error", 500),
         ("stored_data_damaged", 500),
         ("outcome_unknown", 503),

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 
 use domain::bounds;
 use domain::exact_json::ExactJson;
-use domain::job::spec::{CompleteWhen, JobSpec, Start};
+use domain::job::spec::{JobSpec, Start};
 use domain::refusal::FieldError;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use validator::Validate;
 
+use super::complete_when::CompleteWhenBody;
 use super::later::{self, Later};
 use super::node::{NodeBody, Nodes};
 use super::retry::RetryBody;
@@ -75,9 +76,16 @@ pub struct JobBody {
     fail_fast: bool,
     /// When the settled job counts as completed; absent: when no node failed unless it is optional.
     complete_when: Option<CompleteWhenBody>,
-    /// For nodes that have none of their own.
+    /// The job ends, and cancels the rest, as soon as `complete_when` is decided.
+    #[serde(default)]
+    complete_early: bool,
+    /// How long all cleanups together may take, in milliseconds.
+    #[schema(minimum = 1_000, maximum = 2_592_000_000_i64, default = 600_000)]
+    cleanup_timeout_ms: Option<u64>,
+    /// For tasks that have none of their own.
     retry: Option<RetryBody>,
-    /// A literal output; absent: the outputs of the nodes that have no children.
+    /// Any JSON, made when the job settles; absent: the outputs of the nodes that have no children. Texts may have
+    /// expressions in `${{ }}`.
     #[serde(default, deserialize_with = "super::given")]
     #[schema(value_type = Option<serde_json::Value>)]
     output: Option<Box<RawValue>>,
@@ -85,7 +93,7 @@ pub struct JobBody {
     #[serde(default, deserialize_with = "bounded::values")]
     #[schema(value_type = BTreeMap<String, serde_json::Value>)]
     metadata: BTreeMap<String, ExactJson>,
-    /// The steps, at most 20,000.
+    /// The steps, at most 20,000 with the members of groups.
     #[schema(value_type = Vec<NodeBody>, min_items = 1, max_items = 20_000)]
     nodes: Nodes,
     #[schema(ignore)]
@@ -94,35 +102,6 @@ pub struct JobBody {
     recovery: Later,
     #[schema(ignore)]
     concurrency_key: Later,
-}
-
-/// The success condition: exactly one of the four.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = CompleteWhen)]
-pub struct CompleteWhenBody {
-    /// `true`: no node failed or timed out unless it is optional.
-    all: Option<bool>,
-    /// `true`: at least one node completed.
-    any: Option<bool>,
-    /// At least so many nodes completed.
-    #[schema(minimum = 1)]
-    at_least: Option<u32>,
-    /// At most so many failed or timed out.
-    tolerate: Option<TolerateBody>,
-}
-
-/// Failures that are tolerated: exactly one of the two.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = Tolerate)]
-pub struct TolerateBody {
-    /// So many nodes.
-    #[schema(minimum = 0)]
-    count: Option<u32>,
-    /// This share of all nodes.
-    #[schema(minimum = 0, maximum = 100)]
-    percent: Option<u8>,
 }
 
 /// Many jobs; each is accepted or refused by itself.
@@ -137,9 +116,9 @@ pub struct JobBatchBody {
 }
 
 impl JobBody {
-    /// How many nodes it has.
+    /// How many nodes it has, members included.
     pub fn node_count(&self) -> usize {
-        self.nodes.specs.len()
+        self.nodes.count()
     }
 
     /// The domain's unchecked spec, or what this layer alone can tell is wrong.
@@ -164,10 +143,10 @@ impl JobBody {
             }
             ms
         });
-        let complete_when = self.complete_when.map(|body| body.into_rule(&mut errors));
+        let complete_when =
+            self.complete_when.map(|body| body.into_rule("/complete_when", &mut errors));
         let retry = self.retry.map(|retry| retry.into_policy("/retry", &mut errors));
-        let Nodes { specs: nodes, errors: of_nodes } = self.nodes;
-        errors.extend(of_nodes);
+        let nodes = self.nodes.into_specs("/nodes", &mut errors);
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -177,7 +156,7 @@ impl JobBody {
             job_type: self.job_type,
             priority: self.priority,
             tags: self.tags,
-            input: payload::on_one_line(self.input),
+            input: self.input.map(payload::on_one_line),
             triggered_by: self.triggered_by,
             scheduled_at,
             start: self.start,
@@ -188,50 +167,12 @@ impl JobBody {
             max_parallel: self.max_parallel,
             fail_fast: self.fail_fast,
             complete_when: complete_when.unwrap_or_default(),
-            complete_early: false,
-            cleanup_timeout_ms: None,
+            complete_early: self.complete_early,
+            cleanup_timeout_ms: self.cleanup_timeout_ms,
             retry,
-            output: payload::on_one_line(self.output),
+            output: self.output.map(payload::on_one_line),
             metadata: self.metadata,
             nodes,
         })
-    }
-}
-
-impl CompleteWhenBody {
-    fn into_rule(self, errors: &mut Vec<FieldError>) -> CompleteWhen {
-        match self {
-            Self { all: Some(true), any: None, at_least: None, tolerate: None } => {
-                CompleteWhen::All
-            }
-            Self { all: None, any: Some(true), at_least: None, tolerate: None } => {
-                CompleteWhen::Any
-            }
-            Self { all: None, any: None, at_least: Some(nodes), tolerate: None } => {
-                CompleteWhen::AtLeast(nodes)
-            }
-            Self { all: None, any: None, at_least: None, tolerate: Some(tolerate) } => {
-                match (tolerate.count, tolerate.percent) {
-                    (Some(count), None) => CompleteWhen::TolerateCount(count),
-                    (None, Some(percent)) => CompleteWhen::TolerateAtMostPercent(percent),
-                    (Some(_), Some(_)) | (None, None) => {
-                        errors.push(FieldError::new(
-                            "/complete_when/tolerate",
-                            "invalid_value",
-                            "must have either count or percent",
-                        ));
-                        CompleteWhen::All
-                    }
-                }
-            }
-            Self { .. } => {
-                errors.push(FieldError::new(
-                    "/complete_when",
-                    "invalid_value",
-                    "must be one of {\"all\": true}, {\"any\": true}, {\"at_least\": n}, {\"tolerate\": {...}}",
-                ));
-                CompleteWhen::All
-            }
-        }
     }
 }

@@ -2,6 +2,7 @@
 //! way out. Always holds: requests refuse unknown fields, times are RFC 3339 UTC with milliseconds, durations are
 //! integers in `_ms`, what is absent in an answer is null.
 
+pub mod complete_when;
 pub mod driving;
 pub mod engine;
 pub mod environment;

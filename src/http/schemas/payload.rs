@@ -1,5 +1,5 @@
 //! Inputs and outputs: raw JSON from end to end, looked at only for what would hurt later (nesting, escapes that
-//! are no text, expressions that this version would pass on as text). Absent: their size (a rule of the domain).
+//! are no text). Absent: their size and their expressions (rules of the domain).
 
 use domain::bounds;
 use domain::refusal::FieldError;
@@ -8,49 +8,9 @@ use serde_json::value::RawValue;
 
 use crate::http::extract::bounded;
 use crate::http::extract::json::is_deeper_than;
-use crate::http::extract::pointer::child;
-use crate::http::problem::ERRORS_MAX;
 
-/// What opens an expression.
-const EXPRESSION: &str = "${{";
-
-/// Adds what is wrong with a payload of a submission, where expressions would be meant.
+/// Adds what is wrong with a payload as JSON.
 pub fn check(payload: Option<&RawValue>, pointer: &str, errors: &mut Vec<FieldError>) {
-    look(payload, pointer, true, errors);
-}
-
-/// Adds what is wrong with a payload that a worker reports: its text is data, whatever it looks like.
-pub fn check_reported(
-    payload: Option<&RawValue>,
-    pointer: &str,
-    bytes_max: usize,
-    errors: &mut Vec<FieldError>,
-) {
-    if payload.is_some_and(|payload| payload.get().len() > bytes_max) {
-        let message = format!("must be at most {bytes_max} bytes of JSON");
-        errors.push(FieldError::new(pointer, "too_large", message));
-        return;
-    }
-    look(payload, pointer, false, errors);
-}
-
-/// The same JSON on one line, because an export of the history has an event a line. Strings hold no raw line breaks,
-/// so those that stand there are between tokens.
-pub fn on_one_line(payload: Option<Box<RawValue>>) -> Option<Box<RawValue>> {
-    let payload = payload?;
-    if !payload.get().contains(['\n', '\r']) {
-        return Some(payload);
-    }
-    let text: String = payload.get().chars().filter(|c| !matches!(c, '\n' | '\r')).collect();
-    Some(RawValue::from_string(text).unwrap_or(payload))
-}
-
-fn look(
-    payload: Option<&RawValue>,
-    pointer: &str,
-    expressions: bool,
-    errors: &mut Vec<FieldError>,
-) {
     let Some(payload) = payload else { return };
     let text = payload.get();
     // Refused for its size where the domain looks at it; nothing is made of it before.
@@ -62,45 +22,39 @@ fn look(
         errors.push(FieldError::new(pointer, "too_deep", message));
         return;
     }
-    // Only an escape can hide an expression or break the text; nearly all payloads are not parsed at all.
-    let may_hide = text.contains("\\u") || (expressions && text.contains(EXPRESSION));
-    if !may_hide {
-        return;
-    }
-    match serde_json::from_str::<Value>(text) {
-        Ok(value) if expressions => find_expressions(&value, pointer, errors),
-        Ok(_) => {}
-        Err(_) => errors.push(FieldError::new(
+    // Only an escape can break the text; nearly all payloads are not parsed at all.
+    if text.contains("\\u") && serde_json::from_str::<Value>(text).is_err() {
+        errors.push(FieldError::new(
             pointer,
             "invalid_value",
             "holds an escape or a number that stands for nothing",
-        )),
+        ));
     }
 }
 
-/// Recursion is bounded by the nesting that `check` allows.
-fn find_expressions(value: &Value, pointer: &str, errors: &mut Vec<FieldError>) {
-    if errors.len() >= ERRORS_MAX {
+/// Adds what is wrong with a payload that a worker reports, which may have so many bytes.
+pub fn check_reported(
+    payload: Option<&RawValue>,
+    pointer: &str,
+    bytes_max: usize,
+    errors: &mut Vec<FieldError>,
+) {
+    if payload.is_some_and(|payload| payload.get().len() > bytes_max) {
+        let message = format!("must be at most {bytes_max} bytes of JSON");
+        errors.push(FieldError::new(pointer, "too_large", message));
         return;
     }
-    match value {
-        Value::String(text) if text.contains(EXPRESSION) => errors.push(FieldError::new(
-            pointer,
-            "expression_not_available",
-            "expressions are not available yet",
-        )),
-        Value::Array(items) => {
-            for (position, item) in items.iter().enumerate() {
-                find_expressions(item, &child(pointer, &position.to_string()), errors);
-            }
-        }
-        Value::Object(fields) => {
-            for (key, field) in fields {
-                find_expressions(field, &child(pointer, key), errors);
-            }
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    check(payload, pointer, errors);
+}
+
+/// The same JSON on one line, because an export of the history has an event a line. Strings hold no raw line breaks,
+/// so those that stand there are between tokens.
+pub fn on_one_line(payload: Box<RawValue>) -> Box<RawValue> {
+    if !payload.get().contains(['\n', '\r']) {
+        return payload;
     }
+    let text: String = payload.get().chars().filter(|c| !matches!(c, '\n' | '\r')).collect();
+    RawValue::from_string(text).unwrap_or(payload)
 }
 
 #[cfg(test)]
@@ -115,15 +69,6 @@ mod tests {
     }
 
     #[test]
-    fn an_expression_is_found_wherever_it_hides() {
-        let at = |pointer: &str| vec![(pointer.to_owned(), "expression_not_available".into())];
-        assert_eq!(errors(r#"{"a": ["x", "${{ 1 }}"]}"#), at("/input/a/1"));
-        assert_eq!(errors(r#"{"a/b": "\u0024{{ 1 }}"}"#), at("/input/a~1b"));
-        assert_eq!(errors(r#""${{""#), at("/input"));
-        assert_eq!(errors(r#"{"a": "${ {", "b": "\u00e4"}"#), []);
-    }
-
-    #[test]
     fn an_escape_that_is_no_text_is_refused() {
         assert_eq!(errors(r#"{"a": "\ud800"}"#), [("/input".to_owned(), "invalid_value".into())]);
     }
@@ -133,8 +78,7 @@ mod tests {
         let Ok(payload) = RawValue::from_string("{\n \"a\\n\":\r\n1}".to_owned()) else {
             panic!("raw JSON")
         };
-        let line = on_one_line(Some(payload));
-        assert_eq!(line.as_deref().map(RawValue::get), Some("{ \"a\\n\":1}"));
+        assert_eq!(on_one_line(payload).get(), "{ \"a\\n\":1}");
     }
 
     #[test]

@@ -177,7 +177,7 @@ impl ReportItem for CompleteItem {
         (
             lease,
             or_wrong(errors, || {
-                let output = payload::on_one_line(output);
+                let output = output.map(payload::on_one_line);
                 Outcome::Complete { output, warnings, artifacts }
             }),
         )
@@ -214,7 +214,7 @@ impl AttemptErrorBody {
                 retry_after_ms: self.retry_after_ms.map(|ms| ms.min(bounds::RETRY_AFTER_MS_MAX)),
                 details: None,
             },
-            details: payload::on_one_line(self.details),
+            details: self.details.map(payload::on_one_line),
         }
     }
 }
