@@ -5,6 +5,7 @@ mod clock;
 mod described;
 mod details;
 mod environments;
+mod examples;
 mod explain;
 mod expressions;
 mod jobs;
