@@ -12,6 +12,7 @@ mod jobs;
 mod leases;
 mod lists;
 mod overload;
+mod pages;
 mod quotas;
 mod retention;
 pub(crate) mod service;
