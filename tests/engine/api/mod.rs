@@ -16,6 +16,7 @@ mod pages;
 mod quotas;
 mod retention;
 pub(crate) mod service;
+mod submissions;
 mod surroundings;
 mod times;
 mod waiting;
