@@ -16,6 +16,7 @@ use crate::job::plan::Plan;
 use crate::job::state::{JobState, NodeState};
 use crate::job::status::JobStatus;
 use crate::job::undo::JobUndo;
+use crate::node::change::NodeChange;
 use crate::node::hold::Hold;
 use crate::node::status::NodeStatus;
 use crate::planted::{self, Planted};
@@ -32,18 +33,18 @@ impl JobState {
             self.remember_command(mark, at, undo);
         }
         event.fact.apply(self, &event.nodes, at, undo);
+        // An event lists transitions by kind, so those of a group may stand behind those of its members. What runs again
+        // begins anew first, and groups are there before their members move.
+        let anew = |change: &&NodeChange| change.to == NodeStatus::Pending;
+        for change in event.nodes.iter().filter(anew) {
+            self.apply_change(change, at, undo);
+        }
         if let Some(flow) = &event.flow {
             self.add_members(flow, at, undo);
         }
-        for change in &event.nodes {
-            let hold = change.holds();
-            let what = Move { to: change.to, hold, bypassed: change.bypassed };
-            for node in change.at.iter() {
-                if planted::on(Planted::ExpansionInPart) && self.is_last_member(node) {
-                    continue;
-                }
-                self.move_node(node, what, at, undo);
-            }
+        self.begin_groups(event, undo);
+        for change in event.nodes.iter().filter(|change| !anew(change)) {
+            self.apply_change(change, at, undo);
         }
         for node in event.held.iter() {
             let placed = self.plan.container(node).is_some();
@@ -51,7 +52,7 @@ impl JobState {
             self.hold(node, true, undo);
         }
         if let Some(flow) = &event.flow {
-            self.follow_flow(flow, undo);
+            self.follow_flow(flow, at, undo);
         }
         if let Some(ending) = &event.ending {
             self.head.ending = Some(ending.to);
@@ -67,13 +68,19 @@ impl JobState {
         }
     }
 
+    fn apply_change(&mut self, change: &NodeChange, at: Millis, undo: &mut JobUndo) {
+        let what = Move { to: change.to, hold: change.holds(), bypassed: change.bypassed };
+        for node in change.at.iter() {
+            if planted::on(Planted::ExpansionInPart) && self.is_last_member(node) {
+                continue;
+            }
+            self.move_node(node, what, at, undo);
+        }
+    }
+
     /// The only place where a committed node's state changes.
     fn move_node(&mut self, ix: u32, what: Move, at: Millis, undo: &mut JobUndo) {
         let from = self.nodes[ix as usize].status;
-        if what.hold == Some(Hold::Members) && !self.groups.contains_key(&ix) {
-            let members = u32::try_from(self.plan.declared_members(ix).len()).unwrap_or(u32::MAX);
-            self.set_group(ix, Some(GroupState::new(None, members)), undo);
-        }
         members::move_node(&mut Books { job: self, undo }, ix, what, at);
         self.hold(ix, false, undo);
         self.gate(ix, false, undo);
@@ -83,8 +90,8 @@ impl JobState {
         }
         if what.to.is_settled() {
             self.end_node(ix, what.to, at, undo);
-        } else if what.to == NodeStatus::Pending || what.hold == Some(Hold::Members) {
-            self.forget_run(ix, what.to, undo);
+        } else if what.to == NodeStatus::Pending {
+            self.forget_run(ix, undo);
         }
     }
 

@@ -142,7 +142,9 @@ impl JobDetail {
             }
         }
         for failure in &flow.failed {
-            self.nodes[failure.node as usize].error = Some(Arc::new(failure.error.clone()));
+            if let Some(story) = self.nodes.get_mut(failure.node as usize) {
+                story.error = Some(Arc::new(failure.error.clone()));
+            }
         }
     }
 }

@@ -149,7 +149,7 @@ pub fn node_dues(state: &JobState, ix: u32) -> Dues<NodeDue> {
             .and(NodeDue::Attempt, total),
         NodeStatus::Retrying => dues.and(NodeDue::Retry, Some(node.due)).and(NodeDue::Total, total),
         NodeStatus::Waiting if node.hold == Some(Hold::Members) => dues
-            .and(NodeDue::Total, timeouts.attempt_ms.map(|ms| after(node.started, ms)))
+            .and(NodeDue::Attempt, timeouts.attempt_ms.map(|ms| after(node.started, ms)))
             .and(NodeDue::Total, total),
         NodeStatus::Waiting => dues.and(NodeDue::Total, total),
         NodeStatus::Pending

@@ -171,14 +171,21 @@ pub(crate) fn move_node<L: Ledger>(ledger: &mut L, ix: u32, what: Move, at: Mill
     let spec = plan.node(ix);
     let from = ledger.node(ix).status;
     let was = outcome_of(ledger.node(ix), spec.optional);
-    let open = !spec.optional
-        && matches!(what.to, NodeStatus::Failed | NodeStatus::Timeout)
-        && has_open_handler(ledger, &plan, ix);
+    let failed = matches!(what.to, NodeStatus::Failed | NodeStatus::Timeout);
+    let may_be_handled = failed && plan.may_be_handled(ix);
+    // An event lists transitions by kind: that of a handler may stand before the failure that it handles.
+    let handled =
+        may_be_handled && has_handler(ledger, &plan, ix, |of| of == NodeStatus::Completed);
+    let open = may_be_handled
+        && !handled
+        && !spec.optional
+        && has_handler(ledger, &plan, ix, |of| !of.is_settled());
     change_share(ledger, &plan, ix, |node| {
         node.status = what.to;
         node.since = at;
         node.hold = what.hold;
         node.marks.bypassed = what.bypassed;
+        node.marks.handled = handled;
         node.marks.open = open;
         node.marks.queued = false;
         node.marks.placed = keeps_place(node, what);
@@ -189,16 +196,12 @@ pub(crate) fn move_node<L: Ledger>(ledger: &mut L, ix: u32, what: Move, at: Mill
             node.begin_again();
         }
         if what.hold == Some(Hold::Members) {
-            node.attempt += 1;
-            node.started = at;
-            if node.first_ready == 0 {
-                node.first_ready = at;
-            }
+            node.begin_members(at);
         }
     });
     if what.to == NodeStatus::Pending {
         ledger.drop_group(ix);
-    } else if what.hold == Some(Hold::Members)
+    } else if spec.group().is_some()
         && let Some(group) = ledger.group_mut(ix)
     {
         group.ending = None;
@@ -206,16 +209,11 @@ pub(crate) fn move_node<L: Ledger>(ledger: &mut L, ix: u32, what: Move, at: Mill
     let by_state = ledger.by_state_mut();
     by_state[from.index()] -= 1;
     by_state[what.to.index()] += 1;
-    let now = outcome_of(ledger.node(ix), spec.optional);
-    if was != now {
-        for child in plan.children(ix) {
-            tell_child(ledger.node_mut(child), was, now);
-        }
-    }
-    if now.is_some() && spec.handles_any() {
+    tell_children(ledger, &plan, ix, was);
+    if what.to.is_settled() && spec.handles_any() {
         settle_handler(ledger, &plan, ix);
     }
-    if now.is_some() != was.is_some() {
+    if what.to.is_settled() != was.is_some() {
         pass_settled(ledger, &plan, ix);
     }
 }
@@ -237,6 +235,21 @@ fn keeps_place(node: &NodeState, what: Move) -> bool {
     }
 }
 
+/// A group that waited already, for something else, waits for its members now. Where it has moved on within the same event,
+/// the attempt counts alone.
+pub(crate) fn begin_group<L: Ledger>(ledger: &mut L, ix: u32, at: Millis) {
+    let plan = Arc::clone(ledger.plan());
+    change_share(ledger, &plan, ix, |node| {
+        node.begin_members(at);
+        if node.status == NodeStatus::Waiting {
+            node.since = at;
+            node.hold = Some(Hold::Members);
+            node.marks.queued = false;
+            node.marks.placed = true;
+        }
+    });
+}
+
 /// A node waits for a place: for one of its group first (`placed` is false), then for one of the job.
 pub(crate) fn queue_node<L: Ledger>(ledger: &mut L, ix: u32, placed: bool) {
     let plan = Arc::clone(ledger.plan());
@@ -248,13 +261,26 @@ pub(crate) fn queue_node<L: Ledger>(ledger: &mut L, ix: u32, placed: bool) {
     });
 }
 
-/// A failure was handled, or a skip that rested on such failures alone.
+/// A failure was handled, or a skip that rested on such failures alone: that one counts as nothing from now on.
 pub(crate) fn excuse_node<L: Ledger>(ledger: &mut L, ix: u32) {
     let plan = Arc::clone(ledger.plan());
+    let optional = plan.node(ix).optional;
+    let was = outcome_of(ledger.node(ix), optional);
     change_share(ledger, &plan, ix, |node| {
         node.marks.handled = true;
         node.marks.open = false;
     });
+    tell_children(ledger, &plan, ix, was);
+}
+
+/// Tells the children of a node what it is for them now.
+fn tell_children<L: Ledger>(ledger: &mut L, plan: &Plan, ix: u32, was: Option<ParentOutcome>) {
+    let now = outcome_of(ledger.node(ix), plan.node(ix).optional);
+    if was != now {
+        for child in plan.children(ix) {
+            tell_child(ledger.node_mut(child), was, now);
+        }
+    }
 }
 
 fn change_share<L: Ledger>(
@@ -297,11 +323,16 @@ fn tell_child(child: &mut NodeState, was: Option<ParentOutcome>, now: Option<Par
     counts(child, now, true);
 }
 
-/// Whether a node that may run because of this one's failure has not settled.
-fn has_open_handler<L: Ledger>(ledger: &L, plan: &Plan, ix: u32) -> bool {
+/// Whether a node that may run because of this one's failure stands so.
+fn has_handler<L: Ledger>(
+    ledger: &L,
+    plan: &Plan,
+    ix: u32,
+    stands: impl Fn(NodeStatus) -> bool,
+) -> bool {
     let place = plan.place(ix).node;
     plan.children(ix)
-        .any(|child| plan.node(child).handles(place) && !ledger.node(child).status.is_settled())
+        .any(|child| plan.node(child).handles(place) && stands(ledger.node(child).status))
 }
 
 /// A node that runs because of failures has settled: when it completed, they are handled.
@@ -314,7 +345,7 @@ fn settle_handler<L: Ledger>(ledger: &mut L, plan: &Plan, ix: u32) {
         }
         if completed {
             excuse_node(ledger, parent);
-        } else if state.marks.open && !has_open_handler(ledger, plan, parent) {
+        } else if state.marks.open && !has_handler(ledger, plan, parent, |of| !of.is_settled()) {
             change_share(ledger, plan, parent, |node| node.marks.open = false);
         }
     }

@@ -15,7 +15,7 @@ use crate::expression::NodePart;
 use crate::ids::{ActionType, EnvironmentName, Millis, QueueName};
 use crate::job::spec::{CompleteWhen, Start};
 use crate::node::graph::{Graph, GraphError};
-use crate::node::spec::Timeouts;
+use crate::node::spec::{DependencyCondition, Timeouts};
 use crate::payload::{Payload, PayloadBytes};
 use crate::retry::policy::RetryPolicy;
 
@@ -197,9 +197,16 @@ impl Plan {
         self.kept[self.place(ix).node as usize].part_of_output
     }
 
-    /// Whether the node's error is kept while the job lives: something reads it.
+    /// Whether the node's error is kept while the job lives: something reads it, a failure of it may be handled while
+    /// another is not, or it is a group, whose error is that of a member.
     pub(crate) fn keeps_error(&self, ix: u32) -> bool {
-        self.kept[self.place(ix).node as usize].error_read
+        let kept = &self.kept[self.place(ix).node as usize];
+        kept.error_read || kept.may_be_handled || self.node(ix).group().is_some()
+    }
+
+    /// Whether a node that depends on it runs because of its failure.
+    pub(crate) fn may_be_handled(&self, ix: u32) -> bool {
+        self.kept[self.place(ix).node as usize].may_be_handled
     }
 }
 
@@ -212,6 +219,8 @@ struct Kept {
     part_of_output: bool,
     /// An expression reads its error.
     error_read: bool,
+    /// A child runs because of its failure.
+    may_be_handled: bool,
 }
 
 /// A group's output is that of its members: who reads the one reads the others.
@@ -229,6 +238,15 @@ fn kept_of(
             NodePart::Output => of.output_read = true,
             NodePart::Error => of.error_read = true,
             NodePart::Status | NodePart::Attempts => {}
+        }
+    }
+    let conditional =
+        nodes.iter().filter(|node| node.condition == DependencyCondition::Conditional);
+    for node in conditional {
+        for parent in node.parents.iter().filter(|parent| node.handles(**parent)) {
+            if let Some(of) = kept.get_mut(*parent as usize) {
+                of.may_be_handled = true;
+            }
         }
     }
     for (ix, node) in (0_u32..).zip(nodes) {

@@ -11,7 +11,7 @@ pub enum ParentOutcome {
     Good,
     /// It failed, timed out, was cancelled, or was skipped because of a failure.
     Bad,
-    /// A condition took another branch: it counts as nothing.
+    /// A condition took another branch, or it was skipped because of failures that are handled: it counts as nothing.
     Bypassed,
 }
 
@@ -20,7 +20,9 @@ pub fn outcome_of(node: &NodeState, optional: bool) -> Option<ParentOutcome> {
     match node.status {
         NodeStatus::Completed => Some(ParentOutcome::Good),
         NodeStatus::Failed | NodeStatus::Timeout if optional => Some(ParentOutcome::Good),
-        NodeStatus::Skipped if node.marks.bypassed => Some(ParentOutcome::Bypassed),
+        NodeStatus::Skipped if node.marks.bypassed || node.marks.handled => {
+            Some(ParentOutcome::Bypassed)
+        }
         NodeStatus::Failed
         | NodeStatus::Timeout
         | NodeStatus::Skipped

@@ -67,6 +67,15 @@ pub struct NodeState {
 }
 
 impl NodeState {
+    /// A group: its members begin, as a new attempt of it.
+    pub(crate) fn begin_members(&mut self, at: Millis) {
+        self.attempt += 1;
+        self.started = at;
+        if self.first_ready == 0 {
+            self.first_ready = at;
+        }
+    }
+
     /// It runs again from the start; attempts and epochs grow on, and policies count from here.
     pub(crate) fn begin_again(&mut self) {
         self.base = self.attempt;
@@ -195,7 +204,7 @@ pub struct JobHead {
     pub counts: [u32; 12],
     /// Of the nodes that no group has, cleanups left out.
     pub members: MemberCounts,
-    /// The first failure of one that is required.
+    /// The first failure of one that is required and that nothing may handle, or that of the job's own output.
     pub first_error: Option<Arc<JobError>>,
     /// How it ended.
     pub output: Option<Payload>,
@@ -238,7 +247,7 @@ pub struct JobState {
     /// Nodes whose expressions are being evaluated beside the committer.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub evaluating: BTreeSet<u32>,
-    /// Errors of nodes whose error something reads, and the first error in each group.
+    /// Errors of groups and of nodes that something reads or that may be handled; of a group at work the first in it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub errors: BTreeMap<u32, Arc<JobError>>,
     /// Checkpoints that were reached, with the time.

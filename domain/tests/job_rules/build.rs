@@ -7,19 +7,12 @@ use domain::bounds::Bounds;
 use domain::ids::{Claim, CommandId, Epoch, JobId, Millis, Namespace, WorkerName};
 use domain::job::check::{CheckSettings, check};
 use domain::job::command::{JobCommand, LeaseOrder, Outcome, Report, Submission};
-use domain::job::decide::{self, JobDecision};
-use domain::job::event::JobEvent;
 use domain::job::plan::CheckedSpec;
 use domain::job::spec::{CompleteWhen, JobSpec, Start};
-use domain::job::state::JobState;
-use domain::job::undo::JobUndo;
-use domain::node::attempt::{AttemptError, AttemptRef};
+use domain::node::attempt::AttemptError;
 use domain::node::spec::{DependencyCondition, NodeSpec, Timeouts};
-use domain::node::status::NodeStatus;
 use domain::payload::Hash;
-use domain::refusal::Refusal;
 use domain::retry::policy::{JitterMode, RetryPolicy, Strategy as Waits};
-use domain::subject::answer::Answer;
 use domain::subject::context::Context;
 use domain::subject::envelope::CommandMark;
 use proptest::prelude::*;
@@ -115,87 +108,6 @@ pub(crate) fn fails(retryable: bool) -> Outcome {
         ..AttemptError::default()
     };
     Outcome::Fail { error, details: None }
-}
-
-/// A job that lives: its state, its events, its time.
-#[derive(Debug)]
-pub(crate) struct Live {
-    pub(crate) state: JobState,
-    pub(crate) events: Vec<JobEvent>,
-    pub(crate) now: Millis,
-}
-
-impl Live {
-    pub(crate) fn submit(spec: JobSpec) -> Self {
-        let decision = decide::create(&submission(checked(spec)), &context(T0));
-        let Some(event) = decision.ok().and_then(|decision| decision.event) else {
-            panic!("a checked submission makes a job")
-        };
-        let Some(state) = JobState::create(&event) else { panic!("a first event makes a state") };
-        Self { state, events: vec![event], now: T0 }
-    }
-
-    pub(crate) fn decide(&self, command: &JobCommand) -> Result<JobDecision, Refusal> {
-        decide::decide(&self.state, command, &context(self.now))
-    }
-
-    /// Decides and applies.
-    pub(crate) fn ask(&mut self, command: &JobCommand) -> Result<Answer, Refusal> {
-        let decision = self.decide(command)?;
-        if let Some(event) = decision.event {
-            self.state.apply(&event, &mut JobUndo::default());
-            self.events.push(event);
-        }
-        Ok(decision.answer)
-    }
-
-    pub(crate) fn at(&self, key: &str) -> u32 {
-        match self.state.plan.position(key) {
-            Some(ix) => ix,
-            None => panic!("no node {key}"),
-        }
-    }
-
-    pub(crate) fn status(&self, key: &str) -> NodeStatus {
-        self.state.nodes[self.at(key) as usize].status
-    }
-
-    /// Leases one node that must be ready.
-    pub(crate) fn lease(&mut self, key: &str) -> AttemptRef {
-        let ix = self.at(key);
-        match self.ask(&lease(vec![ix])) {
-            Ok(Answer::Leased(attempts)) if attempts.len() == 1 => attempts[0],
-            other => panic!("{key} is not leased: {other:?}"),
-        }
-    }
-
-    pub(crate) fn report(&mut self, of: AttemptRef, outcome: Outcome) -> Result<Answer, Refusal> {
-        self.ask(&report(of.node, of.epoch, 1, outcome))
-    }
-
-    pub(crate) fn complete(&mut self, key: &str) {
-        let attempt = self.lease(key);
-        assert!(matches!(self.report(attempt, completes(None)), Ok(Answer::Recorded)));
-    }
-
-    pub(crate) fn fail(&mut self, key: &str) {
-        let attempt = self.lease(key);
-        assert!(matches!(self.report(attempt, fails(false)), Ok(Answer::Recorded)));
-    }
-
-    /// Wakes the job at a time, until nothing is left to do.
-    pub(crate) fn wake_at(&mut self, now: Millis) {
-        self.now = now;
-        let nodes: Vec<u32> = (0u32..).take(self.state.nodes.len()).collect();
-        for _ in 0..=10 * nodes.len() + 10 {
-            match self.ask(&JobCommand::Wake { nodes: nodes.clone() }) {
-                Ok(Answer::Nothing) => return,
-                Ok(_) => {}
-                Err(refusal) => panic!("a wake-up is never refused: {refusal}"),
-            }
-        }
-        panic!("wake-ups do not end");
-    }
 }
 
 /// Options of a random node.

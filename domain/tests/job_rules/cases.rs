@@ -10,7 +10,8 @@ use domain::node::status::NodeStatus;
 use domain::refusal::Refusal;
 use domain::subject::answer::Answer;
 
-use crate::build::{GRACE_MS, Live, T0, completes, fails, job, node, retry};
+use crate::build::{GRACE_MS, T0, completes, fails, job, node, retry};
+use crate::live::Live;
 
 fn any(key: &str, depends_on: &[&str]) -> NodeSpec {
     NodeSpec { dependency_condition: DependencyCondition::Any, ..node(key, depends_on) }

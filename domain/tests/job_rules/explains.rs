@@ -6,7 +6,8 @@ use domain::job::explain::{EndCode, EndsOn, Explanation, Turn, Wait, WaitCode};
 use domain::job::spec::{JobSpec, Start};
 use domain::node::spec::{NodeSpec, Timeouts};
 
-use crate::build::{Live, T0, job, node, retry};
+use crate::build::{T0, job, node, retry};
+use crate::live::Live;
 
 fn only(said: &Explanation) -> &Wait {
     assert_eq!(said.waits.len(), 1, "{said:#?}");

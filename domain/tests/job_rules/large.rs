@@ -5,7 +5,8 @@ use domain::job::status::JobStatus;
 use domain::node::spec::NodeSpec;
 use domain::node::status::NodeStatus;
 
-use crate::build::{Live, completes, job, lease, node, report};
+use crate::build::{completes, job, lease, node, report};
+use crate::live::Live;
 
 fn leases_and_completes(live: &mut Live, nodes: std::ops::Range<u32>) {
     assert!(live.ask(&lease(nodes.clone().collect())).is_ok());
@@ -32,7 +33,7 @@ fn wide(roots: usize) -> Vec<NodeSpec> {
 
 #[test]
 fn a_chain_of_20_000_nodes_runs_to_its_end() {
-    let mut live = Live::submit(job(chain(20_000, false)));
+    let mut live = Live::submit_large(job(chain(20_000, false)));
     for ix in 0..20_000 {
         leases_and_completes(&mut live, ix..ix + 1);
     }
@@ -41,7 +42,7 @@ fn a_chain_of_20_000_nodes_runs_to_its_end() {
 
 #[test]
 fn a_skip_cascades_through_20_000_nodes_in_one_event() {
-    let mut live = Live::submit(job(chain(20_000, true)));
+    let mut live = Live::submit_large(job(chain(20_000, true)));
     live.fail("n0");
     assert_eq!(live.state.count(NodeStatus::Skipped), 19_999);
     assert_eq!(live.state.head.status, JobStatus::Failed);
@@ -53,7 +54,7 @@ fn a_fan_of_5_000_joins_and_spreads_again_and_its_event_is_small() {
     let keys: Vec<String> = nodes.iter().map(|node| node.key.clone()).collect();
     nodes.push(NodeSpec { depends_on: keys, ..node("join", &[]) });
     nodes.extend((0..5_000).map(|ix| node(&format!("after{ix}"), &["join"])));
-    let mut live = Live::submit(job(nodes));
+    let mut live = Live::submit_large(job(nodes));
     leases_and_completes(&mut live, 0..5_000);
     leases_and_completes(&mut live, 5_000..5_001);
     assert_eq!(live.state.count(NodeStatus::Ready), 5_000);
@@ -65,7 +66,7 @@ fn a_fan_of_5_000_joins_and_spreads_again_and_its_event_is_small() {
 
 #[test]
 fn cancelling_20_000_nodes_is_one_small_event() {
-    let mut live = Live::submit(job(wide(20_000)));
+    let mut live = Live::submit_large(job(wide(20_000)));
     assert!(live.ask(&lease(vec![7])).is_ok());
     assert!(live.ask(&JobCommand::Cancel { reason: None }).is_ok());
     assert_eq!(live.state.count(NodeStatus::Cancelled), 19_999);
@@ -79,7 +80,7 @@ fn cancelling_20_000_nodes_is_one_small_event() {
 fn many_nodes_behind_ten_places_take_them_one_after_the_other() {
     let mut spec = job(wide(20_000));
     spec.max_parallel = Some(10);
-    let mut live = Live::submit(spec);
+    let mut live = Live::submit_large(spec);
     for first in (0..20_000).step_by(10) {
         assert_eq!(live.state.count(NodeStatus::Ready), 10);
         leases_and_completes(&mut live, first..first + 10);

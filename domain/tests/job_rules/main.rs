@@ -1,10 +1,20 @@
 //! The rules of a job held against a naive model: random graphs, random options, random commands (`walk`), what each
-//! state must look like when every parent is read anew (`model`), named cases (`cases`, `explains`), and jobs at the bounds
+//! state must look like when every parent is read anew (`model`), named cases of graphs (`cases`, `table`, `explains`), of
+//! groups (`groups`, `lists`, `tries`) and of flow (`branches`, `handled`, `cleanups`, `data`), and jobs at the bounds
 //! (`large`). No clock and no chance but proptest's seed.
 
+mod branches;
 mod build;
 mod cases;
+mod cleanups;
+mod data;
 mod explains;
+mod groups;
+mod handled;
 mod large;
+mod live;
 mod model;
+mod table;
+mod trees;
+mod tries;
 mod walk;

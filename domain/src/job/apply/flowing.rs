@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use crate::ids::Millis;
-use crate::job::flow::{Flow, Prepared};
+use crate::job::event::JobEvent;
+use crate::job::flow::{Flow, Noted, Prepared, noted_at};
 use crate::job::members::{self, GroupState};
 use crate::job::outcome::JobError;
 use crate::job::plan::PlanKind;
 use crate::job::plan::Taken;
 use crate::job::state::{JobState, NodeState};
 use crate::job::undo::JobUndo;
+use crate::node::change::NodeChange;
+use crate::node::hold::Hold;
 use crate::node::status::NodeStatus;
 use crate::payload::Payload;
 
@@ -34,8 +37,29 @@ impl JobState {
         }
     }
 
+    /// Groups whose members begin: those that run again have members already, and forget how they ended.
+    pub(super) fn begin_groups(&mut self, event: &JobEvent, undo: &mut JobUndo) {
+        let begins = |change: &&NodeChange| change.holds() == Some(Hold::Members);
+        let moved = event.nodes.iter().filter(begins).flat_map(|change| change.at.iter());
+        let begun = event.flow.iter().flat_map(|flow| flow.begun.iter());
+        for ix in moved.chain(begun) {
+            self.set_error(ix, None, undo);
+            if !self.groups.contains_key(&ix) {
+                let members = self.plan.declared_members(ix).len();
+                let members = u32::try_from(members).unwrap_or(u32::MAX);
+                self.set_group(ix, Some(GroupState::new(None, members)), undo);
+            }
+        }
+    }
+
     /// What follows the nodes' moves.
-    pub(super) fn follow_flow(&mut self, flow: &Flow, undo: &mut JobUndo) {
+    pub(super) fn follow_flow(&mut self, flow: &Flow, at: Millis, undo: &mut JobUndo) {
+        for group in flow.begun.iter() {
+            members::begin_group(&mut Books { job: self, undo }, group, at);
+            self.hold(group, false, undo);
+            self.gate(group, false, undo);
+            self.set_evaluating(group, false, undo);
+        }
         for node in flow.gated.iter() {
             self.queue(node, false, undo);
             self.gate(node, true, undo);
@@ -50,9 +74,7 @@ impl JobState {
                 node.last_wait_ms = u32::try_from(retry.wait_ms).unwrap_or(u32::MAX);
                 self.head.retries += 1;
             } else {
-                let own = JobError::of_attempt(&self.plan, failure.node, &failure.error);
-                // A group shows what failed in it.
-                let shown = self.errors.get(&failure.node).map_or(own, Arc::clone);
+                let shown = failure.shown(&self.plan);
                 self.note_failure(failure.node, &shown, undo);
             }
         }
@@ -63,21 +85,15 @@ impl JobState {
         }
     }
 
-    /// A failure that is final: the first of a group, and the first of the job, are the errors they show.
+    /// A failure that is final, or that of the job's own output. Of what nothing keeps, the first one of a group, and of
+    /// the job, is kept.
     pub(crate) fn note_failure(&mut self, ix: u32, error: &Arc<JobError>, undo: &mut JobUndo) {
-        let plan = Arc::clone(&self.plan);
-        let spec = plan.node(ix);
-        if plan.keeps_error(ix) {
-            self.set_error(ix, Some(Arc::clone(error)), undo);
-        }
-        if spec.optional {
-            return;
-        }
-        match plan.container(ix) {
-            Some(group) if self.errors.contains_key(&group) => {}
-            Some(group) => self.set_error(group, Some(Arc::clone(error)), undo),
-            None if spec.cleanup().is_some() || self.head.first_error.is_some() => {}
-            None => self.head.first_error = Some(Arc::clone(error)),
+        match noted_at(&self.plan, ix) {
+            Noted::Job { first } if first && self.head.first_error.is_some() => {}
+            Noted::Job { .. } => self.head.first_error = Some(Arc::clone(error)),
+            Noted::Node(at) if at != ix && self.errors.contains_key(&at) => {}
+            Noted::Node(at) => self.set_error(at, Some(Arc::clone(error)), undo),
+            Noted::Nowhere => {}
         }
     }
 
@@ -113,13 +129,11 @@ impl JobState {
         }
     }
 
-    /// A node or a group runs again: what was found in its last run is not so any more.
-    pub(super) fn forget_run(&mut self, ix: u32, to: NodeStatus, undo: &mut JobUndo) {
+    /// A node runs again: what was found in its last run is not so any more.
+    pub(super) fn forget_run(&mut self, ix: u32, undo: &mut JobUndo) {
         self.set_error(ix, None, undo);
-        if to == NodeStatus::Pending {
-            self.set_prepared(ix, None, undo);
-            self.set_checkpoint(ix, None, undo);
-            self.drop_output(ix, undo);
-        }
+        self.set_prepared(ix, None, undo);
+        self.set_checkpoint(ix, None, undo);
+        self.drop_output(ix, undo);
     }
 }

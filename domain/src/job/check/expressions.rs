@@ -74,7 +74,10 @@ impl Check<'_> {
         names: &mut Names<'_>,
         flow: &mut NodeFlow,
     ) -> Option<Box<RawValue>> {
-        // An escape may hide an expression.
+        // What is too large is refused where it is stored, and nothing is made of it before. An escape may hide an expression.
+        if raw.get().len() > self.settings.bounds.payload_bytes_max {
+            return Some(raw);
+        }
         if !raw.get().contains(OPENING) && !raw.get().contains("\\u") {
             return Some(raw);
         }

@@ -1,6 +1,8 @@
 //! What belongs to one type of node alone: members and conditions of groups, branches, what cleanups run after.
 
-use super::Check;
+use super::{Check, FIELD_ERRORS_MAX};
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::names::{Namer, Names};
 use super::tree::Flat;
 use crate::job::flow::items_of;
@@ -141,6 +143,7 @@ impl Check<'_> {
         if branches.is_empty() {
             self.error(&format!("{at}/branches"), "required", "must have at least one branch");
         }
+        let children = Children::of(ix, nodes, graph);
         let mut found = Vec::with_capacity(branches.len());
         for (place, branch) in branches.iter().enumerate() {
             let at = format!("{at}/branches/{place}");
@@ -158,53 +161,37 @@ impl Check<'_> {
                     flow.reads.push(crate::job::plan::Read { decides: false, ..read });
                 }
             }
-            let then = self.named(ix, nodes, graph, &format!("{at}/then"), &branch.then);
+            let then = self.named(&format!("{at}/then"), &branch.then, &children);
             found.extend(when.map(|when| PlanBranch { when, then }));
         }
-        let default = self.named(ix, nodes, graph, &format!("{at}/default"), default);
+        let default = self.named(&format!("{at}/default"), default, &children);
         Some(PlanCondition { branches: found, default })
     }
 
     /// The nodes that a branch names: each depends on the condition.
-    fn named(
-        &mut self,
-        ix: u32,
-        nodes: &[Flat],
-        graph: &Graph,
-        at: &str,
-        keys: &[String],
-    ) -> Vec<u32> {
-        let mut found = Vec::with_capacity(keys.len());
+    fn named(&mut self, at: &str, keys: &[String], children: &Children<'_>) -> Vec<u32> {
+        let mut found = BTreeSet::new();
         for (place, key) in keys.iter().enumerate() {
-            let mut children = graph.children(ix).iter().copied();
-            let child = children.find(|child| nodes[*child as usize].spec.key == *key);
-            match child {
-                Some(child) if found.contains(&child) => {
-                    self.error(
-                        &format!("{at}/{place}"),
-                        "duplicate",
-                        "the branch names this node already",
-                    );
-                }
-                Some(child) => found.push(child),
-                None => {
-                    let container = nodes[ix as usize].container;
-                    let exists = nodes
-                        .iter()
-                        .any(|node| node.container == container && node.spec.key == *key);
-                    let (code, message) = if exists {
-                        (
-                            "not_dependent",
-                            "the node does not depend on this condition; add the condition to its depends_on",
-                        )
-                    } else {
-                        ("unknown_node", "there is no node with this key beside the condition")
-                    };
-                    self.error(&format!("{at}/{place}"), code, message);
-                }
+            if self.errors.len() >= FIELD_ERRORS_MAX {
+                break;
             }
+            let (code, message) = match (
+                children.of.get(key.as_str()),
+                children.beside.contains(key.as_str()),
+            ) {
+                (Some(child), _) if found.insert(*child) => continue,
+                (Some(_), _) => ("duplicate", "the branch names this node already"),
+                (None, true) => (
+                    "not_dependent",
+                    "the node does not depend on this condition; add the condition to its depends_on",
+                ),
+                (None, false) => {
+                    ("unknown_node", "there is no node with this key beside the condition")
+                }
+            };
+            self.error(&format!("{at}/{place}"), code, message);
         }
-        found
+        found.into_iter().collect()
     }
 
     /// How many items a list has that is known already.
@@ -215,6 +202,26 @@ impl Check<'_> {
                 self.error(&format!("{at}/for_each"), "invalid_value", &message);
                 None
             }
+        }
+    }
+}
+
+/// The nodes that stand beside a condition, by key.
+struct Children<'t> {
+    /// Those that depend on it.
+    of: BTreeMap<&'t str, u32>,
+    /// All of them.
+    beside: BTreeSet<&'t str>,
+}
+
+impl<'t> Children<'t> {
+    fn of(ix: u32, nodes: &'t [Flat], graph: &Graph) -> Self {
+        let key = |child: &u32| (nodes[*child as usize].spec.key.as_str(), *child);
+        let container = nodes[ix as usize].container;
+        let beside = nodes.iter().filter(|node| node.container == container);
+        Self {
+            of: graph.children(ix).iter().map(key).collect(),
+            beside: beside.map(|node| node.spec.key.as_str()).collect(),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::job::plan::{NodeFlow, Read};
 use crate::node::graph::Graph;
 
 /// Edges that are walked in all to see who comes before whom; a job that needs more is refused.
-const EDGES_WALKED_MAX: usize = 20_000_000;
+const EDGES_WALKED_MAX: usize = 50_000_000;
 /// Names that a message lists as allowed.
 const NAMES_ALLOWED_MAX: usize = 100;
 
@@ -20,8 +20,6 @@ pub(super) struct Names<'t> {
     nodes: &'t [Flat],
     graph: &'t Graph,
     by_key: BTreeMap<(Option<u32>, &'t str), u32>,
-    /// By node that is read: all that come behind it.
-    behind: BTreeMap<u32, Bits>,
     walked: usize,
 }
 
@@ -41,7 +39,7 @@ impl<'t> Names<'t> {
                 by_key.entry((node.container, node.spec.key.as_str())).or_insert(ix);
             }
         }
-        Self { nodes, graph, by_key, behind: BTreeMap::new(), walked: 0 }
+        Self { nodes, graph, by_key, walked: 0 }
     }
 
     /// Adds what an expression reads to what its node reads. `decides`: whether the node runs depends on it.
@@ -119,8 +117,14 @@ impl<'t> Names<'t> {
                     };
                     return Err(unknown(column, message, self.allowed(ix)));
                 }
-                if self.comes_before(found, here) {
-                    return Ok(found);
+                match self.comes_before(found, here) {
+                    Some(true) => return Ok(found),
+                    Some(false) => {}
+                    None => {
+                        let message = "the expressions of this job read nodes too far before \
+                                       them to be checked; read nearer ones, or pass values on";
+                        return Err(unknown(column, message.to_owned(), Vec::new()));
+                    }
                 }
                 let message = format!(
                     "`{key}` does not come before this node; add it to depends_on of {}",
@@ -189,28 +193,33 @@ impl<'t> Names<'t> {
         keys
     }
 
-    /// Whether one node comes before another that stands beside it.
-    fn comes_before(&mut self, first: u32, then: u32) -> bool {
+    /// Whether one node comes before another that stands beside it; none: it took too long to see.
+    fn comes_before(&mut self, first: u32, then: u32) -> Option<bool> {
         if self.graph.parents(then).contains(&first) {
-            return true;
+            return Some(true);
         }
-        if self.graph.level(first) >= self.graph.level(then) {
-            return false;
+        let level = self.graph.level(first);
+        if level >= self.graph.level(then) {
+            return Some(false);
         }
-        if !self.behind.contains_key(&first) {
-            let mut behind = Bits::of(self.nodes.len());
-            let mut open = vec![first];
-            while let Some(here) = open.pop() {
-                let children = self.graph.children(here);
-                self.walked += children.len();
-                if self.walked > EDGES_WALKED_MAX {
-                    break;
+        // Backwards, and never behind the level where the other stands.
+        let mut seen = Bits::of(self.nodes.len());
+        let mut open = vec![then];
+        while let Some(here) = open.pop() {
+            for parent in self.graph.parents(here) {
+                self.walked += 1;
+                if *parent == first {
+                    return Some(true);
                 }
-                open.extend(children.iter().copied().filter(|child| behind.insert(*child)));
+                if self.graph.level(*parent) > level && seen.insert(*parent) {
+                    open.push(*parent);
+                }
             }
-            self.behind.insert(first, behind);
+            if self.walked > EDGES_WALKED_MAX {
+                return None;
+            }
         }
-        self.behind.get(&first).is_some_and(|behind| behind.contains(then))
+        Some(false)
     }
 }
 
@@ -242,9 +251,5 @@ impl Bits {
         let is_new = *word & bit == 0;
         *word |= bit;
         is_new
-    }
-
-    fn contains(&self, ix: u32) -> bool {
-        self.0.get(ix as usize / 64).is_some_and(|word| word & (1 << (ix % 64)) != 0)
     }
 }

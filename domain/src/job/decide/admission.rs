@@ -21,8 +21,7 @@ pub(super) fn start(state: &JobState, context: &Context) -> Result<JobDecision, 
 pub(super) fn started(state: &JobState, context: &Context) -> JobDecision {
     let mut draft = Draft::new(state, context);
     enqueue(&mut draft);
-    let (event, _) = draft.into_event(AdmissionFact::Started, context, None);
-    JobDecision::done(state, event)
+    draft.into_decision(AdmissionFact::Started, context, None)
 }
 
 /// Takes the grant, or declines it (`Nothing`) when the job does not wait for one any more. A job that may wait again
@@ -38,12 +37,11 @@ pub(super) fn take_grant(state: &JobState, number: u64, context: &Context) -> Jo
     if state.head.status != JobStatus::Queued {
         let fact =
             AdmissionFact::GrantDeclined { environment: state.plan.environment.clone(), number };
-        let (event, _) = Draft::new(state, context).into_event(fact, context, None);
-        return JobDecision { answer: Answer::Nothing, ..JobDecision::done(state, event) };
+        let decision = Draft::new(state, context).into_decision(fact, context, None);
+        return JobDecision { answer: Answer::Nothing, ..decision };
     }
     let mut draft = Draft::new(state, context);
     admit(&mut draft);
     let fact = AdmissionFact::Granted { environment: state.plan.environment.clone(), number };
-    let (event, _) = draft.into_event(fact, context, None);
-    JobDecision::done(state, event)
+    draft.into_decision(fact, context, None)
 }

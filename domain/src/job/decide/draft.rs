@@ -19,9 +19,10 @@ use self::book::Book;
 use self::grouped::grouped;
 use self::places::Queue;
 use crate::ids::Millis;
+use crate::job::decide::decision::JobDecision;
 use crate::job::event::JobEvent;
 use crate::job::fact::JobFact;
-use crate::job::flow::{Flow, NodeFailure};
+use crate::job::flow::{Flow, FlowView, NodeFailure, Noted, noted_at};
 use crate::job::members::{self, Ledger, Move};
 use crate::job::outcome::{Ending, EndingStage, JobEnd, JobError};
 use crate::job::plan::Plan;
@@ -32,6 +33,7 @@ use crate::node::change::Ranges;
 use crate::node::hold::Hold;
 use crate::node::status::NodeStatus;
 use crate::payload::{Payload, PayloadBytes};
+use crate::subject::answer::Answer;
 use crate::subject::context::Context;
 use crate::subject::envelope::Envelope;
 
@@ -80,12 +82,17 @@ pub(super) struct Draft<'a> {
     status: JobStatus,
     ending: Option<Ending>,
     end: Option<JobEnd>,
-    /// Outputs that this very event records.
-    outputs: BTreeMap<u32, Payload>,
-    /// Errors that this very event records: of nodes, and the first in each group.
-    errors: BTreeMap<u32, Arc<JobError>>,
-    /// The error this very event records, should it be the first of a required node that no group has.
+    /// Outputs that this very event records; none: the node runs again.
+    outputs: BTreeMap<u32, Option<Payload>>,
+    /// Errors that this very event records, as the state will keep them; none: it runs again.
+    errors: BTreeMap<u32, Option<Arc<JobError>>>,
+    /// Nodes that run again: what was evaluated for them before is not so any more.
+    anew: BTreeSet<u32>,
+    /// What this very event adds to the errors that the job itself keeps.
     new_error: Option<Arc<JobError>>,
+    /// Groups that waited for something else and begin, by the transition of this event that made them wait.
+    waits: BTreeMap<u32, usize>,
+    begun: BTreeSet<u32>,
     pub(super) payloads: Vec<PayloadBytes>,
 }
 
@@ -109,7 +116,10 @@ impl<'a> Draft<'a> {
             end: None,
             outputs: BTreeMap::new(),
             errors: BTreeMap::new(),
+            anew: BTreeSet::new(),
             new_error: None,
+            waits: BTreeMap::new(),
+            begun: BTreeSet::new(),
             payloads: Vec::new(),
         }
     }
@@ -172,9 +182,32 @@ impl<'a> Draft<'a> {
 
     /// Keeps a node waiting, and says why. The first node that the engine holds starts its job.
     pub(super) fn wait(&mut self, ix: u32, hold: Hold) {
+        if hold == Hold::Members && self.node_status(ix) == NodeStatus::Waiting {
+            return self.begin_waiting(ix);
+        }
+        self.waits.insert(ix, self.changes.len());
         self.set(ix, Move { to: NodeStatus::Waiting, hold: Some(hold), bypassed: false });
         if self.status == JobStatus::Scheduled && hold != Hold::Limit {
             self.move_job(JobStatus::Running);
+        }
+    }
+
+    /// A group that waits already goes on waiting, now for its members: no transition, or a part of the one in this event.
+    fn begin_waiting(&mut self, ix: u32) {
+        members::begin_group(&mut self.book, ix, self.now);
+        self.leave_queues(ix);
+        match self.waits.get(&ix).and_then(|at| self.changes.get_mut(*at)) {
+            Some(waits) => waits.hold = Some(Hold::Members),
+            None => _ = self.begun.insert(ix),
+        }
+    }
+
+    fn leave_queues(&mut self, ix: u32) {
+        self.held.leave(&self.state.held, ix);
+        if let Some(group) = self.book.plan().container(ix) {
+            self.gated.leave(&self.state.gated, (group, ix));
+            self.pending.gates.insert(group);
+            self.pending.still.insert(group);
         }
     }
 
@@ -184,36 +217,41 @@ impl<'a> Draft<'a> {
         members::move_node(&mut self.book, ix, what, self.now);
         let Move { to, hold, bypassed } = what;
         self.changes.push(Moved { node: ix, from, to, hold, bypassed });
-        self.held.leave(&self.state.held, ix);
-        if let Some(group) = self.book.plan().container(ix) {
-            self.gated.leave(&self.state.gated, (group, ix));
-            self.pending.gates.insert(group);
-            self.pending.still.insert(group);
+        self.leave_queues(ix);
+        if to == NodeStatus::Pending {
+            self.anew.insert(ix);
+            self.errors.insert(ix, None);
+            self.outputs.insert(ix, None);
         }
     }
 
-    /// A failure that is final: the first of its group, and the first of the job, are the errors they show.
+    /// A failure that is final, or that of the job's own output, kept as it will be when the event is applied.
     pub(super) fn note_failure(&mut self, ix: u32, error: &Arc<JobError>) {
-        let plan = self.book.plan();
-        let spec = plan.node(ix);
-        if plan.keeps_error(ix) {
-            self.errors.insert(ix, Arc::clone(error));
-        }
-        if spec.optional {
-            return;
-        }
-        match plan.container(ix) {
-            Some(group) => _ = self.errors.entry(group).or_insert_with(|| Arc::clone(error)),
-            None if spec.cleanup().is_some() => {}
-            None => _ = self.new_error.get_or_insert_with(|| Arc::clone(error)),
+        match noted_at(self.book.plan(), ix) {
+            Noted::Job { first } if first && self.new_error.is_some() => {}
+            Noted::Job { .. } => self.new_error = Some(Arc::clone(error)),
+            Noted::Node(at) if at != ix && self.node_error(at).is_some() => {}
+            Noted::Node(at) => _ = self.errors.insert(at, Some(Arc::clone(error))),
+            Noted::Nowhere => {}
         }
     }
 
-    /// A node fails without an attempt.
-    fn fail_node(&mut self, ix: u32, to: NodeStatus, error: AttemptError, shown: &Arc<JobError>) {
-        self.note_failure(ix, shown);
-        self.flow.failed.push(NodeFailure { node: ix, error, retry: None });
+    /// A node fails without an attempt. `shown`: what its group or its job shows of it, if not its own error.
+    fn fail_node(
+        &mut self,
+        ix: u32,
+        to: NodeStatus,
+        error: AttemptError,
+        shown: Option<Arc<JobError>>,
+    ) {
+        self.note_flow_failure(NodeFailure { node: ix, error, shown, retry: None });
         self.move_node(ix, to);
+    }
+
+    fn note_flow_failure(&mut self, failure: NodeFailure) {
+        let shown = failure.shown(self.book.plan());
+        self.note_failure(failure.node, &shown);
+        self.flow.failed.push(failure);
     }
 
     /// Everything that follows from what was moved.
@@ -239,7 +277,20 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The event, with everything that follows.
+    /// What the command comes to where it is answered as done.
+    pub(super) fn into_decision(
+        self,
+        fact: impl Into<JobFact>,
+        context: &Context,
+        reason: Option<&str>,
+    ) -> JobDecision {
+        let answer = Answer::Done { seq: self.state.head.seq + 1 };
+        let (event, payloads) = self.into_event(fact, context, reason);
+        JobDecision { event: Some(event), payloads, answer }
+    }
+
+    /// The event, with everything that follows, and the payloads that it names: whatever a decision is about, something may
+    /// be evaluated because of it.
     pub(super) fn into_event(
         mut self,
         fact: impl Into<JobFact>,
@@ -249,6 +300,7 @@ impl<'a> Draft<'a> {
         self.follow();
         self.flow.gated =
             Ranges::of(self.gated.joined().map(|(_, ix)| ix).collect::<BTreeSet<_>>());
+        self.flow.begun = Ranges::of(std::mem::take(&mut self.begun));
         self.flow.excused = Ranges::of(std::mem::take(&mut self.excused));
         let event = JobEvent {
             by: Envelope::of(context, self.now, reason),

@@ -31,8 +31,7 @@ pub(super) fn cancel(
     let mut draft = Draft::new(state, context);
     draft.decide_ending(JobStatus::Cancelled);
     let fact = EndingFact::EndingDecided { why: EndingCause::Requested };
-    let (event, _) = draft.into_event(fact, context, reason);
-    Ok(JobDecision::done(state, event))
+    Ok(draft.into_decision(fact, context, reason))
 }
 
 /// The job's deadline has passed.
@@ -40,8 +39,7 @@ pub(super) fn deadline_passed(state: &JobState, context: &Context) -> JobDecisio
     let mut draft = Draft::new(state, context);
     draft.decide_ending(JobStatus::Timeout);
     let fact = EndingFact::EndingDecided { why: EndingCause::Deadline };
-    let (event, _) = draft.into_event(fact, context, None);
-    JobDecision::done(state, event)
+    draft.into_decision(fact, context, None)
 }
 
 /// The grace is over: what still runs is revoked, its outcome unknown.
@@ -52,8 +50,7 @@ pub(super) fn revoke(state: &JobState, context: &Context) -> JobDecision {
             draft.move_node_alone(ix, NodeStatus::Cancelled);
         }
     }
-    let (event, _) = draft.into_event(EndingFact::Revoked, context, None);
-    JobDecision::done(state, event)
+    draft.into_decision(EndingFact::Revoked, context, None)
 }
 
 /// The grace of groups that end is over: what still runs in them is revoked, its outcome unknown.
@@ -62,14 +59,13 @@ pub(super) fn revoke_groups(state: &JobState, groups: &[u32], context: &Context)
     for group in groups {
         draft.revoke_group(*group);
     }
-    let (event, _) = draft.into_event(FlowFact::GroupsRevoked, context, None);
-    JobDecision::done(state, event)
+    draft.into_decision(FlowFact::GroupsRevoked, context, None)
 }
 
 /// The time for cleanups is over: what has not settled is timed out.
 pub(super) fn cleanup_timed_out(state: &JobState, context: &Context) -> JobDecision {
     let mut draft = Draft::new(state, context);
-    for ix in 0..state.plan.initial {
+    for ix in (0..state.plan.initial).filter(|ix| state.plan.node(*ix).cleanup().is_some()) {
         let status = draft.node_status(ix);
         if status.may_become(NodeStatus::Timeout) {
             draft.move_node_alone(ix, NodeStatus::Timeout);
@@ -77,6 +73,5 @@ pub(super) fn cleanup_timed_out(state: &JobState, context: &Context) -> JobDecis
             draft.move_node_alone(ix, NodeStatus::Cancelled);
         }
     }
-    let (event, payloads) = draft.into_event(EndingFact::CleanupTimedOut, context, None);
-    JobDecision { payloads, ..JobDecision::done(state, event) }
+    draft.into_decision(EndingFact::CleanupTimedOut, context, None)
 }

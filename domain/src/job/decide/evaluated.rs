@@ -30,6 +30,5 @@ pub(super) fn evaluated(state: &JobState, results: &[Evaluated], context: &Conte
             draft.take_evaluated(result.clone());
         }
     }
-    let (event, payloads) = draft.into_event(FlowFact::Evaluated, context, None);
-    JobDecision { payloads, ..JobDecision::done(state, event) }
+    draft.into_decision(FlowFact::Evaluated, context, None)
 }

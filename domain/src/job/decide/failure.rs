@@ -70,10 +70,12 @@ pub(super) fn fail(
     let unknown = !matches!(noticed, Noticed::Reported(_));
     let mut draft = Draft::new(state, context);
     let goes_on = state.may_start(attempt.node);
-    let hold = unknown && node.at_most_once && goes_on;
+    let once = unknown && node.at_most_once && goes_on;
+    // Nobody can be asked any more in a job that ends: that of a cleanup is final.
+    let hold = once && state.head.ending.is_none();
     let (retry, why) = if !goes_on {
         (None, "the job is ending".to_owned())
-    } else if hold {
+    } else if once {
         (None, "the outcome is unknown and the node runs at most once".to_owned())
     } else {
         judge(state, attempt, &error, context)

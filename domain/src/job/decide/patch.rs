@@ -34,10 +34,8 @@ pub(super) fn patch(
     if !changes && context.command.is_none() {
         return Ok(JobDecision::unchanged(Answer::Done { seq: state.head.seq }));
     }
-    let draft = Draft::new(state, context);
-    let (event, _) =
-        draft.into_event(SteeringFact::Patched(Box::new(patch.clone())), context, None);
-    Ok(JobDecision::done(state, event))
+    let fact = SteeringFact::Patched(Box::new(patch.clone()));
+    Ok(Draft::new(state, context).into_decision(fact, context, None))
 }
 
 /// Tags are kept as they were checked: without blanks around them.

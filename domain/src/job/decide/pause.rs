@@ -28,8 +28,7 @@ pub(super) fn pause(
     let mut draft = Draft::new(state, context);
     draft.move_job(JobStatus::Paused);
     let fact = SteeringFact::Paused { why: PauseCause::Requested };
-    let (event, _) = draft.into_event(fact, context, reason);
-    Ok(JobDecision::done(state, event))
+    Ok(draft.into_decision(fact, context, reason))
 }
 
 pub(super) fn resume(
@@ -48,8 +47,7 @@ pub(super) fn resume(
             draft.want_place(ix);
         }
     }
-    let (event, _) = draft.into_event(SteeringFact::Resumed, context, reason);
-    Ok(JobDecision::done(state, event))
+    Ok(draft.into_decision(SteeringFact::Resumed, context, reason))
 }
 
 fn is_paused(state: &JobState) -> bool {

@@ -67,6 +67,9 @@ fn is_due(state: &JobState, ix: u32, kind: NodeDue, now: Millis) -> bool {
 
 fn attempt_timed_out(state: &JobState, ix: u32, context: &Context) -> JobDecision {
     let node = &state.nodes[ix as usize];
+    if node.hold == Some(Hold::Members) {
+        return timed_out(state, &[ix], "timeout.attempt", context);
+    }
     let (error_type, class, message) =
         if due::total_deadline(state, ix).is_some_and(|at| at <= context.now) {
             ("TotalTimeout", "timeout.total", "the node took longer than it may, retries included")
@@ -87,8 +90,8 @@ fn attempt_timed_out(state: &JobState, ix: u32, context: &Context) -> JobDecisio
 fn timed_out(state: &JobState, nodes: &[u32], class: &str, context: &Context) -> JobDecision {
     let mut draft = Draft::new(state, context);
     for ix in nodes {
-        // A skip that cascades, or a fail-fast, may have ended it within this very event.
-        if draft.node_status(*ix).may_become(NodeStatus::Timeout) && draft.ending_to().is_none() {
+        // The end of a group around it may have ended it within this very event.
+        if draft.node_status(*ix).may_become(NodeStatus::Timeout) && draft.may_start(*ix) {
             if state.nodes[*ix as usize].hold == Some(Hold::Members) {
                 draft.end_group(*ix, NodeStatus::Timeout);
             } else {
@@ -98,20 +101,14 @@ fn timed_out(state: &JobState, nodes: &[u32], class: &str, context: &Context) ->
     }
     draft.note_time_out(nodes, class);
     let fact = FailureFact::NodesTimedOut { class: class.to_owned() };
-    let (event, _) = draft.into_event(fact, context, None);
-    JobDecision::done(state, event)
+    draft.into_decision(fact, context, None)
 }
 
 fn retries_due(state: &JobState, nodes: &[u32], context: &Context) -> JobDecision {
     let mut draft = Draft::new(state, context);
     for ix in nodes {
-        if state.groups.contains_key(ix) {
-            draft.restart_group(*ix);
-        } else {
-            draft.want_place(*ix);
-        }
+        draft.want_place(*ix);
     }
     debug_assert!(state.head.status != JobStatus::Pending, "nothing retries before it started");
-    let (event, _) = draft.into_event(FailureFact::RetriesDue, context, None);
-    JobDecision::done(state, event)
+    draft.into_decision(FailureFact::RetriesDue, context, None)
 }

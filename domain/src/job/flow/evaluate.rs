@@ -28,6 +28,9 @@ pub struct Evaluated {
     pub node: u32,
     /// Since when it waited for this.
     pub since: Millis,
+    /// In which run of the groups around it.
+    #[serde(default)]
+    pub run: u32,
     pub is: Evaluation,
 }
 
@@ -102,7 +105,7 @@ impl<'o> Evaluator<'o> {
             Err(Fault::Failed(error)) => Evaluation::Failed(*error),
             Err(Fault::Missing(missing)) => return Err(missing),
         };
-        Ok(Evaluated { node: asked.node, since: asked.since, is })
+        Ok(Evaluated { node: asked.node, since: asked.since, run: asked.run, is })
     }
 
     fn value_of(&mut self, asked: &Asked) -> Result<Evaluation, Fault> {
@@ -126,7 +129,11 @@ impl<'o> Evaluator<'o> {
         let Some(input) = node.input.as_ref().filter(|_| node.computes_input()) else {
             return Ok(Evaluation::Ready);
         };
-        let name = if node.group().is_some() { "for_each" } else { "input" };
+        let name = match (node.group(), node.is_checkpoint()) {
+            (Some(_), _) => "for_each",
+            (None, true) => "record",
+            (None, false) => "input",
+        };
         let json = self.computed(name, input, &scope)?;
         if node.group().is_none() {
             return Ok(Evaluation::Input(raw(&json)));

@@ -4,12 +4,16 @@
 //! Always holds: what was evaluated stands in an event, and is never evaluated again for the same run of a node.
 
 mod evaluate;
+mod failure;
 mod order;
 mod state;
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::job::members::GroupEnding;
+use crate::job::outcome::JobError;
 use crate::job::plan::{Expansion, Taken};
 use crate::node::attempt::{AttemptError, RetryDue};
 use crate::node::change::Ranges;
@@ -17,6 +21,7 @@ use crate::payload::Payload;
 
 pub use self::evaluate::{Evaluated, Evaluation, Evaluator, Missing};
 pub(crate) use self::evaluate::{holds_text, items_of};
+pub(crate) use self::failure::{Noted, error_of, error_of_end, first_failed, noted_at};
 pub use self::order::{Asked, EvaluationOrder, FlowView, OUTPUT_OF_JOB};
 
 /// Items that a group may go over at most.
@@ -49,6 +54,10 @@ pub struct Flow {
     /// Nodes that could start and are held by the limit of their group.
     #[serde(default, skip_serializing_if = "Ranges::is_empty")]
     pub gated: Ranges,
+    /// Groups that waited for something else and have begun: their members are what they wait for now. A wait that goes on
+    /// is no transition.
+    #[serde(default, skip_serializing_if = "Ranges::is_empty")]
+    pub begun: Ranges,
     /// Members that came to be.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub added: Vec<Expansion>,
@@ -70,6 +79,7 @@ impl Flow {
     /// Whether it says nothing.
     pub(crate) fn is_empty(&self) -> bool {
         self.gated.is_empty()
+            && self.begun.is_empty()
             && self.added.is_empty()
             && self.prepared.is_empty()
             && self.failed.is_empty()
@@ -97,8 +107,12 @@ impl Prepared {
 /// A node failed without an attempt: its expression has no value, or its group's members failed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NodeFailure {
+    /// Its position, or [`OUTPUT_OF_JOB`].
     pub node: u32,
     pub error: AttemptError,
+    /// What its group or its job shows of it, where that is not its own error: what failed in a group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<Arc<JobError>>,
     /// When the members of the group run again, if they do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryDue>,

@@ -15,6 +15,7 @@ use crate::node::status::NodeStatus;
 use crate::payload::{Payload, StoredPayload};
 
 use super::evaluate::{Evaluated, Evaluation, expression_error};
+use super::failure::error_of_end;
 
 /// Stands in an order for the job's own output, where a node's position stands otherwise.
 pub const OUTPUT_OF_JOB: u32 = u32::MAX;
@@ -28,15 +29,21 @@ pub trait FlowView {
     fn job_id(&self) -> JobId;
     /// How the job ends, once that is decided.
     fn job_end(&self) -> Option<JobStatus>;
-    /// Why it does not complete.
-    fn job_error(&self) -> Option<&JobError>;
+    /// The first failure that the job itself keeps.
+    fn first_error(&self) -> Option<&Arc<JobError>>;
     fn node_status(&self, ix: u32) -> NodeStatus;
     /// Since when a node stands where it stands.
     fn node_since(&self, ix: u32) -> Millis;
     fn node_attempts(&self, ix: u32) -> u32;
+    /// In which run of the groups around it a node is: groups that are tried again begin the next one.
+    fn node_run(&self, ix: u32) -> u32 {
+        self.plan().containers(ix).map(|group| self.node_attempts(group)).sum()
+    }
     /// The output, if it is kept.
     fn node_output(&self, ix: u32) -> Option<&Payload>;
-    fn node_error(&self, ix: u32) -> Option<&JobError>;
+    fn node_error(&self, ix: u32) -> Option<&Arc<JobError>>;
+    /// Whether a node that ran because of its failure completed.
+    fn is_handled(&self, ix: u32) -> bool;
     /// The group at this position, if it has started.
     fn group_at(&self, ix: u32) -> Option<GroupState>;
 }
@@ -58,6 +65,8 @@ pub struct Asked {
     pub node: u32,
     /// Since when it waits for this, to know an answer that comes too late.
     pub since: Millis,
+    /// In which run of the groups around it.
+    pub run: u32,
     pub(super) known: Vec<(Arc<str>, NodePart, Known)>,
     pub(super) job: JobFacts,
 }
@@ -144,6 +153,7 @@ impl EvaluationOrder {
         let refused = self.nodes.iter().map(|asked| Evaluated {
             node: asked.node,
             since: asked.since,
+            run: asked.run,
             is: Evaluation::Failed(expression_error("budget", &message)),
         });
         Some(refused.collect())
@@ -164,16 +174,25 @@ impl EvaluationOrder {
                 }
                 NodePart::Status => Known::Is(Value::text(view.node_status(of).as_str())),
                 NodePart::Attempts => Known::Is(Value::Int(i64::from(view.node_attempts(of)))),
-                NodePart::Error => Known::Is(error_value(view.node_error(of))),
+                // A group that completed may have members that failed.
+                NodePart::Error => {
+                    let failed =
+                        matches!(view.node_status(of), NodeStatus::Failed | NodeStatus::Timeout);
+                    let error = view.node_error(of).filter(|_| failed);
+                    Known::Is(error_value(error.map(AsRef::as_ref)))
+                }
             };
             known.push((Arc::clone(&read.key), read.part, is));
         }
+        let cleans = !of_job && plan.node(node).cleanup().is_some();
+        let end = view.job_end().filter(|_| cleans);
         let job = JobFacts {
-            status: view.job_end().map(|end| Value::text(end.as_str())),
-            error: view.job_end().map(|_| error_value(view.job_error())),
+            status: end.map(|end| Value::text(end.as_str())),
+            error: end.map(|end| error_value(error_of_end(view, end).as_deref())),
         };
-        let since = if of_job { 0 } else { view.node_since(node) };
-        self.nodes.push(Asked { node, since, known, job });
+        let (since, run) =
+            if of_job { (0, 0) } else { (view.node_since(node), view.node_run(node)) };
+        self.nodes.push(Asked { node, since, run, known, job });
     }
 }
 

@@ -30,7 +30,11 @@ impl JobState {
             return self.awaits_output();
         }
         let node = self.nodes.get(result.node as usize);
-        node.is_some_and(|node| node.hold == Some(Hold::Evaluating) && node.since == result.since)
+        node.is_some_and(|node| {
+            node.hold == Some(Hold::Evaluating)
+                && node.since == result.since
+                && self.node_run(result.node) == result.run
+        })
     }
 
     fn awaits_output(&self) -> bool {
@@ -51,8 +55,8 @@ impl FlowView for JobState {
         self.head.ending
     }
 
-    fn job_error(&self) -> Option<&JobError> {
-        self.head.first_error.as_deref()
+    fn first_error(&self) -> Option<&Arc<JobError>> {
+        self.head.first_error.as_ref()
     }
 
     fn node_status(&self, ix: u32) -> NodeStatus {
@@ -71,8 +75,12 @@ impl FlowView for JobState {
         self.outputs.get(&ix).and_then(KeptOutput::kept)
     }
 
-    fn node_error(&self, ix: u32) -> Option<&JobError> {
-        self.errors.get(&ix).map(AsRef::as_ref)
+    fn node_error(&self, ix: u32) -> Option<&Arc<JobError>> {
+        self.errors.get(&ix)
+    }
+
+    fn is_handled(&self, ix: u32) -> bool {
+        self.nodes[ix as usize].marks.handled
     }
 
     fn group_at(&self, ix: u32) -> Option<GroupState> {

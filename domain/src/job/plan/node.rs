@@ -291,10 +291,9 @@ impl PlanNode {
             && self.parents.iter().any(|parent| self.handles(*parent))
     }
 
-    /// Whether it runs because of what became of this parent: its `when` reads how that ended.
+    /// Whether it runs because of what became of this one of its parents: its `when` reads how that ended.
     pub(crate) fn handles(&self, parent: u32) -> bool {
         self.condition == DependencyCondition::Conditional
-            && self.parents.contains(&parent)
             && self.reads().iter().any(|read| {
                 read.decides
                     && read.node == parent

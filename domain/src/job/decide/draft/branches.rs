@@ -1,10 +1,11 @@
 //! Conditions and checkpoints: what the engine does by itself, at once, as soon as what they need is evaluated.
 
+use std::collections::BTreeSet;
+
 use super::Draft;
 use crate::job::flow::Prepared;
 use crate::job::members::Ledger;
-use crate::job::plan::Taken;
-use crate::job::plan::{PlanCondition, PlanKind};
+use crate::job::plan::{Plan, PlanCondition, PlanKind, Taken};
 use crate::node::hold::Hold;
 use crate::node::status::NodeStatus;
 use crate::planted::{self, Planted};
@@ -24,7 +25,7 @@ impl Draft<'_> {
                     }
                 };
                 if let Some(record) = record {
-                    self.outputs.insert(ix, record);
+                    self.outputs.insert(ix, Some(record));
                 }
                 self.complete_by_itself(ix);
             }
@@ -46,7 +47,7 @@ impl Draft<'_> {
             Some(Prepared::Input(_) | Prepared::List { .. }) | None => Taken::Nothing,
         };
         if let Some(output) = self.plan().branch_output(ix, taken) {
-            self.outputs.insert(ix, output);
+            self.outputs.insert(ix, Some(output));
         }
         let plan = self.plan();
         let at = |node: &u32| plan.seen_from(ix, *node);
@@ -54,8 +55,9 @@ impl Draft<'_> {
         let mut others: Vec<u32> = condition.named().map(|node| at(&node)).collect();
         others.sort_unstable();
         others.dedup();
+        let reached = reached(&plan, &chosen, &others);
         self.complete_by_itself(ix);
-        for other in others.into_iter().filter(|other| !chosen.contains(other)) {
+        for other in others.into_iter().filter(|other| !reached.contains(other)) {
             let node = self.book.node(other);
             let waits = node.status == NodeStatus::Pending && !node.marks.queued;
             if planted::on(Planted::BypassedCountsAsBad) && waits {
@@ -65,4 +67,18 @@ impl Draft<'_> {
             }
         }
     }
+}
+
+/// The nodes that a taken branch names, and all that come behind them: nobody looks further where no node that another
+/// branch names has a second parent.
+fn reached(plan: &Plan, chosen: &[u32], others: &[u32]) -> BTreeSet<u32> {
+    let mut reached: BTreeSet<u32> = chosen.iter().copied().collect();
+    if others.iter().all(|other| plan.parent_count(*other) == 1) {
+        return reached;
+    }
+    let mut open: Vec<u32> = chosen.to_vec();
+    while let Some(here) = open.pop() {
+        open.extend(plan.children(here).filter(|child| reached.insert(*child)));
+    }
+    reached
 }

@@ -1,12 +1,11 @@
 //! How the job ends with this event, if it does: because its end is decided and nothing runs any more, or because every
 //! node has settled. Two stages: what runs ends first, then cleanups run.
 
-use std::sync::Arc;
-
 use super::Draft;
 use crate::bounds;
 use crate::ids::Millis;
-use crate::job::members::{Ledger, MemberCounts};
+use crate::job::flow::{error_of, error_of_end};
+use crate::job::members::MemberCounts;
 use crate::job::outcome::{Ending, EndingStage, JobEnd, JobError};
 use crate::job::spec::CompleteWhen;
 use crate::job::status::JobStatus;
@@ -56,7 +55,8 @@ impl Draft<'_> {
     /// Ends the job early, where it is to end with the first failure or as soon as its condition is decided.
     pub(super) fn look_at_job(&mut self) {
         let plan = &self.state.plan;
-        if self.ending_to().is_some() || !(plan.fail_fast || plan.complete_early) {
+        let ends = self.ending_to().is_some() || self.status.is_over();
+        if ends || !(plan.fail_fast || plan.complete_early) {
             return;
         }
         let counts = *self.book.outermost();
@@ -64,7 +64,7 @@ impl Draft<'_> {
             return self.decide_ending(JobStatus::Failed);
         }
         if plan.complete_early
-            && let Some(to) = decided(plan.complete_when, &counts)
+            && let Some(to) = decided(plan.complete_when, &counts, counts.completed)
             && counts.settled < counts.all
         {
             let completes = to == NodeStatus::Completed;
@@ -83,6 +83,7 @@ impl Draft<'_> {
             }
             (Some(to), EndingStage::Cleaning) => {
                 if !self.is_busy() {
+                    self.give_up_cleanups();
                     self.finish(to);
                 }
                 false
@@ -149,6 +150,18 @@ impl Draft<'_> {
         true
     }
 
+    /// Cleanups that can no longer start, because of others that failed, are skipped: no job is over before its cleanups have
+    /// settled.
+    fn give_up_cleanups(&mut self) {
+        let plan = self.plan();
+        for ix in 0..plan.initial {
+            let cleans = plan.node(ix).cleanup().is_some();
+            if cleans && self.node_status(ix) == NodeStatus::Pending {
+                self.move_node_alone(ix, NodeStatus::Skipped);
+            }
+        }
+    }
+
     /// The job is over.
     fn finish(&mut self, to: JobStatus) {
         let plan = self.plan();
@@ -182,36 +195,6 @@ impl Draft<'_> {
             }
         }
     }
-
-    /// Why a job that failed did: its first failure that nobody handled.
-    fn failure(&self) -> Option<Arc<JobError>> {
-        let plan = self.book.plan();
-        let handled = |error: &Arc<JobError>| {
-            let node = error.node.as_deref().and_then(|path| plan.position(path));
-            let outer = node.and_then(|node| plan.containers(node).last().or(Some(node)));
-            outer.is_some_and(|outer| self.book.node(outer).marks.handled)
-        };
-        let first = self.state.head.first_error.clone().or_else(|| self.new_error.clone());
-        let first = first.filter(|error| !handled(error));
-        first.or_else(|| {
-            let failed = (0..plan.initial).find(|ix| {
-                let (node, spec) = (self.book.node(*ix), plan.node(*ix));
-                let bad = matches!(node.status, NodeStatus::Failed | NodeStatus::Timeout);
-                bad && !spec.optional && !node.marks.handled && spec.container.is_none()
-            })?;
-            let known = self.errors.get(&failed).or_else(|| self.state.errors.get(&failed));
-            Some(known.map_or_else(
-                || {
-                    let path = plan.path(failed);
-                    let message = format!("the node `{path}` failed; its attempts say why");
-                    let mut error = JobError::clone(&error_of("unknown", "NodeFailed", &message));
-                    error.node = Some(path);
-                    Arc::new(error)
-                },
-                Arc::clone,
-            ))
-        })
-    }
 }
 
 /// Whether a settled job completed.
@@ -243,40 +226,6 @@ fn selects(run_on: &[RunOn], to: JobStatus) -> bool {
 
 /// Output and error of a job that ends now.
 fn end_of(draft: &mut Draft<'_>, to: JobStatus) -> JobEnd {
-    match to {
-        JobStatus::Completed => JobEnd { output: draft.output(), error: None },
-        JobStatus::Failed => {
-            let error = draft.failure();
-            let unmet = || {
-                error_of(
-                    "condition",
-                    "ConditionNotMet",
-                    "the job's success condition does not hold",
-                )
-            };
-            JobEnd { output: None, error: Some(error.unwrap_or_else(unmet)) }
-        }
-        JobStatus::Timeout => {
-            let error = error_of("timeout.job", "JobTimeout", "the job's deadline passed");
-            JobEnd { output: None, error: Some(error) }
-        }
-        JobStatus::Pending
-        | JobStatus::Queued
-        | JobStatus::Scheduled
-        | JobStatus::Running
-        | JobStatus::Paused
-        | JobStatus::Cancelled
-        | JobStatus::Retrying
-        | JobStatus::Recovering
-        | JobStatus::Aborted => JobEnd::default(),
-    }
-}
-
-fn error_of(class: &str, error_type: &str, message: &str) -> Arc<JobError> {
-    Arc::new(JobError {
-        node: None,
-        class: class.to_owned(),
-        error_type: error_type.to_owned(),
-        message: message.to_owned(),
-    })
+    let output = if to == JobStatus::Completed { draft.output() } else { None };
+    JobEnd { output, error: error_of_end(draft, to) }
 }

@@ -7,7 +7,7 @@ use super::Draft;
 use crate::ids::{JobId, Millis};
 use crate::job::flow::{
     Asked, EVALUATIONS_IN_DECISION_MAX, Evaluated, Evaluation, EvaluationOrder, Evaluator,
-    FlowView, Prepared,
+    FlowView, NodeFailure, Prepared,
 };
 use crate::job::members::{GroupState, Ledger};
 use crate::job::outcome::JobError;
@@ -56,9 +56,7 @@ impl Draft<'_> {
         match evaluated.is {
             Evaluation::Bypassed => return self.bypass(ix),
             Evaluation::Failed(error) => {
-                let plan = self.plan();
-                let shown = JobError::of_attempt(&plan, ix, &error);
-                return self.fail_node(ix, NodeStatus::Failed, error, &shown);
+                return self.fail_node(ix, NodeStatus::Failed, error, None);
             }
             Evaluation::Ready => {}
             Evaluation::Input(json) => {
@@ -80,11 +78,12 @@ impl Draft<'_> {
     pub(super) fn prepared(&self, ix: u32) -> Option<Prepared> {
         let here = self.flow.prepared.iter().rev().find(|(of, _)| *of == ix);
         let here = here.map(|(_, prepared)| prepared);
-        here.or_else(|| self.state.prepared.get(&ix)).cloned()
+        let before = || self.state.prepared.get(&ix).filter(|_| !self.anew.contains(&ix));
+        here.or_else(before).cloned()
     }
 
     /// Whether a node may start, as far as the ends of its job and of the groups around it go.
-    pub(super) fn may_start(&self, ix: u32) -> bool {
+    pub(in crate::job::decide) fn may_start(&self, ix: u32) -> bool {
         let plan = self.book.plan();
         let cleanup = plan.node(ix).cleanup().is_some();
         let lets = match self.ending_to() {
@@ -115,8 +114,10 @@ impl FlowView for Draft<'_> {
         self.ending_to()
     }
 
-    fn job_error(&self) -> Option<&JobError> {
-        self.state.head.first_error.as_deref().or(self.new_error.as_deref())
+    fn first_error(&self) -> Option<&Arc<JobError>> {
+        // That of the job's output comes last, and counts.
+        let of_output = self.new_error.as_ref().filter(|error| error.node.is_none());
+        of_output.or(self.state.head.first_error.as_ref()).or(self.new_error.as_ref())
     }
 
     fn node_status(&self, ix: u32) -> NodeStatus {
@@ -132,12 +133,21 @@ impl FlowView for Draft<'_> {
     }
 
     fn node_output(&self, ix: u32) -> Option<&Payload> {
-        let here = self.outputs.get(&ix);
-        here.or_else(|| self.state.outputs.get(&ix).and_then(KeptOutput::kept))
+        match self.outputs.get(&ix) {
+            Some(here) => here.as_ref(),
+            None => self.state.outputs.get(&ix).and_then(KeptOutput::kept),
+        }
     }
 
-    fn node_error(&self, ix: u32) -> Option<&JobError> {
-        self.errors.get(&ix).or_else(|| self.state.errors.get(&ix)).map(AsRef::as_ref)
+    fn node_error(&self, ix: u32) -> Option<&Arc<JobError>> {
+        match self.errors.get(&ix) {
+            Some(here) => here.as_ref(),
+            None => self.state.errors.get(&ix),
+        }
+    }
+
+    fn is_handled(&self, ix: u32) -> bool {
+        self.book.node(ix).marks.handled
     }
 
     fn group_at(&self, ix: u32) -> Option<GroupState> {
@@ -160,12 +170,8 @@ impl Draft<'_> {
                 self.clean(JobStatus::Completed)
             }
             Evaluation::Failed(error) => {
-                self.new_error = Some(Arc::new(JobError {
-                    node: None,
-                    class: error.class,
-                    error_type: error.error_type,
-                    message: error.message,
-                }));
+                let failure = NodeFailure { node: OUTPUT, error, shown: None, retry: None };
+                self.note_flow_failure(failure);
                 self.clean(JobStatus::Failed)
             }
             Evaluation::Bypassed

@@ -5,20 +5,28 @@ use std::sync::Arc;
 
 use super::Draft;
 use crate::bounds;
-use crate::job::flow::{NodeFailure, Prepared};
+use crate::job::flow::{FlowView, NodeFailure, Prepared, first_failed};
 use crate::job::members::{GroupEnding, GroupState, Ledger, MemberCounts};
 use crate::job::outcome::JobError;
 use crate::job::plan::{Expansion, Plan};
 use crate::job::spec::CompleteWhen;
+use crate::job::state::NodeState;
 use crate::node::attempt::{AttemptError, RetryDue};
 use crate::node::hold::Hold;
 use crate::node::status::NodeStatus;
 use crate::planted::{self, Planted};
 use crate::retry::verdict::{ErrorFacts, RetryVerdict, verdict};
 
+/// The class of a group whose condition does not hold, and of which no member failed.
+const CONDITION: &str = "condition";
+
 impl Draft<'_> {
-    /// A group that has its place: its members come to be, and those without parents start.
+    /// A group that has its place: its members come to be, or begin anew when it is tried again, and those without parents
+    /// start.
     pub(super) fn start_group(&mut self, ix: u32) {
+        if let Some(group) = self.book.group(ix) {
+            return self.restart_group(ix, group);
+        }
         let plan = self.plan();
         let Some(spec) = plan.node(ix).group() else { return };
         let group = match spec.template {
@@ -60,11 +68,11 @@ impl Draft<'_> {
     }
 
     /// The members of a group that is tried again: all pending, then those without parents start.
-    pub(in crate::job::decide) fn restart_group(&mut self, ix: u32) {
+    fn restart_group(&mut self, ix: u32, group: GroupState) {
         let plan = self.plan();
-        let Some(group) = self.book.group(ix) else { return self.want_place(ix) };
-        let members: Vec<u32> = group.members(&plan, ix).collect();
-        for member in self.subtree(&plan, members) {
+        self.errors.insert(ix, None);
+        let members = group.members(&plan, ix).collect();
+        for member in self.subtree(&plan, members, Lists::LeftOut) {
             if self.node_status(member) != NodeStatus::Pending {
                 self.move_node_alone(member, NodeStatus::Pending);
             }
@@ -74,12 +82,14 @@ impl Draft<'_> {
     }
 
     /// These nodes and, of groups among them that have run, their members, and so on.
-    fn subtree(&self, plan: &Plan, of: Vec<u32>) -> Vec<u32> {
+    fn subtree(&self, plan: &Plan, of: Vec<u32>, lists: Lists) -> Vec<u32> {
         let mut found = of;
         let mut next = 0;
         while let Some(ix) = found.get(next).copied() {
             next += 1;
-            if let Some(group) = self.book.group(ix) {
+            let group = self.book.group(ix);
+            let stays = |group: &GroupState| lists == Lists::LeftOut && group.expansion.is_some();
+            if let Some(group) = group.filter(|group| !stays(group)) {
                 found.extend(group.members(plan, ix));
             }
         }
@@ -95,7 +105,7 @@ impl Draft<'_> {
         if planted::on(Planted::GroupNeverEnds) && group.counts.all > 1 {
             return;
         }
-        if let Some(to) = decided(spec.complete_when, &group.counts) {
+        if let Some(to) = decided(spec.complete_when, &group.counts, group.counts.good()) {
             self.end_group(ix, to);
         }
     }
@@ -103,7 +113,8 @@ impl Draft<'_> {
     /// Ends a group in which nothing is at work any more.
     pub(super) fn look_at_still_group(&mut self, ix: u32) {
         let Some(group) = self.book.group(ix) else { return };
-        if self.book.node(ix).hold != Some(Hold::Members) || group.counts.active > 0 {
+        let waits = self.book.node(ix).hold == Some(Hold::Members);
+        if !waits || (group.counts.active > 0 && !self.is_stuck(ix, &group)) {
             return;
         }
         match group.ending {
@@ -116,6 +127,17 @@ impl Draft<'_> {
         }
     }
 
+    /// Whether the next member of a group that runs them in order can never start: those behind it wait for it in vain.
+    fn is_stuck(&self, ix: u32, group: &GroupState) -> bool {
+        let plan = self.book.plan();
+        if !plan.node(ix).group().is_some_and(|group| group.in_order) || group.counts.placed > 0 {
+            return false;
+        }
+        let next = group.member(plan, ix, group.passed).map(|next| self.book.node(next));
+        let can_start = |next: &NodeState| next.marks.queued || next.status.is_at_work();
+        self.is_open(ix) && next.is_some_and(|next| !can_start(next))
+    }
+
     /// A group's end is decided: what has not started is cancelled, what runs may go on until the grace is over.
     pub(in crate::job::decide) fn end_group(&mut self, ix: u32, to: NodeStatus) {
         let until = self.now.saturating_add(self.context.grace_ms);
@@ -123,7 +145,7 @@ impl Draft<'_> {
         let Some(group) = self.book.group(ix) else { return };
         let members: Vec<u32> = group.members(&plan, ix).collect();
         let mut inner = Vec::new();
-        for member in self.subtree(&plan, members) {
+        for member in self.subtree(&plan, members, Lists::With) {
             let status = self.node_status(member);
             if status == NodeStatus::Waiting && self.book.node(member).hold == Some(Hold::Members) {
                 inner.push(member);
@@ -140,6 +162,8 @@ impl Draft<'_> {
                 self.finish_group(group, to);
                 continue;
             }
+            // One that ends already is cancelled no later than it would have been.
+            let until = state.ending.map_or(until, |before| before.until.min(until));
             let ending = GroupEnding { to, until };
             if let Some(state) = self.book.group_mut(group) {
                 state.ending = Some(ending);
@@ -151,7 +175,7 @@ impl Draft<'_> {
     /// What still runs in a group is revoked, and those of its groups that waited for it end.
     pub(in crate::job::decide) fn revoke_group(&mut self, ix: u32) {
         let plan = self.plan();
-        for member in self.subtree(&plan, vec![ix]) {
+        for member in self.subtree(&plan, vec![ix], Lists::With) {
             if self.node_status(member) == NodeStatus::Running {
                 self.move_node_alone(member, NodeStatus::Cancelled);
             }
@@ -161,10 +185,7 @@ impl Draft<'_> {
 
     fn finish_group(&mut self, ix: u32, to: NodeStatus) {
         match to {
-            NodeStatus::Failed | NodeStatus::Timeout => {
-                let shown = self.group_error(ix, to);
-                self.finish_failed_group(ix, to, &shown);
-            }
+            NodeStatus::Failed | NodeStatus::Timeout => self.finish_failed_group(ix, to),
             NodeStatus::Cancelled => {
                 self.move_node_alone(ix, to);
                 self.pending.groups.extend(self.book.plan().container(ix));
@@ -189,64 +210,69 @@ impl Draft<'_> {
             retryable: Some(false),
             ..AttemptError::default()
         };
-        let shown = JobError::of_attempt(&self.plan(), ix, &error);
-        self.fail_node(ix, NodeStatus::Failed, error, &shown);
+        self.fail_node(ix, NodeStatus::Failed, error, None);
     }
 
-    /// What a failed group shows: the first failure among its members, or that its condition does not hold.
-    fn group_error(&self, ix: u32, to: NodeStatus) -> Arc<JobError> {
-        let plan = self.book.plan();
-        if to == NodeStatus::Timeout {
-            return JobError::time_out(plan, ix, "timeout.total");
-        }
-        let known = self.errors.get(&ix).or_else(|| self.state.errors.get(&ix));
-        known.map_or_else(
-            || {
-                Arc::new(JobError {
-                    node: Some(plan.path(ix)),
-                    class: "condition".to_owned(),
+    /// What a failed group shows: the first failure among its members that nobody handled; none: its condition does not hold.
+    fn error_within(&self, ix: u32) -> Option<Arc<JobError>> {
+        let members = self.book.group(ix)?.members(self.book.plan(), ix);
+        let failed = first_failed(self, members)?;
+        self.node_error(failed).or_else(|| self.node_error(ix)).map(Arc::clone)
+    }
+
+    fn finish_failed_group(&mut self, ix: u32, to: NodeStatus) {
+        let (error, shown) = match self.error_within(ix) {
+            _ if to == NodeStatus::Timeout => (AttemptError::time_out(self.time_out_of(ix)), None),
+            Some(shown) => {
+                let by = shown.node.as_deref().unwrap_or_default();
+                let error = AttemptError {
+                    error_type: shown.error_type.clone(),
+                    message: format!("`{by}` failed: {}", shown.message),
+                    class: shown.class.clone(),
+                    ..AttemptError::default()
+                };
+                (error, Some(shown))
+            }
+            None => (
+                AttemptError {
                     error_type: "ConditionNotMet".to_owned(),
                     message: "the group's success condition does not hold".to_owned(),
-                })
-            },
-            Arc::clone,
-        )
-    }
-
-    fn finish_failed_group(&mut self, ix: u32, to: NodeStatus, shown: &Arc<JobError>) {
-        let path = self.book.plan().path(ix);
-        let by = shown.node.as_ref().filter(|node| **node != path);
-        let message = match by {
-            Some(node) => format!("`{node}` failed: {}", shown.message),
-            None => shown.message.clone(),
+                    class: CONDITION.to_owned(),
+                    ..AttemptError::default()
+                },
+                None,
+            ),
         };
-        let error = AttemptError {
-            error_type: shown.error_type.clone(),
-            message,
-            class: shown.class.clone(),
-            ..AttemptError::default()
-        };
-        match self.group_retry(ix, to, &error) {
+        match self.group_retry(ix, &error) {
             Some(retry) => {
-                self.flow.failed.push(NodeFailure { node: ix, error, retry: Some(retry) });
+                let retry = Some(retry);
+                self.flow.failed.push(NodeFailure { node: ix, error, shown: None, retry });
                 self.move_node_alone(ix, NodeStatus::Retrying);
             }
             None => self.fail_node(ix, to, error, shown),
         }
     }
 
+    /// Which time of a group is over: that of all its attempts, or of this one.
+    fn time_out_of(&self, ix: u32) -> &'static str {
+        let total = crate::job::due::total_deadline(self.state, ix);
+        if total.is_some_and(|at| at <= self.now) { "timeout.total" } else { "timeout.attempt" }
+    }
+
     /// When all members run again: only a policy of the group's own says so.
-    fn group_retry(&self, ix: u32, to: NodeStatus, error: &AttemptError) -> Option<RetryDue> {
+    fn group_retry(&self, ix: u32, error: &AttemptError) -> Option<RetryDue> {
         let plan = self.book.plan();
         let spec = plan.node(ix);
         let policy = spec.more.as_ref().and_then(|more| more.retry.as_ref())?;
-        if to == NodeStatus::Timeout || !self.may_start(ix) {
+        if !self.may_start(ix) {
             return None;
         }
         let node = self.book.node(ix);
+        // A condition that does not hold says nothing about another try.
+        let class = if error.class == CONDITION { "" } else { error.class.as_str() };
         let facts = ErrorFacts {
             error_type: &error.error_type,
-            class: &error.class,
+            class,
             retryable: error.retryable,
             retry_after_ms: None,
             idempotent: true,
@@ -262,8 +288,21 @@ impl Draft<'_> {
     }
 }
 
-/// How a group ends, if its condition is decided whatever becomes of those that have not settled.
-pub(super) fn decided(condition: CompleteWhen, counts: &MemberCounts) -> Option<NodeStatus> {
+/// Whether members that came to be by a list are among those of a group that runs again. The list is evaluated anew, and has
+/// members of its own then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lists {
+    With,
+    LeftOut,
+}
+
+/// How a group or a job ends, if its condition is decided whatever becomes of those that have not settled. `good`: how many
+/// count as completed.
+pub(super) fn decided(
+    condition: CompleteWhen,
+    counts: &MemberCounts,
+    good: u32,
+) -> Option<NodeStatus> {
     let settled = counts.settled == counts.all;
     let may_still = counts.all - counts.settled;
     let failed = counts.failed_for_good();
@@ -273,10 +312,10 @@ pub(super) fn decided(condition: CompleteWhen, counts: &MemberCounts) -> Option<
         (true, false) => None,
     };
     let at_least = |least: u32| {
-        if counts.good() >= least {
+        if good >= least {
             Some(NodeStatus::Completed)
         } else {
-            (counts.good() + may_still < least).then_some(NodeStatus::Failed)
+            (good + may_still < least).then_some(NodeStatus::Failed)
         }
     };
     match condition {

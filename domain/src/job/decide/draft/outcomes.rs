@@ -45,6 +45,8 @@ impl Draft<'_> {
         };
         match readiness(spec.condition, parents) {
             Readiness::Fulfilled | Readiness::Asks => self.prepare(ix),
+            // That those before it clean up after other ends does not keep a cleanup from its own.
+            Readiness::Bypassed if spec.cleanup().is_some() => self.prepare(ix),
             Readiness::Bypassed => self.bypass(ix),
             Readiness::Impossible if spec.skip_on_failure => {
                 self.move_node(ix, NodeStatus::Skipped);

@@ -7,8 +7,9 @@ use serde_json::value::RawValue;
 
 use super::Draft;
 use crate::job::flow::{FlowView, OUTPUT_OF_JOB, Prepared};
-use crate::job::members::Ledger;
+use crate::job::members::{GroupState, Ledger};
 use crate::job::state::OUTPUT_BYTES_MAX;
+use crate::node::status::NodeStatus;
 use crate::payload::Payload;
 
 impl Draft<'_> {
@@ -16,7 +17,7 @@ impl Draft<'_> {
     pub(in crate::job::decide) fn gives(&mut self, ix: u32, output: &Payload) {
         let plan = self.book.plan();
         if plan.reads_output(ix) || plan.is_part_of_output(ix) {
-            self.outputs.insert(ix, output.clone());
+            self.outputs.insert(ix, Some(output.clone()));
         }
     }
 
@@ -36,13 +37,14 @@ impl Draft<'_> {
             if plan.node(*only).group().is_none() {
                 return self.node_output(*only).cloned();
             }
+            self.completed_group(*only)?;
             let mut text = String::new();
             self.write(*only, &mut text)?;
             return self.made(text);
         }
         let mut text = String::from("{");
         for part in parts {
-            if self.node_output(part).is_none() && self.group_at(part).is_none() {
+            if self.node_output(part).is_none() && self.completed_group(part).is_none() {
                 // One that was dropped for its size leaves the whole without an output.
                 if self.state.outputs.contains_key(&part) {
                     return None;
@@ -60,6 +62,11 @@ impl Draft<'_> {
         self.made(text)
     }
 
+    /// A group that completed: no other one has an output.
+    fn completed_group(&self, ix: u32) -> Option<GroupState> {
+        self.group_at(ix).filter(|_| self.node_status(ix) == NodeStatus::Completed)
+    }
+
     fn made(&mut self, text: String) -> Option<Payload> {
         RawValue::from_string(text).ok().map(|raw| Payload::new(raw, &mut self.payloads))
     }
@@ -67,7 +74,7 @@ impl Draft<'_> {
     /// Adds the JSON of a node's output. None: it is not at hand, or too much. Recursion goes as deep as groups are nested.
     fn write(&self, ix: u32, text: &mut String) -> Option<()> {
         let plan = self.book.plan();
-        match self.group_at(ix).filter(|_| plan.node(ix).group().is_some()) {
+        match self.completed_group(ix) {
             None => match self.node_output(ix) {
                 Some(Payload::Inline(raw)) => text.push_str(raw.get()),
                 Some(Payload::Stored(_)) => return None,
