@@ -89,6 +89,7 @@ impl JobState {
             self.set_claim(ix, None, undo);
         }
         if what.to.is_settled() {
+            self.hand_on_nothing(ix, undo);
             self.end_node(ix, what.to, at, undo);
         } else if what.to == NodeStatus::Pending {
             self.forget_run(ix, undo);

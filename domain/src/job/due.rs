@@ -121,6 +121,14 @@ pub(crate) fn last_time(state: &JobState, ix: u32) -> Option<Millis> {
     [total_deadline(state, ix), job].into_iter().flatten().min()
 }
 
+/// When a running attempt is over at the latest: by its own time-out, the node's total one, or the job's deadline.
+pub fn attempt_deadline(state: &JobState, ix: u32) -> Option<Millis> {
+    let node = state.nodes.get(ix as usize)?;
+    let timeouts = state.plan.timeouts_of(state.plan.node(ix));
+    let own = timeouts.attempt_ms.map(|ms| after(node.started, ms));
+    [own, last_time(state, ix)].into_iter().flatten().min()
+}
+
 /// What a node waits for.
 pub fn node_dues(state: &JobState, ix: u32) -> Dues<NodeDue> {
     let dues = Dues::none();

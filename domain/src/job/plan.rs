@@ -157,6 +157,13 @@ impl Plan {
         own.or(self.retry.as_ref()).map(|policy| policy.as_ref().clone()).unwrap_or_default()
     }
 
+    /// Executions that the policy of a node's failures allows.
+    pub fn max_attempts_of(&self, node: &PlanNode) -> u32 {
+        let own = node.more.as_ref().and_then(|more| more.retry.as_deref());
+        let policy = own.or(self.retry.as_deref());
+        policy.map_or_else(|| RetryPolicy::default().executions_max(), RetryPolicy::executions_max)
+    }
+
     /// A node's time-outs, with the job's default for the queue.
     pub fn timeouts_of(&self, node: &PlanNode) -> Timeouts {
         let own = node.more.as_ref().map(|more| more.timeouts).unwrap_or_default();

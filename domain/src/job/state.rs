@@ -17,7 +17,7 @@ use crate::job::members::{GroupState, MemberCounts};
 use crate::job::outcome::{EndingStage, JobEnd, JobError, PauseCause};
 use crate::job::plan::{About, Plan};
 use crate::job::status::JobStatus;
-use crate::node::attempt::ReportKind;
+use crate::node::attempt::{AttemptError, ReportKind};
 use crate::node::hold::Hold;
 use crate::node::status::NodeStatus;
 use crate::payload::{Hash, Payload};
@@ -117,6 +117,21 @@ pub struct ClaimMark {
     pub worker: WorkerName,
     /// The worker's name for the request.
     pub claim: Claim,
+}
+
+/// What earlier attempts of a node hand on to the next one.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct HandedOn {
+    /// Of the newest attempt that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Arc<AttemptError>>,
+}
+
+impl HandedOn {
+    /// Bytes of JSON that it puts into a lease, at most.
+    pub fn bytes(&self) -> u64 {
+        self.error.as_ref().map_or(0, |error| error.bytes())
+    }
 }
 
 /// The output of a node, kept because an expression reads it or because it is part of the job's own.
@@ -265,6 +280,9 @@ pub struct JobState {
     /// Outputs that something reads, or that are part of the job's own.
     #[serde(rename = "sinks")]
     pub outputs: BTreeMap<u32, KeptOutput>,
+    /// By node, until it settles.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub handed_on: BTreeMap<u32, HandedOn>,
 }
 
 impl JobState {
@@ -291,6 +309,11 @@ impl JobState {
     fn is_open(&self, group: u32) -> bool {
         self.nodes[group as usize].hold == Some(Hold::Members)
             && self.groups.get(&group).is_some_and(|state| state.ending.is_none())
+    }
+
+    /// Whether a running attempt of this node is to stop: its job, or a group around it, ends without it.
+    pub fn should_stop(&self, node: u32) -> bool {
+        (node as usize) < self.nodes.len() && !self.may_start(node)
     }
 
     /// Whether ready nodes may be leased.

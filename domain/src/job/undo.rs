@@ -10,9 +10,9 @@ use crate::job::members::GroupState;
 use crate::job::outcome::JobError;
 use crate::job::plan::Expansion;
 use crate::job::state::{
-    ClaimMark, JobHead, JobState, KeptOutput, NodeState, OUTPUT_BYTES_MAX, ReportMark,
+    ClaimMark, HandedOn, JobHead, JobState, KeptOutput, NodeState, OUTPUT_BYTES_MAX, ReportMark,
 };
-use crate::node::attempt::{AttemptRef, ReportKind};
+use crate::node::attempt::{AttemptError, AttemptRef, ReportKind};
 use crate::payload::{Hash, Payload};
 use crate::subject::envelope::CommandMark;
 use crate::subject::remembered::{Answered, remember};
@@ -45,6 +45,7 @@ enum Was {
     Command(CommandId, Option<Answered>),
     Claim(u32, Option<ClaimMark>),
     Output(u32, Option<KeptOutput>),
+    HandedOn(u32, Option<HandedOn>),
 }
 
 impl JobUndo {
@@ -77,6 +78,7 @@ impl JobState {
                 Was::Command(id, before) => put_back(&mut self.commands, id, before),
                 Was::Claim(ix, before) => put_back(&mut self.claims, ix, before),
                 Was::Output(ix, before) => put_back(&mut self.outputs, ix, before),
+                Was::HandedOn(ix, before) => put_back(&mut self.handed_on, ix, before),
             }
         }
     }
@@ -117,6 +119,19 @@ impl JobState {
     /// The claim under which the node's running attempt was leased.
     pub(crate) fn set_claim(&mut self, node: u32, claim: Option<ClaimMark>, undo: &mut JobUndo) {
         undo.log.set(&mut self.claims, node, claim, Was::Claim);
+    }
+
+    /// What went wrong in the newest attempt, for the next one.
+    pub(crate) fn hand_on_error(&mut self, node: u32, error: &AttemptError, undo: &mut JobUndo) {
+        let error = Some(Arc::new(error.clone()));
+        undo.log.insert(&mut self.handed_on, node, HandedOn { error }, Was::HandedOn);
+    }
+
+    /// There is no next attempt.
+    pub(crate) fn hand_on_nothing(&mut self, node: u32, undo: &mut JobUndo) {
+        if !self.handed_on.is_empty() {
+            undo.log.remove(&mut self.handed_on, &node, Was::HandedOn);
+        }
     }
 
     /// Knows the newest attempt's report again.

@@ -171,6 +171,9 @@ impl JobState {
         if self.claims.contains_key(&ix) && !running {
             return Some(format!("node {ix} is leased under a claim, and is {}", node.status));
         }
+        if self.handed_on.contains_key(&ix) && node.status.is_settled() {
+            return Some(format!("node {ix} hands on to a next attempt, and is {}", node.status));
+        }
         if running && (node.epoch.0 == 0 || node.attempt == 0 || node.lease_ms == 0) {
             return Some(format!("node {ix} is running without a lease"));
         }

@@ -37,6 +37,12 @@ pub struct AttemptError {
 }
 
 impl AttemptError {
+    /// Bytes of JSON that it takes, about: texts as they are, and its details.
+    pub fn bytes(&self) -> u64 {
+        let texts = self.error_type.len() + self.message.len() + self.class.len();
+        texts as u64 + self.details.as_ref().map_or(0, Payload::len)
+    }
+
     /// The error of a node that waited or ran longer than it may.
     pub(crate) fn time_out(class: &str) -> Self {
         Self {

@@ -96,6 +96,13 @@ fn is_tenth(value: &f64) -> bool {
     *value == tenth()
 }
 
+impl RetryPolicy {
+    /// Executions that it allows, the first included.
+    pub fn executions_max(&self) -> u32 {
+        if self.strategy == Strategy::None { 1 } else { self.max_attempts }
+    }
+}
+
 impl Default for RetryPolicy {
     /// 3 executions, base 1 s, factor 2, cap 60 s, full jitter (design section 5).
     fn default() -> Self {

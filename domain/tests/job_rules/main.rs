@@ -10,6 +10,7 @@ mod cleanups;
 mod data;
 mod explains;
 mod groups;
+mod handed_on;
 mod handled;
 mod large;
 mod live;

@@ -25,6 +25,7 @@ use proptest::test_runner::TestCaseResult;
 use crate::build::{
     T0, checked, completes, context, fails, lease, mark, report, some_job, submission,
 };
+use crate::handed_on::check_handed_on;
 use crate::model::{check_state, check_step, next_due};
 
 /// One random command; numbers choose among what there is.
@@ -184,6 +185,7 @@ impl Walk {
         self.undone_events.push(event.clone());
         check_step(&old, event, &self.state)?;
         check_failure(&old, event, &self.state)?;
+        check_handed_on(&old, event, &self.state)?;
         check_state(&self.state)?;
         // Whoever proves a stored job finds nothing wrong with what the rules decided.
         prop_assert_eq!(old.refuses(event), None, "{:?}", event);

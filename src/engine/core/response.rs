@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use domain::ids::{ActionType, LeaseId, Millis, Namespace, NodePath, QueueName, WorkerName};
-use domain::node::attempt::AttemptRef;
+use domain::node::attempt::{AttemptError, AttemptRef};
 use domain::payload::Payload;
 use domain::refusal::Refusal;
 use domain::subject::answer::Answer;
@@ -43,12 +43,21 @@ pub struct Work {
     /// JSON text as it was received.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Payload>,
+    /// What went wrong in the newest attempt before this one, if one failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Arc<AttemptError>>,
+    /// Executions that the policy of its failures allows.
+    pub max_attempts: u32,
+    /// When the attempt is over at the latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Millis>,
 }
 
 impl Work {
-    /// Bytes of JSON that it puts into an answer.
+    /// Bytes of JSON that it puts into an answer, about.
     pub(crate) fn bytes(&self) -> u64 {
-        self.input.as_ref().map_or(0, Payload::len)
+        let input = self.input.as_ref().map_or(0, Payload::len);
+        input + self.previous.as_ref().map_or(0, |error| error.bytes())
     }
 }
 

@@ -2,12 +2,15 @@
 //! Always holds: a long poll whose client goes away holds no lease; what was leased and could not be answered is
 //! given back. Absent: which node goes to whom, and whether a report counts.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use domain::ids::{LeaseId, Namespace, SubjectId, WorkerName};
 use domain::job::command::{Outcome, Report};
-use domain::payload::Hash;
+use domain::payload::{Hash, Payload};
+use serde_json::value::RawValue;
 
 use crate::engine::core::heartbeat_ms;
 use crate::engine::core::message::{Granted, LeaseRequest};
@@ -24,8 +27,8 @@ use crate::http::problem::{Code, Problem};
 use crate::http::routes::json;
 use crate::http::schemas::lease::{LeaseBody, NextWorkBody, WorkWanted};
 use crate::http::schemas::lease_answer::{
-    HeartbeatResult, HeartbeatsAnswer, LeaseAnswer, LeaseFacts, LeasesAnswer, Reported,
-    ReportsAnswer,
+    HeartbeatResult, HeartbeatsAnswer, LeaseAnswer, LeaseFacts, LeasesAnswer, PreviousError,
+    Reported, ReportsAnswer,
 };
 use crate::http::schemas::report::{
     CompleteBody, FailBody, HeartbeatBody, ReleaseBody, ReportItem,
@@ -294,6 +297,18 @@ impl Holder {
     }
 }
 
+/// The text of a payload, which may be stored beside its job's stream.
+async fn read(
+    api: &Api,
+    job: &SubjectId,
+    payload: Option<&Payload>,
+) -> Result<Option<Arc<RawValue>>, Problem> {
+    match payload {
+        Some(payload) => Ok(Some(api.engine().streams().raw(job, payload).await?)),
+        None => Ok(None),
+    }
+}
+
 /// Leases, with their inputs, and the guard that gives them back unless the answer is written.
 async fn delivery(
     api: &Api,
@@ -306,8 +321,12 @@ async fn delivery(
     for granted in &granted {
         let work = &granted.work;
         let subject = SubjectId::job(granted.namespace.clone(), granted.lease.job);
-        let input = match &work.input {
-            Some(payload) => Some(api.engine().streams().raw(&subject, payload).await?),
+        let input = read(api, &subject, work.input.as_ref()).await?;
+        let previous = match work.previous.as_deref() {
+            Some(error) => {
+                let details = read(api, &subject, error.details.as_ref()).await?;
+                Some(PreviousError::of(error, details))
+            }
             None => None,
         };
         answers.push(LeaseAnswer::from(LeaseFacts {
@@ -318,6 +337,9 @@ async fn delivery(
             run: granted.run,
             action_type: work.action_type.as_ref(),
             input,
+            previous,
+            max_attempts: work.max_attempts,
+            deadline: work.deadline,
             expires_at: granted.expires_at,
             heartbeat_ms: heartbeat_ms(granted.lease_ms, api.settings().cancel_grace),
             trace_id: &granted.trace_id,

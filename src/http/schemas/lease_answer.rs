@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use domain::ids::{ActionType, LeaseId, Millis, NodePath};
+use domain::node::attempt::AttemptError;
 use domain::payload::Hash;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -55,6 +56,14 @@ pub struct LeaseAnswer {
     /// Any JSON value, as it was given.
     #[schema(value_type = Option<serde_json::Value>)]
     pub input: Option<Arc<RawValue>>,
+    /// What went wrong in the newest attempt before this one; null while none has failed.
+    pub previous: Option<PreviousError>,
+    /// Executions that the retry policy allows, the first included; one that is given back does not count.
+    #[schema(minimum = 1)]
+    pub max_attempts: u32,
+    /// When the attempt is over at the latest, by its own time-out, the node's total one or the job's; null without any.
+    #[schema(format = "date-time")]
+    pub deadline: Option<String>,
     /// When it ends unless a heartbeat renews it.
     #[schema(format = "date-time")]
     pub expires_at: String,
@@ -63,6 +72,34 @@ pub struct LeaseAnswer {
     pub heartbeat_ms: u64,
     /// W3C traceparent of the attempt.
     pub trace: String,
+}
+
+/// What went wrong in an earlier attempt.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PreviousError)]
+pub struct PreviousError {
+    /// Failure class; `heartbeat.missed` where a worker was not heard of any more.
+    pub class: String,
+    /// The word that it was reported with.
+    #[serde(rename = "type")]
+    pub error_type: String,
+    /// Free text that only people read.
+    pub message: String,
+    /// Any JSON value, as it was given.
+    #[schema(value_type = Option<serde_json::Value>)]
+    pub details: Option<Arc<RawValue>>,
+}
+
+impl PreviousError {
+    /// With its details, which were looked up before.
+    pub fn of(error: &AttemptError, details: Option<Arc<RawValue>>) -> Self {
+        Self {
+            class: error.class.clone(),
+            error_type: error.error_type.clone(),
+            message: error.message.clone(),
+            details,
+        }
+    }
 }
 
 /// What describes a lease.
@@ -82,6 +119,12 @@ pub struct LeaseFacts<'a> {
     pub action_type: Option<&'a ActionType>,
     /// JSON text as it was received.
     pub input: Option<Arc<RawValue>>,
+    /// What went wrong before.
+    pub previous: Option<PreviousError>,
+    /// Executions that are allowed.
+    pub max_attempts: u32,
+    /// On the engine's clock.
+    pub deadline: Option<Millis>,
     /// On the engine's clock.
     pub expires_at: Millis,
     /// Between two heartbeats, in milliseconds.
@@ -106,6 +149,9 @@ impl From<LeaseFacts<'_>> for LeaseAnswer {
             kind: "do",
             action_type: facts.action_type.cloned(),
             input: facts.input,
+            previous: facts.previous,
+            max_attempts: facts.max_attempts,
+            deadline: facts.deadline.map(time::format),
             expires_at: time::format(facts.expires_at),
             heartbeat_ms: facts.heartbeat_ms,
             trace: format!("00-{}-{span:016x}-01", facts.trace_id),

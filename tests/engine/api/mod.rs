@@ -11,6 +11,7 @@ mod expressions;
 mod jobs;
 mod leases;
 mod lists;
+mod next_attempt;
 mod overload;
 mod pages;
 mod quotas;

@@ -338,6 +338,26 @@ fn inspection(draw: &Draw) -> SubjectInspection {
     }
 }
 
+fn work(draw: &Draw, input: Option<Payload>) -> Work {
+    Work {
+        node: NodePath::parse("a").expect("a path"),
+        action_type: draw.some(ActionType::parse("resize").expect("one")),
+        input,
+        previous: draw.some(Arc::new(AttemptError {
+            error_type: "E".to_owned(),
+            message: draw.text.clone(),
+            class: "bug".to_owned(),
+            details: Some(Payload::Stored(StoredPayload {
+                sha256: Hash::of(b"why"),
+                bytes: draw.number,
+            })),
+            ..AttemptError::default()
+        })),
+        max_attempts: draw.small(),
+        deadline: draw.some(draw.at()),
+    }
+}
+
 /// A response of every kind; `job` is one to show.
 pub(super) fn responses(draw: &Draw, job: &JobSnapshot) -> Vec<Response> {
     let shown_job = || Shown::Job(Box::new(job.clone()));
@@ -345,11 +365,7 @@ pub(super) fn responses(draw: &Draw, job: &JobSnapshot) -> Vec<Response> {
     let granted = |input: Option<Payload>| Granted {
         lease: draw.lease(),
         namespace: namespace(),
-        work: Work {
-            node: NodePath::parse("a").expect("a path"),
-            action_type: draw.some(ActionType::parse("resize").expect("one")),
-            input,
-        },
+        work: work(draw, input),
         attempt: draw.small(),
         run: draw.small(),
         expires_at: draw.at(),

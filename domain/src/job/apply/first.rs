@@ -55,6 +55,7 @@ impl JobState {
             commands: BTreeMap::new(),
             claims: BTreeMap::new(),
             outputs: BTreeMap::new(),
+            handed_on: BTreeMap::new(),
         }
     }
 }

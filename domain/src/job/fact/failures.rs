@@ -145,6 +145,10 @@ fn fail(job: &mut JobState, failure: &AttemptFailure, undo: &mut JobUndo) {
     let node = job.node_mut(failure.attempt.node, undo);
     // The next lease is another attempt. (A release gives the same one back, and goes on counting.)
     node.undelivered = 0;
+    if failure.retry.is_some() || failure.outcome_unknown {
+        job.hand_on_error(failure.attempt.node, &failure.error, undo);
+    }
+    let node = job.node_mut(failure.attempt.node, undo);
     match failure.retry {
         Some(retry) => {
             node.due = retry.due;

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use domain::ids::{LeaseId, Millis};
 use domain::job::command::{JobCommand, LeaseOrder};
+use domain::job::due;
+use domain::job::state::{HandedOn, JobState};
 use domain::node::attempt::AttemptRef;
 use domain::payload::Payload;
 use domain::refusal::{Quota, Refusal};
@@ -148,10 +150,10 @@ impl Core {
         let mut kept = Vec::with_capacity(entries.len());
         for entry in entries {
             let job = self.slots.get(entry.slot).and_then(|slot| slot.entity.as_ref()?.job());
-            let Some(spec) = job.and_then(|job| job.plan.get(entry.node)) else {
-                continue;
-            };
-            bytes += spec.input.as_ref().map_or(0, Payload::len);
+            let Some(job) = job else { continue };
+            let Some(spec) = job.plan.get(entry.node) else { continue };
+            bytes += job.input_of(entry.node).map_or(0, Payload::len);
+            bytes += job.handed_on.get(&entry.node).map_or(0, HandedOn::bytes);
             if kept.is_empty() || bytes <= ANSWER_BYTES_MAX {
                 kept.push(entry);
             } else {
@@ -229,8 +231,8 @@ impl Core {
             // The group has, or may have, changed hands after this heartbeat was heard: lease times are with the driver.
             return Response::Failed(Failure::Unavailable);
         }
-        let cancel =
-            slot.entity.as_ref().and_then(Entity::job).is_some_and(|job| job.head.ending.is_some());
+        let job = slot.entity.as_ref().and_then(Entity::job);
+        let cancel = job.is_some_and(|job| job.should_stop(lease.node));
         let grace = Duration::from_millis(u64::try_from(self.settings.grace_ms).unwrap_or(0));
         if lease.epoch.is_void_in(self.incarnation) {
             return Self::lease_lost();
@@ -267,7 +269,6 @@ pub fn heartbeat_ms(lease_ms: u64, cancel_grace: Duration) -> u64 {
 pub(super) fn granted(slot: &Slot, attempt: AttemptRef, now: Millis) -> Option<Granted> {
     let job = slot.entity.as_ref()?.job()?;
     let node = job.nodes.get(attempt.node as usize).filter(|node| node.epoch == attempt.epoch)?;
-    let spec = job.plan.get(attempt.node)?;
     // A transient subject keeps no lease times: the driver counts a full period from when it reads of the lease.
     let lease = slot.work.lease(attempt.node).filter(|lease| lease.epoch == attempt.epoch);
     let lease_ms = u64::from(node.lease_ms);
@@ -275,16 +276,25 @@ pub(super) fn granted(slot: &Slot, attempt: AttemptRef, now: Millis) -> Option<G
     Some(Granted {
         lease: LeaseId { job: job.id, node: attempt.node, epoch: attempt.epoch },
         namespace: job.namespace.clone(),
-        work: Work {
-            node: job.path_of(attempt.node),
-            action_type: spec.action_type.clone(),
-            input: job.input_of(attempt.node).cloned(),
-        },
+        work: work_of(job, attempt.node)?,
         attempt: attempt.attempt,
         run: job.head.runs,
         expires_at: lease.map_or(from_now, |lease| lease.expires_at),
         lease_ms,
         trace_id: Arc::clone(&job.trace_id),
+    })
+}
+
+fn work_of(job: &JobState, ix: u32) -> Option<Work> {
+    let spec = job.plan.get(ix)?;
+    let handed_on = job.handed_on.get(&ix);
+    Some(Work {
+        node: job.path_of(ix),
+        action_type: spec.action_type.clone(),
+        input: job.input_of(ix).cloned(),
+        previous: handed_on.and_then(|handed_on| handed_on.error.clone()),
+        max_attempts: job.plan.max_attempts_of(spec),
+        deadline: due::attempt_deadline(job, ix),
     })
 }
 
