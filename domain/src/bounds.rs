@@ -50,6 +50,8 @@ pub const BATCH_MAX: usize = 1_000;
 pub const JOB_BATCH_MAX: usize = 1_000;
 /// Longest retry wait that a report may ask for, in milliseconds.
 pub const RETRY_AFTER_MS_MAX: u64 = 3_600_000;
+/// Longest time for which an attempt may be given back, in milliseconds (a day): what waits longer has a schedule.
+pub const RELEASE_AFTER_MS_MAX: u64 = 24 * 3_600 * 1_000;
 /// Executions a policy may ask for.
 pub const ATTEMPTS_MAX: u32 = 100_000;
 /// Entries of a policy's lists of delays and error types.

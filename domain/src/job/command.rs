@@ -195,6 +195,11 @@ pub enum Outcome {
         /// By the engine itself, because the answer with the lease could not be written.
         undelivered: bool,
     },
+    /// The attempt is given back, not counted, and is not offered again before a time.
+    ReleaseFor {
+        /// From when this is decided, in milliseconds.
+        after_ms: u64,
+    },
 }
 
 impl Outcome {
@@ -202,7 +207,7 @@ impl Outcome {
         match self {
             Self::Complete { .. } => ReportKind::Complete,
             Self::Fail { .. } => ReportKind::Fail,
-            Self::Release { .. } => ReportKind::Release,
+            Self::Release { .. } | Self::ReleaseFor { .. } => ReportKind::Release,
         }
     }
 }

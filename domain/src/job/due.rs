@@ -34,6 +34,8 @@ pub enum NodeDue {
     Retry,
     /// Running attempts of its members are revoked.
     Grace,
+    /// The time is over for which it was given back.
+    Delay,
 }
 
 /// The job's deadline: from entering queued, running on while paused.
@@ -159,6 +161,9 @@ pub fn node_dues(state: &JobState, ix: u32) -> Dues<NodeDue> {
         NodeStatus::Waiting if node.hold == Some(Hold::Members) => dues
             .and(NodeDue::Attempt, timeouts.attempt_ms.map(|ms| after(node.started, ms)))
             .and(NodeDue::Total, total),
+        NodeStatus::Waiting if node.hold == Some(Hold::Delay) => {
+            dues.and(NodeDue::Delay, Some(node.due)).and(NodeDue::Total, total)
+        }
         NodeStatus::Waiting => dues.and(NodeDue::Total, total),
         NodeStatus::Pending
         | NodeStatus::Completed

@@ -46,6 +46,8 @@ pub enum WaitCode {
     Worker,
     /// Failed nodes are tried again at a time.
     Retry,
+    /// Workers gave nodes back until a time.
+    Delay,
     /// Nodes could start, and as many as may are ready or running (`max_parallel`).
     Place,
     /// What nodes read is being fetched, and their expressions evaluated.
@@ -251,6 +253,7 @@ impl WaitCode {
             Self::Attempt => "attempt",
             Self::Worker => "worker",
             Self::Retry => "retry",
+            Self::Delay => "delay",
             Self::Place => "place",
             Self::Blocked => "blocked",
             Self::Evaluating => "evaluating",
@@ -265,7 +268,7 @@ impl WaitCode {
     pub fn ends_on(self) -> EndsOn {
         match self {
             Self::Unreadable => EndsOn::Repair,
-            Self::ScheduledStart | Self::Retry => EndsOn::Time,
+            Self::ScheduledStart | Self::Retry | Self::Delay => EndsOn::Time,
             Self::ManualStart => EndsOn::Start,
             Self::Grant => EndsOn::Grant,
             Self::Paused | Self::OutcomeUnknown => EndsOn::Resume,

@@ -50,7 +50,7 @@ pub struct NodeState {
     pub first_ready: Millis,
     /// Start of the newest attempt, 0 before.
     pub started: Millis,
-    /// When the next execution is due, while retrying.
+    /// When the next execution is due, while retrying, or while it waits for a time.
     pub due: Millis,
     /// Length of the newest lease, in milliseconds.
     pub lease_ms: u32,

@@ -8,6 +8,7 @@ mod build;
 mod cases;
 mod cleanups;
 mod data;
+mod delays;
 mod explains;
 mod groups;
 mod handed_on;

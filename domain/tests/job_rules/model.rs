@@ -167,6 +167,10 @@ fn it_says_what_it_waits_for(state: &JobState) -> TestCaseResult {
                 WaitCode::Attempt | WaitCode::Ending => node.status == Running,
                 WaitCode::Worker => node.status == Ready,
                 WaitCode::Retry => node.status == Retrying && wait.wakes_at <= Some(node.due),
+                WaitCode::Delay => {
+                    let waits = node.status == Waiting && node.hold == Some(Hold::Delay);
+                    waits && wait.wakes_at <= Some(node.due)
+                }
                 WaitCode::OutcomeUnknown => {
                     node.status == Waiting && node.hold == Some(Hold::OutcomeUnknown)
                 }

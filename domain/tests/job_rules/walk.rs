@@ -49,7 +49,7 @@ enum Op {
 }
 
 fn some_op() -> impl Strategy<Value = Op> {
-    let report = (any::<u16>(), 0u8..12, 0u8..3, 0u8..12);
+    let report = (any::<u16>(), 0u8..12, 0u8..3, 0u8..13);
     prop_oneof![
         2 => Just(Op::Start),
         2 => Just(Op::Grant),
@@ -259,6 +259,7 @@ impl Walk {
             6..=8 => fails(true),
             9 => fails(false),
             10 => Outcome::Release { undelivered: true },
+            11 => Outcome::ReleaseFor { after_ms: u64::from(hash) * 900 },
             _ => Outcome::Release { undelivered: false },
         };
         let key = (node, epoch);

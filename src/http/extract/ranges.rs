@@ -3,8 +3,8 @@
 //! a test compares the two.
 
 use domain::bounds::{
-    ATTEMPTS_MAX, BATCH_MAX, LEASE_MS_MAX, LEASE_MS_MIN, RESOURCE_AMOUNT_MAX, TIMEOUT_MS_MAX,
-    TIMEOUT_MS_MIN,
+    ATTEMPTS_MAX, BATCH_MAX, LEASE_MS_MAX, LEASE_MS_MIN, RELEASE_AFTER_MS_MAX, RESOURCE_AMOUNT_MAX,
+    TIMEOUT_MS_MAX, TIMEOUT_MS_MIN,
 };
 
 /// Nodes are counted with 32 bits.
@@ -16,6 +16,7 @@ const RANGES: &[(&str, u64, u64)] = &[
     ("max", 1, BATCH_MAX as u64),
     ("wait_ms", 0, 30_000),
     ("lease_ms", LEASE_MS_MIN, LEASE_MS_MAX),
+    ("after_ms", 0, RELEASE_AFTER_MS_MAX),
     ("timeout_ms", TIMEOUT_MS_MIN, TIMEOUT_MS_MAX),
     ("cleanup_timeout_ms", TIMEOUT_MS_MIN, TIMEOUT_MS_MAX),
     ("queue_ms", TIMEOUT_MS_MIN, TIMEOUT_MS_MAX),

@@ -113,11 +113,11 @@ pub async fn fail(
 
 /// Give attempts back
 ///
-/// They are not counted, and their nodes are offered again at once.
+/// They are not counted, and their nodes are offered again at once, or after `after_ms`.
 #[utoipa::path(
     post, path = "/api/v1/leases/release", tag = "leases", operation_id = "releaseLeases",
     request_body(content = ReleaseBody, description = "What is given back",
-        example = json!({"items": [{"lease": "0192aa00-0000-7000-8000-000000000001.0.1"}]})),
+        example = json!({"items": [{"lease": "0192aa00-0000-7000-8000-000000000001.0.1", "after_ms": 60000}]})),
     responses((status = 200, description = "What became of each", body = ReportsAnswer<'static>)),
 )]
 pub async fn release(
@@ -261,6 +261,7 @@ fn report_hash(outcome: &Outcome) -> Hash {
         }
         Outcome::Fail { error, details } => serde_json::to_vec(&("fail", error, details)),
         Outcome::Release { .. } => serde_json::to_vec(&"release"),
+        Outcome::ReleaseFor { after_ms } => serde_json::to_vec(&("release", after_ms)),
     };
     Hash::of(&text.unwrap_or_default())
 }

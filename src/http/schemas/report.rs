@@ -153,11 +153,16 @@ pub struct ReleaseBody {
 }
 
 /// A lease given back.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseItem {
     /// The lease as it was handed out.
     pub lease: String,
+    /// For so many milliseconds nobody is offered its node, at most a day; it waits without a worker and without a place.
+    #[serde(default)]
+    #[validate(range(max = 86_400_000))]
+    #[schema(minimum = 0, maximum = 86_400_000, default = 0)]
+    after_ms: u64,
 }
 
 /// An item of a report: a lease, and what became of its attempt.
@@ -197,8 +202,15 @@ impl ReportItem for FailItem {
 }
 
 impl ReportItem for ReleaseItem {
-    fn read(self, _: usize, _: usize) -> (String, Result<Outcome, Problem>) {
-        (self.lease, Ok(Outcome::Release { undelivered: false }))
+    fn read(self, position: usize, _: usize) -> (String, Result<Outcome, Problem>) {
+        let mut errors = Vec::new();
+        rules::apply(&format!("/items/{position}"), &self, &mut errors);
+        let Self { lease, after_ms } = self;
+        let outcome = || match after_ms {
+            0 => Outcome::Release { undelivered: false },
+            after_ms => Outcome::ReleaseFor { after_ms },
+        };
+        (lease, or_wrong(errors, outcome))
     }
 }
 

@@ -62,8 +62,8 @@ words! {
     JitterWord "JitterMode" of JitterMode { None Full Equal Decorrelated Proportional }
     /// Why something waits.
     WaitCodeWord "WaitCode" of WaitCode {
-        Unreadable ScheduledStart ManualStart Grant Paused Ending OutcomeUnknown Attempt Worker Retry Place Blocked
-        Parents Evaluating Members Group Cleanup
+        Unreadable ScheduledStart ManualStart Grant Paused Ending OutcomeUnknown Attempt Worker Retry Delay Place
+        Blocked Parents Evaluating Members Group Cleanup
     }
     /// The event that ends a wait.
     EndsOnWord "EndsOn" of EndsOn {

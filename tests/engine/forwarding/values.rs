@@ -166,6 +166,7 @@ fn job_commands(draw: &Draw) -> Vec<JobCommand> {
         }),
         report(Outcome::Fail { error, details: draw.some(draw.raw()) }),
         report(Outcome::Release { undelivered: draw.given }),
+        report(Outcome::ReleaseFor { after_ms: draw.number }),
         JobCommand::ExpireLease { node: draw.small(), epoch: Epoch(draw.number >> 11) },
         JobCommand::Delete { unchanged_since: draw.at() },
         JobCommand::Wake { nodes: vec![1, draw.small()] },

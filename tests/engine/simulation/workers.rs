@@ -163,7 +163,10 @@ impl World {
         let ways = &self.mix.worker;
         let (releases, fails) = (ways.releases, ways.fails);
         let outcome = if self.dice.chance(releases) {
-            Outcome::Release { undelivered: false }
+            match self.dice.below(3) {
+                0 => Outcome::ReleaseFor { after_ms: self.dice.between(0, 20_000) },
+                _ => Outcome::Release { undelivered: false },
+            }
         } else if self.dice.chance(fails) {
             let class =
                 self.dice.pick(&["unclassified", "network.reset", "throttled", "validation"]);

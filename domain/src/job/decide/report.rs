@@ -3,7 +3,7 @@
 //! nothing else.
 
 use crate::bounds;
-use crate::ids::Epoch;
+use crate::ids::{Epoch, Millis};
 use crate::job::apply::may_release_undelivered;
 use crate::job::command::{Outcome, Report};
 use crate::job::decide::decision::JobDecision;
@@ -13,8 +13,9 @@ use crate::job::event::JobEvent;
 use crate::job::fact::AttemptFact;
 use crate::job::state::{JobState, NodeState, ReportMark};
 use crate::node::attempt::AttemptRef;
+use crate::node::hold::Hold;
 use crate::node::status::NodeStatus;
-use crate::payload::{Payload, PayloadBytes};
+use crate::payload::{Hash, Payload, PayloadBytes};
 use crate::planted::{self, Planted};
 use crate::refusal::Refusal;
 use crate::subject::answer::Answer;
@@ -129,6 +130,9 @@ fn count(state: &JobState, node: &NodeState, report: &Report, context: &Context)
         Outcome::Release { undelivered } => {
             release(state, node, attempt, report, *undelivered, context)
         }
+        Outcome::ReleaseFor { after_ms } => {
+            release_for(state, attempt, report.hash, *after_ms, context)
+        }
     }
 }
 
@@ -149,7 +153,30 @@ fn release(
     let goes_on = state.may_start(attempt.node);
     let to = if goes_on { NodeStatus::Ready } else { NodeStatus::Cancelled };
     draft.move_node_alone(attempt.node, to);
-    let fact = AttemptFact::Released { attempt, report: report.hash, undelivered };
+    let fact = AttemptFact::Released { attempt, report: report.hash, undelivered, again_at: None };
+    let (event, payloads) = draft.into_event(fact, context, None);
+    JobDecision { event: Some(event), payloads, answer: Answer::Recorded }
+}
+
+/// Gives the attempt back, and its place: it asks for one again when its time has come.
+fn release_for(
+    state: &JobState,
+    attempt: AttemptRef,
+    report: Hash,
+    after_ms: u64,
+    context: &Context,
+) -> JobDecision {
+    let mut draft = Draft::new(state, context);
+    let goes_on = state.may_start(attempt.node);
+    let after_ms = after_ms.min(bounds::RELEASE_AFTER_MS_MAX);
+    let again_at = goes_on
+        .then(|| context.now.saturating_add(Millis::try_from(after_ms).unwrap_or(Millis::MAX)));
+    if goes_on {
+        draft.wait(attempt.node, Hold::Delay);
+    } else {
+        draft.move_node_alone(attempt.node, NodeStatus::Cancelled);
+    }
+    let fact = AttemptFact::Released { attempt, report, undelivered: false, again_at };
     let (event, payloads) = draft.into_event(fact, context, None);
     JobDecision { event: Some(event), payloads, answer: Answer::Recorded }
 }

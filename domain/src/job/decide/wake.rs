@@ -7,7 +7,7 @@ use crate::job::decide::draft::Draft;
 use crate::job::decide::failure::{self, Noticed};
 use crate::job::decide::{admission, ending};
 use crate::job::due::{self, NodeDue};
-use crate::job::fact::FailureFact;
+use crate::job::fact::{AttemptFact, FailureFact, JobFact};
 use crate::job::state::JobState;
 use crate::job::status::JobStatus;
 use crate::node::attempt::{AttemptError, AttemptRef};
@@ -52,13 +52,18 @@ pub(super) fn wake(state: &JobState, nodes: &[u32], context: &Context) -> JobDec
             return timed_out(state, &late, class, context);
         }
     }
-    let due: Vec<u32> =
-        nodes.iter().copied().filter(|ix| is_due(state, *ix, NodeDue::Retry, now)).collect();
-    if due.is_empty() {
-        JobDecision::unchanged(Answer::Nothing)
-    } else {
-        retries_due(state, &due, context)
+    let waits: [(NodeDue, JobFact); 2] = [
+        (NodeDue::Retry, FailureFact::RetriesDue.into()),
+        (NodeDue::Delay, AttemptFact::DelaysOver.into()),
+    ];
+    for (kind, fact) in waits {
+        let due: Vec<u32> =
+            nodes.iter().copied().filter(|ix| is_due(state, *ix, kind, now)).collect();
+        if !due.is_empty() {
+            return waits_over(state, &due, fact, context);
+        }
     }
+    JobDecision::unchanged(Answer::Nothing)
 }
 
 fn is_due(state: &JobState, ix: u32, kind: NodeDue, now: Millis) -> bool {
@@ -104,11 +109,12 @@ fn timed_out(state: &JobState, nodes: &[u32], class: &str, context: &Context) ->
     draft.into_decision(fact, context, None)
 }
 
-fn retries_due(state: &JobState, nodes: &[u32], context: &Context) -> JobDecision {
+/// They could start, and want a place.
+fn waits_over(state: &JobState, nodes: &[u32], fact: JobFact, context: &Context) -> JobDecision {
     let mut draft = Draft::new(state, context);
     for ix in nodes {
         draft.want_place(*ix);
     }
-    debug_assert!(state.head.status != JobStatus::Pending, "nothing retries before it started");
-    draft.into_decision(FailureFact::RetriesDue, context, None)
+    debug_assert!(state.head.status != JobStatus::Pending, "nothing waits before it started");
+    draft.into_decision(fact, context, None)
 }

@@ -50,6 +50,7 @@ pub(super) fn of_node(state: &JobState, ix: u32, turn: Option<&Turn>) -> Vec<Wai
             | WaitCode::Retry
             | WaitCode::Evaluating
             | WaitCode::Cleanup
+            | WaitCode::Delay
             | WaitCode::Place => Vec::new(),
         };
         wait.waits_for_count = before.len();
@@ -177,6 +178,7 @@ fn kind(
         NodeStatus::Waiting if node.hold == Some(Hold::OutcomeUnknown) => WaitCode::OutcomeUnknown,
         NodeStatus::Waiting if node.hold == Some(Hold::Evaluating) => WaitCode::Evaluating,
         NodeStatus::Waiting if node.hold == Some(Hold::Members) => WaitCode::Members,
+        NodeStatus::Waiting if node.hold == Some(Hold::Delay) => WaitCode::Delay,
         NodeStatus::Waiting => WaitCode::Place,
         NodeStatus::Pending if cleanup && head.ending.is_none() => WaitCode::Cleanup,
         NodeStatus::Pending if !starts => WaitCode::Group,
@@ -193,7 +195,8 @@ fn kind(
         | NodeStatus::Compensated => return None,
     };
     let dues = due::node_dues(state, ix).into_iter();
-    let (wakes, ends): (Vec<_>, Vec<_>) = dues.partition(|(what, _)| *what == NodeDue::Retry);
+    let (wakes, ends): (Vec<_>, Vec<_>) =
+        dues.partition(|(what, _)| matches!(what, NodeDue::Retry | NodeDue::Delay));
     let first = |dues: Vec<(NodeDue, Millis)>| dues.into_iter().map(|(_, at)| at).min();
     Some((code, first(wakes), first(ends)))
 }

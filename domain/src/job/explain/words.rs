@@ -49,6 +49,7 @@ pub(super) fn own(state: &JobState, wait: &Wait, turn: Option<&Turn>) -> String 
         | WaitCode::Attempt
         | WaitCode::Worker
         | WaitCode::Retry
+        | WaitCode::Delay
         | WaitCode::Place
         | WaitCode::Blocked
         | WaitCode::Parents
@@ -104,6 +105,12 @@ pub(super) fn wait(state: &JobState, wait: &Wait) -> String {
             let at = wait.wakes_at.map(rfc3339).unwrap_or_default();
             let first = if one { "" } else { "the first " };
             format!("{nodes} failed and {is} tried again, {first}at {at}")
+        }
+        WaitCode::Delay => {
+            let at = wait.wakes_at.map(rfc3339).unwrap_or_default();
+            let was = if one { "was" } else { "were" };
+            let first = if one { "" } else { "the first " };
+            format!("{nodes} {was} given back by a worker and {is} offered again, {first}at {at}")
         }
         WaitCode::Place => {
             let most = state.plan.max_parallel.unwrap_or(u32::MAX);

@@ -53,7 +53,12 @@ pub enum AttemptFact {
         /// Because the answer with the lease could not be written.
         #[serde(default, skip_serializing_if = "is_false")]
         undelivered: bool,
+        /// It is not offered again before this time.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        again_at: Option<Millis>,
     },
+    /// The time is over for which attempts were given back.
+    DelaysOver,
     /// A report came for an attempt that is not the newest running one: kept as evidence, changes nothing.
     LateReport {
         /// The node's position.
@@ -78,6 +83,7 @@ impl AttemptFact {
             Self::Leased { .. } => "nodes_leased",
             Self::Completed { .. } => "node_completed",
             Self::Released { .. } => "lease_released",
+            Self::DelaysOver => "delays_over",
             Self::LateReport { .. } => "late_report",
         }
     }
@@ -99,15 +105,17 @@ impl AttemptFact {
                     job.keep_output(attempt.node, output, undo);
                 }
             }
-            Self::Released { attempt, report, undelivered } => {
+            Self::Released { attempt, report, undelivered, again_at } => {
                 job.mark_report(*attempt, ReportKind::Release, *report, undo);
                 let node = job.node_mut(attempt.node, undo);
                 node.attempt = attempt.attempt.saturating_sub(1);
                 node.undelivered = node.undelivered.saturating_add(u8::from(*undelivered));
+                node.due = again_at.unwrap_or(0);
                 if planted::on(Planted::EpochResetOnRequeue) {
                     node.epoch = Epoch::default();
                 }
             }
+            Self::DelaysOver => {}
             Self::LateReport { node, epoch, .. } => job.keep_late((*node, epoch.0), undo),
         }
     }
@@ -149,6 +157,7 @@ impl AttemptFact {
                 stories[attempt.node as usize].end(*attempt, AttemptEnd::plain(at, "released"));
                 None
             }
+            Self::DelaysOver => None,
             Self::LateReport { node, epoch, .. } => {
                 let story = &mut stories[*node as usize];
                 if let Some(attempt) = story.attempts.iter_mut().rev().find(|a| a.epoch == *epoch) {
@@ -169,6 +178,7 @@ impl AttemptFact {
                 Some((attempt.node, Some(attempt.attempt)))
             }
             Self::LateReport { node, .. } => Some((*node, None)),
+            Self::DelaysOver => None,
         }
     }
 
@@ -177,7 +187,10 @@ impl AttemptFact {
             Self::Leased { attempts, .. } => {
                 attempts.iter().find(|attempt| attempt.node == node).map(|attempt| attempt.attempt)
             }
-            Self::Completed { .. } | Self::Released { .. } | Self::LateReport { .. } => None,
+            Self::Completed { .. }
+            | Self::Released { .. }
+            | Self::DelaysOver
+            | Self::LateReport { .. } => None,
         }
     }
 
@@ -192,14 +205,17 @@ impl AttemptFact {
                 let newest = epoch_of(attempt.node) == Some(attempt.epoch);
                 (!newest).then(|| format!("a report of node {} is stale, and counts", attempt.node))
             }
-            Self::LateReport { .. } => None,
+            Self::DelaysOver | Self::LateReport { .. } => None,
         }
     }
 
     pub(super) fn payloads<'a>(&'a self, named: &mut Vec<&'a Payload>) {
         match self {
             Self::Completed { output, .. } => named.extend(output),
-            Self::Leased { .. } | Self::Released { .. } | Self::LateReport { .. } => {}
+            Self::Leased { .. }
+            | Self::Released { .. }
+            | Self::DelaysOver
+            | Self::LateReport { .. } => {}
         }
     }
 }

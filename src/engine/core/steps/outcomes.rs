@@ -73,7 +73,9 @@ impl Core {
                 JobFact::Attempt(fact) => match fact {
                     AttemptFact::Completed { .. } => attempts.completed += 1,
                     AttemptFact::Released { .. } => attempts.released += 1,
-                    AttemptFact::Leased { .. } | AttemptFact::LateReport { .. } => {}
+                    AttemptFact::Leased { .. }
+                    | AttemptFact::DelaysOver
+                    | AttemptFact::LateReport { .. } => {}
                 },
                 JobFact::Failure(fact) => match fact {
                     FailureFact::Failed(_) => attempts.failed += 1,

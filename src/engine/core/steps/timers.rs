@@ -93,11 +93,14 @@ impl Core {
         let is_due =
             |node: &u32| due::node_dues(job, *node).into_iter().any(|(_, at)| at <= self.now);
         let nodes: Vec<u32> = due.nodes.into_iter().filter(is_due).collect();
-        let retries = nodes.iter().flat_map(|node| due::node_dues(job, *node));
-        let retries = retries.filter(|(what, at)| *what == due::NodeDue::Retry && is_over(*at));
-        let retries = retries.count() as u64;
+        let dues = nodes.iter().flat_map(|node| due::node_dues(job, *node));
+        let (mut retries, mut delays) = (0, 0);
+        for (what, _) in dues.filter(|(_, at)| is_over(*at)) {
+            retries += u64::from(what == due::NodeDue::Retry);
+            delays += u64::from(what == due::NodeDue::Delay);
+        }
         self.counts.retries_due += retries;
-        self.counts.timeouts_due += (nodes.len() as u64).saturating_sub(retries);
+        self.counts.timeouts_due += (nodes.len() as u64).saturating_sub(retries + delays);
         match of_job {
             Some(due::JobDue::Start) => self.counts.starts_due += 1,
             Some(due::JobDue::Deadline | due::JobDue::Revocation | due::JobDue::Cleanup) => {

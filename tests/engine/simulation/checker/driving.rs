@@ -32,8 +32,10 @@ impl JobStory {
         let of_nodes = (0u32..).zip(&self.nodes).flat_map(|(ix, node)| {
             let waits = [NodeStatus::Ready, NodeStatus::Retrying, NodeStatus::Waiting];
             let total = self.timeouts(ix).total_ms.filter(|_| waits.contains(&node.status));
-            let retries = node.status == NodeStatus::Retrying && self.status != JobStatus::Paused;
-            [total.map(|ms| node.first_ready + millis(ms)), retries.then_some(node.due)]
+            let timed = node.status == NodeStatus::Retrying
+                || (node.status == NodeStatus::Waiting && node.delayed);
+            let timed = timed && self.status != JobStatus::Paused;
+            [total.map(|ms| node.first_ready + millis(ms)), timed.then_some(node.due)]
         });
         of_nodes.flatten().chain(start).chain(self.deadline()).min()
     }

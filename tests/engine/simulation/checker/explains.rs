@@ -55,6 +55,9 @@ impl JobStory {
             WaitCode::Attempt => all(&|ix| is(ix, NodeStatus::Running)),
             WaitCode::Worker => self.offers() && all(&|ix| is(ix, NodeStatus::Ready)),
             WaitCode::Retry => all(&|ix| is(ix, NodeStatus::Retrying) && due(ix)),
+            WaitCode::Delay => {
+                all(&|ix| is(ix, NodeStatus::Waiting) && self.nodes[ix].delayed && due(ix))
+            }
             WaitCode::Place => {
                 wait.nodes.iter().all(|ix| self.held.contains(ix)) && !wait.nodes.is_empty()
             }

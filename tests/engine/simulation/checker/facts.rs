@@ -19,6 +19,8 @@ use crate::simulation::world::Whose;
 
 /// Leases of one attempt that may be given back uncounted because nobody took the answer.
 const UNDELIVERED_MAX: u32 = 3;
+/// The longest time for which an attempt may be given back.
+const DELAY_MS_MAX: Millis = 24 * 3_600 * 1_000;
 
 pub(super) fn millis(ms: u64) -> Millis {
     Millis::try_from(ms).unwrap_or(Millis::MAX)
@@ -96,6 +98,7 @@ impl JobStory {
             AttemptFact::Completed { .. } | AttemptFact::Released { .. } => {
                 self.attempt_ends(event, of, log)
             }
+            AttemptFact::DelaysOver => self.delays_over(event),
             AttemptFact::LateReport { node, epoch, .. } => {
                 self.late_report(*node, epoch.0, incarnation)
             }
@@ -178,11 +181,15 @@ impl JobStory {
                 }
                 self.fails(failure, at, of)
             }
-            JobFact::Attempt(AttemptFact::Released { attempt, report, undelivered }) => {
+            JobFact::Attempt(AttemptFact::Released { attempt, report, undelivered, again_at }) => {
                 self.newest(*attempt)?;
                 self.counted(*attempt, ReportKind::Release, *report, of, log)?;
                 let node = &mut self.nodes[attempt.node as usize];
                 node.attempt -= 1;
+                node.due = again_at.unwrap_or(0);
+                if again_at.is_some_and(|until| until < at || until - at > DELAY_MS_MAX) {
+                    return Err("invariant 11: given back for a time that nobody named".to_owned());
+                }
                 node.undelivered += u32::from(*undelivered);
                 if *undelivered && node.undelivered > UNDELIVERED_MAX {
                     return Err("invariant 10: given back uncounted too often".to_owned());
@@ -337,6 +344,18 @@ impl JobStory {
         for ix in moved.flat_map(|change| change.at.iter()) {
             if event.by.at < self.nodes[ix as usize].due {
                 return Err("invariant 11: a retry before it is due".to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    fn delays_over(&self, event: &JobEvent) -> Result<(), String> {
+        let moved = event.nodes.iter().filter(|change| change.from == NodeStatus::Waiting);
+        let moved = moved.flat_map(|change| change.at.iter()).chain(event.held.iter());
+        for ix in moved {
+            let node = &self.nodes[ix as usize];
+            if node.delayed && event.by.at < node.due {
+                return Err("invariant 11: offered again before its time".to_owned());
             }
         }
         Ok(())

@@ -40,6 +40,8 @@ pub(crate) struct NodeStory {
     pub(super) completed: bool,
     /// Waits for somebody's word.
     pub(super) unknown: bool,
+    /// Waits for a time that its worker named.
+    pub(super) delayed: bool,
 }
 
 /// A lease as its row tells it.
@@ -104,6 +106,7 @@ impl JobStory {
             allowed: 0,
             completed: false,
             unknown: false,
+            delayed: false,
         };
         let mut story = Self {
             id: submitted.id,
@@ -182,7 +185,8 @@ impl JobStory {
         }
         for held in event.held.iter() {
             self.held.insert(held);
-            self.nodes[held as usize].unknown = false;
+            let node = &mut self.nodes[held as usize];
+            (node.unknown, node.delayed) = (false, false);
         }
         if let Some(ending) = &event.ending {
             let stronger = self
@@ -256,7 +260,9 @@ impl JobStory {
             }
             let failed = matches!(change.to, NodeStatus::Failed | NodeStatus::Timeout);
             self.failed_required += usize::from(failed && !optional);
-            node.unknown = change.from == NodeStatus::Running && change.to == NodeStatus::Waiting;
+            let waits = change.from == NodeStatus::Running && change.to == NodeStatus::Waiting;
+            node.delayed = waits && is_given_back_for_a_time(event);
+            node.unknown = waits && !node.delayed;
             node.status = change.to;
             node.since = event.by.at;
             if change.to == NodeStatus::Ready && node.first_ready == 0 {
@@ -352,4 +358,8 @@ impl JobStory {
         }
         Ok(())
     }
+}
+
+fn is_given_back_for_a_time(event: &JobEvent) -> bool {
+    matches!(event.fact, JobFact::Attempt(AttemptFact::Released { again_at: Some(_), .. }))
 }

@@ -166,7 +166,9 @@ impl Checker {
                 (ReportKind::Complete, output)
             }
             Some(Outcome::Fail { .. }) => (ReportKind::Fail, None),
-            Some(Outcome::Release { .. }) | None => (ReportKind::Release, None),
+            Some(Outcome::Release { .. } | Outcome::ReleaseFor { .. }) | None => {
+                (ReportKind::Release, None)
+            }
         };
         let key = (lease.job, lease.node, lease.epoch.0);
         self.log.sent.entry(key).or_default().entry(hash).or_insert(Sent { kind, output });

@@ -31,6 +31,9 @@ impl JobStory {
                 NodeStatus::Retrying if over(node.due) => {
                     return Some(format!("invariant 11: the retry of node {ix} is due"));
                 }
+                NodeStatus::Waiting if node.delayed && over(node.due) => {
+                    return Some(format!("invariant 11: the delay of node {ix} is over"));
+                }
                 NodeStatus::Ready if self.offers() && now > node.since + READY_MAX_MS => {
                     return Some(format!("invariant 15: node {ix} is ready and nobody gets it"));
                 }

@@ -67,6 +67,7 @@ impl Script {
                 let output = Some(random_jobs::raw(&format!("\"{text}\"")));
                 Outcome::Complete { output, warnings: Vec::new(), artifacts: Vec::new() }
             }
+            7 if self.dice.chance(300) => Outcome::ReleaseFor { after_ms: 700 },
             7 => Outcome::Release { undelivered: false },
             _ => Outcome::Fail { error: failure(), details: Some(random_jobs::raw("{\"why\":1}")) },
         };
