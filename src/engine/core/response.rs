@@ -46,7 +46,7 @@ pub struct Work {
     /// What went wrong in the newest attempt before this one, if one failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Arc<AttemptError>>,
-    /// Executions that the policy of its failures allows.
+    /// The number of the last attempt that the policy of its failures allows.
     pub max_attempts: u32,
     /// When the attempt is over at the latest.
     #[serde(default, skip_serializing_if = "Option::is_none")]

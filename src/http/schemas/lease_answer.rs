@@ -58,7 +58,7 @@ pub struct LeaseAnswer {
     pub input: Option<Arc<RawValue>>,
     /// What went wrong in the newest attempt before this one; null while none has failed.
     pub previous: Option<PreviousError>,
-    /// Executions that the retry policy allows, the first included; one that is given back does not count.
+    /// The number of the last attempt that the retry policy allows; one that is given back does not count.
     #[schema(minimum = 1)]
     pub max_attempts: u32,
     /// When the attempt is over at the latest, by its own time-out, the node's total one or the job's; null without any.
@@ -121,7 +121,7 @@ pub struct LeaseFacts<'a> {
     pub input: Option<Arc<RawValue>>,
     /// What went wrong before.
     pub previous: Option<PreviousError>,
-    /// Executions that are allowed.
+    /// The number of the last attempt that is allowed.
     pub max_attempts: u32,
     /// On the engine's clock.
     pub deadline: Option<Millis>,

@@ -101,16 +101,9 @@ pub(super) fn wait(state: &JobState, wait: &Wait) -> String {
                 if one { "it" } else { "them" }
             )
         }
-        WaitCode::Retry => {
-            let at = wait.wakes_at.map(rfc3339).unwrap_or_default();
-            let first = if one { "" } else { "the first " };
-            format!("{nodes} failed and {is} tried again, {first}at {at}")
-        }
+        WaitCode::Retry => format!("{nodes} failed and {is} tried again, {}", first_at(wait)),
         WaitCode::Delay => {
-            let at = wait.wakes_at.map(rfc3339).unwrap_or_default();
-            let was = if one { "was" } else { "were" };
-            let first = if one { "" } else { "the first " };
-            format!("{nodes} {was} given back by a worker and {is} offered again, {first}at {at}")
+            format!("workers gave {nodes} back, to be offered again {}", first_at(wait))
         }
         WaitCode::Place => {
             let most = state.plan.max_parallel.unwrap_or(u32::MAX);
@@ -225,6 +218,12 @@ pub(super) fn node_ended(state: &JobState, ix: u32, code: EndCode, causes: &[u32
             "stopped, or never started, because its job ended".to_owned()
         }
     }
+}
+
+/// When the first of them goes on by itself.
+fn first_at(wait: &Wait) -> String {
+    let first = if wait.node_count == 1 { "" } else { "the first " };
+    format!("{first}at {}", wait.wakes_at.map(rfc3339).unwrap_or_default())
 }
 
 fn by(turn: Option<&Turn>) -> String {

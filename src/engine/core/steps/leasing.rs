@@ -286,14 +286,14 @@ pub(super) fn granted(slot: &Slot, attempt: AttemptRef, now: Millis) -> Option<G
 }
 
 fn work_of(job: &JobState, ix: u32) -> Option<Work> {
-    let spec = job.plan.get(ix)?;
+    let (spec, node) = (job.plan.get(ix)?, job.nodes.get(ix as usize)?);
     let handed_on = job.handed_on.get(&ix);
     Some(Work {
         node: job.path_of(ix),
         action_type: spec.action_type.clone(),
         input: job.input_of(ix).cloned(),
         previous: handed_on.and_then(|handed_on| handed_on.error.clone()),
-        max_attempts: job.plan.max_attempts_of(spec),
+        max_attempts: node.base.saturating_add(job.plan.max_attempts_of(spec)),
         deadline: due::attempt_deadline(job, ix),
     })
 }
