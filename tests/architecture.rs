@@ -253,7 +253,17 @@ const DECIDE: Folder = Folder {
     rows: &[
         &["decision"],
         &["draft"],
-        &["deletion", "ending", "evaluated", "failure", "lease", "patch", "pause", "submit"],
+        &[
+            "deletion",
+            "ending",
+            "evaluated",
+            "failure",
+            "heard",
+            "lease",
+            "patch",
+            "pause",
+            "submit",
+        ],
         &["admission", "report"],
         &["wake"],
     ],

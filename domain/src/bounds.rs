@@ -52,6 +52,8 @@ pub const JOB_BATCH_MAX: usize = 1_000;
 pub const RETRY_AFTER_MS_MAX: u64 = 3_600_000;
 /// Longest time for which an attempt may be given back, in milliseconds (a day): what waits longer has a schedule.
 pub const RELEASE_AFTER_MS_MAX: u64 = 24 * 3_600 * 1_000;
+/// Bytes of what a heartbeat says beside its progress: enough to go on from, little enough to come every few seconds.
+pub const HEARTBEAT_DETAILS_BYTES_MAX: usize = 64 * 1_024;
 /// Executions a policy may ask for.
 pub const ATTEMPTS_MAX: u32 = 100_000;
 /// Entries of a policy's lists of delays and error types.

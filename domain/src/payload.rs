@@ -51,6 +51,17 @@ impl Payload {
         Self::Stored(payload)
     }
 
+    /// Of raw JSON that somebody else keeps: what would be stored comes with it, and is pushed nowhere.
+    pub fn copied(raw: &Arc<RawValue>) -> (Self, Option<PayloadBytes>) {
+        let bytes = raw.get().as_bytes();
+        if bytes.len() <= PAYLOAD_INLINE_BYTES_MAX {
+            return (Self::Inline(Arc::clone(raw)), None);
+        }
+        let stored = PayloadBytes { sha256: Hash::of(bytes), bytes: Arc::from(bytes) };
+        let named = StoredPayload { sha256: stored.sha256, bytes: bytes.len() as u64 };
+        (Self::Stored(named), Some(stored))
+    }
+
     /// Bytes of the JSON text.
     pub fn len(&self) -> u64 {
         match self {

@@ -8,7 +8,9 @@ use domain::job::command::{JobCommand, Report};
 use domain::subject::answer::Answer;
 use tokio::sync::oneshot;
 
-use crate::engine::core::message::{Caller, Granted, LeaseRequest, Request, Response, Ticket};
+use crate::engine::core::message::{
+    Beat, Caller, Granted, LeaseRequest, Request, Response, Ticket,
+};
 use crate::engine::error::EngineError;
 use crate::engine::jobs::job_request;
 use crate::engine::mailbox::Message;
@@ -161,11 +163,13 @@ impl Leases {
     pub async fn heartbeat(
         &self,
         namespace: &Namespace,
-        leases: Vec<LeaseId>,
+        leases: Vec<(LeaseId, Beat)>,
     ) -> Vec<Result<Kept, EngineError>> {
-        let requests = leases
-            .into_iter()
-            .map(|lease| Request::Heartbeat { namespace: namespace.clone(), lease });
+        let requests = leases.into_iter().map(|(lease, beat)| Request::Heartbeat {
+            namespace: namespace.clone(),
+            lease,
+            beat,
+        });
         let responses = self.0.ask_all(requests.collect()).await;
         responses
             .into_iter()

@@ -33,9 +33,9 @@ use crate::services::job_scheduler::JobScheduler;
 use crate::services::lifecycle::{ServiceHost, ServiceSnapshot, ServiceState};
 use crate::services::queries::Queries;
 use crate::telemetry::metrics::{
-    APPENDS, CLOCK_AHEAD, COMMAND_QUEUE, CONFLICTS, EVENTS, GROUP_READING, GROUP_SUBJECTS, JOBS,
-    JOBS_ENDED, JOBS_SUBMITTED, LEASE_EXPIRATIONS, NODE_ATTEMPTS, READY_NODES, RUNNING_ATTEMPTS,
-    Recorder, STALE_REPORTS, SUBJECTS, SUBJECTS_LEFT, VIEW_LAG,
+    APPENDS, CLOCK_AHEAD, COMMAND_QUEUE, CONFLICTS, EVENTS, GROUP_READING, GROUP_SUBJECTS,
+    HEARTBEAT_DETAILS_DROPPED, JOBS, JOBS_ENDED, JOBS_SUBMITTED, LEASE_EXPIRATIONS, NODE_ATTEMPTS,
+    READY_NODES, RUNNING_ATTEMPTS, Recorder, STALE_REPORTS, SUBJECTS, SUBJECTS_LEFT, VIEW_LAG,
 };
 
 /// What the API takes from the configuration.
@@ -331,6 +331,7 @@ fn publish(counts: &CoreCounts, now: Millis, ahead_ms: i64) {
     metrics::counter!(CONFLICTS).absolute(counts.conflicts);
     metrics::counter!(LEASE_EXPIRATIONS).absolute(counts.leases_expired);
     metrics::counter!(STALE_REPORTS).absolute(counts.stale_reports);
+    metrics::counter!(HEARTBEAT_DETAILS_DROPPED).absolute(counts.details_dropped);
     metrics::counter!(SUBJECTS_LEFT, "why" => "parked").absolute(counts.parked);
     metrics::counter!(SUBJECTS_LEFT, "why" => "retired").absolute(counts.retired);
     metrics::gauge!(COMMAND_QUEUE).set(u32::try_from(counts.queued).unwrap_or(u32::MAX));

@@ -67,6 +67,7 @@ metric_names! {
     NODE_ATTEMPTS = "orrery_node_attempts_total", Counter, ["outcome"], "Attempts that ended, by how they ended.";
     LEASE_EXPIRATIONS = "orrery_lease_expirations_total", Counter, [], "Leases that ended because nobody renewed them.";
     STALE_REPORTS = "orrery_stale_reports_total", Counter, [], "Reports refused because their lease was lost.";
+    HEARTBEAT_DETAILS_DROPPED = "orrery_heartbeat_details_dropped_total", Counter, [], "Heartbeats whose details were not kept, because too much is kept already.";
 
     COMMAND_QUEUE = "orrery_command_queue", Gauge, [], "Commands waiting to be decided.";
     APPEND_DURATION = "orrery_append_duration_seconds", Histogram, [], "Time of one durable write of a batch.";

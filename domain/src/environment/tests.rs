@@ -26,6 +26,7 @@ fn context() -> Context {
         command: None,
         correlation: None,
         expected_version: None,
+        heard: Vec::new(),
         keyed_commands_max: 1_000,
     }
 }

@@ -32,6 +32,11 @@ impl JobState {
         if let Some(mark) = &event.by.command {
             self.remember_command(mark, at, undo);
         }
+        for heard in &event.heard {
+            if let Some(details) = &heard.details {
+                self.hand_on_details(heard.node, details, undo);
+            }
+        }
         event.fact.apply(self, &event.nodes, at, undo);
         // An event lists transitions by kind, so those of a group may stand behind those of its members. What runs again
         // begins anew first, and groups are there before their members move.

@@ -111,6 +111,25 @@ impl JobCommand {
         }
     }
 
+    /// Nodes whose running attempts it may end one by one.
+    pub fn may_end(&self) -> &[u32] {
+        match self {
+            Self::Report(report) => std::slice::from_ref(&report.node),
+            Self::ExpireLease { node, .. } => std::slice::from_ref(node),
+            Self::Wake { nodes } => nodes,
+            Self::Submit(_)
+            | Self::Start
+            | Self::Pause { .. }
+            | Self::Resume { .. }
+            | Self::Cancel { .. }
+            | Self::Patch(_)
+            | Self::TakeGrant { .. }
+            | Self::Lease(_)
+            | Self::Evaluated(_)
+            | Self::Delete { .. } => &[],
+        }
+    }
+
     /// Whether its sender is shown the job as it is after it.
     pub fn shows_subject(&self) -> bool {
         match self {

@@ -104,6 +104,9 @@ impl JobDetail {
         if let Some(flow) = &event.flow {
             self.tell_flow(flow);
         }
+        for heard in &event.heard {
+            self.nodes[heard.node as usize].hear(heard);
+        }
         let measured = event.fact.tell(&mut self.nodes, &self.state.plan, &event.nodes, at);
         for change in &event.nodes {
             for ix in change.at.iter() {

@@ -7,6 +7,7 @@ use crate::job::fact::JobFact;
 use crate::job::flow::Flow;
 use crate::job::outcome::{Ending, JobEnd};
 use crate::job::status::JobStatus;
+use crate::node::attempt::Heard;
 use crate::node::change::{NodeChange, Ranges};
 use crate::subject::envelope::Envelope;
 
@@ -27,6 +28,9 @@ pub struct JobEvent {
     /// What was evaluated, came to be, or ended without an attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flow: Option<Box<Flow>>,
+    /// What heartbeats said since the event before it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub heard: Vec<Heard>,
     /// A decision that the job ends as soon as its running attempts have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,
@@ -45,6 +49,7 @@ impl JobEvent {
             nodes: Vec::new(),
             held: Ranges::default(),
             flow: None,
+            heard: Vec::new(),
             ending: None,
             end: None,
             fact,

@@ -125,12 +125,16 @@ pub struct HandedOn {
     /// Of the newest attempt that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Arc<AttemptError>>,
+    /// Of the newest heartbeat that said any, of whichever attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<Payload>,
 }
 
 impl HandedOn {
-    /// Bytes of JSON that it puts into a lease, at most.
+    /// Bytes of JSON that it puts into a lease, about.
     pub fn bytes(&self) -> u64 {
-        self.error.as_ref().map_or(0, |error| error.bytes())
+        let details = self.details.as_ref().map_or(0, Payload::len);
+        details + self.error.as_ref().map_or(0, |error| error.bytes())
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::exact_json::ExactJson;
 use crate::ids::{ActionType, Epoch, Millis, WorkerName};
-use crate::node::attempt::{AttemptError, AttemptRef, RetryDue};
+use crate::node::attempt::{AttemptError, AttemptRef, Heard, RetryDue};
 use crate::payload::Payload;
 
 /// What happened to one node.
@@ -41,6 +41,8 @@ pub struct AttemptStory {
     pub lease_ms: u64,
     /// When it was leased.
     pub started_at: Millis,
+    /// What its newest heartbeats said, as far as events have it.
+    pub heard: Option<Box<Heard>>,
     /// How and when it ended.
     pub end: Option<AttemptEnd>,
     /// Reports that came too late, kept as evidence.
@@ -78,6 +80,16 @@ impl NodeStory {
         let attempt = self.attempts.iter_mut().rev().find(|attempt| attempt.epoch == of.epoch)?;
         attempt.end = Some(end);
         Some(attempt.started_at)
+    }
+
+    /// Heartbeats of an attempt said this.
+    pub(crate) fn hear(&mut self, heard: &Heard) {
+        let attempt = self.attempts.iter_mut().rev().find(|one| one.epoch == heard.epoch);
+        let Some(attempt) = attempt else { return };
+        match &mut attempt.heard {
+            Some(before) => before.go_on_with(heard),
+            none => *none = Some(Box::new(heard.clone())),
+        }
     }
 
     /// The node is not running any more: an attempt without a report was revoked.

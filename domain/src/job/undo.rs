@@ -123,8 +123,16 @@ impl JobState {
 
     /// What went wrong in the newest attempt, for the next one.
     pub(crate) fn hand_on_error(&mut self, node: u32, error: &AttemptError, undo: &mut JobUndo) {
-        let error = Some(Arc::new(error.clone()));
-        undo.log.insert(&mut self.handed_on, node, HandedOn { error }, Was::HandedOn);
+        let mut handed_on = self.handed_on.get(&node).cloned().unwrap_or_default();
+        handed_on.error = Some(Arc::new(error.clone()));
+        undo.log.insert(&mut self.handed_on, node, handed_on, Was::HandedOn);
+    }
+
+    /// What the newest heartbeat said, for the next attempt.
+    pub(crate) fn hand_on_details(&mut self, node: u32, details: &Payload, undo: &mut JobUndo) {
+        let mut handed_on = self.handed_on.get(&node).cloned().unwrap_or_default();
+        handed_on.details = Some(details.clone());
+        undo.log.insert(&mut self.handed_on, node, handed_on, Was::HandedOn);
     }
 
     /// There is no next attempt.

@@ -10,6 +10,7 @@ use crate::job::members::{MemberCounts, Share};
 use crate::job::plan::Expansion;
 use crate::job::readiness::{ParentOutcome, outcome_of};
 use crate::job::state::JobState;
+use crate::node::attempt::Heard;
 use crate::node::hold::Hold;
 use crate::node::status::NodeStatus;
 use crate::payload::{Payload, StoredPayload};
@@ -56,6 +57,16 @@ impl JobState {
         let gated = event.flow.as_ref().map(|flow| flow.gated.iter()).into_iter().flatten();
         if event.held.iter().chain(gated).any(|node| u64::from(node) >= nodes) {
             return Some("it holds a node that the job does not have".to_owned());
+        }
+        let runs = |heard: &Heard| {
+            let node = self.nodes.get(heard.node as usize);
+            node.is_some_and(|node| node.status == NodeStatus::Running && node.epoch == heard.epoch)
+        };
+        if let Some(heard) = event.heard.iter().find(|heard| !runs(heard)) {
+            return Some(format!(
+                "it heard of an attempt of node {} that does not run",
+                heard.node
+            ));
         }
         event.fact.refuses(self)
     }
@@ -194,6 +205,7 @@ impl JobEvent {
         if let Some(flow) = &self.flow {
             flow.payloads(&mut named);
         }
+        named.extend(self.heard.iter().filter_map(|heard| heard.details.as_ref()));
         named.extend(self.end.iter().filter_map(|end| end.output.as_ref()));
         let stored = named.into_iter().filter_map(|payload| match payload {
             Payload::Stored(stored) => Some(*stored),

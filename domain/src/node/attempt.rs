@@ -16,6 +16,31 @@ pub struct AttemptRef {
     pub epoch: Epoch,
 }
 
+/// What the newest heartbeats of a running attempt said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Heard {
+    /// The node's position.
+    pub node: u32,
+    /// The attempt's token.
+    pub epoch: Epoch,
+    /// How far it is, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<f64>,
+    /// JSON text as it was received.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<Payload>,
+}
+
+impl Heard {
+    /// What a later heartbeat says takes the place of what it speaks of.
+    pub fn go_on_with(&mut self, later: &Self) {
+        self.progress = later.progress.or(self.progress);
+        if later.details.is_some() {
+            self.details.clone_from(&later.details);
+        }
+    }
+}
+
 /// What went wrong in an attempt.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct AttemptError {

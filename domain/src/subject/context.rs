@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use crate::dice::Dice;
 use crate::ids::{CorrelationId, Millis};
+use crate::node::attempt::Heard;
+use crate::payload::PayloadBytes;
 use crate::refusal::Refusal;
 use crate::subject::envelope::CommandMark;
 
@@ -26,6 +28,8 @@ pub struct Context {
     pub correlation: Option<CorrelationId>,
     /// The version that the caller's If-Match names.
     pub expected_version: Option<u64>,
+    /// What running attempts said in heartbeats and no event has yet, with what of it is stored beside the stream.
+    pub heard: Vec<(Heard, Option<PayloadBytes>)>,
     /// Commands from callers' keys that the subject may remember.
     pub keyed_commands_max: usize,
 }

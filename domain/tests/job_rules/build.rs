@@ -67,6 +67,7 @@ pub(crate) fn context(now: Millis) -> Context {
         command: None,
         correlation: None,
         expected_version: None,
+        heard: Vec::new(),
         keyed_commands_max: 1_000,
     }
 }

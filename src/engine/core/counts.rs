@@ -84,6 +84,8 @@ pub struct CoreCounts {
     pub leases_expired: u64,
     /// Stale reports refused.
     pub stale_reports: u64,
+    /// Heartbeats whose details were not kept, because too much is kept already.
+    pub details_dropped: u64,
     /// Environments asked to grant, by jobs next in order.
     pub grants_tried: u64,
     /// Scheduled starts that came due.

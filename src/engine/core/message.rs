@@ -7,7 +7,7 @@ use domain::job::flow::{Evaluated, EvaluationOrder};
 pub use crate::engine::core::kinds::{Command, Shown};
 use crate::engine::core::kinds::{Entity, EntityEvent};
 pub use crate::engine::core::request::{
-    Announced, Caller, GrantRequest, LeaseRequest, Names, Request,
+    Announced, Beat, Caller, GrantRequest, LeaseRequest, Names, Request,
 };
 pub use crate::engine::core::response::{
     Asks, Failure, Granted, Held, QueueFacts, Response, SubjectInspection, Work, WorkerFacts,

@@ -65,6 +65,8 @@ pub struct Core {
     projection: Projection,
     outputs: VecDeque<Output>,
     counts: CoreCounts,
+    /// Of what heartbeats said and no durable event has, over all slots.
+    details_bytes: u64,
     /// Requests for work are not parked any more.
     leaving: bool,
 }
@@ -101,6 +103,7 @@ impl Core {
             tenants: Tenants::default(),
             outputs: VecDeque::new(),
             counts: CoreCounts::default(),
+            details_bytes: 0,
             leaving: false,
         }
     }

@@ -12,6 +12,7 @@ use domain::ids::{
 };
 use domain::subject::envelope::CommandMark;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::engine::core::kinds::Command;
 use crate::engine::core::urgency::Urgency;
@@ -36,6 +37,23 @@ impl Caller {
     /// The engine itself.
     pub fn engine() -> Self {
         Self { actor: Arc::from("engine"), mark: None, correlation: None, expected_version: None }
+    }
+}
+
+/// What a heartbeat says of its attempt.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Beat {
+    /// How far it is, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<f64>,
+    /// JSON text as it was received; none: as before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<Arc<RawValue>>,
+}
+
+impl Beat {
+    fn is_silent(&self) -> bool {
+        self.progress.is_none() && self.details.is_none()
     }
 }
 
@@ -97,6 +115,9 @@ pub enum Request {
     Heartbeat {
         namespace: Namespace,
         lease: LeaseId,
+        /// What is said of it. An older engine passes it over: it is nobody's promise until an event has it.
+        #[serde(default, skip_serializing_if = "Beat::is_silent")]
+        beat: Beat,
     },
     /// See a subject's committed state.
     Read {
@@ -150,7 +171,7 @@ impl Request {
             Self::Command { subject, .. }
             | Self::Read { subject }
             | Self::Inspect { subject, .. } => Some(subject.clone()),
-            Self::Heartbeat { namespace, lease } => {
+            Self::Heartbeat { namespace, lease, .. } => {
                 Some(SubjectId::job(namespace.clone(), lease.job))
             }
             Self::AskGrant { environment, .. } => Some(environment.clone()),

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use domain::ids::{ActionType, LeaseId, Millis, Namespace, NodePath, QueueName, WorkerName};
-use domain::node::attempt::{AttemptError, AttemptRef};
+use domain::node::attempt::{AttemptError, AttemptRef, Heard};
 use domain::payload::Payload;
 use domain::refusal::Refusal;
 use domain::subject::answer::Answer;
@@ -46,6 +46,9 @@ pub struct Work {
     /// What went wrong in the newest attempt before this one, if one failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Arc<AttemptError>>,
+    /// What the newest heartbeat said before this attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<Payload>,
     /// The number of the last attempt that the policy of its failures allows.
     pub max_attempts: u32,
     /// When the attempt is over at the latest.
@@ -56,8 +59,9 @@ pub struct Work {
 impl Work {
     /// Bytes of JSON that it puts into an answer, about.
     pub(crate) fn bytes(&self) -> u64 {
-        let input = self.input.as_ref().map_or(0, Payload::len);
-        input + self.previous.as_ref().map_or(0, |error| error.bytes())
+        let payloads = [&self.input, &self.details].into_iter().flatten();
+        payloads.map(Payload::len).sum::<u64>()
+            + self.previous.as_ref().map_or(0, |error| error.bytes())
     }
 }
 
@@ -91,7 +95,7 @@ pub struct WorkerFacts {
 }
 
 /// What an engine keeps of a subject beside its state. Volatile.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SubjectInspection {
     /// The engine that says so, under the number of its core.
     pub by: EngineId,
@@ -102,6 +106,9 @@ pub struct SubjectInspection {
     /// When the leases of running nodes run out, by position, unless heartbeats push them on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leases: Vec<(u32, Millis)>,
+    /// What running attempts said in heartbeats since the job's newest event.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub heard: Vec<Heard>,
     /// How many nodes are served before an offered one, by position.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub before: Vec<(u32, u64)>,

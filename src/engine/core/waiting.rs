@@ -3,7 +3,7 @@
 use domain::ids::{LeaseId, SubjectId};
 use domain::job::command::JobCommand;
 
-use crate::engine::core::message::{Caller, Command, GrantRequest, Response, Ticket};
+use crate::engine::core::message::{Beat, Caller, Command, GrantRequest, Response, Ticket};
 use crate::engine::core::urgency::Urgency;
 
 /// Where a command came from, and so what its answer is for.
@@ -25,15 +25,11 @@ pub(crate) enum Origin {
 }
 
 /// Something that waits for its turn. A ticket of none: its asker was told that nobody knows.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all are commands, and they are moved a few times only"
-)]
 #[derive(Debug)]
 pub(crate) enum Waiting {
     Command { origin: Origin, command: Command, caller: Caller, tries: u8 },
     Read { ticket: Option<Ticket> },
-    Heartbeat { ticket: Option<Ticket>, lease: LeaseId },
+    Heartbeat { ticket: Option<Ticket>, lease: LeaseId, beat: Beat },
 }
 
 impl Waiting {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use domain::ids::{LeaseId, Namespace, SubjectId, WorkerName};
+use domain::ids::{Namespace, SubjectId, WorkerName};
 use domain::job::command::{Outcome, Report};
 use domain::payload::{Hash, Payload};
 use serde_json::value::RawValue;
@@ -130,11 +130,12 @@ pub async fn release(
 
 /// Keep attempts
 ///
-/// Each heartbeat renews its lease by its length; `cancel` asks the worker to stop and report.
+/// Each heartbeat renews its lease by its length; `cancel` asks the worker to stop and report. The newest `details` are given
+/// to the next attempt, should there be one.
 #[utoipa::path(
     post, path = "/api/v1/leases/heartbeat", tag = "leases", operation_id = "heartbeatLeases",
     request_body(content = HeartbeatBody, description = "What is still worked on",
-        example = json!({"items": [{"lease": "0192aa00-0000-7000-8000-000000000001.0.1", "progress": 0.5}]})),
+        example = json!({"items": [{"lease": "0192aa00-0000-7000-8000-000000000001.0.1", "progress": 0.5, "details": {"row": 81000}}]})),
     responses((status = 200, description = "What became of each", body = HeartbeatsAnswer<'static>)),
 )]
 pub async fn heartbeat(
@@ -142,24 +143,29 @@ pub async fn heartbeat(
     caller: ApiCaller,
     body: ValidJson<HeartbeatBody>,
 ) -> Result<Response, Problem> {
-    let items = &body.value.items.0;
-    let held = |text: &str| api.held(&caller.namespace, text).map(|held| held.id);
-    let read: Vec<Result<LeaseId, Problem>> = items.iter().map(|item| held(&item.lease)).collect();
-    let known = read.iter().filter_map(|lease| lease.as_ref().ok().copied()).collect();
+    let (mut texts, mut read, mut known) = (Vec::new(), Vec::new(), Vec::new());
+    for (position, item) in body.value.items.0.into_iter().enumerate() {
+        let (text, beat) = item.read(position);
+        let held = api.held(&caller.namespace, &text);
+        read.push(held.and_then(|held| beat.map(|beat| known.push((held.id, beat)))));
+        texts.push(text);
+    }
     let mut kept = api.engine().leases().heartbeat(&caller.namespace, known).await.into_iter();
     let outcomes: Vec<Result<Kept, Problem>> = read
         .into_iter()
-        .map(|lease| lease.and_then(|_| kept.next().ok_or_else(unanswered)?.map_err(Problem::from)))
+        .map(|lease| {
+            lease.and_then(|()| kept.next().ok_or_else(unanswered)?.map_err(Problem::from))
+        })
         .collect();
-    let results = items.iter().zip(&outcomes).map(|(item, outcome)| match outcome {
+    let results = texts.iter().zip(&outcomes).map(|(lease, outcome)| match outcome {
         Ok(kept) => HeartbeatResult {
-            lease: &item.lease,
+            lease,
             expires_at: Some(time::format(kept.expires_at)),
             cancel: kept.cancel,
             error: None,
         },
         Err(problem) => HeartbeatResult {
-            lease: &item.lease,
+            lease,
             expires_at: None,
             cancel: false,
             error: Some(problem.body(Some(&caller.correlation), None)),
@@ -323,10 +329,11 @@ async fn delivery(
         let work = &granted.work;
         let subject = SubjectId::job(granted.namespace.clone(), granted.lease.job);
         let input = read(api, &subject, work.input.as_ref()).await?;
+        let details = read(api, &subject, work.details.as_ref()).await?;
         let previous = match work.previous.as_deref() {
             Some(error) => {
-                let details = read(api, &subject, error.details.as_ref()).await?;
-                Some(PreviousError::of(error, details))
+                let why = read(api, &subject, error.details.as_ref()).await?;
+                Some(PreviousError::of(error, why))
             }
             None => None,
         };
@@ -341,6 +348,7 @@ async fn delivery(
             previous,
             max_attempts: work.max_attempts,
             deadline: work.deadline,
+            details,
             expires_at: granted.expires_at,
             heartbeat_ms: heartbeat_ms(granted.lease_ms, api.settings().cancel_grace),
             trace_id: &granted.trace_id,

@@ -64,6 +64,10 @@ pub struct LeaseAnswer {
     /// When the attempt is over at the latest, by its own time-out, the node's total one or the job's; null without any.
     #[schema(format = "date-time")]
     pub deadline: Option<String>,
+    /// What the newest heartbeat said before this attempt: of an earlier attempt, or of this one where a claim is asked
+    /// for again; null while none said anything.
+    #[schema(value_type = Option<serde_json::Value>)]
+    pub details: Option<Arc<RawValue>>,
     /// When it ends unless a heartbeat renews it.
     #[schema(format = "date-time")]
     pub expires_at: String,
@@ -125,6 +129,8 @@ pub struct LeaseFacts<'a> {
     pub max_attempts: u32,
     /// On the engine's clock.
     pub deadline: Option<Millis>,
+    /// What was said of the node before.
+    pub details: Option<Arc<RawValue>>,
     /// On the engine's clock.
     pub expires_at: Millis,
     /// Between two heartbeats, in milliseconds.
@@ -152,6 +158,7 @@ impl From<LeaseFacts<'_>> for LeaseAnswer {
             previous: facts.previous,
             max_attempts: facts.max_attempts,
             deadline: facts.deadline.map(time::format),
+            details: facts.details,
             expires_at: time::format(facts.expires_at),
             heartbeat_ms: facts.heartbeat_ms,
             trace: format!("00-{}-{span:016x}-01", facts.trace_id),

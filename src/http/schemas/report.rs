@@ -2,6 +2,8 @@
 //! batch is that item's answer and never its neighbours'; what a worker reports is data, never an expression.
 //! Absent: whether a report counts, which the job decides.
 
+use std::sync::Arc;
+
 use domain::bounds;
 use domain::exact_json::ExactJson;
 use domain::job::command::Outcome;
@@ -15,6 +17,7 @@ use validator::{Validate, ValidationError};
 
 use super::lease::NextWorkBody;
 use super::payload;
+use crate::engine::core::message::Beat;
 use crate::http::extract::batch::BatchItems;
 use crate::http::extract::bounded;
 use crate::http::extract::rules::{self, broken};
@@ -138,7 +141,27 @@ pub struct HeartbeatItem {
     /// How far the attempt is, 0 to 1.
     #[validate(range(min = 0.0, max = 1.0))]
     #[schema(minimum = 0, maximum = 1)]
-    pub progress: Option<f64>,
+    progress: Option<f64>,
+    /// What the next attempt should know of this one: any JSON, at most 64 KiB and 64 levels deep. The newest counts; a
+    /// heartbeat without keeps the one before.
+    #[serde(default, deserialize_with = "super::given")]
+    #[schema(value_type = Option<serde_json::Value>)]
+    details: Option<Box<RawValue>>,
+}
+
+impl HeartbeatItem {
+    /// The lease as it was sent, and what is said of it, or what is wrong with this item, which stands at `position`.
+    pub fn read(self, position: usize) -> (String, Result<Beat, Problem>) {
+        let Self { lease, progress, details } = self;
+        let (pointer, mut errors) = (format!("/items/{position}/details"), Vec::new());
+        let bytes_max = bounds::HEARTBEAT_DETAILS_BYTES_MAX;
+        payload::check_reported(details.as_deref(), &pointer, bytes_max, &mut errors);
+        if !errors.is_empty() {
+            return (lease, Err(Problem::invalid(errors)));
+        }
+        let details = details.map(payload::on_one_line).map(Arc::from);
+        (lease, Ok(Beat { progress, details }))
+    }
 }
 
 /// Leases given back.

@@ -1,13 +1,18 @@
 //! What the next attempt of a node is told: what went wrong before, how often it may be tried, when it must be over.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use orrery::engine::core::CoreSettings;
+use orrery::environment::Surroundings;
+use orrery_testing::view::MemoryView;
 use serde_json::{Value, json};
 
-use super::service::{Service, one_node};
+use super::service::{Place, Service, one_node};
 
 const LEASE: &str = "/api/v1/queues/default/lease";
 const FAIL: &str = "/api/v1/leases/fail";
+const BEAT: &str = "/api/v1/leases/heartbeat";
 const RELEASE: &str = "/api/v1/leases/release";
 
 /// One node that is tried again at once.
@@ -185,4 +190,150 @@ async fn a_time_that_is_too_long_or_none_is_refused() {
     let given = give_back(&service, &lease, 0).await;
     assert_eq!(given["outcome"], "recorded");
     assert_eq!(leased(&service).await["node"], "a", "at once");
+}
+
+/// Sends a heartbeat with what else it says; its result.
+async fn beat(service: &Service, lease: &Value, says: Value) -> Value {
+    let mut item = json!({"lease": lease["lease"]});
+    for (key, value) in says.as_object().expect("fields") {
+        item[key] = value.clone();
+    }
+    let answer = service.post(BEAT, &json!({"items": [item]})).await.ok(200);
+    answer["results"][0].clone()
+}
+
+async fn says(service: &Service, lease: &Value, details: Value) {
+    let kept = beat(service, lease, json!({"details": details})).await;
+    assert!(kept["expires_at"].is_string() && kept["error"].is_null(), "{kept}");
+}
+
+#[tokio::test]
+async fn the_newest_details_of_heartbeats_reach_the_next_attempt() {
+    let service = Service::start().await;
+    service.job(&persistent(9)).await;
+    let mut lease = leased(&service).await;
+    assert!(lease["details"].is_null(), "nobody said anything yet: {lease}");
+    let long = json!({"at": "x".repeat(60_000)});
+    for details in [json!({"row": 3}), long, json!([1.50, null]), json!(null), json!("${{ x }}")] {
+        says(&service, &lease, json!("older")).await;
+        says(&service, &lease, details.clone()).await;
+        beat(&service, &lease, json!({"progress": 0.5})).await;
+        fail(&service, &lease, json!({"type": "Oops"})).await;
+        lease = leased(&service).await;
+        assert_eq!(lease["details"], details, "{lease}");
+    }
+    // What nobody says anew stays: of an attempt that ends without a word, and of one that is given back.
+    fail(&service, &lease, json!({"type": "Oops"})).await;
+    let lease = leased(&service).await;
+    assert_eq!(lease["details"], "${{ x }}");
+    says(&service, &lease, json!("given back")).await;
+    give_back(&service, &lease, 0).await;
+    let lease = leased(&service).await;
+    assert_eq!(lease["details"], "given back");
+    says(&service, &lease, json!("for a time")).await;
+    give_back(&service, &lease, 1_000).await;
+    service.pass(Duration::from_secs(2)).await;
+    assert_eq!(leased(&service).await["details"], "for a time");
+}
+
+#[tokio::test]
+async fn details_of_an_attempt_that_is_lost_or_takes_too_long_reach_the_next_one() {
+    let service = Service::start().await;
+    let mut job = persistent(3);
+    job["nodes"][0]["timeouts"] = json!({"attempt_ms": 60_000});
+    service.job(&job).await;
+    let lease = leased(&service).await;
+    says(&service, &lease, json!({"lost": true})).await;
+    for _ in 0..80 {
+        service.pass(Duration::from_millis(400)).await;
+    }
+    let lease = leased(&service).await;
+    assert_eq!((&lease["attempt"], &lease["details"]), (&2.into(), &json!({"lost": true})));
+    for second in 0..90 {
+        beat(&service, &lease, json!({"details": second})).await;
+        service.pass(Duration::from_millis(700)).await;
+    }
+    let lease = leased(&service).await;
+    assert_eq!(
+        (&lease["attempt"], &lease["previous"]["class"]),
+        (&3.into(), &"timeout.attempt".into())
+    );
+    assert!(lease["details"].as_u64().is_some_and(|second| second > 50), "{lease}");
+}
+
+/// As the service would start again on what is stored.
+async fn started_again(service: Service) -> Service {
+    let Service { store, clock, .. } = service;
+    let (outside, _) = orrery_testing::simulated(1_700_000_000_000, 8);
+    let outside = Surroundings { clock: Arc::new(clock.clone()), ..outside };
+    let place = Place {
+        me: 1,
+        drivers: vec![Some(1); 64],
+        store,
+        view: Arc::new(MemoryView::default()),
+        outside,
+        clock,
+        others: None,
+        membership: None,
+    };
+    Service::start_at(place, CoreSettings::default(), |_| {}).await
+}
+
+#[tokio::test]
+async fn details_are_durable_with_the_next_event_of_the_job_and_previous_with_its_own() {
+    let service = Service::start().await;
+    let mut job = persistent(5);
+    job["nodes"] = json!([{"key": "a"}, {"key": "b"}, {"key": "c"}]);
+    service.job(&job).await;
+    let body = json!({"worker": "w", "max": 3});
+    let leases = service.post(LEASE, &body).await.ok(200)["leases"].clone();
+    let (small, large) = (json!({"at": 1}), json!({"at": "x".repeat(50_000)}));
+    let before = service.store.appends();
+    says(&service, &leases[0], small.clone()).await;
+    says(&service, &leases[1], large.clone()).await;
+    assert_eq!(service.store.appends(), before, "heartbeats are no events");
+    // Something else happens to the job: its event has what was said of both.
+    fail(&service, &leases[2], json!({"type": "Oops", "details": {"why": "x".repeat(3_000)}}))
+        .await;
+    says(&service, &leases[0], json!("never durable")).await;
+
+    let service = started_again(service).await;
+    service.pass(Duration::from_secs(1)).await;
+    let again = leased(&service).await;
+    assert_eq!((&again["node"], &again["attempt"]), (&"c".into(), &2.into()));
+    assert_eq!(again["previous"]["details"]["why"].as_str().map(str::len), Some(3_000));
+    for _ in 0..80 {
+        service.pass(Duration::from_millis(400)).await;
+        beat(&service, &again, json!({})).await;
+    }
+    let leases = service.post(LEASE, &body).await.ok(200)["leases"].clone();
+    let told: Vec<(&Value, &Value)> = leases
+        .as_array()
+        .expect("leases")
+        .iter()
+        .map(|one| (&one["node"], &one["details"]))
+        .collect();
+    assert_eq!(told, [(&json!("a"), &small), (&json!("b"), &large)]);
+}
+
+#[tokio::test]
+async fn details_that_are_too_large_are_refused_for_their_item_alone() {
+    let service = Service::start().await;
+    let two = json!({"name": "two", "nodes": [{"key": "a"}, {"key": "b"}]});
+    service.job(&two).await;
+    let leases = service.post(LEASE, &json!({"worker": "w", "max": 2})).await.ok(200);
+    let lease = |at: usize| leases["leases"][at]["lease"].clone();
+    let items = json!({"items": [
+        {"lease": lease(0), "details": "x".repeat(65_535)},
+        {"lease": lease(1), "details": "x".repeat(65_534)},
+    ]});
+    let results = service.post(BEAT, &items).await.ok(200)["results"].clone();
+    assert_eq!(results[0]["error"]["status"], 422, "{results}");
+    assert_eq!(results[0]["error"]["errors"][0]["pointer"], "/items/0/details");
+    assert!(results[1]["error"].is_null() && results[1]["expires_at"].is_string());
+    for progress in [json!(1.01), json!(-0.1), json!("half")] {
+        let items = json!({"items": [{"lease": lease(0), "progress": progress}]});
+        let problem = service.post(BEAT, &items).await.problem(422, "validation_failed");
+        assert_eq!(problem["errors"][0]["pointer"], "/items/0/progress", "{progress}");
+    }
 }

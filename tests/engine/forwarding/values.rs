@@ -15,7 +15,7 @@ use domain::job::command::{JobCommand, LeaseOrder, Outcome, Report};
 use domain::job::fact::Patch;
 use domain::job::status::JobStatus;
 use domain::job::summary::JobSnapshot;
-use domain::node::attempt::{AttemptError, AttemptRef};
+use domain::node::attempt::{AttemptError, AttemptRef, Heard};
 use domain::node::status::NodeStatus;
 use domain::payload::{Hash, Payload, StoredPayload};
 use domain::refusal::{FieldError, Refusal};
@@ -23,8 +23,8 @@ use domain::subject::answer::{Answer, FirstAnswer};
 use domain::subject::envelope::CommandMark;
 use domain::subject::remembered::Answered;
 use orrery::engine::core::message::{
-    Asks, Caller, Command, Failure, GrantRequest, Granted, Held, LeaseRequest, Names, QueueFacts,
-    Request, Response, Shown, SubjectInspection, Work, WorkerFacts,
+    Asks, Beat, Caller, Command, Failure, GrantRequest, Granted, Held, LeaseRequest, Names,
+    QueueFacts, Request, Response, Shown, SubjectInspection, Work, WorkerFacts,
 };
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -213,7 +213,11 @@ pub(super) fn requests(draw: &Draw) -> Vec<Request> {
     all.extend([
         Request::Lease(draw.poll()),
         Request::NextWork { request: draw.poll(), reports: draw.number },
-        Request::Heartbeat { namespace: namespace(), lease: draw.lease() },
+        Request::Heartbeat {
+            namespace: namespace(),
+            lease: draw.lease(),
+            beat: Beat { progress: draw.some(0.25), details: draw.some(Arc::from(draw.raw())) },
+        },
         Request::Read { subject: subject(u128::from(draw.number)) },
         Request::Claimed {
             namespace: namespace(),
@@ -334,6 +338,12 @@ fn inspection(draw: &Draw) -> SubjectInspection {
         drives: draw.given,
         held: Held::Whole,
         leases: vec![(draw.small(), draw.at())],
+        heard: vec![Heard {
+            node: draw.small(),
+            epoch: Epoch(draw.number >> 11),
+            progress: draw.some(0.5),
+            details: draw.some(Payload::Inline(Arc::from(draw.raw()))),
+        }],
         before: vec![(draw.small(), draw.number)],
         asks: draw.some(Asks { waiting: draw.number, before: draw.some(draw.number) }),
     }
@@ -354,6 +364,7 @@ fn work(draw: &Draw, input: Option<Payload>) -> Work {
             })),
             ..AttemptError::default()
         })),
+        details: draw.some(Payload::Inline(Arc::from(draw.raw()))),
         max_attempts: draw.small(),
         deadline: draw.some(draw.at()),
     }

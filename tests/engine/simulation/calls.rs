@@ -92,7 +92,7 @@ impl World {
                 Request::Command { subject, caller, .. } => {
                     (Some(subject.clone()), caller.mark.clone())
                 }
-                Request::Heartbeat { namespace, lease } => {
+                Request::Heartbeat { namespace, lease, .. } => {
                     (Some(SubjectId::job(namespace.clone(), lease.job)), None)
                 }
                 Request::Read { subject } => (Some(subject.clone()), None),

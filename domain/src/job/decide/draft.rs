@@ -308,6 +308,7 @@ impl<'a> Draft<'a> {
             nodes: grouped(self.changes),
             held: Ranges::of(self.held.joined()),
             flow: (!self.flow.is_empty()).then(|| Box::new(self.flow)),
+            heard: Vec::new(),
             ending: self.ending,
             end: self.end,
             fact: fact.into(),

@@ -8,6 +8,7 @@ mod draft;
 mod ending;
 mod evaluated;
 mod failure;
+mod heard;
 mod lease;
 mod patch;
 mod pause;
@@ -71,6 +72,15 @@ pub fn decide(
     if !matches!(command, JobCommand::Submit(_) | JobCommand::Cancel { .. }) {
         may_remember(&state.commands, context, &state.namespace)?;
     }
+    decide_newly(state, command, context).map(|decision| heard::carried(state, decision, context))
+}
+
+/// Decides a command that was not decided before, on a job that is there.
+fn decide_newly(
+    state: &JobState,
+    command: &JobCommand,
+    context: &Context,
+) -> Result<JobDecision, Refusal> {
     match command {
         JobCommand::Submit(_) => submit::repeated(state, context),
         JobCommand::Start => admission::start(state, context),

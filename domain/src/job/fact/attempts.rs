@@ -135,6 +135,7 @@ impl AttemptFact {
                         worker: worker.clone(),
                         lease_ms: *lease_ms,
                         started_at: at,
+                        heard: None,
                         end: None,
                         late_reports: 0,
                     });

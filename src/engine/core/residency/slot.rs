@@ -11,7 +11,7 @@ use super::timers::SlotTimers;
 use crate::engine::core::commit::Stage;
 use crate::engine::core::grants::GrantQueue;
 use crate::engine::core::kinds::Entity;
-use crate::engine::core::leases::SlotWork;
+use crate::engine::core::leases::{SlotHeard, SlotWork};
 use crate::engine::core::peers::ForeignAppends;
 use crate::engine::core::shown::SlotView;
 use crate::engine::core::tenants::SlotTenant;
@@ -47,6 +47,7 @@ pub(crate) struct Slot {
     pub(crate) stage: Stage,
     pub(crate) timers: SlotTimers,
     pub(crate) work: SlotWork,
+    pub(crate) heard: SlotHeard,
     pub(crate) view: SlotView,
     pub(crate) foreign: ForeignAppends,
     pub(crate) asks: GrantQueue,
@@ -72,6 +73,7 @@ impl Slot {
             stage: Stage::default(),
             timers: SlotTimers::default(),
             work: SlotWork::default(),
+            heard: SlotHeard::default(),
             view: SlotView::default(),
             foreign: ForeignAppends::new(now),
             asks: GrantQueue::default(),

@@ -13,7 +13,8 @@ use domain::subject::context::Context;
 
 use crate::engine::core::Core;
 use crate::engine::core::commit::{BatchBounds, Head, Round, Stage};
-use crate::engine::core::kinds::{self, Entity};
+use crate::engine::core::kinds::{self, Entity, EntityEvent};
+use crate::engine::core::leases::Carried;
 use crate::engine::core::message::{Caller, Command, Failure, Output, Response};
 use crate::engine::core::residency::Slot;
 use crate::engine::core::waiting::{Origin, Waiting};
@@ -163,7 +164,7 @@ impl Core {
         match waiting {
             Waiting::Read { .. } if slot.is_deleted() => Response::Refused(Refusal::JobDeleted),
             Waiting::Read { .. } => Response::Read(slot.entity.as_ref().map(Entity::shown)),
-            Waiting::Heartbeat { lease, .. } => self.heartbeat(slot, *lease),
+            Waiting::Heartbeat { lease, beat, .. } => self.heartbeat(slot, *lease, beat),
             Waiting::Command { origin: Origin::Clock, command, .. }
                 if self.was_kept(slot, command) =>
             {
@@ -198,7 +199,7 @@ impl Core {
         origin: &Origin,
         round: &mut Round,
     ) -> Response {
-        let context = self.context(caller);
+        let context = Context { heard: Self::heard_with(slot, command), ..self.context(caller) };
         let decided = kinds::decide(slot.subject.kind, slot.entity.as_ref(), command, &context);
         let decision = match decided {
             Ok(decision) => decision,
@@ -209,6 +210,7 @@ impl Core {
                 return Response::Refused(refusal);
             }
         };
+        Self::is_said(slot, decision.event.as_ref().and_then(EntityEvent::job));
         if let Some(event) = decision.event
             && !round.add(&mut slot.entity, event, command.may_use_reserve())
         {
@@ -232,6 +234,7 @@ impl Core {
             command: caller.mark.clone(),
             correlation: caller.correlation.clone(),
             expected_version: caller.expected_version,
+            heard: Carried::new(),
             keyed_commands_max: self.settings.quotas.keyed_commands_max,
         }
     }

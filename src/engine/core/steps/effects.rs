@@ -23,6 +23,7 @@ impl Core {
         if slot.transient {
             return;
         }
+        self.is_durable(slot, events);
         self.must_be_shown(ix, slot);
         let (view, entity) = (&mut slot.view, slot.entity.as_ref());
         self.projection.note_pages(ix, view, entity, events, self.now);
@@ -159,7 +160,10 @@ impl Core {
                 }
                 self.arm(ix, slot, expires_at, TimerKind::Node(node));
             }
-            None if slot.work.end_lease(node) => self.dispatch.count_running(key, false),
+            None if slot.work.end_lease(node) => {
+                self.dispatch.count_running(key, false);
+                self.forget_heard(slot, node);
+            }
             Some(_) | None => {}
         }
     }
@@ -176,6 +180,7 @@ impl Core {
                 self.dispatch.count_running(&key, false);
             }
         }
+        self.forget_all_heard(slot);
         self.claims.forget(ix, &mut slot.work);
         self.tenants.recount(&slot.subject.namespace, &mut slot.tenant, None);
         self.timers.disarm(ix, &mut slot.timers);

@@ -28,6 +28,7 @@ impl Core {
             drives: self.routing.drives(subject),
             held: Held::Absent,
             leases: Vec::new(),
+            heard: Vec::new(),
             before: Vec::new(),
             asks: None,
         };
@@ -42,6 +43,7 @@ impl Core {
             if let Some(lease) = slot.work.lease(*node) {
                 inspection.leases.push((*node, lease.expires_at));
             }
+            inspection.heard.extend(slot.heard.shown(*node));
             if let Some(before) = self.before(slot, *node) {
                 inspection.before.push((*node, before));
             }

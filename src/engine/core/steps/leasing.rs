@@ -1,10 +1,9 @@
-//! Lease requests and heartbeats. A request takes the best candidates of its queue, asks each subject for its part in
+//! Lease requests. A request takes the best candidates of its queue, asks each subject for its part in
 //! one command, and is answered when all parts are. A client that went away holds nothing: what was granted to it is
 //! given back uncounted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use domain::ids::{LeaseId, Millis};
 use domain::job::command::{JobCommand, LeaseOrder};
@@ -16,7 +15,6 @@ use domain::refusal::{Quota, Refusal};
 
 use super::asking::undelivered;
 use crate::engine::core::Core;
-use crate::engine::core::kinds::Entity;
 use crate::engine::core::leases::{ANSWER_BYTES_MAX, Entry, NotParked, PendingPoll};
 use crate::engine::core::message::{
     Caller, Failure, Granted, LeaseRequest, Response, Ticket, Work,
@@ -224,45 +222,6 @@ impl Core {
             self.backlog.push_back(&mut slot.queue, Waiting::own(Origin::Nobody, report));
         }
     }
-
-    /// Keeps an attempt: no event, only its expiry.
-    pub(super) fn heartbeat(&mut self, slot: &mut Slot, lease: LeaseId) -> Response {
-        if slot.transient || !self.owns_groups() {
-            // The group has, or may have, changed hands after this heartbeat was heard: lease times are with the driver.
-            return Response::Failed(Failure::Unavailable);
-        }
-        let job = slot.entity.as_ref().and_then(Entity::job);
-        let cancel = job.is_some_and(|job| job.should_stop(lease.node));
-        let grace = Duration::from_millis(u64::try_from(self.settings.grace_ms).unwrap_or(0));
-        if lease.epoch.is_void_in(self.incarnation) {
-            return Self::lease_lost();
-        }
-        match slot.work.keep(lease, self.now) {
-            Some(time) => Response::Heartbeat {
-                expires_at: time.expires_at,
-                heartbeat_ms: heartbeat_ms(time.lease_ms, grace),
-                cancel,
-            },
-            None => Self::lease_lost(),
-        }
-    }
-
-    /// The refusal of a heartbeat or report for an attempt that is not the newest running one.
-    pub(super) fn lease_lost() -> Response {
-        Response::Refused(Refusal::LeaseLost)
-    }
-}
-
-/// Heartbeats in the length of a lease, or in the grace of a cancel: two may be lost.
-const HEARTBEATS_PER_PERIOD: u64 = 3;
-/// No worker is asked for heartbeats that are closer together, in milliseconds, whatever grace is configured.
-const HEARTBEAT_MS_MIN: u64 = 100;
-
-/// How far apart the heartbeats of a lease may be, in milliseconds. A cancel reaches a worker in the answer to one, so
-/// a long lease must not keep it from a worker until the grace is over.
-pub fn heartbeat_ms(lease_ms: u64, cancel_grace: Duration) -> u64 {
-    let grace_ms = u64::try_from(cancel_grace.as_millis()).unwrap_or(u64::MAX);
-    (lease_ms.min(grace_ms) / HEARTBEATS_PER_PERIOD).max(HEARTBEAT_MS_MIN)
 }
 
 /// What a worker is told of an attempt.
@@ -293,21 +252,8 @@ fn work_of(job: &JobState, ix: u32) -> Option<Work> {
         action_type: spec.action_type.clone(),
         input: job.input_of(ix).cloned(),
         previous: handed_on.and_then(|handed_on| handed_on.error.clone()),
+        details: handed_on.and_then(|handed_on| handed_on.details.clone()),
         max_attempts: node.base.saturating_add(job.plan.max_attempts_of(spec)),
         deadline: due::attempt_deadline(job, ix),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn heartbeats_are_a_third_of_the_lease_or_of_the_grace_apart() {
-        let grace = Duration::from_secs(30);
-        assert_eq!(heartbeat_ms(30_000, grace), 10_000);
-        assert_eq!(heartbeat_ms(6_000, grace), 2_000);
-        assert_eq!(heartbeat_ms(3_600_000, grace), 10_000);
-        assert_eq!(heartbeat_ms(30_000, Duration::ZERO), HEARTBEAT_MS_MIN);
-    }
 }

@@ -13,6 +13,7 @@ mod effects;
 mod evaluating;
 mod foreign_appends;
 mod granting;
+mod heartbeats;
 mod inspection;
 mod leasing;
 mod loading;
@@ -25,7 +26,7 @@ mod routing;
 mod showing;
 mod timers;
 
-pub use self::leasing::heartbeat_ms;
+pub use self::heartbeats::heartbeat_ms;
 
 use crate::engine::core::Core;
 use crate::engine::core::residency::Slot;

@@ -249,6 +249,7 @@ impl Core {
             self.withdraw(slot, *node);
         }
         kinds::undo(&mut slot.entity, undo);
+        slot.heard.is_all_unsaid();
         self.count_tenant(slot);
         for node in &nodes {
             self.refresh_offer(ix, slot, *node);

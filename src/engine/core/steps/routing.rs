@@ -70,12 +70,12 @@ impl Core {
                     self.enqueue(subject, waiting, false);
                 }
             }
-            Request::Heartbeat { lease, .. } => {
+            Request::Heartbeat { lease, beat, .. } => {
                 if !self.routing.drives(subject) || !self.owns_groups() {
                     // Expiries are the driver's alone: somebody who does not surely drive can promise nothing.
                     return self.fail(ticket, Failure::Unavailable);
                 }
-                let waiting = Waiting::Heartbeat { ticket: Some(ticket), lease };
+                let waiting = Waiting::Heartbeat { ticket: Some(ticket), lease, beat };
                 if !self.at_once(subject, &waiting) {
                     self.enqueue(subject, waiting, false);
                 }
@@ -200,7 +200,9 @@ impl Core {
             Waiting::Read { ticket } => {
                 Some((*ticket, Response::Read(slot.entity.as_ref().map(Entity::shown))))
             }
-            Waiting::Heartbeat { ticket, lease } => Some((*ticket, core.heartbeat(slot, *lease))),
+            Waiting::Heartbeat { ticket, lease, beat } => {
+                Some((*ticket, core.heartbeat(slot, *lease, beat)))
+            }
             Waiting::Command { .. } => None,
         };
         let Some((asker, response)) = self.with_slot(ix, answer).flatten() else { return false };

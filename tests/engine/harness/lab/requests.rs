@@ -14,7 +14,7 @@ use domain::payload::Hash;
 use domain::subject::answer::Answer;
 use domain::subject::envelope::CommandMark;
 use orrery::engine::core::message::{
-    Caller, Command, Granted, Input, LeaseRequest, Request, Response, Shown, Ticket,
+    Beat, Caller, Command, Granted, Input, LeaseRequest, Request, Response, Shown, Ticket,
 };
 
 use super::Lab;
@@ -196,7 +196,11 @@ pub(crate) fn replayed(response: &Response) -> bool {
 }
 
 pub(crate) fn heartbeat(granted: &Granted) -> Request {
-    Request::Heartbeat { namespace: granted.namespace.clone(), lease: granted.lease }
+    Request::Heartbeat {
+        namespace: granted.namespace.clone(),
+        lease: granted.lease,
+        beat: Beat::default(),
+    }
 }
 
 pub(crate) fn report_of(granted: &Granted, outcome: Outcome, body: &[u8]) -> Request {

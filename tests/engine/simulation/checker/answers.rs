@@ -214,7 +214,8 @@ impl Checker {
         {
             return Err("invariant 6: somebody else's lease".to_owned());
         }
-        Ok(())
+        let job = self.job(&subject).ok_or("invariant 1: a lease of no job")?;
+        job.is_told_rightly(granted, &self.log)
     }
 
     /// A lease that is kept was the newest, unless somebody else has ended it and this engine cannot know.

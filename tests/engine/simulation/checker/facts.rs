@@ -90,6 +90,7 @@ impl JobStory {
                         worker: worker.to_string(),
                         claim,
                         attempt: attempt.attempt,
+                        left: self.nodes[attempt.node as usize].left.clone(),
                     };
                     self.leases(*attempt, row, event.by.at, incarnation)?;
                 }
@@ -300,6 +301,7 @@ impl JobStory {
         let policy = self.plan.retry_of(spec);
         let node = &mut self.nodes[failure.attempt.node as usize];
         node.undelivered = 0;
+        node.left.error = Some(failure.error.clone());
         let Some(retry) = failure.retry else { return Ok(()) };
         if failure.attempt.attempt >= policy.max_attempts {
             return Err("invariant 10: another execution than the policy allows".to_owned());

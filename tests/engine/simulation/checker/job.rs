@@ -17,6 +17,7 @@ use domain::node::status::NodeStatus;
 use domain::payload::Hash;
 
 use super::ClientLog;
+use super::next_attempt::Left;
 use crate::simulation::world::Whose;
 
 /// Ids that engines mint are remembered for so long.
@@ -42,6 +43,8 @@ pub(crate) struct NodeStory {
     pub(super) unknown: bool,
     /// Waits for a time that its worker named.
     pub(super) delayed: bool,
+    /// What its attempts left for the next one.
+    pub(super) left: Left,
 }
 
 /// A lease as its row tells it.
@@ -52,6 +55,8 @@ pub(crate) struct LeaseRow {
     pub(crate) worker: String,
     pub(crate) claim: Option<String>,
     pub(crate) attempt: u32,
+    /// What attempts before it left.
+    pub(super) left: Left,
 }
 
 #[derive(Debug)]
@@ -107,6 +112,7 @@ impl JobStory {
             completed: false,
             unknown: false,
             delayed: false,
+            left: Left::default(),
         };
         let mut story = Self {
             id: submitted.id,
@@ -178,6 +184,7 @@ impl JobStory {
         }
         self.decides_once(event, seq)?;
         self.newest_at = event.by.at;
+        self.hears(event, log)?;
         self.fact(event, of, incarnation, log)?;
         let before: Vec<NodeStatus> = self.nodes.iter().map(|node| node.status).collect();
         for change in &event.nodes {
@@ -263,6 +270,9 @@ impl JobStory {
             let waits = change.from == NodeStatus::Running && change.to == NodeStatus::Waiting;
             node.delayed = waits && is_given_back_for_a_time(event);
             node.unknown = waits && !node.delayed;
+            if change.to.is_settled() {
+                node.left = Left::default();
+            }
             node.status = change.to;
             node.since = event.by.at;
             if change.to == NodeStatus::Ready && node.first_ready == 0 {

@@ -13,6 +13,7 @@ mod explains;
 mod facts;
 mod job;
 mod job_invariants;
+mod next_attempt;
 mod quiet_engines;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,7 @@ use domain::job::status::JobStatus;
 use domain::node::attempt::ReportKind;
 use domain::payload::{Hash, Payload, PayloadBytes};
 use orrery::engine::core::kinds::{Entity, EntityEvent};
+use orrery::engine::core::message::Beat;
 use orrery::event_store::contract::{EventStore as _, Record, Snapshot};
 use orrery_testing::event_store::MemoryEventStore;
 
@@ -47,6 +49,8 @@ pub(super) type AttemptKey = (JobId, u32, u64);
 pub(super) struct ClientLog {
     /// Every report that was ever sent.
     pub(super) sent: BTreeMap<AttemptKey, BTreeMap<Hash, Sent>>,
+    /// What heartbeats of each attempt said.
+    pub(super) said: BTreeMap<AttemptKey, Vec<Payload>>,
     /// How often a patch with this description was sent.
     pub(super) patches: BTreeMap<String, u32>,
     /// Jobs that retention was told to let go of.
@@ -172,6 +176,15 @@ impl Checker {
         };
         let key = (lease.job, lease.node, lease.epoch.0);
         self.log.sent.entry(key).or_default().entry(hash).or_insert(Sent { kind, output });
+    }
+
+    /// A worker is about to say something of its attempt.
+    pub(crate) fn says(&mut self, lease: LeaseId, beat: &Beat) {
+        if let Some(details) = &beat.details {
+            let (details, _) = Payload::copied(details);
+            let key = (lease.job, lease.node, lease.epoch.0);
+            self.log.said.entry(key).or_default().push(details);
+        }
     }
 
     /// Reads what landed. `of` wrote it.
