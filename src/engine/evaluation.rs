@@ -41,14 +41,12 @@ pub async fn evaluate(
             texts.insert(*hash, text);
         }
     }
+    let mut load = |payload: &StoredPayload| texts.get(&payload.sha256.0).cloned();
+    let mut evaluator = Evaluator::new(order, &mut load);
     let mut results = Vec::with_capacity(order.nodes.len());
     for nodes in order.nodes.chunks(NODES_AT_ONCE) {
-        {
-            let mut load = |payload: &StoredPayload| texts.get(&payload.sha256.0).cloned();
-            let mut evaluator = Evaluator::new(order, &mut load);
-            // All that an order names was fetched: nothing is missing.
-            results.extend(nodes.iter().filter_map(|node| evaluator.evaluate(node).ok()));
-        }
+        // All that an order names was fetched: nothing is missing.
+        results.extend(nodes.iter().filter_map(|node| evaluator.evaluate(node).ok()));
         tokio::task::yield_now().await;
     }
     Ok(results)

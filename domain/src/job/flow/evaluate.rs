@@ -62,7 +62,7 @@ pub struct Missing(pub StoredPayload);
 /// Evaluates the nodes of one order, and fetches each payload once.
 pub struct Evaluator<'o> {
     order: &'o EvaluationOrder,
-    load: &'o mut dyn FnMut(&StoredPayload) -> Option<Arc<str>>,
+    load: &'o mut (dyn FnMut(&StoredPayload) -> Option<Arc<str>> + Send),
     outputs: BTreeMap<u32, Value>,
     lists: BTreeMap<u32, Value>,
     job_input: Option<Value>,
@@ -90,7 +90,7 @@ impl<'o> Evaluator<'o> {
     /// Of this order. `load` gives the JSON text of a stored payload.
     pub fn new(
         order: &'o EvaluationOrder,
-        load: &'o mut dyn FnMut(&StoredPayload) -> Option<Arc<str>>,
+        load: &'o mut (dyn FnMut(&StoredPayload) -> Option<Arc<str>> + Send),
     ) -> Self {
         Self { order, load, outputs: BTreeMap::new(), lists: BTreeMap::new(), job_input: None }
     }
