@@ -26,9 +26,9 @@ use crate::payload::{Payload, PayloadBytes};
 use crate::refusal::FieldError;
 use crate::retry::policy::RetryPolicy;
 
-use self::expressions::Known;
-use self::names::{Namer, Names};
-use self::tree::{Flat, Tree};
+use self::expressions::KnownInput;
+use self::names::{Namer, NodeNames};
+use self::tree::{Flat, SpecTree};
 
 /// Errors that one answer lists; more help nobody.
 pub const FIELD_ERRORS_MAX: usize = 100;
@@ -54,7 +54,7 @@ pub fn check(mut spec: JobSpec, settings: &CheckSettings) -> Result<CheckedSpec,
     check.job_fields(&spec);
     let environment = check.environment(spec.environment.as_deref());
     let resources = check.resources(std::mem::take(&mut spec.resources));
-    let mut tree = Tree::of(std::mem::take(&mut spec.nodes), &mut check.errors);
+    let mut tree = SpecTree::of(std::mem::take(&mut spec.nodes), &mut check.errors);
     check.outermost(&mut tree, spec.complete_when);
     let graph = check.graph(&tree.nodes);
     let input = check.payload("/input", spec.input.take());
@@ -65,7 +65,7 @@ pub fn check(mut spec: JobSpec, settings: &CheckSettings) -> Result<CheckedSpec,
     if let Some(graph) = &graph {
         let inputs: Vec<Option<Box<RawValue>>> =
             tree.nodes.iter_mut().map(Flat::take_input).collect();
-        let mut names = Names::of(&tree.nodes, graph);
+        let mut names = NodeNames::of(&tree.nodes, graph);
         for ((ix, flat), input) in (0_u32..).zip(&tree.nodes).zip(inputs) {
             nodes.extend(check.node(ix, flat, input, &tree.nodes, &mut names, graph));
             if check.errors.len() >= FIELD_ERRORS_MAX {
@@ -138,12 +138,12 @@ struct Check<'a> {
     settings: &'a CheckSettings,
     errors: Vec<FieldError>,
     payloads: Vec<PayloadBytes>,
-    known: Known,
+    known: KnownInput,
 }
 
 impl<'a> Check<'a> {
     fn new(settings: &'a CheckSettings, input: Option<&RawValue>) -> Self {
-        Self { settings, errors: Vec::new(), payloads: Vec::new(), known: Known::of(input) }
+        Self { settings, errors: Vec::new(), payloads: Vec::new(), known: KnownInput::of(input) }
     }
 }
 
@@ -181,7 +181,7 @@ impl Check<'_> {
     }
 
     /// The nodes that no group has: what the job's success is counted over, and what a cleanup stands behind by itself.
-    fn outermost(&mut self, tree: &mut Tree, condition: CompleteWhen) {
+    fn outermost(&mut self, tree: &mut SpecTree, condition: CompleteWhen) {
         let outermost = tree.nodes.iter().filter(|node| node.container.is_none());
         let counted = outermost.filter(|node| !node.is_cleanup()).count();
         self.complete_when("", condition, Some(counted), "nodes");
@@ -254,7 +254,7 @@ impl Check<'_> {
         flat: &Flat,
         input: Option<Box<RawValue>>,
         nodes: &[Flat],
-        names: &mut Names<'_>,
+        names: &mut NodeNames<'_>,
         graph: &Graph,
     ) -> Option<PlanNode> {
         let (at, spec) = (flat.at.as_str(), &flat.spec);
@@ -308,7 +308,7 @@ impl Check<'_> {
         &mut self,
         ix: u32,
         flat: &Flat,
-        names: &mut Names<'_>,
+        names: &mut NodeNames<'_>,
         flow: &mut NodeFlow,
     ) -> Option<Predicate> {
         let at = format!("{}/when", flat.at);

@@ -63,7 +63,7 @@ impl MemberCounts {
     }
 
     /// Takes out what a node counted before, and in what it counts now.
-    fn change(&mut self, before: Share, now: Share) {
+    fn change(&mut self, before: CountShare, now: CountShare) {
         for ((count, was), is) in self.fields().into_iter().zip(before.0).zip(now.0) {
             *count = *count + u32::from(is) - u32::from(was);
         }
@@ -72,9 +72,9 @@ impl MemberCounts {
 
 /// What one node adds to the counts, in the order of `MemberCounts::fields`.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Share([bool; 7]);
+pub(crate) struct CountShare([bool; 7]);
 
-impl Share {
+impl CountShare {
     pub(crate) fn of(node: &NodeState, spec: &PlanNode) -> Self {
         let failed = matches!(node.status, NodeStatus::Failed | NodeStatus::Timeout);
         let unhandled = failed && !spec.optional && !node.marks.handled;
@@ -291,9 +291,9 @@ fn change_share<L: Ledger>(
 ) {
     let spec = plan.node(ix);
     let node = ledger.node_mut(ix);
-    let before = Share::of(node, spec);
+    let before = CountShare::of(node, spec);
     change(node);
-    let now = Share::of(node, spec);
+    let now = CountShare::of(node, spec);
     if before == now {
         return;
     }

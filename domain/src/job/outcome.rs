@@ -30,7 +30,7 @@ pub enum EndingStage {
     Stopping,
     /// The job's output is being evaluated.
     Output,
-    /// Cleanups run.
+    /// Nothing else runs any more, and cleanups do.
     Cleaning,
 }
 

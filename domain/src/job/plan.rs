@@ -20,7 +20,7 @@ use crate::payload::{Payload, PayloadBytes};
 use crate::retry::policy::RetryPolicy;
 
 use self::layout::MemberRows;
-pub use self::layout::{Expansion, Place};
+pub use self::layout::{Expansion, NodePlace};
 pub use self::node::{
     MoreOfNode, NodeFlow, PlanBranch, PlanCleanup, PlanCondition, PlanGroup, PlanKind, PlanNode,
     Predicate, Read, Taken, TemplateRange,

@@ -63,7 +63,7 @@ pub struct NodeState {
     /// The newest attempt's report.
     pub report: Option<ReportMark>,
     #[serde(default)]
-    pub marks: Marks,
+    pub marks: NodeMarks,
 }
 
 impl NodeState {
@@ -83,13 +83,13 @@ impl NodeState {
         self.due = 0;
         self.last_wait_ms = 0;
         self.undelivered = 0;
-        self.marks = Marks::default();
+        self.marks = NodeMarks::default();
     }
 }
 
 /// What else is so of a node.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Marks {
+pub struct NodeMarks {
     /// It was skipped because a condition took another branch, and counts as nothing for its children.
     pub bypassed: bool,
     /// It failed, and a node that ran because of that completed; or it was skipped because of such failures alone.

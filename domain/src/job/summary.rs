@@ -43,7 +43,7 @@ pub struct GroupSnapshot {
     pub node: String,
     /// Direct members that have settled.
     pub settled: u32,
-    /// Direct members.
+    /// How many direct members it has.
     pub members: u32,
 }
 

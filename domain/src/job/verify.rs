@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::bounds::JOB_NODES_MAX;
 use crate::job::event::JobEvent;
-use crate::job::members::{MemberCounts, Share};
+use crate::job::members::{CountShare, MemberCounts};
 use crate::job::plan::Expansion;
 use crate::job::readiness::{ParentOutcome, outcome_of};
 use crate::job::state::JobState;
@@ -137,7 +137,7 @@ impl JobState {
                 Some(group) => current(ix, group),
             };
             if counted && let Some(counts) = counts.get_mut(&group) {
-                Share::of(&self.nodes[ix as usize], spec).add_to(counts);
+                CountShare::of(&self.nodes[ix as usize], spec).add_to(counts);
             }
         }
         for (group, counted) in counts {

@@ -2,7 +2,7 @@
 //! own; lists from outputs; the job's own output.
 
 use domain::job::command::JobCommand;
-use domain::job::flow::{Evaluated, Evaluation};
+use domain::job::flow::{Evaluated, EvaluatedAs};
 use domain::job::spec::JobSpec;
 use domain::job::status::JobStatus;
 use domain::node::hold::Hold;
@@ -374,7 +374,8 @@ fn an_answer_says_failed_or_bypassed_for_who_waits() {
     live.complete_with("a", &large(5_000));
     let found = live.found();
     assert!(
-        matches!(found[0].is, Evaluation::Bypassed) && matches!(found[1].is, Evaluation::Failed(_))
+        matches!(found[0].is, EvaluatedAs::Bypassed)
+            && matches!(found[1].is, EvaluatedAs::Failed(_))
     );
     live.evaluate();
     assert_eq!(live.stand(), "a completed, x ~skipped, y failed, behind ~skipped");

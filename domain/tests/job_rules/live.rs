@@ -13,6 +13,7 @@ use domain::job::spec::JobSpec;
 use domain::job::state::JobState;
 use domain::job::undo::JobUndo;
 use domain::node::attempt::AttemptRef;
+use domain::node::hold::Hold;
 use domain::node::status::NodeStatus;
 use domain::payload::{Hash, Payload, PayloadBytes, StoredPayload};
 use domain::refusal::Refusal;
@@ -109,6 +110,10 @@ impl Live {
 
     pub(crate) fn status(&self, key: &str) -> NodeStatus {
         self.state.nodes[self.at(key) as usize].status
+    }
+
+    pub(crate) fn hold(&self, key: &str) -> Option<Hold> {
+        self.state.nodes[self.at(key) as usize].hold
     }
 
     /// Where all nodes stand that have left pending, by path; `~` stands for a bypassed one.

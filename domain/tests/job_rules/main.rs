@@ -14,6 +14,7 @@ mod groups;
 mod handed_on;
 mod handled;
 mod large;
+mod lists;
 mod live;
 mod model;
 mod table;

@@ -144,7 +144,7 @@ pub struct GroupResource {
     pub node: String,
     /// Direct members that have settled.
     pub settled: u32,
-    /// Direct members.
+    /// How many direct members it has.
     pub members: u32,
 }
 

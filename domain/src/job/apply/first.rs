@@ -9,7 +9,7 @@ use crate::job::event::JobEvent;
 use crate::job::fact::{AdmissionFact, JobFact, Submitted};
 use crate::job::members::MemberCounts;
 use crate::job::outcome::EndingStage;
-use crate::job::state::{JobHead, JobState, Marks, NodeState};
+use crate::job::state::{JobHead, JobState, NodeMarks, NodeState};
 use crate::job::status::JobStatus;
 use crate::job::undo::JobUndo;
 use crate::node::status::NodeStatus;
@@ -80,7 +80,7 @@ impl NodeState {
             undelivered: 0,
             hold: None,
             report: None,
-            marks: Marks::default(),
+            marks: NodeMarks::default(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::Check;
-use super::names::{Namer, Names};
+use super::names::{Namer, NodeNames};
 use crate::exact_json::ExactJson;
 use crate::expression::{
     Expression, ExpressionError, JobPart, OPENING, Reference, Scope, Template, TextTemplate, Value,
@@ -21,7 +21,7 @@ const EVALUATED_AT_ONCE_MAX: usize = 2_000;
 const EVALUATED_BYTES_MAX: usize = 8 * 1_024 * 1_024;
 
 /// What is known of a job while it is submitted.
-pub(super) struct Known {
+pub(super) struct KnownInput {
     input_text: Option<Arc<str>>,
     /// Parsed when it is read first.
     input: Option<Value>,
@@ -29,7 +29,7 @@ pub(super) struct Known {
     bytes: usize,
 }
 
-impl Known {
+impl KnownInput {
     pub(super) fn of(input: Option<&RawValue>) -> Self {
         let input_text = input.map(|raw| Arc::from(raw.get()));
         Self { input_text, input: None, evaluated: 0, bytes: 0 }
@@ -71,7 +71,7 @@ impl Check<'_> {
         at: &str,
         raw: Box<RawValue>,
         namer: Namer,
-        names: &mut Names<'_>,
+        names: &mut NodeNames<'_>,
         flow: &mut NodeFlow,
     ) -> Option<Box<RawValue>> {
         // What is too large is refused where it is stored, and nothing is made of it before. An escape may hide an expression.
@@ -126,7 +126,7 @@ impl Check<'_> {
         at: &str,
         text: &str,
         namer: Namer,
-        names: &mut Names<'_>,
+        names: &mut NodeNames<'_>,
         flow: &mut NodeFlow,
     ) -> Option<Predicate> {
         let references = match references_of(text) {

@@ -3,7 +3,7 @@
 use super::{Check, FIELD_ERRORS_MAX};
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::names::{Namer, Names};
+use super::names::{Namer, NodeNames};
 use super::tree::Flat;
 use crate::job::flow::items_of;
 use crate::job::plan::{NodeFlow, PlanBranch, PlanCleanup, PlanCondition, PlanGroup, PlanKind};
@@ -18,7 +18,7 @@ impl Check<'_> {
         &mut self,
         ix: u32,
         nodes: &[Flat],
-        names: &mut Names<'_>,
+        names: &mut NodeNames<'_>,
         graph: &Graph,
         flow: &mut NodeFlow,
     ) -> Option<Box<PlanKind>> {
@@ -135,7 +135,7 @@ impl Check<'_> {
         nodes: &[Flat],
         branches: &[BranchSpec],
         default: &[String],
-        names: &mut Names<'_>,
+        names: &mut NodeNames<'_>,
         graph: &Graph,
         flow: &mut NodeFlow,
     ) -> Option<PlanCondition> {

@@ -12,11 +12,11 @@ use crate::node::graph::Graph;
 
 /// Edges that are walked in all to see who comes before whom; a job that needs more is refused.
 const EDGES_WALKED_MAX: usize = 50_000_000;
-/// Names that a message lists as allowed.
+/// NodeNames that a message lists as allowed.
 const NAMES_ALLOWED_MAX: usize = 100;
 
 /// Where the names of a job are looked up.
-pub(super) struct Names<'t> {
+pub(super) struct NodeNames<'t> {
     nodes: &'t [Flat],
     graph: &'t Graph,
     by_key: BTreeMap<(Option<u32>, &'t str), u32>,
@@ -31,7 +31,7 @@ pub(super) enum Namer {
     Node(u32),
 }
 
-impl<'t> Names<'t> {
+impl<'t> NodeNames<'t> {
     pub(super) fn of(nodes: &'t [Flat], graph: &'t Graph) -> Self {
         let mut by_key = BTreeMap::new();
         for (ix, node) in (0_u32..).zip(nodes) {

@@ -30,7 +30,7 @@ pub(super) struct Flat {
 
 /// The nodes of a submission as a list.
 #[derive(Debug, Default)]
-pub(super) struct Tree {
+pub(super) struct SpecTree {
     pub(super) nodes: Vec<Flat>,
     /// How many of them, the last, are templates'.
     pub(super) templates: u32,
@@ -46,7 +46,7 @@ struct Next {
     depth: usize,
 }
 
-impl Tree {
+impl SpecTree {
     /// Takes the members out of their groups.
     pub(super) fn of(specs: Vec<NodeSpec>, errors: &mut Vec<FieldError>) -> Self {
         let mut tree = Self { nodes: Vec::with_capacity(specs.len()), templates: 0 };

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use self::book::Book;
 use self::grouped::grouped;
-use self::places::Queue;
+use self::places::PlaceQueue;
 use crate::ids::Millis;
 use crate::job::decide::decision::JobDecision;
 use crate::job::event::JobEvent;
@@ -72,9 +72,9 @@ pub(super) struct Draft<'a> {
     changes: Vec<Moved>,
     pending: Pending,
     /// Who waits for a place of the job.
-    held: Queue<u32>,
+    held: PlaceQueue<u32>,
     /// Who waits for a place of a group: the group, and the node.
-    gated: Queue<(u32, u32)>,
+    gated: PlaceQueue<(u32, u32)>,
     flow: Flow,
     excused: BTreeSet<u32>,
     evaluations: usize,
@@ -105,8 +105,8 @@ impl<'a> Draft<'a> {
             book: Book::new(state),
             changes: Vec::new(),
             pending: Pending::default(),
-            held: Queue::default(),
-            gated: Queue::default(),
+            held: PlaceQueue::default(),
+            gated: PlaceQueue::default(),
             flow: Flow::default(),
             excused: BTreeSet::new(),
             evaluations: 0,

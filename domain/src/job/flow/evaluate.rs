@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::ITEMS_MAX;
-use super::order::{Asked, EvaluationOrder, Known, OUTPUT_OF_JOB, Source};
+use super::order::{Asked, EvaluationOrder, KnownPart, OUTPUT_OF_JOB, Source};
 use crate::bounds;
 use crate::exact_json::ExactJson;
 use crate::expression::{
@@ -31,13 +31,13 @@ pub struct Evaluated {
     /// In which run of the groups around it.
     #[serde(default)]
     pub run: u32,
-    pub is: Evaluation,
+    pub is: EvaluatedAs,
 }
 
 /// What was found.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Evaluation {
+pub enum EvaluatedAs {
     /// It does not run: its `when` does not hold.
     Bypassed,
     /// It runs with the input that it has.
@@ -102,32 +102,32 @@ impl<'o> Evaluator<'o> {
     pub fn evaluate(&mut self, asked: &Asked) -> Result<Evaluated, Missing> {
         let is = match self.value_of(asked) {
             Ok(is) => is,
-            Err(Fault::Failed(error)) => Evaluation::Failed(*error),
+            Err(Fault::Failed(error)) => EvaluatedAs::Failed(*error),
             Err(Fault::Missing(missing)) => return Err(missing),
         };
         Ok(Evaluated { node: asked.node, since: asked.since, run: asked.run, is })
     }
 
-    fn value_of(&mut self, asked: &Asked) -> Result<Evaluation, Fault> {
+    fn value_of(&mut self, asked: &Asked) -> Result<EvaluatedAs, Fault> {
         let plan = &self.order.plan;
         if asked.node == OUTPUT_OF_JOB {
-            let Some(output) = &plan.output else { return Ok(Evaluation::Ready) };
+            let Some(output) = &plan.output else { return Ok(EvaluatedAs::Ready) };
             let scope = self.scope(asked)?;
             let json = self.computed("output", output, &scope)?;
-            return Ok(Evaluation::Input(raw(&json)));
+            return Ok(EvaluatedAs::Input(raw(&json)));
         }
         let node = plan.node(asked.node);
         let scope = self.scope(asked)?;
         if let Some(when) = node.flow.as_ref().and_then(|flow| flow.when.as_ref())
             && !holds(when, &scope).map_err(|error| scope.failed("when", "", &error))?
         {
-            return Ok(Evaluation::Bypassed);
+            return Ok(EvaluatedAs::Bypassed);
         }
         if let Some(condition) = node.branches() {
-            return Ok(Evaluation::Branch(taken(condition, &scope)?));
+            return Ok(EvaluatedAs::Branch(taken(condition, &scope)?));
         }
         let Some(input) = node.input.as_ref().filter(|_| node.computes_input()) else {
-            return Ok(Evaluation::Ready);
+            return Ok(EvaluatedAs::Ready);
         };
         let name = match (node.group(), node.is_checkpoint()) {
             (Some(_), _) => "for_each",
@@ -136,10 +136,10 @@ impl<'o> Evaluator<'o> {
         };
         let json = self.computed(name, input, &scope)?;
         if node.group().is_none() {
-            return Ok(Evaluation::Input(raw(&json)));
+            return Ok(EvaluatedAs::Input(raw(&json)));
         }
         let items = items_of(json.as_str()).map_err(|message| wrong_list(&message))?;
-        Ok(Evaluation::List { list: raw(&json), items })
+        Ok(EvaluatedAs::List { list: raw(&json), items })
     }
 
     /// A payload with its expressions evaluated.
@@ -179,8 +179,8 @@ impl<'o> Evaluator<'o> {
         let mut nodes = Vec::with_capacity(asked.known.len());
         for (key, part, known) in &asked.known {
             let value = match known {
-                Known::Is(value) => value.clone(),
-                Known::Output(of) => self.output(*of)?,
+                KnownPart::Is(value) => value.clone(),
+                KnownPart::Output(of) => self.output(*of)?,
             };
             nodes.push((Arc::clone(key), *part, value));
         }

@@ -19,7 +19,7 @@ use crate::node::attempt::{AttemptError, RetryDue};
 use crate::node::change::Ranges;
 use crate::payload::Payload;
 
-pub use self::evaluate::{Evaluated, Evaluation, Evaluator, Missing};
+pub use self::evaluate::{Evaluated, EvaluatedAs, Evaluator, Missing};
 pub(crate) use self::evaluate::{holds_text, items_of};
 pub(crate) use self::failure::{Noted, error_of, error_of_end, first_failed, noted_at};
 pub use self::order::{Asked, EvaluationOrder, FlowView, OUTPUT_OF_JOB};

@@ -14,7 +14,7 @@ use crate::job::status::JobStatus;
 use crate::node::status::NodeStatus;
 use crate::payload::{Payload, StoredPayload};
 
-use super::evaluate::{Evaluated, Evaluation, expression_error};
+use super::evaluate::{Evaluated, EvaluatedAs, expression_error};
 use super::failure::error_of_end;
 
 /// Stands in an order for the job's own output, where a node's position stands otherwise.
@@ -67,7 +67,7 @@ pub struct Asked {
     pub since: Millis,
     /// In which run of the groups around it.
     pub run: u32,
-    pub(super) known: Vec<(Arc<str>, NodePart, Known)>,
+    pub(super) known: Vec<(Arc<str>, NodePart, KnownPart)>,
     pub(super) job: JobFacts,
 }
 
@@ -80,7 +80,7 @@ pub(super) struct JobFacts {
 
 /// One thing that is read of a node.
 #[derive(Debug, Clone)]
-pub(super) enum Known {
+pub(super) enum KnownPart {
     Is(Value),
     /// Its output, by position.
     Output(u32),
@@ -154,7 +154,7 @@ impl EvaluationOrder {
             node: asked.node,
             since: asked.since,
             run: asked.run,
-            is: Evaluation::Failed(expression_error("budget", &message)),
+            is: EvaluatedAs::Failed(expression_error("budget", &message)),
         });
         Some(refused.collect())
     }
@@ -170,16 +170,16 @@ impl EvaluationOrder {
             let is = match read.part {
                 NodePart::Output => {
                     self.outputs.entry(of).or_insert_with(|| source(view, &plan, of));
-                    Known::Output(of)
+                    KnownPart::Output(of)
                 }
-                NodePart::Status => Known::Is(Value::text(view.node_status(of).as_str())),
-                NodePart::Attempts => Known::Is(Value::Int(i64::from(view.node_attempts(of)))),
+                NodePart::Status => KnownPart::Is(Value::text(view.node_status(of).as_str())),
+                NodePart::Attempts => KnownPart::Is(Value::Int(i64::from(view.node_attempts(of)))),
                 // A group that completed may have members that failed.
                 NodePart::Error => {
                     let failed =
                         matches!(view.node_status(of), NodeStatus::Failed | NodeStatus::Timeout);
                     let error = view.node_error(of).filter(|_| failed);
-                    Known::Is(error_value(error.map(AsRef::as_ref)))
+                    KnownPart::Is(error_value(error.map(AsRef::as_ref)))
                 }
             };
             known.push((Arc::clone(&read.key), read.part, is));

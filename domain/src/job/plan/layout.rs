@@ -42,7 +42,7 @@ impl Expansion {
 
 /// What stands at a position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct NodePlace {
     /// Which node of the plan it is, or is a copy of.
     pub node: u32,
     /// What makes places of the plan positions, wrapping, within the same copy.
@@ -51,7 +51,7 @@ pub struct Place {
     pub copy: Option<(u32, u32)>,
 }
 
-impl Place {
+impl NodePlace {
     /// The position of another node of the same copy.
     fn shifted(self, node: u32) -> u32 {
         node.wrapping_add(self.shift)
@@ -64,26 +64,26 @@ impl Plan {
         self.added.last().map_or(self.initial, Expansion::end)
     }
 
-    /// Every position.
+    /// The positions of all nodes that the job has.
     pub fn positions(&self) -> std::ops::Range<u32> {
         0..self.node_count()
     }
 
     /// What stands at a position below `node_count`.
-    pub fn place(&self, ix: u32) -> Place {
+    pub fn place(&self, ix: u32) -> NodePlace {
         if ix < self.initial {
-            return Place { node: ix, shift: 0, copy: None };
+            return NodePlace { node: ix, shift: 0, copy: None };
         }
         let behind = self.added.partition_point(|expansion| expansion.first <= ix);
         let of = behind.saturating_sub(1);
         let Some(expansion) = self.added.get(of) else {
-            return Place { node: ix, shift: 0, copy: None };
+            return NodePlace { node: ix, shift: 0, copy: None };
         };
         let from_first = ix - expansion.first;
         let item = from_first / expansion.template.nodes;
         let node = expansion.template.first + from_first % expansion.template.nodes;
         let of = u32::try_from(of).unwrap_or(u32::MAX);
-        Place { node, shift: ix.wrapping_sub(node), copy: Some((of, item)) }
+        NodePlace { node, shift: ix.wrapping_sub(node), copy: Some((of, item)) }
     }
 
     /// The node at a position below `node_count`.

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 /// Nodes that a row names of each kind; the node itself says it too.
 const NAMED_MAX: usize = 100;
 
-/// What flowed.
+/// What flowed through a job with one event.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = HistoryFlow)]
 pub struct FlowRow {

@@ -1,4 +1,4 @@
-//! Evaluation before a node starts: in this decision when all that is read is in memory, else beside the committer, while
+//! EvaluatedAs before a node starts: in this decision when all that is read is in memory, else beside the committer, while
 //! the node waits.
 
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Draft;
 use crate::ids::{JobId, Millis};
 use crate::job::flow::{
-    Asked, EVALUATIONS_IN_DECISION_MAX, Evaluated, Evaluation, EvaluationOrder, Evaluator,
+    Asked, EVALUATIONS_IN_DECISION_MAX, Evaluated, EvaluatedAs, EvaluationOrder, Evaluator,
     FlowView, NodeFailure, Prepared,
 };
 use crate::job::members::{GroupState, Ledger};
@@ -54,20 +54,20 @@ impl Draft<'_> {
     pub(in crate::job::decide) fn take_evaluated(&mut self, evaluated: Evaluated) {
         let ix = evaluated.node;
         match evaluated.is {
-            Evaluation::Bypassed => return self.bypass(ix),
-            Evaluation::Failed(error) => {
+            EvaluatedAs::Bypassed => return self.bypass(ix),
+            EvaluatedAs::Failed(error) => {
                 return self.fail_node(ix, NodeStatus::Failed, error, None);
             }
-            Evaluation::Ready => {}
-            Evaluation::Input(json) => {
+            EvaluatedAs::Ready => {}
+            EvaluatedAs::Input(json) => {
                 let input = Payload::new(json, &mut self.payloads);
                 self.flow.prepared.push((ix, Prepared::Input(input)));
             }
-            Evaluation::List { list, items } => {
+            EvaluatedAs::List { list, items } => {
                 let list = Payload::new(list, &mut self.payloads);
                 self.flow.prepared.push((ix, Prepared::List { list, items }));
             }
-            Evaluation::Branch(taken) => {
+            EvaluatedAs::Branch(taken) => {
                 self.flow.prepared.push((ix, Prepared::Branch(taken)));
             }
         }
@@ -164,20 +164,20 @@ impl Draft<'_> {
     /// What was found for the job's output: it goes on to its end, or fails.
     pub(in crate::job::decide) fn take_output(&mut self, evaluated: Evaluated) -> bool {
         match evaluated.is {
-            Evaluation::Input(json) => {
+            EvaluatedAs::Input(json) => {
                 let output = Payload::new(json, &mut self.payloads);
                 self.flow.prepared.push((OUTPUT, Prepared::Input(output)));
                 self.clean(JobStatus::Completed)
             }
-            Evaluation::Failed(error) => {
+            EvaluatedAs::Failed(error) => {
                 let failure = NodeFailure { node: OUTPUT, error, shown: None, retry: None };
                 self.note_flow_failure(failure);
                 self.clean(JobStatus::Failed)
             }
-            Evaluation::Bypassed
-            | Evaluation::Ready
-            | Evaluation::List { .. }
-            | Evaluation::Branch(_) => self.clean(JobStatus::Completed),
+            EvaluatedAs::Bypassed
+            | EvaluatedAs::Ready
+            | EvaluatedAs::List { .. }
+            | EvaluatedAs::Branch(_) => self.clean(JobStatus::Completed),
         }
     }
 }

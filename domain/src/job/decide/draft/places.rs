@@ -10,20 +10,20 @@ use crate::node::status::NodeStatus;
 
 /// Who waits for a place, with this event's changes.
 #[derive(Debug)]
-pub(super) struct Queue<K> {
+pub(super) struct PlaceQueue<K> {
     /// Who has come.
     joined: BTreeSet<K>,
     /// Who was there and is not any more.
     left: BTreeSet<K>,
 }
 
-impl<K> Default for Queue<K> {
+impl<K> Default for PlaceQueue<K> {
     fn default() -> Self {
         Self { joined: BTreeSet::new(), left: BTreeSet::new() }
     }
 }
 
-impl<K: Ord + Copy> Queue<K> {
+impl<K: Ord + Copy> PlaceQueue<K> {
     fn join(&mut self, before: &BTreeSet<K>, key: K) {
         if !before.contains(&key) || self.left.contains(&key) {
             self.joined.insert(key);
