@@ -1,6 +1,7 @@
 //! What of a job never changes after its submission: a checked specification. Only `check` builds one from a
 //! caller's specification; it also comes back from the job's first event, and from an engine that checked it and passes it on.
 
+mod kept;
 mod layout;
 mod node;
 pub(crate) mod wire;
@@ -11,14 +12,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::exact_json::ExactJson;
-use crate::expression::NodePart;
 use crate::ids::{ActionType, EnvironmentName, Millis, QueueName};
 use crate::job::spec::{CompleteWhen, Start};
 use crate::node::graph::{Graph, GraphError};
-use crate::node::spec::{DependencyCondition, Timeouts};
+use crate::node::spec::Timeouts;
 use crate::payload::{Payload, PayloadBytes};
 use crate::retry::policy::RetryPolicy;
 
+use self::kept::{Kept, kept_of};
 use self::layout::MemberRows;
 pub use self::layout::{Expansion, NodePlace};
 pub use self::node::{
@@ -215,55 +216,6 @@ impl Plan {
     pub(crate) fn may_be_handled(&self, ix: u32) -> bool {
         self.kept[self.place(ix).node as usize].may_be_handled
     }
-}
-
-/// What is kept of a node, because something reads it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Kept {
-    /// An expression reads its output.
-    output_read: bool,
-    /// Its output is a part of the job's own.
-    part_of_output: bool,
-    /// An expression reads its error.
-    error_read: bool,
-    /// A child runs because of its failure.
-    may_be_handled: bool,
-}
-
-/// A group's output is that of its members: who reads the one reads the others.
-fn kept_of(
-    nodes: &[PlanNode],
-    output: Option<&NodeFlow>,
-    graph: &Graph,
-    by_default: bool,
-) -> Arc<[Kept]> {
-    let mut kept = vec![Kept::default(); nodes.len()];
-    let of_nodes = nodes.iter().filter_map(|node| node.flow.as_deref());
-    for read in of_nodes.chain(output).flat_map(|flow| &flow.reads) {
-        let Some(of) = kept.get_mut(read.node as usize) else { continue };
-        match read.part {
-            NodePart::Output => of.output_read = true,
-            NodePart::Error => of.error_read = true,
-            NodePart::Status | NodePart::Attempts => {}
-        }
-    }
-    let conditional =
-        nodes.iter().filter(|node| node.condition == DependencyCondition::Conditional);
-    for node in conditional {
-        for parent in node.parents.iter().filter(|parent| node.handles(**parent)) {
-            if let Some(of) = kept.get_mut(*parent as usize) {
-                of.may_be_handled = true;
-            }
-        }
-    }
-    for (ix, node) in (0_u32..).zip(nodes) {
-        let is_sink = by_default && graph.children(ix).is_empty() && node.cleanup().is_none();
-        let group = node.container.map(|group| kept[group as usize]);
-        let of_this = &mut kept[ix as usize];
-        of_this.part_of_output = group.map_or(is_sink, |group| group.part_of_output);
-        of_this.output_read |= group.is_some_and(|group| group.output_read);
-    }
-    kept.into()
 }
 
 /// The stored form, without what is derived.

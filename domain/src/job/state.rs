@@ -9,8 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{
-    Claim, CommandId, CorrelationId, Epoch, JobId, Millis, Namespace, NodePath, SubjectId,
-    WorkerName,
+    Claim, CommandId, CorrelationId, Epoch, JobId, Millis, Namespace, SubjectId, WorkerName,
 };
 use crate::job::flow::Prepared;
 use crate::job::members::{GroupState, MemberCounts};
@@ -354,25 +353,6 @@ impl JobState {
     pub fn priority_of(&self, node: u32) -> u8 {
         let own = self.plan.node(node).more.as_ref().and_then(|more| more.priority);
         own.unwrap_or(self.head.about.priority)
-    }
-
-    /// Where a node stands, as its worker is told.
-    pub fn path_of(&self, node: u32) -> NodePath {
-        let spec = self.plan.node(node);
-        if spec.container.is_none() {
-            return NodePath::from(&spec.key);
-        }
-        NodePath::made(&self.plan.path(node))
-    }
-
-    /// What a node's worker gets: what was evaluated for it, or what the submission says.
-    pub fn input_of(&self, node: u32) -> Option<&Payload> {
-        match self.prepared.get(&node) {
-            Some(Prepared::Input(input)) => Some(input),
-            Some(Prepared::List { .. } | Prepared::Branch(_)) | None => {
-                self.plan.node(node).input.as_ref()
-            }
-        }
     }
 
     /// A sha-256 over everything: equal states have equal digests.

@@ -1,10 +1,11 @@
-//! What of a committed job is to be evaluated beside the committer, and whether an answer is still of use.
+//! What of a committed job its workers are told, what is to be evaluated beside the committer, and whether an answer is
+//! still of use.
 
 use std::sync::Arc;
 
 use super::order::FlowView;
-use super::{EVALUATIONS_IN_ORDER_MAX, Evaluated, EvaluationOrder, OUTPUT_OF_JOB};
-use crate::ids::{JobId, Millis};
+use super::{EVALUATIONS_IN_ORDER_MAX, Evaluated, EvaluationOrder, OUTPUT_OF_JOB, Prepared};
+use crate::ids::{JobId, Millis, NodePath};
 use crate::job::members::GroupState;
 use crate::job::outcome::{EndingStage, JobError};
 use crate::job::plan::Plan;
@@ -15,6 +16,25 @@ use crate::node::status::NodeStatus;
 use crate::payload::Payload;
 
 impl JobState {
+    /// Where a node stands, as its worker is told.
+    pub fn path_of(&self, node: u32) -> NodePath {
+        let spec = self.plan.node(node);
+        if spec.container.is_none() {
+            return NodePath::from(&spec.key);
+        }
+        NodePath::made(&self.plan.path(node))
+    }
+
+    /// What a node's worker gets: what was evaluated for it, or what the submission says.
+    pub fn input_of(&self, node: u32) -> Option<&Payload> {
+        match self.prepared.get(&node) {
+            Some(Prepared::Input(input)) => Some(input),
+            Some(Prepared::List { .. } | Prepared::Branch(_)) | None => {
+                self.plan.node(node).input.as_ref()
+            }
+        }
+    }
+
     /// What is to be evaluated next beside the committer; none: nobody waits for it.
     pub fn evaluation_order(&self) -> Option<EvaluationOrder> {
         if self.awaits_output() {

@@ -1,0 +1,58 @@
+//! What a job keeps of its nodes while it lives, because an expression reads it or because it is a part of the job's own
+//! output.
+
+use std::sync::Arc;
+
+use super::{NodeFlow, PlanNode};
+use crate::expression::NodePart;
+use crate::node::graph::Graph;
+use crate::node::spec::DependencyCondition;
+
+/// What is kept of a node, because something reads it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Kept {
+    /// An expression reads its output.
+    pub(super) output_read: bool,
+    /// Its output is a part of the job's own.
+    pub(super) part_of_output: bool,
+    /// An expression reads its error.
+    pub(super) error_read: bool,
+    /// A child runs because of its failure.
+    pub(super) may_be_handled: bool,
+}
+
+/// A group's output is that of its members: who reads the one reads the others.
+pub(super) fn kept_of(
+    nodes: &[PlanNode],
+    output: Option<&NodeFlow>,
+    graph: &Graph,
+    by_default: bool,
+) -> Arc<[Kept]> {
+    let mut kept = vec![Kept::default(); nodes.len()];
+    let of_nodes = nodes.iter().filter_map(|node| node.flow.as_deref());
+    for read in of_nodes.chain(output).flat_map(|flow| &flow.reads) {
+        let Some(of) = kept.get_mut(read.node as usize) else { continue };
+        match read.part {
+            NodePart::Output => of.output_read = true,
+            NodePart::Error => of.error_read = true,
+            NodePart::Status | NodePart::Attempts => {}
+        }
+    }
+    let conditional =
+        nodes.iter().filter(|node| node.condition == DependencyCondition::Conditional);
+    for node in conditional {
+        for parent in node.parents.iter().filter(|parent| node.handles(**parent)) {
+            if let Some(of) = kept.get_mut(*parent as usize) {
+                of.may_be_handled = true;
+            }
+        }
+    }
+    for (ix, node) in (0_u32..).zip(nodes) {
+        let is_sink = by_default && graph.children(ix).is_empty() && node.cleanup().is_none();
+        let group = node.container.map(|group| kept[group as usize]);
+        let of_this = &mut kept[ix as usize];
+        of_this.part_of_output = group.map_or(is_sink, |group| group.part_of_output);
+        of_this.output_read |= group.is_some_and(|group| group.output_read);
+    }
+    kept.into()
+}
