@@ -109,18 +109,41 @@ impl Queries {
                 let blocked = detail.state.blocked_by();
                 let mut node = answer(detail, ix, &blocked[ix as usize], SHOWN_ATTEMPTS_MAX, now);
                 node.output.raw = node.output.raw.or_else(|| group::output(detail, ix));
-                Some((node, detail.seq()))
+                let runs = detail.state.nodes[ix as usize].status == NodeStatus::Running;
+                Some((node, detail.seq(), runs.then_some(ix)))
             })
             .await?;
-        let (mut node, version) = found.ok_or(EngineError::Refused(Refusal::NodeNotFound))?;
+        let (mut node, version, running) =
+            found.ok_or(EngineError::Refused(Refusal::NodeNotFound))?;
         let subject = SubjectId::job(namespace.clone(), job);
         self.fill(&subject, &mut node.input).await?;
         self.fill(&subject, &mut node.output).await?;
+        if let Some(ix) = running {
+            self.hear(&subject, ix, &mut node).await;
+        }
+        for attempt in node.attempts.iter_mut().rev().take(LISTED_ATTEMPTS_MAX) {
+            self.fill(&subject, &mut attempt.details).await?;
+        }
         let errors = node.attempts.iter_mut().filter_map(|attempt| attempt.error.as_mut());
         for error in errors.chain(node.error.as_mut()) {
             self.fill(&subject, &mut error.details).await?;
         }
         Ok((node, version))
+    }
+
+    /// What a running attempt said since the job's newest event, if its driver says so in time.
+    async fn hear(&self, subject: &SubjectId, ix: u32, node: &mut NodeAnswer) {
+        let asked = self.engine.streams().inspection(subject, vec![ix], None).await;
+        let Some(heard) = asked.ok().and_then(|inspection| inspection.heard.into_iter().next())
+        else {
+            return;
+        };
+        let newest = node.attempts.last_mut();
+        let Some(attempt) = newest.filter(|attempt| attempt.epoch == heard.epoch.0) else { return };
+        attempt.progress = heard.progress.or(attempt.progress);
+        if heard.details.is_some() {
+            attempt.details = ShownPayload::of(heard.details.as_ref());
+        }
     }
 
     async fn fill(&self, subject: &SubjectId, shown: &mut ShownPayload) -> Result<(), EngineError> {
@@ -178,6 +201,7 @@ fn answer(
             let why = end.verdict.clone();
             end.retry.map(|due| retry_answer(due.due, due.wait_ms, why))
         }),
+        delayed_until: (state.hold == Some(Hold::Delay)).then(|| rfc3339(state.due)),
         since: rfc3339(state.since),
         ready_at: at(state.first_ready),
         started_at: at(state.started),
@@ -208,6 +232,7 @@ fn newest_of(attempts: &[AttemptStory], max: usize) -> &[AttemptStory] {
 fn attempt_answer(attempt: &AttemptStory, now: Millis) -> AttemptAnswer {
     let end = attempt.end.as_ref();
     let until = end.map_or(now, |end| end.at);
+    let heard = attempt.heard.as_deref();
     AttemptAnswer {
         attempt: attempt.attempt,
         epoch: attempt.epoch.0,
@@ -217,6 +242,8 @@ fn attempt_answer(attempt: &AttemptStory, now: Millis) -> AttemptAnswer {
         completed_at: end.map(|end| rfc3339(end.at)),
         duration_ms: u64::try_from(until - attempt.started_at).unwrap_or(0),
         outcome: end.map_or("running", |end| end.outcome),
+        progress: heard.and_then(|heard| heard.progress),
+        details: ShownPayload::of(heard.and_then(|heard| heard.details.as_ref())),
         outcome_unknown: end.is_some_and(|end| end.outcome_unknown),
         error: end.and_then(|end| end.error.as_deref()).map(error_answer),
         retry: end.and_then(|end| end.retry).map(|due| retry_answer(due.due, due.wait_ms, None)),

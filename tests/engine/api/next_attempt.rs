@@ -337,3 +337,33 @@ async fn details_that_are_too_large_are_refused_for_their_item_alone() {
         assert_eq!(problem["errors"][0]["pointer"], "/items/0/progress", "{progress}");
     }
 }
+
+#[tokio::test]
+async fn a_node_shows_what_its_attempts_said_before_and_after_an_event_has_it() {
+    let service = Service::start().await;
+    let id = service.job(&persistent(3)).await;
+    let path = format!("/api/v1/jobs/{id}/nodes");
+    let shown = async |at: usize| {
+        let node = service.get(&format!("{path}/a")).await.ok(200);
+        let attempt = &node["attempts"][at];
+        (attempt["progress"].clone(), attempt["details"].clone())
+    };
+    let lease = leased(&service).await;
+    assert_eq!(shown(0).await, (Value::Null, Value::Null));
+    let large = json!({"at": "x".repeat(9_000)});
+    beat(&service, &lease, json!({"progress": 0.25, "details": large})).await;
+    beat(&service, &lease, json!({"progress": 0.5})).await;
+    assert_eq!(shown(0).await, (json!(0.5), large.clone()));
+    fail(&service, &lease, json!({"type": "Oops"})).await;
+    assert_eq!(shown(0).await, (json!(0.5), large), "an event has it");
+    let lease = leased(&service).await;
+    assert_eq!(shown(1).await, (Value::Null, Value::Null), "the next one said nothing yet");
+    beat(&service, &lease, json!({"details": "short"})).await;
+    give_back(&service, &lease, 60_000).await;
+    assert_eq!(shown(1).await.1, "short");
+    let list = service.get(&path).await.ok(200);
+    let attempts = &list["nodes"][0]["attempts"];
+    assert_eq!((&attempts[0]["details"], &attempts[1]["details"]), (&Value::Null, &json!("short")));
+    let until = &list["nodes"][0]["delayed_until"];
+    assert!(until.as_str().is_some_and(|at| at.ends_with('Z')), "{list}");
+}

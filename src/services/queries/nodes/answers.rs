@@ -99,6 +99,9 @@ pub struct NodeAnswer {
     pub artifacts: Vec<ExactJson>,
     /// While it is retrying.
     pub retry: Option<RetryAnswer>,
+    /// While a worker has given it back for a time: when it is offered again.
+    #[schema(format = "date-time")]
+    pub delayed_until: Option<String>,
     /// Since when it is in its state.
     #[schema(format = "date-time")]
     pub since: String,
@@ -178,6 +181,13 @@ pub struct AttemptAnswer {
     pub duration_ms: u64,
     /// running, completed, failed, lease_expired, timed_out, released or revoked.
     pub outcome: &'static str,
+    /// How far it is, or was, 0 to 1, as its newest heartbeats said; of one that has ended, as far as an event has it.
+    #[schema(minimum = 0, maximum = 1)]
+    pub progress: Option<f64>,
+    /// What else its newest heartbeats said: any JSON. Null in lists where it is longer than 2 KiB, and of all but the newest
+    /// 10 attempts of one node.
+    #[schema(value_type = Value)]
+    pub details: ShownPayload,
     /// It may have had its effect although nothing was reported.
     pub outcome_unknown: bool,
     /// What went wrong.
