@@ -19,7 +19,7 @@ use crate::node::spec::Timeouts;
 use crate::payload::{Payload, PayloadBytes};
 use crate::retry::policy::RetryPolicy;
 
-use self::kept::{Kept, kept_of};
+use self::kept::{KeptParts, kept_of};
 use self::layout::MemberRows;
 pub use self::layout::{Expansion, NodePlace};
 pub use self::node::{
@@ -145,7 +145,7 @@ pub struct Plan {
     members: Arc<MemberRows>,
     /// Of which nodes the output, and of which the error, is read or is part of the job's output. Derived.
     #[serde(skip)]
-    kept: Arc<[Kept]>,
+    kept: Arc<[KeptParts]>,
     /// Whether nodes have priorities of their own. Derived: without any, the caller's order is the order of places.
     #[serde(skip)]
     pub(crate) own_priorities: bool,

@@ -10,7 +10,7 @@ use crate::node::spec::DependencyCondition;
 
 /// What is kept of a node, because something reads it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Kept {
+pub(super) struct KeptParts {
     /// An expression reads its output.
     pub(super) output_read: bool,
     /// Its output is a part of the job's own.
@@ -27,8 +27,8 @@ pub(super) fn kept_of(
     output: Option<&NodeFlow>,
     graph: &Graph,
     by_default: bool,
-) -> Arc<[Kept]> {
-    let mut kept = vec![Kept::default(); nodes.len()];
+) -> Arc<[KeptParts]> {
+    let mut kept = vec![KeptParts::default(); nodes.len()];
     let of_nodes = nodes.iter().filter_map(|node| node.flow.as_deref());
     for read in of_nodes.chain(output).flat_map(|flow| &flow.reads) {
         let Some(of) = kept.get_mut(read.node as usize) else { continue };
