@@ -33,10 +33,12 @@ fn every_kind() -> JobSpec {
     JobSpec { timeout_ms: Some(60_000), ..job(nodes) }
 }
 
+/// How a job is ended, what it is then, and which cleanups run.
+type End<'a> = (fn(&mut Live), JobStatus, &'a [&'a str]);
+
 #[test]
 fn run_on_selects_the_cleanups_of_each_end() {
-    type End = (fn(&mut Live), JobStatus, &'static [&'static str]);
-    let ends: [End; 4] = [
+    let ends: [End<'_>; 4] = [
         (|live| live.complete("a"), JobStatus::Completed, &["always", "success"]),
         (|live| live.fail("a"), JobStatus::Failed, &["always", "failure", "both"]),
         (|live| live.cancel(), JobStatus::Cancelled, &["always", "cancel", "both"]),

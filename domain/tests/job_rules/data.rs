@@ -18,10 +18,6 @@ fn large(of: usize) -> String {
     format!("{{\"n\": 7, \"text\": \"{}\"}}", "x".repeat(of))
 }
 
-fn hold(live: &Live, key: &str) -> Option<Hold> {
-    live.state.nodes[live.at(key) as usize].hold
-}
-
 #[test]
 fn what_is_in_memory_is_evaluated_in_the_event_that_made_it_due() {
     let nodes = vec![
@@ -50,7 +46,7 @@ fn what_is_stored_beside_the_stream_is_evaluated_beside_the_committer() {
     let mut live = Live::submit(job(nodes));
     live.complete_with("a", &large(5_000));
     assert_eq!(live.stand(), "a completed, b waiting, c waiting");
-    assert_eq!(hold(&live, "b"), Some(Hold::Evaluating));
+    assert_eq!(live.hold("b"), Some(Hold::Evaluating));
     assert_eq!(live.evaluate(), 2);
     assert_eq!(live.input("b"), "7");
     // A large input is stored too, and named by the event.

@@ -1,5 +1,7 @@
 //! Groups: when they end and what that does to their members, places, order, nesting.
 
+use domain::bounds::Bounds;
+use domain::job::check::{CheckSettings, check};
 use domain::job::command::{JobCommand, Outcome};
 use domain::job::spec::{CompleteWhen, JobSpec};
 use domain::job::status::JobStatus;
@@ -24,7 +26,7 @@ fn a_group_starts_its_members_and_ends_with_the_last_and_what_depends_on_it_runs
     assert_eq!(live.stand(), "x ready");
     live.complete("x");
     assert_eq!(live.stand(), "x completed, g waiting, g/a ready");
-    assert_eq!(live.state.nodes[live.at("g") as usize].hold, Some(Hold::Members));
+    assert_eq!(live.hold("g"), Some(Hold::Members));
     live.complete("g/a");
     live.complete("g/b");
     live.complete("y");
@@ -270,6 +272,16 @@ fn a_sequential_group_goes_on_behind_what_is_bypassed_and_fails_behind_what_is_b
     live.fail("g/a");
     assert_eq!(live.stand(), "g failed, g/a failed, g/b cancelled, g/c cancelled");
     assert_eq!(live.state.head.status, JobStatus::Failed);
+}
+
+#[test]
+fn a_member_of_a_sequential_group_cannot_depend_on_a_later_one() {
+    let members = vec![node("a", &[]), node("b", &["c"]), node("c", &["a"])];
+    let settings = CheckSettings { bounds: Bounds::default(), queue_timeout_ms: None, now: T0 };
+    let errors = check(job(vec![in_order("g", &[], members)]), &settings);
+    let errors = errors.err().unwrap_or_default();
+    let found: Vec<_> = errors.iter().map(|error| (error.pointer.as_str(), &*error.code)).collect();
+    assert_eq!(found, [("/nodes/0/nodes/1/depends_on/0", "out_of_order")]);
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn a_group_that_is_tried_again_waits_for_a_place_of_the_group_around_it() {
     live.fail_once("out/g/a");
     assert_eq!(live.those(NodeStatus::Ready), ["out/h/a"]);
     live.wake_at(T0 + 1_000);
-    assert_eq!(live.state.nodes[live.at("out/g") as usize].hold, Some(Hold::Limit));
+    assert_eq!(live.hold("out/g"), Some(Hold::Limit));
     assert_eq!(live.those(NodeStatus::Ready), ["out/h/a"], "the place is taken");
     live.complete("out/h/a");
     assert_eq!(live.those(NodeStatus::Ready), ["out/g/a"]);
@@ -81,13 +81,13 @@ fn a_group_that_is_tried_again_waits_for_a_place_of_the_group_around_it() {
 #[test]
 fn a_group_takes_no_longer_than_it_may() {
     let timed = |attempt_ms, total_ms| {
-        let mut node = NodeSpec {
+        let mut timed = NodeSpec {
             retry: Some(retry(3, 0)),
             ..group("g", &[], vec![node("a", &[]), node("b", &[]), node("c", &[])])
         };
-        node.timeouts.attempt_ms = attempt_ms;
-        node.timeouts.total_ms = total_ms;
-        Live::submit(job(vec![node, self::node("runs_on", &[])]))
+        timed.timeouts.attempt_ms = attempt_ms;
+        timed.timeouts.total_ms = total_ms;
+        Live::submit(job(vec![timed, node("runs_on", &[])]))
     };
     // The time of one attempt: its policy decides whether there is another.
     let mut live = timed(Some(5_000), None);

@@ -31,6 +31,7 @@ impl Check<'_> {
                 "a cleanup cleans up after its job, and stands in no group",
             );
         }
+        self.runs_in_order(ix, nodes, graph);
         let kind = match &flat.spec.kind {
             NodeKind::Task => return None,
             NodeKind::SubJob | NodeKind::Notification => {
@@ -64,6 +65,24 @@ impl Check<'_> {
             }
         };
         Some(Box::new(kind))
+    }
+
+    /// A member of a group that runs them in order would wait for ever for one that comes after it.
+    fn runs_in_order(&mut self, ix: u32, nodes: &[Flat], graph: &Graph) {
+        let flat = &nodes[ix as usize];
+        let group = flat.container.map(|group| &nodes[group as usize].spec.kind);
+        if !matches!(group, Some(NodeKind::SequentialGroup(_))) {
+            return;
+        }
+        for (place, parent) in graph.parents(ix).iter().enumerate() {
+            if *parent > ix {
+                self.error(
+                    &format!("{}/depends_on/{place}", flat.at),
+                    "out_of_order",
+                    "the members of a sequential group run in their order: none can depend on a later one",
+                );
+            }
+        }
     }
 
     fn group(
