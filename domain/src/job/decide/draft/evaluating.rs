@@ -1,4 +1,4 @@
-//! EvaluatedAs before a node starts: in this decision when all that is read is in memory, else beside the committer, while
+//! Evaluation before a node starts: in this decision when all that is read is in memory, else beside the committer, while
 //! the node waits.
 
 use std::sync::Arc;
