@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::shapes::{
     CompleteShape, ExplanationShape, FailShape, Job, JobPage, LeaseBatch, LeaseItem,
-    LeaseRequestShape, LeaseResults, LeasesShape, NodePageShape,
+    LeaseRequestShape, LeaseResults, LeasesShape, NodePageShape, ReleaseShape,
 };
 use super::{ANSWER_TIMEOUT, Client, ClientError, with_bytes, with_json};
 
@@ -148,7 +148,7 @@ impl Client {
     /// Gives attempts back, uncounted.
     pub async fn release(
         &self,
-        batch: &LeaseBatch<LeaseItem>,
+        batch: &LeaseBatch<ReleaseShape>,
     ) -> Result<LeaseResults, ClientError> {
         self.lease_batch("release", batch).await
     }

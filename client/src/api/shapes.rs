@@ -203,10 +203,31 @@ pub struct Lease {
     pub action_type: Option<String>,
     #[serde(default)]
     pub input: Option<Box<RawValue>>,
+    /// What went wrong in the attempt before.
+    #[serde(default)]
+    pub previous: Option<PreviousShape>,
+    #[serde(default)]
+    pub max_attempts: Option<u64>,
+    #[serde(default)]
+    pub deadline: Option<String>,
+    /// What was said of the node in the newest heartbeat.
+    #[serde(default)]
+    pub details: Option<Box<RawValue>>,
     #[serde(default)]
     pub heartbeat_ms: Option<u64>,
     #[serde(default)]
     pub trace: Option<String>,
+}
+
+/// What went wrong in an earlier attempt.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PreviousShape {
+    pub class: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<Box<RawValue>>,
 }
 
 /// The answer to a request for work.
@@ -241,10 +262,19 @@ pub struct FailShape {
     pub error: AttemptErrorShape,
 }
 
-/// A lease that is still worked on, or given back.
+/// A lease that is still worked on.
 #[derive(Debug, Clone, Serialize)]
 pub struct LeaseItem {
     pub lease: String,
+}
+
+/// A lease that is given back.
+#[derive(Debug, Clone, Serialize)]
+pub struct ReleaseShape {
+    pub lease: String,
+    /// Nobody is offered its node for so long; none: at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after_ms: Option<u64>,
 }
 
 /// Why an attempt failed, as the engine's retry rules read it.

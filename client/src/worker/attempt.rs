@@ -9,7 +9,7 @@ use std::future::Future;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 
-use crate::api::shapes::{AttemptErrorShape, Lease};
+use crate::api::shapes::{AttemptErrorShape, Lease, PreviousShape};
 
 /// One execution of a node, as the engine handed it out.
 #[derive(Debug, Clone)]
@@ -32,6 +32,14 @@ pub struct Attempt {
     pub action_type: Option<String>,
     /// The node's input; `null` when it has none.
     pub input: Box<RawValue>,
+    /// What went wrong in the attempt before, if one failed.
+    pub previous: Option<PreviousShape>,
+    /// The number of the last attempt that the retry policy allows.
+    pub max_attempts: Option<u64>,
+    /// When it is over at the latest, RFC 3339.
+    pub deadline: Option<String>,
+    /// What was said of the node in a heartbeat before.
+    pub details: Option<Box<RawValue>>,
     /// The W3C trace context of the attempt.
     pub trace: Option<String>,
 }
@@ -48,6 +56,10 @@ impl From<Lease> for Attempt {
             kind: lease.kind,
             action_type: lease.action_type,
             input: lease.input.unwrap_or_else(|| RawValue::NULL.to_owned()),
+            previous: lease.previous,
+            max_attempts: lease.max_attempts,
+            deadline: lease.deadline,
+            details: lease.details,
             trace: lease.trace,
         }
     }
@@ -100,6 +112,10 @@ pub enum AttemptOutcome {
     Failed(AttemptErrorShape),
     /// It was not finished: it is given back, not counted.
     Released,
+    /// It cannot be done yet, by its own word: it is given back for a time, not counted.
+    Postponed {
+        after_ms: u64,
+    },
     /// Its lease was lost: there is nothing to say.
     Abandoned,
     /// This host could not run it, for a reason that says nothing of the node: it is given back, not counted, and

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use domain::bounds::{ERROR_MESSAGE_CHARS_MAX, RETRY_AFTER_MS_MAX};
+use domain::bounds::{ERROR_MESSAGE_CHARS_MAX, RELEASE_AFTER_MS_MAX, RETRY_AFTER_MS_MAX};
 use domain::retry::classify::is_known;
 use serde_json::{Value, json};
 
@@ -76,6 +76,20 @@ fn whole_ms(number: &serde_json::Number) -> Option<u64> {
         let bounded = Duration::try_from_secs_f64((ms / 1_000.0).min(1e9)).ok()?;
         u64::try_from(bounded.as_micros().div_ceil(1_000)).ok()
     })
+}
+
+/// For how long a command that failed asks to be given back: `{"release": {"after_ms": 60000}}`, and nothing else.
+pub(super) fn postponed(stdout: &[u8]) -> Option<u64> {
+    let Ok(Value::Object(envelope)) = serde_json::from_slice(stdout.trim_ascii()) else {
+        return None;
+    };
+    let release = envelope.get("release").filter(|_| envelope.len() == 1)?.as_object()?;
+    let after_ms = match release.get("after_ms") {
+        Some(Value::Number(number)) => whole_ms(number)?,
+        Some(_) => return None,
+        None => 0,
+    };
+    Some(after_ms.min(RELEASE_AFTER_MS_MAX))
 }
 
 /// The last KiB of standard error, whole letters only; none when nothing was written.
@@ -241,6 +255,24 @@ mod tests {
         assert_eq!(error.retry_after_ms, Some(1500));
         let details = json!({"target": "x", "exit_code": 3, "stderr": "noise"});
         assert_eq!(error.details, Some(details));
+    }
+
+    #[test]
+    fn a_child_may_ask_to_be_given_back_for_a_time() {
+        for (said, after_ms) in [
+            (r#"{"release": {"after_ms": 60000}}"#, Some(60_000)),
+            (" {\"release\": {\"after_ms\": 1.5e3}}\n", Some(1_500)),
+            (r#"{"release": {}}"#, Some(0)),
+            (r#"{"release": {"after_ms": 1e300}}"#, Some(RELEASE_AFTER_MS_MAX)),
+            (r#"{"release": {"after_ms": -1}}"#, None),
+            (r#"{"release": {"after_ms": "60000"}}"#, None),
+            (r#"{"release": true}"#, None),
+            (r#"{"release": {"after_ms": 1}, "error": {"type": "E"}}"#, None),
+            ("later", None),
+            ("", None),
+        ] {
+            assert_eq!(postponed(said.as_bytes()), after_ms, "{said}");
+        }
     }
 
     #[test]

@@ -25,9 +25,10 @@ use tokio::process::{Child, Command};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::attempt::{Attempt, AttemptOutcome, RunAttempt, StopReason, StopSignal};
-use super::classify::{ProcessEnding, error_of, kept_stderr};
+use super::classify::{ProcessEnding, error_of, kept_stderr, postponed};
 use super::output::{OutputFormat, Stdout, failed};
 use super::supervisor::{STOP, SupervisedTask, VERB, Word};
+use crate::api::shapes::PreviousShape;
 
 /// The end of standard error that is kept while an attempt runs.
 const STDERR_BYTES_KEPT: usize = 16 * 1024;
@@ -36,6 +37,8 @@ const STDERR_BYTES_KEPT: usize = 16 * 1024;
 const PIPES_AFTER_END: Duration = Duration::from_secs(1);
 /// What a supervisor may need beyond the grace to end all that is left.
 const SUPERVISOR_END: Duration = Duration::from_secs(10);
+/// A variable's value, beyond which a system may not start a process: Linux allows twice as much.
+const VARIABLE_BYTES_MAX: usize = 64 * 1024;
 /// A command that was ended by a signal may have got what was meant for everybody; our own may come this much later.
 const OWN_SIGNAL: Duration = Duration::from_secs(1);
 /// The same when its supervisor got one as well, which leaves little doubt.
@@ -99,7 +102,7 @@ impl CommandRunner {
 
 /// The variables that [`variables`] sets, for the pages that name them.
 #[cfg(test)]
-pub(super) const VARIABLES: [&str; 8] = [
+pub(super) const VARIABLES: [&str; 12] = [
     "ORRERY_JOB_ID",
     "ORRERY_NODE",
     "ORRERY_ATTEMPT",
@@ -108,10 +111,16 @@ pub(super) const VARIABLES: [&str; 8] = [
     "ORRERY_KIND",
     "ORRERY_ACTION_TYPE",
     "ORRERY_TRACE",
+    "ORRERY_MAX_ATTEMPTS",
+    "ORRERY_DEADLINE",
+    "ORRERY_PREVIOUS",
+    "ORRERY_DETAILS",
 ];
 
 /// What a command is told of its attempt.
-fn variables(attempt: &Attempt) -> [(&'static str, String); 8] {
+fn variables(attempt: &Attempt) -> [(&'static str, String); 12] {
+    let max_attempts = attempt.max_attempts.map(|number| number.to_string());
+    let details = attempt.details.as_ref().map(|details| details.get().to_owned());
     [
         ("ORRERY_JOB_ID", attempt.job_id.clone()),
         ("ORRERY_NODE", attempt.node.clone()),
@@ -121,7 +130,21 @@ fn variables(attempt: &Attempt) -> [(&'static str, String); 8] {
         ("ORRERY_KIND", attempt.kind.clone()),
         ("ORRERY_ACTION_TYPE", attempt.action_type.clone().unwrap_or_default()),
         ("ORRERY_TRACE", attempt.trace.clone().unwrap_or_default()),
+        ("ORRERY_MAX_ATTEMPTS", max_attempts.unwrap_or_default()),
+        ("ORRERY_DEADLINE", attempt.deadline.clone().unwrap_or_default()),
+        ("ORRERY_PREVIOUS", attempt.previous.as_ref().map(in_a_variable).unwrap_or_default()),
+        ("ORRERY_DETAILS", details.unwrap_or_default()),
     ]
+}
+
+/// An error as JSON, without its details where they are so long that no process could be started with them.
+fn in_a_variable(error: &PreviousShape) -> String {
+    let whole = serde_json::to_string(error).unwrap_or_default();
+    if whole.len() <= VARIABLE_BYTES_MAX {
+        return whole;
+    }
+    let short = PreviousShape { details: None, ..error.clone() };
+    serde_json::to_string(&short).unwrap_or_default()
 }
 
 impl RunAttempt for CommandRunner {
@@ -269,6 +292,10 @@ impl CommandRunner {
             // Everybody here was told to end, although the worker has not heard of it: it is not the node's failure.
             (Some(Word::Ended { told_to_end: true, .. }), None) => AttemptOutcome::Released,
             (Some(Word::Ended { code, signal, .. }), None) => {
+                if let Some(after_ms) = postponed(heard.stdout.bytes()).filter(|_| signal.is_none())
+                {
+                    return AttemptOutcome::Postponed { after_ms };
+                }
                 let ending = match (code, signal) {
                     (_, Some(number)) => ProcessEnding::Signal(number),
                     (code, None) => ProcessEnding::Exit(code.unwrap_or(-1)),

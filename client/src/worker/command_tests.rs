@@ -18,9 +18,28 @@ fn the_variables_are_those_that_are_written_down() {
         kind: "do".to_owned(),
         action_type: None,
         input: serde_json::value::RawValue::NULL.to_owned(),
+        previous: Some(previous("why")),
+        max_attempts: Some(3),
+        deadline: Some("2026-01-31T12:00:00.000Z".to_owned()),
+        details: serde_json::value::RawValue::from_string("{\"row\": 7}".to_owned()).ok(),
         trace: None,
     };
     assert_eq!(variables(&attempt).map(|(name, _)| name), VARIABLES);
+    let told: Vec<String> = variables(&attempt).into_iter().skip(8).map(|(_, text)| text).collect();
+    let error = r#"{"class":"bug","type":"E","message":"no","details":"why"}"#;
+    assert_eq!(told, ["3", "2026-01-31T12:00:00.000Z", error, "{\"row\": 7}"]);
+}
+
+fn previous(details: &str) -> PreviousShape {
+    let details = serde_json::value::RawValue::from_string(format!("\"{details}\"")).ok();
+    let [class, kind, message] = ["bug", "E", "no"].map(str::to_owned);
+    PreviousShape { class, kind, message, details }
+}
+
+#[test]
+fn an_error_that_is_too_long_for_a_variable_leaves_its_details_out() {
+    let long = in_a_variable(&previous(&"x".repeat(70_000)));
+    assert_eq!(long, r#"{"class":"bug","type":"E","message":"no"}"#);
 }
 
 fn ended(code: Option<i32>, signal: Option<i32>, told_to_end: bool) -> Word {

@@ -249,7 +249,9 @@ impl<R: RunAttempt> LeaseLoop<R> {
         let Some((lease, what)) = self.names.remove(&id) else { return };
         match &outcome {
             AttemptOutcome::HostFault(why) => self.rest(why),
-            AttemptOutcome::Completed { .. } | AttemptOutcome::Failed(_) => self.rests = 0,
+            AttemptOutcome::Completed { .. }
+            | AttemptOutcome::Failed(_)
+            | AttemptOutcome::Postponed { .. } => self.rests = 0,
             AttemptOutcome::Released | AttemptOutcome::Abandoned => {}
         }
         self.ended.push(EndedAttempt { lease, what, outcome });

@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::attempt::AttemptOutcome;
 use super::settings::WorkerSettings;
 use crate::api::shapes::{
-    AttemptErrorShape, CompleteShape, FailShape, Lease, LeaseBatch, LeaseItem, LeaseResults,
-    NextWork,
+    AttemptErrorShape, CompleteShape, FailShape, Lease, LeaseBatch, LeaseResults, NextWork,
+    ReleaseShape,
 };
 use crate::api::{Client, ClientError};
 use crate::console::Console;
@@ -73,9 +73,10 @@ pub(super) fn next_batch(ended: &mut Vec<EndedAttempt>) -> Vec<EndedAttempt> {
         bytes += match &one.outcome {
             AttemptOutcome::Completed { output, .. } => output.get().len(),
             AttemptOutcome::Failed(error) => error.message.len(),
-            AttemptOutcome::Released | AttemptOutcome::Abandoned | AttemptOutcome::HostFault(_) => {
-                0
-            }
+            AttemptOutcome::Released
+            | AttemptOutcome::Postponed { .. }
+            | AttemptOutcome::Abandoned
+            | AttemptOutcome::HostFault(_) => 0,
         };
         if take > 0 && bytes > BATCH_BYTES_MAX {
             break;
@@ -111,7 +112,11 @@ impl Reporter {
                 }
                 AttemptOutcome::Failed(error) => failed.push((what, FailShape { lease, error })),
                 AttemptOutcome::Released | AttemptOutcome::HostFault(_) => {
-                    released.push((what, LeaseItem { lease }));
+                    released.push((what, ReleaseShape { lease, after_ms: None }));
+                }
+                AttemptOutcome::Postponed { after_ms } => {
+                    let after_ms = Some(after_ms);
+                    released.push((what, ReleaseShape { lease, after_ms }));
                 }
                 AttemptOutcome::Abandoned => reported.totals.lost += 1,
             }
