@@ -1,5 +1,6 @@
 //! `chain`: jobs of 100 nodes, each waiting for the one before; one job at a time, and 50.
 
+use super::super::wire::JobText;
 use super::{Common, Variant};
 
 /// Nodes of a chain.
@@ -12,13 +13,12 @@ pub(crate) fn chain(common: &Common) -> Vec<Variant> {
         let parent = position.checked_sub(1).map(key);
         common.node(&key(position), &Vec::from_iter(parent))
     });
-    let one = Variant {
-        ..Variant::plain(
-            "chain",
-            "1 job of 100".to_owned(),
-            common.job("bench-chain", &nodes.collect::<Vec<_>>()),
-        )
-    };
+    one_and_fifty("chain", common.job("bench-chain", &nodes.collect::<Vec<_>>()))
+}
+
+/// One job at a time, and 50: of 100 nodes one after the other.
+pub(super) fn one_and_fifty(shape: &'static str, job: JobText) -> Vec<Variant> {
+    let one = Variant::plain(shape, "1 job of 100".to_owned(), job);
     let fifty = Variant {
         name: "50 jobs of 100".to_owned(),
         connections: 4,

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::super::wire::JobText;
+use super::chain::one_and_fifty;
 use super::{Common, Variant};
 
 /// Nodes of a chain.
@@ -20,20 +21,7 @@ pub(crate) fn data(common: &Common) -> Vec<Variant> {
             node
         }
     });
-    let one = Variant::plain(
-        "data",
-        "1 job of 100".to_owned(),
-        common.job("bench-data", &nodes.collect::<Vec<_>>()),
-    );
-    let fifty = Variant {
-        name: "50 jobs of 100".to_owned(),
-        connections: 4,
-        open_max: 50,
-        workers: 2,
-        lease_max: 50,
-        ..one.clone()
-    };
-    vec![one, fifty]
+    one_and_fifty("data", common.job("bench-data", &nodes.collect::<Vec<_>>()))
 }
 
 #[cfg(test)]

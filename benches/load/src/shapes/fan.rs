@@ -1,5 +1,6 @@
 //! `fan`: one node, then 1,000 that wait for it, then one that waits for all of them; one job at a time, and four.
 
+use super::super::wire::JobText;
 use super::{Common, Variant};
 
 /// Nodes between the first and the last.
@@ -12,13 +13,18 @@ pub(crate) fn fan(common: &Common) -> Vec<Variant> {
     let mut nodes = vec![common.node(&root, &[])];
     nodes.extend(keys.iter().map(|key| common.node(key, std::slice::from_ref(&root))));
     nodes.push(common.node("join", &keys));
+    one_and_four("fan", "1-1000-1", common.job("bench-fan", &nodes))
+}
+
+/// One job at a time, and four: with so many nodes side by side that workers take many at once.
+pub(super) fn one_and_four(shape: &'static str, of: &str, job: JobText) -> Vec<Variant> {
     let one = Variant {
         workers: 2,
         lease_max: 250,
-        ..Variant::plain("fan", "1 job of 1-1000-1".to_owned(), common.job("bench-fan", &nodes))
+        ..Variant::plain(shape, format!("1 job of {of}"), job)
     };
     let four = Variant {
-        name: "4 jobs of 1-1000-1".to_owned(),
+        name: format!("4 jobs of {of}"),
         connections: 2,
         open_max: 4,
         workers: 4,

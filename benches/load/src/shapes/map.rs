@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::super::wire::JobText;
+use super::fan::one_and_four;
 use super::{Common, Variant};
 
 /// Items of the list.
@@ -18,23 +19,8 @@ pub(crate) fn map(common: &Common) -> Vec<Variant> {
             "input": { "job": JobText::number(), "item": "${{ item }}" },
         },
     });
-    let one = Variant {
-        workers: 2,
-        lease_max: 250,
-        ..Variant::plain(
-            "map",
-            format!("1 job of {ITEMS} items"),
-            common.job("bench-map", &[group]).with_steps(ITEMS),
-        )
-    };
-    let four = Variant {
-        name: format!("4 jobs of {ITEMS} items"),
-        connections: 2,
-        open_max: 4,
-        workers: 4,
-        ..one.clone()
-    };
-    vec![one, four]
+    let job = common.job("bench-map", &[group]).with_steps(ITEMS);
+    one_and_four("map", &format!("{ITEMS} items"), job)
 }
 
 #[cfg(test)]
