@@ -24,10 +24,10 @@ pub async fn evaluate(
     subject: &SubjectId,
     order: &EvaluationOrder,
 ) -> Result<Vec<Evaluated>, EventStoreError> {
-    if let Some(refused) = order.refused() {
+    let wanted = order.stored();
+    if let Some(refused) = order.refused(&wanted) {
         return Ok(refused);
     }
-    let wanted: Vec<StoredPayload> = order.stored().into_iter().collect();
     let hashes: Vec<[u8; 32]> = wanted.iter().map(|payload| payload.sha256.0).collect();
     let mut texts: BTreeMap<[u8; 32], Arc<str>> = BTreeMap::new();
     if !hashes.is_empty() {

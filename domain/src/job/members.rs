@@ -124,6 +124,11 @@ impl GroupState {
         Self { expansion, counts: MemberCounts::of(members), passed: 0, ending: None }
     }
 
+    /// Whether the group, which stands so, is at work and its end not decided.
+    pub(crate) fn is_open(&self, node: &NodeState) -> bool {
+        node.hold == Some(Hold::Members) && self.ending.is_none()
+    }
+
     /// The position of a member, counted from 0.
     pub(crate) fn member(&self, plan: &Plan, group: u32, at: u32) -> Option<u32> {
         match self.expansion.and_then(|expansion| plan.added.get(expansion as usize)) {

@@ -310,8 +310,8 @@ impl JobState {
 
     /// Whether a group is at work, and its end not decided.
     fn is_open(&self, group: u32) -> bool {
-        self.nodes[group as usize].hold == Some(Hold::Members)
-            && self.groups.get(&group).is_some_and(|state| state.ending.is_none())
+        let state = self.groups.get(&group);
+        state.is_some_and(|state| state.is_open(&self.nodes[group as usize]))
     }
 
     /// Whether a running attempt of this node is to stop: its job, or a group around it, ends without it.
@@ -364,12 +364,7 @@ impl JobState {
 impl JobHead {
     /// Whether nodes may start, cleanups or others, as far as the job's end goes.
     pub(crate) fn lets_start(&self, cleanup: bool) -> bool {
-        match (self.ending, self.stage) {
-            _ if self.status.is_over() => false,
-            (None, _) => !cleanup,
-            (Some(_), EndingStage::Cleaning) => cleanup,
-            (Some(_), EndingStage::Stopping | EndingStage::Output) => false,
-        }
+        lets_start(self.status, self.ending, self.stage, cleanup)
     }
 
     /// Takes over how the job ended.
@@ -377,5 +372,20 @@ impl JobHead {
         self.completed_at = Some(at);
         self.output.clone_from(&end.output);
         self.error.clone_from(&end.error);
+    }
+}
+
+/// Whether nodes of a job that stands and ends so may start, cleanups or others.
+pub(crate) fn lets_start(
+    status: JobStatus,
+    ending: Option<JobStatus>,
+    stage: EndingStage,
+    cleanup: bool,
+) -> bool {
+    match (ending, stage) {
+        _ if status.is_over() => false,
+        (None, _) => !cleanup,
+        (Some(_), EndingStage::Cleaning) => cleanup,
+        (Some(_), EndingStage::Stopping | EndingStage::Output) => false,
     }
 }

@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use crate::ids::Millis;
 use crate::job::event::JobEvent;
-use crate::job::flow::{Flow, Noted, Prepared, noted_at};
+use crate::job::flow::{Flow, Noted, given_by_itself, noted_at};
 use crate::job::members::{self, GroupState};
 use crate::job::outcome::JobError;
-use crate::job::plan::PlanKind;
-use crate::job::plan::Taken;
 use crate::job::state::{JobState, NodeState};
 use crate::job::undo::JobUndo;
 use crate::node::change::NodeChange;
@@ -117,16 +115,7 @@ impl JobState {
 
     /// The output of a node that the engine does by itself; none of any other.
     pub(crate) fn given_by_itself(&self, ix: u32) -> Option<Payload> {
-        let prepared = self.prepared.get(&ix);
-        match (self.plan.node(ix).kind.as_deref(), prepared) {
-            (Some(PlanKind::Checkpoint), Some(Prepared::Input(record))) => Some(record.clone()),
-            (Some(PlanKind::Checkpoint), _) => self.plan.node(ix).input.clone(),
-            (Some(PlanKind::Condition(_)), Some(Prepared::Branch(taken))) => {
-                self.plan.branch_output(ix, *taken)
-            }
-            (Some(PlanKind::Condition(_)), _) => self.plan.branch_output(ix, Taken::Nothing),
-            (Some(PlanKind::Group(_) | PlanKind::Cleanup(_)) | None, _) => None,
-        }
+        given_by_itself(&self.plan, ix, self.prepared.get(&ix))
     }
 
     /// A node runs again: what was found in its last run is not so any more.

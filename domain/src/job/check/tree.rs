@@ -6,11 +6,8 @@ use std::collections::VecDeque;
 use serde_json::value::RawValue;
 
 use crate::job::plan::TemplateRange;
-use crate::node::spec::{MembersSpec, NodeKind, NodeSpec};
+use crate::node::spec::{GROUP_DEPTH_MAX, MembersSpec, NodeKind, NodeSpec};
 use crate::refusal::FieldError;
-
-/// Groups within one another.
-pub(crate) const GROUP_DEPTH_MAX: usize = 8;
 
 /// A node of the tree, without its members.
 #[derive(Debug)]

@@ -58,6 +58,8 @@ struct Pending {
     gates: BTreeSet<u32>,
     /// Groups in which nothing may be at work any more.
     still: BTreeSet<u32>,
+    /// Who waits for a place, or how many are taken, has changed.
+    places: bool,
     /// The job's own condition may be decided.
     job: bool,
 }
@@ -204,6 +206,7 @@ impl<'a> Draft<'a> {
 
     fn leave_queues(&mut self, ix: u32) {
         self.held.leave(&self.state.held, ix);
+        self.pending.places = true;
         if let Some(group) = self.book.plan().container(ix) {
             self.gated.leave(&self.state.gated, (group, ix));
             self.pending.gates.insert(group);
@@ -265,14 +268,12 @@ impl<'a> Draft<'a> {
                 self.look_at_job();
             } else if let Some(group) = self.pending.gates.pop_first() {
                 self.fill_gate(group);
+            } else if self.pending.places {
+                self.fill_places();
             } else if let Some(group) = self.pending.still.pop_last() {
-                self.fill_places();
                 self.look_at_still_group(group);
-            } else {
-                self.fill_places();
-                if !self.settle() {
-                    return;
-                }
+            } else if !self.settle() {
+                return;
             }
         }
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::ITEMS_MAX;
-use super::order::{Asked, EvaluationOrder, KnownPart, OUTPUT_OF_JOB, Source};
+use super::order::{Asked, EvaluationOrder, KnownPart, OUTPUT_OF_JOB, Source, flow_of};
 use crate::bounds;
 use crate::exact_json::ExactJson;
 use crate::expression::{
@@ -185,11 +185,7 @@ impl<'o> Evaluator<'o> {
             nodes.push((Arc::clone(key), *part, value));
         }
         let of_job = asked.node == OUTPUT_OF_JOB;
-        let flow = if of_job {
-            plan.output_flow.as_deref()
-        } else {
-            plan.node(asked.node).flow.as_deref()
-        };
+        let flow = flow_of(&plan, asked.node);
         let job_input = match (&plan.input, flow.is_some_and(|flow| flow.reads_job_input)) {
             (Some(input), true) => {
                 let value = match &self.job_input {

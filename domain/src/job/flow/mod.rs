@@ -6,6 +6,7 @@
 mod evaluate;
 mod failure;
 mod order;
+mod output;
 mod state;
 
 use std::sync::Arc;
@@ -23,6 +24,8 @@ pub use self::evaluate::{Evaluated, EvaluatedAs, Evaluator, Missing};
 pub(crate) use self::evaluate::{holds_text, items_of};
 pub(crate) use self::failure::{Noted, error_of, error_of_end, first_failed, noted_at};
 pub use self::order::{Asked, EvaluationOrder, FlowView, OUTPUT_OF_JOB};
+pub(crate) use self::output::given_by_itself;
+pub use self::output::{Outputs, write_output};
 
 /// Items that a group may go over at most.
 pub const ITEMS_MAX: usize = 10_000;

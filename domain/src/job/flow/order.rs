@@ -122,14 +122,14 @@ impl EvaluationOrder {
         }
         for asked in &self.nodes {
             let of_job = asked.node == OUTPUT_OF_JOB;
-            let (own, flow) = if of_job {
-                (self.plan.output.as_ref(), self.plan.output_flow.as_deref())
+            let own = if of_job {
+                self.plan.output.as_ref()
             } else {
                 let node = self.plan.node(asked.node);
-                (node.input.as_ref().filter(|_| node.computes_input()), node.flow.as_deref())
+                node.input.as_ref().filter(|_| node.computes_input())
             };
             own.into_iter().for_each(&mut note);
-            let Some(flow) = flow else { continue };
+            let Some(flow) = flow_of(&self.plan, asked.node) else { continue };
             if flow.reads_job_input {
                 self.plan.input.iter().for_each(&mut note);
             }
@@ -141,9 +141,9 @@ impl EvaluationOrder {
         stored
     }
 
-    /// The answers to an order that reads more than may be read at once.
-    pub fn refused(&self) -> Option<Vec<Evaluated>> {
-        let bytes: u64 = self.stored().iter().map(|payload| payload.bytes).sum();
+    /// The answers to an order that reads more than may be read at once. `stored`: what has to be fetched for it.
+    pub fn refused(&self, stored: &BTreeSet<StoredPayload>) -> Option<Vec<Evaluated>> {
+        let bytes: u64 = stored.iter().map(|payload| payload.bytes).sum();
         if bytes <= READ_BYTES_MAX {
             return None;
         }
@@ -162,10 +162,8 @@ impl EvaluationOrder {
     fn add(&mut self, view: &dyn FlowView, node: u32) {
         let plan = Arc::clone(&self.plan);
         let of_job = node == OUTPUT_OF_JOB;
-        let flow =
-            if of_job { plan.output_flow.as_deref() } else { plan.node(node).flow.as_deref() };
         let mut known = Vec::new();
-        for read in flow.map_or(&[][..], |flow: &NodeFlow| &flow.reads) {
+        for read in flow_of(&plan, node).map_or(&[][..], |flow: &NodeFlow| &flow.reads) {
             let of = if of_job { read.node } else { plan.seen_from(node, read.node) };
             let is = match read.part {
                 NodePart::Output => {
@@ -194,6 +192,14 @@ impl EvaluationOrder {
             if of_job { (0, 0) } else { (view.node_since(node), view.node_run(node)) };
         self.nodes.push(Asked { node, since, run, known, job });
     }
+}
+
+/// What the expressions of a node, or of the job's own output, read.
+pub(super) fn flow_of(plan: &Plan, node: u32) -> Option<&NodeFlow> {
+    if node == OUTPUT_OF_JOB {
+        return plan.output_flow.as_deref();
+    }
+    plan.node(node).flow.as_deref()
 }
 
 impl Source {

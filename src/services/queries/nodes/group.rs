@@ -7,6 +7,9 @@ use std::sync::Arc;
 
 use domain::bounds::PAYLOAD_BYTES_MAX;
 use domain::job::detail::JobDetail;
+use domain::job::flow::{Outputs, write_output};
+use domain::job::members::GroupState;
+use domain::job::plan::Plan;
 use domain::payload::Payload;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -48,35 +51,36 @@ pub(super) fn members(detail: &JobDetail, ix: u32) -> Option<GroupAnswer> {
 pub(super) fn output(detail: &JobDetail, ix: u32) -> Option<Arc<RawValue>> {
     detail.state.groups.get(&ix)?;
     let mut text = String::new();
-    write(detail, ix, &mut text)?;
+    write_output(&Told(detail), ix, &mut text)?;
     RawValue::from_string(text).ok().map(Arc::from)
 }
 
-/// Recursion goes as deep as groups are nested.
-fn write(detail: &JobDetail, ix: u32, text: &mut String) -> Option<()> {
-    let plan = &detail.state.plan;
-    match (detail.state.groups.get(&ix), &detail.nodes[ix as usize].output) {
-        (Some(group), _) => {
-            let is_list = group.expansion.is_some();
-            text.push(if is_list { '[' } else { '{' });
-            for (place, member) in group.members(plan, ix).enumerate() {
-                if place > 0 {
-                    text.push(',');
-                }
-                if !is_list {
-                    // Keys are of an alphabet that needs no escaping.
-                    let _ = write!(text, "\"{}\":", plan.node(member).key);
-                }
-                write(detail, member, text)?;
-            }
-            text.push(if is_list { ']' } else { '}' });
-        }
-        (None, None) => text.push_str("null"),
-        (None, Some(Payload::Inline(raw))) => text.push_str(raw.get()),
-        (None, Some(Payload::Stored(stored))) => {
-            let (sha256, bytes) = (stored.sha256.hex(), stored.bytes);
-            let _ = write!(text, "{{\"stored\":{{\"sha256\":\"{sha256}\",\"bytes\":{bytes}}}}}");
-        }
+/// Outputs as the stories of nodes tell them.
+struct Told<'a>(&'a JobDetail);
+
+impl Outputs for Told<'_> {
+    fn plan(&self) -> &Plan {
+        &self.0.state.plan
     }
-    (text.len() <= PAYLOAD_BYTES_MAX).then_some(())
+
+    fn group(&self, ix: u32) -> Option<GroupState> {
+        self.0.state.groups.get(&ix).copied()
+    }
+
+    fn write_node(&self, ix: u32, text: &mut String) -> Option<()> {
+        match &self.0.nodes[ix as usize].output {
+            None => text.push_str("null"),
+            Some(Payload::Inline(raw)) => text.push_str(raw.get()),
+            Some(Payload::Stored(stored)) => {
+                let (sha256, bytes) = (stored.sha256.hex(), stored.bytes);
+                let _ =
+                    write!(text, "{{\"stored\":{{\"sha256\":\"{sha256}\",\"bytes\":{bytes}}}}}");
+            }
+        }
+        Some(())
+    }
+
+    fn bytes_max(&self) -> usize {
+        PAYLOAD_BYTES_MAX
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Draft;
-use crate::job::flow::Prepared;
+use crate::job::flow::{Prepared, given_by_itself};
 use crate::job::members::Ledger;
 use crate::job::plan::{Plan, PlanCondition, PlanKind, Taken};
 use crate::node::hold::Hold;
@@ -18,23 +18,18 @@ impl Draft<'_> {
             Some(PlanKind::Group(_)) => self.start_group(ix),
             Some(PlanKind::Condition(condition)) => self.take_branch(ix, condition),
             Some(PlanKind::Checkpoint) => {
-                let record = match self.prepared(ix) {
-                    Some(Prepared::Input(record)) => Some(record),
-                    Some(Prepared::List { .. } | Prepared::Branch(_)) | None => {
-                        plan.node(ix).input.clone()
-                    }
-                };
-                if let Some(record) = record {
-                    self.outputs.insert(ix, Some(record));
-                }
-                self.complete_by_itself(ix);
+                let prepared = self.prepared(ix);
+                self.complete_by_itself(ix, prepared.as_ref());
             }
             // Workers do these.
             Some(PlanKind::Cleanup(_)) | None => {}
         }
     }
 
-    fn complete_by_itself(&mut self, ix: u32) {
+    fn complete_by_itself(&mut self, ix: u32, prepared: Option<&Prepared>) {
+        if let Some(output) = given_by_itself(self.book.plan(), ix, prepared) {
+            self.outputs.insert(ix, Some(output));
+        }
         if self.node_status(ix) != NodeStatus::Waiting {
             self.wait(ix, Hold::Evaluating);
         }
@@ -42,13 +37,11 @@ impl Draft<'_> {
     }
 
     fn take_branch(&mut self, ix: u32, condition: &PlanCondition) {
-        let taken = match self.prepared(ix) {
-            Some(Prepared::Branch(taken)) => taken,
+        let prepared = self.prepared(ix);
+        let taken = match &prepared {
+            Some(Prepared::Branch(taken)) => *taken,
             Some(Prepared::Input(_) | Prepared::List { .. }) | None => Taken::Nothing,
         };
-        if let Some(output) = self.plan().branch_output(ix, taken) {
-            self.outputs.insert(ix, Some(output));
-        }
         let plan = self.plan();
         let at = |node: &u32| plan.seen_from(ix, *node);
         let chosen: Vec<u32> = condition.then(taken).iter().map(at).collect();
@@ -56,7 +49,7 @@ impl Draft<'_> {
         others.sort_unstable();
         others.dedup();
         let reached = reached(&plan, &chosen, &others);
-        self.complete_by_itself(ix);
+        self.complete_by_itself(ix, prepared.as_ref());
         for other in others.into_iter().filter(|other| !reached.contains(other)) {
             let node = self.book.node(other);
             let waits = node.status == NodeStatus::Pending && !node.marks.queued;

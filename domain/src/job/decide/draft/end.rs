@@ -20,8 +20,7 @@ impl Draft<'_> {
     /// that run already go on.
     pub(in crate::job::decide) fn decide_ending(&mut self, to: JobStatus) {
         if self.stage() == EndingStage::Cleaning && self.ending_to().is_some() {
-            let until =
-                self.ending.as_ref().map_or(self.state.head.ending_until, |ending| ending.until);
+            let until = self.ending_until();
             self.ending = Some(Ending { to, stage: EndingStage::Cleaning, until });
             return;
         }
@@ -38,12 +37,15 @@ impl Draft<'_> {
             }
         }
         let until = match self.ending_to() {
-            Some(_) => {
-                self.ending.as_ref().map_or(self.state.head.ending_until, |ending| ending.until)
-            }
+            Some(_) => self.ending_until(),
             None => self.now.saturating_add(self.context.grace_ms),
         };
         self.ending = Some(Ending { to, stage: EndingStage::Stopping, until });
+    }
+
+    /// Until when what is under way in the ending decided so far may go on.
+    fn ending_until(&self) -> Millis {
+        self.ending.as_ref().map_or(self.state.head.ending_until, |ending| ending.until)
     }
 
     /// Whether the job was admitted: only then there may be something to clean up.
@@ -200,18 +202,8 @@ impl Draft<'_> {
 /// Whether a settled job completed.
 fn succeeds(condition: CompleteWhen, counts: &MemberCounts) -> bool {
     // Completed means that every node settled: one that is blocked for good makes the job fail.
-    if counts.settled < counts.all {
-        return false;
-    }
-    match condition {
-        CompleteWhen::All => counts.failed == 0,
-        CompleteWhen::Any => counts.completed >= 1,
-        CompleteWhen::AtLeast(least) => counts.completed >= least,
-        CompleteWhen::TolerateCount(most) => counts.failed <= most,
-        CompleteWhen::TolerateAtMostPercent(most) => {
-            u64::from(counts.failed) * 100 <= u64::from(most) * u64::from(counts.all)
-        }
-    }
+    let settled = counts.settled == counts.all;
+    settled && decided(condition, counts, counts.completed) == Some(NodeStatus::Completed)
 }
 
 /// Whether a cleanup runs after this end.

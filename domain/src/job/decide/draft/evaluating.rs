@@ -12,7 +12,7 @@ use crate::job::flow::{
 use crate::job::members::{GroupState, Ledger};
 use crate::job::outcome::JobError;
 use crate::job::plan::Plan;
-use crate::job::state::KeptOutput;
+use crate::job::state::{KeptOutput, lets_start};
 use crate::job::status::JobStatus;
 use crate::node::hold::Hold;
 use crate::node::status::NodeStatus;
@@ -86,18 +86,13 @@ impl Draft<'_> {
     pub(in crate::job::decide) fn may_start(&self, ix: u32) -> bool {
         let plan = self.book.plan();
         let cleanup = plan.node(ix).cleanup().is_some();
-        let lets = match self.ending_to() {
-            _ if self.status.is_over() => false,
-            None => !cleanup,
-            Some(_) => cleanup && self.stage() == crate::job::outcome::EndingStage::Cleaning,
-        };
-        lets && plan.containers(ix).all(|group| self.is_open(group))
+        lets_start(self.status, self.ending_to(), self.stage(), cleanup)
+            && plan.containers(ix).all(|group| self.is_open(group))
     }
 
     /// Whether a group is at work, and its end not decided.
     pub(super) fn is_open(&self, group: u32) -> bool {
-        self.book.node(group).hold == Some(Hold::Members)
-            && self.book.group(group).is_some_and(|group| group.ending.is_none())
+        self.book.group(group).is_some_and(|state| state.is_open(self.book.node(group)))
     }
 }
 

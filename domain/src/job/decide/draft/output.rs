@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 use serde_json::value::RawValue;
 
 use super::Draft;
-use crate::job::flow::{FlowView, OUTPUT_OF_JOB, Prepared};
+use crate::job::flow::{FlowView, OUTPUT_OF_JOB, Outputs, Prepared, write_output};
 use crate::job::members::{GroupState, Ledger};
+use crate::job::plan::Plan;
 use crate::job::state::OUTPUT_BYTES_MAX;
 use crate::node::status::NodeStatus;
 use crate::payload::Payload;
@@ -39,7 +40,7 @@ impl Draft<'_> {
             }
             self.completed_group(*only)?;
             let mut text = String::new();
-            self.write(*only, &mut text)?;
+            write_output(self, *only, &mut text)?;
             return self.made(text);
         }
         let mut text = String::from("{");
@@ -56,7 +57,7 @@ impl Draft<'_> {
             }
             // Keys are of an alphabet that needs no escaping.
             let _ = write!(text, "\"{}\":", plan.node(part).key);
-            self.write(part, &mut text)?;
+            write_output(self, part, &mut text)?;
         }
         text.push('}');
         self.made(text)
@@ -70,32 +71,28 @@ impl Draft<'_> {
     fn made(&mut self, text: String) -> Option<Payload> {
         RawValue::from_string(text).ok().map(|raw| Payload::new(raw, &mut self.payloads))
     }
+}
 
-    /// Adds the JSON of a node's output. None: it is not at hand, or too much. Recursion goes as deep as groups are nested.
-    fn write(&self, ix: u32, text: &mut String) -> Option<()> {
-        let plan = self.book.plan();
-        match self.completed_group(ix) {
-            None => match self.node_output(ix) {
-                Some(Payload::Inline(raw)) => text.push_str(raw.get()),
-                Some(Payload::Stored(_)) => return None,
-                None if self.state.outputs.contains_key(&ix) => return None,
-                None => text.push_str("null"),
-            },
-            Some(group) => {
-                let is_list = group.expansion.is_some();
-                text.push(if is_list { '[' } else { '{' });
-                for (place, member) in group.members(plan, ix).enumerate() {
-                    if place > 0 {
-                        text.push(',');
-                    }
-                    if !is_list {
-                        let _ = write!(text, "\"{}\":", plan.node(member).key);
-                    }
-                    self.write(member, text)?;
-                }
-                text.push(if is_list { ']' } else { '}' });
-            }
+impl Outputs for Draft<'_> {
+    fn plan(&self) -> &Plan {
+        self.book.plan()
+    }
+
+    fn group(&self, ix: u32) -> Option<GroupState> {
+        self.completed_group(ix)
+    }
+
+    fn write_node(&self, ix: u32, text: &mut String) -> Option<()> {
+        match self.node_output(ix) {
+            Some(Payload::Inline(raw)) => text.push_str(raw.get()),
+            Some(Payload::Stored(_)) => return None,
+            None if self.state.outputs.contains_key(&ix) => return None,
+            None => text.push_str("null"),
         }
-        (text.len() as u64 <= OUTPUT_BYTES_MAX).then_some(())
+        Some(())
+    }
+
+    fn bytes_max(&self) -> usize {
+        usize::try_from(OUTPUT_BYTES_MAX).unwrap_or(usize::MAX)
     }
 }

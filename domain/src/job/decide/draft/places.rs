@@ -61,6 +61,7 @@ impl Draft<'_> {
                 members::queue_node(&mut self.book, ix, false);
                 self.gated.join(&self.state.gated, (group, ix));
                 self.pending.gates.insert(group);
+                self.pending.places = true;
             }
             None => self.pass_gate(ix),
         }
@@ -77,6 +78,7 @@ impl Draft<'_> {
             members::queue_node(&mut self.book, ix, true);
         }
         self.held.join(&self.state.held, ix);
+        self.pending.places = true;
     }
 
     /// Gives the free places of a group to members that could start.
@@ -171,6 +173,7 @@ impl Draft<'_> {
             self.stay_queued(key.1, false);
             self.gated.join(&self.state.gated, key);
         }
+        self.pending.places = false;
     }
 
     /// A retry that is due without a free place goes on waiting, now for a place.
