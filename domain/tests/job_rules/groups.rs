@@ -185,8 +185,24 @@ fn a_group_that_is_skipped_or_bypassed_never_starts_its_members() {
     ];
     let mut live = Live::submit(job(nodes));
     live.fail("x");
-    assert_eq!(live.stand(), "off ~skipped, g ~skipped, x failed, h skipped");
+    let off = "off ~skipped, g ~skipped, g/a ~skipped, g/b ~skipped, g/c ~skipped";
+    let failed = "x failed, h skipped, h/a skipped, h/b skipped, h/c skipped";
+    assert_eq!(live.stand(), format!("{off}, {failed}"));
     assert_eq!(live.state.head.status, JobStatus::Failed);
+}
+
+#[test]
+fn members_of_a_group_that_never_began_end_with_it_and_begin_when_it_is_tried_again() {
+    let inner = NodeSpec { skip_on_failure: true, ..group("inner", &["x"], abc()) };
+    let outer =
+        NodeSpec { retry: Some(retry(2, 100)), ..group("outer", &[], vec![node("x", &[]), inner]) };
+    let mut live = Live::submit(job(vec![outer]));
+    live.fail_once("outer/x");
+    assert_eq!(live.status("outer"), NodeStatus::Retrying);
+    assert_eq!(live.those(NodeStatus::Skipped).len(), 4, "{}", live.stand());
+    live.wake_at(T0 + 100);
+    live.complete("outer/x");
+    assert_eq!(live.those(NodeStatus::Ready), ["outer/inner/a", "outer/inner/b", "outer/inner/c"]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use domain::job::spec::{CompleteWhen, JobSpec};
 use domain::job::status::JobStatus;
-use domain::node::spec::NodeSpec;
+use domain::node::spec::{DependencyCondition, NodeSpec};
 use domain::node::status::NodeStatus;
 
 use crate::build::{GRACE_MS, T0, job, node, retry};
@@ -105,6 +105,25 @@ fn what_else_depended_on_a_handled_failure_is_bypassed_and_the_join_runs() {
         live.complete(key);
     }
     assert_eq!(live.state.head.status, JobStatus::Completed);
+}
+
+#[test]
+fn what_skips_on_failure_is_bypassed_where_the_failure_was_handled_before() {
+    let nodes = vec![
+        node("a", &[]),
+        catch("catch"),
+        when("off", &["catch"], "${{ false }}"),
+        NodeSpec {
+            dependency_condition: DependencyCondition::Any,
+            skip_on_failure: true,
+            ..node("any", &["a", "off"])
+        },
+        node("join", &["any", "catch"]),
+    ];
+    let mut live = Live::submit(job(nodes));
+    live.fail("a");
+    live.complete("catch");
+    assert_eq!(live.stand(), "a failed, catch completed, off ~skipped, any ~skipped, join ready");
 }
 
 #[test]

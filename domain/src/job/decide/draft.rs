@@ -221,6 +221,9 @@ impl<'a> Draft<'a> {
         let Move { to, hold, bypassed } = what;
         self.changes.push(Moved { node: ix, from, to, hold, bypassed });
         self.leave_queues(ix);
+        if to.is_settled() {
+            self.settle_unbegun(ix, what);
+        }
         if to == NodeStatus::Pending {
             self.anew.insert(ix);
             self.errors.insert(ix, None);

@@ -194,6 +194,13 @@ pub(super) fn job_ended(state: &JobState, code: EndCode, turn: Option<&Turn>) ->
 pub(super) fn node_ended(state: &JobState, ix: u32, code: EndCode, causes: &[u32]) -> String {
     let node = &state.nodes[ix as usize];
     let because = keys(state, causes, causes.len());
+    let never_began = |group: &u32| {
+        state.nodes[*group as usize].status.is_settled() && !state.groups.contains_key(group)
+    };
+    if let Some(group) = state.plan.container(ix).filter(never_began) {
+        let how = if node.marks.bypassed { "bypassed" } else { node.status.as_str() };
+        return format!("{how} with its group `{}`, which never began", state.plan.path(group));
+    }
     match code {
         EndCode::Completed if state.plan.node(ix).is_leased() => {
             format!("attempt {} completed, and its outcome is recorded", node.attempt)
@@ -215,7 +222,13 @@ pub(super) fn node_ended(state: &JobState, ix: u32, code: EndCode, causes: &[u32
             format!("it never ran because of how others ended ({because}), and its job is over")
         }
         EndCode::Cancelled | EndCode::FailFast | EndCode::ConditionNotMet | EndCode::Aborted => {
-            "stopped, or never started, because its job ended".to_owned()
+            let ended = |group: u32| {
+                let status = state.nodes[group as usize].status;
+                status.is_settled() && status != NodeStatus::Cancelled
+            };
+            let of_group = state.plan.containers(ix).any(ended);
+            let what = if of_group { "group" } else { "job" };
+            format!("stopped, or never started, because its {what} ended")
         }
     }
 }

@@ -167,6 +167,11 @@ impl Plan {
         std::iter::successors(self.container(ix), |group| self.container(*group))
     }
 
+    /// Whether a node is a group that has its members from the start.
+    pub(crate) fn has_declared_members(&self, ix: u32) -> bool {
+        self.node(ix).group().is_some_and(|group| group.template.is_none())
+    }
+
     /// The direct members of a group that has them from the start, ascending.
     pub fn declared_members(&self, group: u32) -> impl ExactSizeIterator<Item = u32> + Clone + '_ {
         let place = self.place(group);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Draft;
 use crate::bounds;
 use crate::job::flow::{FlowView, NodeFailure, Prepared, first_failed};
-use crate::job::members::{GroupEnding, GroupState, Ledger, MemberCounts};
+use crate::job::members::{GroupEnding, GroupState, Ledger, MemberCounts, Move};
 use crate::job::outcome::JobError;
 use crate::job::plan::{Expansion, Plan};
 use crate::job::spec::CompleteWhen;
@@ -81,16 +81,46 @@ impl Draft<'_> {
         self.start_members(ix, group);
     }
 
-    /// These nodes and, of groups among them that have run, their members, and so on.
+    /// A group settled that never began: so do the members that it has from the start, as it did. Of a group that failed they
+    /// are cancelled: none of them failed.
+    pub(super) fn settle_unbegun(&mut self, ix: u32, group: Move) {
+        if !self.book.plan().has_declared_members(ix) || self.book.group(ix).is_some() {
+            return;
+        }
+        let to = match group.to {
+            NodeStatus::Skipped => NodeStatus::Skipped,
+            NodeStatus::Pending
+            | NodeStatus::Ready
+            | NodeStatus::Running
+            | NodeStatus::Waiting
+            | NodeStatus::Retrying
+            | NodeStatus::Completed
+            | NodeStatus::Failed
+            | NodeStatus::Timeout
+            | NodeStatus::Cancelled
+            | NodeStatus::Compensating
+            | NodeStatus::Compensated => NodeStatus::Cancelled,
+        };
+        let plan = self.plan();
+        for member in plan.declared_members(ix) {
+            if !self.node_status(member).is_settled() {
+                self.set(member, Move { to, ..group });
+            }
+        }
+    }
+
+    /// These nodes and, of groups among them, the members that there are, and so on.
     fn subtree(&self, plan: &Plan, of: Vec<u32>, lists: Lists) -> Vec<u32> {
         let mut found = of;
         let mut next = 0;
         while let Some(ix) = found.get(next).copied() {
             next += 1;
-            let group = self.book.group(ix);
-            let stays = |group: &GroupState| lists == Lists::LeftOut && group.expansion.is_some();
-            if let Some(group) = group.filter(|group| !stays(group)) {
-                found.extend(group.members(plan, ix));
+            match self.book.group(ix) {
+                Some(group) if group.expansion.is_none() || lists == Lists::With => {
+                    found.extend(group.members(plan, ix));
+                }
+                None if plan.has_declared_members(ix) => found.extend(plan.declared_members(ix)),
+                Some(_) | None => {}
             }
         }
         found

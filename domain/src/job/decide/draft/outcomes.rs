@@ -48,10 +48,10 @@ impl Draft<'_> {
             // That those before it clean up after other ends does not keep a cleanup from its own.
             Readiness::Bypassed if spec.cleanup().is_some() => self.prepare(ix),
             Readiness::Bypassed => self.bypass(ix),
+            Readiness::Impossible if self.rests_on_handled(&plan, ix) => self.bypass(ix),
             Readiness::Impossible if spec.skip_on_failure => {
                 self.move_node(ix, NodeStatus::Skipped);
             }
-            Readiness::Impossible if self.rests_on_handled(&plan, ix) => self.bypass(ix),
             Readiness::Undecided | Readiness::Impossible => {}
         }
     }
