@@ -268,7 +268,7 @@ fn the_failure_of_a_group_is_handled_like_that_of_any_node() {
 fn a_catch_that_the_engine_does_itself_handles_in_the_same_event() {
     let record = "{\"why\": \"${{ nodes.a.error.message }}\"}";
     let mut caught = checkpoint("catch", &["a"], record);
-    caught.dependency_condition = domain::node::spec::DependencyCondition::Conditional;
+    caught.dependency_condition = DependencyCondition::Conditional;
     caught.when = Some(FAILED.to_owned());
     let mut live = Live::submit(job(vec![node("a", &[]), node("x", &["a"]), caught]));
     live.fail("a");
