@@ -42,6 +42,8 @@ const DOMAIN_STAGES: &[&[&str]] = &[
     &["status", "attempt", "change", "hold"],
     &["refusal", "history"],
     &["subject"],
+    &["strategy"],
+    &["rules", "windows"],
     &["policy"],
     &["spec"],
     &["edges", "graph", "plan", "retry", "expression", "outcome"],
@@ -77,9 +79,9 @@ const FILES_OF_ONE_KIND: &[(&str, &str)] = &[
 ];
 
 /// What the domain may depend on. None of these reads a clock, draws a number or does IO with the features we take.
-/// `regex` is for `matches` in expressions: linear in the text, and bounded in size.
+/// `regex` is for `matches` in expressions: linear in the text, and bounded in size. `chrono-tz` is the table of time zones.
 const DOMAIN_DEPENDENCIES: &[&str] =
-    &["chrono", "regex", "serde", "serde_json", "sha2", "thiserror", "uuid"];
+    &["chrono", "chrono-tz", "regex", "serde", "serde_json", "sha2", "thiserror", "uuid"];
 
 /// Features that would let the rules read a clock or draw a number.
 const DOMAIN_FEATURES_REFUSED: &[&str] = &["clock", "now", "v1", "v4", "v6", "v7", "rng"];
@@ -252,6 +254,7 @@ const DECIDE: Folder = Folder {
     module: &["job", "decide"],
     rows: &[
         &["decision"],
+        &["retrying"],
         &["draft"],
         &[
             "deletion",

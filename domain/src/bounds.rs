@@ -55,7 +55,15 @@ pub const RELEASE_AFTER_MS_MAX: u64 = 24 * 3_600 * 1_000;
 /// Bytes of what a heartbeat says beside its progress: enough to go on from, little enough to come every few seconds.
 pub const HEARTBEAT_DETAILS_BYTES_MAX: usize = 64 * 1_024;
 /// Executions a policy may ask for.
-pub const ATTEMPTS_MAX: u32 = 100_000;
+pub const ATTEMPTS_MAX: u32 = 1_000;
+/// First wait of a policy, in milliseconds (a day).
+pub const BASE_DELAY_MS_MAX: u64 = 24 * 3_600 * 1_000;
+/// Cap of a policy's waits, in milliseconds (31 years: "no cap" in any unit that callers come from).
+pub const DELAY_MS_MAX: u64 = 1_000_000_000_000;
+/// Rules of a policy.
+pub const POLICY_RULES_MAX: usize = 20;
+/// Windows of a policy.
+pub const POLICY_WINDOWS_MAX: usize = 20;
 /// Entries of a policy's lists of delays and error types.
 pub const POLICY_LIST_MAX: usize = 100;
 /// Nesting of inputs and outputs.

@@ -51,6 +51,19 @@ impl Payload {
         Self::Stored(payload)
     }
 
+    /// Of raw JSON that travels in the event however large it is, because a rule reads it.
+    pub fn inlined(raw: Box<RawValue>) -> Self {
+        Self::Inline(Arc::from(raw))
+    }
+
+    /// The JSON text, where it travels in the event.
+    pub fn inline(&self) -> Option<&str> {
+        match self {
+            Self::Inline(raw) => Some(raw.get()),
+            Self::Stored(_) => None,
+        }
+    }
+
     /// Of raw JSON that somebody else keeps: what would be stored comes with it, and is pushed nowhere.
     pub fn copied(raw: &Arc<RawValue>) -> (Self, Option<PayloadBytes>) {
         let bytes = raw.get().as_bytes();

@@ -23,7 +23,7 @@ use self::open_answers::OpenAnswers;
 use super::problem::{FieldErrorBody, ProblemBody};
 use super::routes::{
     engines, environments, explain, expressions, health, history, jobs, leases, nodes, queues,
-    services, start, submissions, workers,
+    retry_policies, services, start, submissions, workers,
 };
 
 /// The document of this version.
@@ -46,6 +46,7 @@ use super::routes::{
         (name = "nodes", description = "The steps of a job"),
         (name = "leases", description = "Work for workers"),
         (name = "queues", description = "What waits for workers, and who they are"),
+        (name = "retry policies", description = "When and how failed attempts are repeated"),
         (name = "environments", description = "Pools of resources that jobs are admitted into"),
         (name = "services", description = "The parts of the engine"),
         (name = "engines", description = "The engines that serve the same jobs"),
@@ -60,7 +61,7 @@ use super::routes::{
         leases::lease, leases::heartbeat, leases::complete, leases::fail, leases::release,
         queues::list, workers::list,
         environments::list, environments::create, environments::get, environments::replace,
-        environments::delete, expressions::evaluate,
+        environments::delete, expressions::evaluate, retry_policies::preview,
         services::list, engines::list, start::start, health::livez, health::readyz, health::metrics),
     components(schemas(ProblemBody<'static>, FieldErrorBody<'static>)),
     modifiers(&Completed, &OpenAnswers, &DefaultsInWords, &EnumNames),

@@ -10,7 +10,7 @@ use super::parked::Served;
 use super::problem::{Code, Problem};
 use super::routes::{
     document, engines, environments, explain, expressions, forward, health, history, jobs, leases,
-    nodes, queues, services, start, submissions, workers,
+    nodes, queues, retry_policies, services, start, submissions, workers,
 };
 use super::state::Api;
 use crate::engine::forwarding;
@@ -44,6 +44,7 @@ pub fn router(api: Api) -> Served {
             "/api/v1/environments/{id}",
             get(environments::get).put(environments::replace).delete(environments::delete),
         )
+        .route("/api/v1/retry-policies/preview", post(retry_policies::preview))
         .route("/api/v1/expressions/evaluate", post(expressions::evaluate))
         .route("/api/v1/services", get(services::list))
         .route("/api/v1/engines", get(engines::list))

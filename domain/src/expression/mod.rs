@@ -40,4 +40,5 @@ pub use evaluate::Scope;
 pub use reference::{JobPart, NodePart, Reference};
 pub use template::{Template, TemplateError};
 pub use text::{OPENING, TextTemplate};
+pub(crate) use text::{holds_text, references_of};
 pub use value::{Key, List, Map, Value};

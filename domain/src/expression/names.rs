@@ -13,6 +13,8 @@ impl Parser<'_> {
         match name {
             "item" => self.reading(column, Reference::Item),
             "index" => self.reading(column, Reference::Index),
+            "error" => self.reading(column, Reference::Error),
+            "attempt" => self.reading(column, Reference::Attempt),
             "job" => {
                 let words = JobPart::ALL.map(JobPart::as_str);
                 let (word, at) = self.part("job", &words)?;

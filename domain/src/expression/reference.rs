@@ -23,6 +23,10 @@ pub enum Reference {
     Item,
     /// The item's place in the list, from 0.
     Index,
+    /// The failure that a retry policy judges.
+    Error,
+    /// The number of the execution that failed.
+    Attempt,
 }
 
 /// What of a job is read.
@@ -45,7 +49,7 @@ pub enum NodePart {
 }
 
 /// The first words of every reference.
-pub(super) const ROOTS: [&str; 4] = ["job", "nodes", "item", "index"];
+pub(super) const ROOTS: [&str; 6] = ["job", "nodes", "item", "index", "error", "attempt"];
 
 impl JobPart {
     /// Every part there is.
@@ -92,6 +96,8 @@ impl fmt::Display for Reference {
             }
             Self::Item => f.write_str("item"),
             Self::Index => f.write_str("index"),
+            Self::Error => f.write_str("error"),
+            Self::Attempt => f.write_str("attempt"),
         }
     }
 }

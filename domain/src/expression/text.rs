@@ -120,3 +120,34 @@ pub(super) fn too_many(column: usize) -> ExpressionError {
         format!("one value has at most {TEMPLATE_EXPRESSIONS_MAX} expressions"),
     )
 }
+
+/// Whether a text that is one expression, with `${{ }}` or without, holds.
+pub(crate) fn holds_text(text: &str, scope: &dyn Scope) -> Result<bool, ExpressionError> {
+    let value = if text.contains(OPENING) {
+        match TextTemplate::parse(text)? {
+            Some(template) => template.evaluate(scope)?,
+            None => Value::Null,
+        }
+    } else {
+        Expression::parse(text)?.evaluate(scope)?
+    };
+    if let Value::Bool(holds) = value {
+        return Ok(holds);
+    }
+    Err(ExpressionError {
+        class: ErrorClass::Type,
+        message: format!("must be true or false, and is a {}", value.type_name()),
+        column: 1,
+        allowed: Vec::new(),
+    })
+}
+
+/// What a text that is one expression reads, with `${{ }}` or without.
+pub(crate) fn references_of(text: &str) -> Result<Vec<(Reference, usize)>, ExpressionError> {
+    let owned = |(reference, column): (&Reference, usize)| (reference.clone(), column);
+    if text.contains(OPENING) {
+        let template = TextTemplate::parse(text)?;
+        return Ok(template.iter().flat_map(TextTemplate::references).map(owned).collect());
+    }
+    Ok(Expression::parse(text)?.references().map(owned).collect())
+}

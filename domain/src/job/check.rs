@@ -24,7 +24,6 @@ use crate::node::graph::Graph;
 use crate::node::spec::{DependencyCondition, NodeSpec, Timeouts};
 use crate::payload::{Payload, PayloadBytes};
 use crate::refusal::FieldError;
-use crate::retry::policy::RetryPolicy;
 
 use self::expressions::KnownInput;
 use self::names::{Namer, NodeNames};
@@ -57,7 +56,6 @@ pub fn check(mut spec: JobSpec, settings: &CheckSettings) -> Result<CheckedSpec,
     let mut tree = SpecTree::of(std::mem::take(&mut spec.nodes), &mut check.errors);
     check.outermost(&mut tree, spec.complete_when);
     let graph = check.graph(&tree.nodes);
-    let input = check.payload("/input", spec.input.take());
     check.policy("/retry", spec.retry.as_ref());
     let mut nodes: Vec<PlanNode> = Vec::with_capacity(tree.nodes.len());
     let mut output = spec.output.take();
@@ -76,6 +74,7 @@ pub fn check(mut spec: JobSpec, settings: &CheckSettings) -> Result<CheckedSpec,
             check.template("/output", raw, Namer::Job, &mut names, &mut output_flow)
         });
     }
+    let input = check.input(spec.input.take());
     let output = check.payload("/output", output);
     let Check { mut errors, payloads, .. } = check;
     let (Some(graph), Some(environment), true) = (graph, environment, errors.is_empty()) else {
@@ -138,12 +137,20 @@ struct Check<'a> {
     settings: &'a CheckSettings,
     errors: Vec<FieldError>,
     payloads: Vec<PayloadBytes>,
+    /// An expression of a retry policy reads the job's input.
+    policies_read_input: bool,
     known: KnownInput,
 }
 
 impl<'a> Check<'a> {
     fn new(settings: &'a CheckSettings, input: Option<&RawValue>) -> Self {
-        Self { settings, errors: Vec::new(), payloads: Vec::new(), known: KnownInput::of(input) }
+        Self {
+            settings,
+            errors: Vec::new(),
+            payloads: Vec::new(),
+            policies_read_input: false,
+            known: KnownInput::of(input),
+        }
     }
 }
 
@@ -359,12 +366,6 @@ impl Check<'_> {
             metadata: spec.metadata.clone(),
         };
         (more != MoreOfNode::default()).then(|| Box::new(more))
-    }
-
-    fn policy(&mut self, at: &str, policy: Option<&RetryPolicy>) {
-        if let Some(policy) = policy {
-            self.errors.extend(policy.check(at));
-        }
     }
 
     fn payload(&mut self, at: &str, raw: Option<Box<RawValue>>) -> Option<Payload> {

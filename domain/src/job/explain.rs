@@ -41,6 +41,8 @@ pub enum WaitCode {
     Ending,
     /// The outcome of an attempt of a node that runs at most once is unknown.
     OutcomeUnknown,
+    /// Executions of a node are used up, and its policy leaves it to a person.
+    Exhausted,
     Attempt,
     /// Nodes are offered, and no worker has leased them.
     Worker,
@@ -250,6 +252,7 @@ impl WaitCode {
             Self::Paused => "paused",
             Self::Ending => "ending",
             Self::OutcomeUnknown => "outcome_unknown",
+            Self::Exhausted => "exhausted",
             Self::Attempt => "attempt",
             Self::Worker => "worker",
             Self::Retry => "retry",
@@ -271,7 +274,7 @@ impl WaitCode {
             Self::ScheduledStart | Self::Retry | Self::Delay => EndsOn::Time,
             Self::ManualStart => EndsOn::Start,
             Self::Grant => EndsOn::Grant,
-            Self::Paused | Self::OutcomeUnknown => EndsOn::Resume,
+            Self::Paused | Self::OutcomeUnknown | Self::Exhausted => EndsOn::Resume,
             Self::Ending | Self::Attempt => EndsOn::Report,
             Self::Worker => EndsOn::Lease,
             Self::Place => EndsOn::Place,

@@ -100,4 +100,6 @@ pub enum PauseCause {
     Requested,
     /// An `at_most_once` attempt has an unknown outcome.
     OutcomeUnknown,
+    /// A node's executions are used up, and its policy leaves it to a person.
+    RetriesExhausted,
 }

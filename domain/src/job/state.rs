@@ -127,6 +127,9 @@ pub struct HandedOn {
     /// Of the newest heartbeat that said any, of whichever attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<Payload>,
+    /// Retries that each rule of its policy gave, by the rule's place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_rule: Vec<u32>,
 }
 
 impl HandedOn {

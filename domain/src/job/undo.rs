@@ -135,6 +135,28 @@ impl JobState {
         undo.log.insert(&mut self.handed_on, node, handed_on, Was::HandedOn);
     }
 
+    /// A rule of the node's policy gave one more retry.
+    pub(crate) fn hand_on_rule(&mut self, node: u32, rule: u32, undo: &mut JobUndo) {
+        let mut handed_on = self.handed_on.get(&node).cloned().unwrap_or_default();
+        let place = rule as usize;
+        if handed_on.by_rule.len() <= place {
+            handed_on.by_rule.resize(place + 1, 0);
+        }
+        handed_on.by_rule[place] += 1;
+        undo.log.insert(&mut self.handed_on, node, handed_on, Was::HandedOn);
+    }
+
+    /// Policies count the node's executions from here.
+    pub(crate) fn count_anew(&mut self, ix: u32, undo: &mut JobUndo) {
+        let node = self.node_mut(ix, undo);
+        node.base = node.attempt;
+        node.last_wait_ms = 0;
+        if let Some(handed_on) = self.handed_on.get(&ix).filter(|of| !of.by_rule.is_empty()) {
+            let handed_on = HandedOn { by_rule: Vec::new(), ..handed_on.clone() };
+            undo.log.insert(&mut self.handed_on, ix, handed_on, Was::HandedOn);
+        }
+    }
+
     /// There is no next attempt.
     pub(crate) fn hand_on_nothing(&mut self, node: u32, undo: &mut JobUndo) {
         if !self.handed_on.is_empty() {

@@ -49,8 +49,14 @@ pub struct AttemptError {
     pub error_type: String,
     /// For people; cut at 4,096 characters.
     pub message: String,
-    /// Failure class of `retry-and-failures.md` section 5.
+    /// Failure class of `retry-and-failures.md` section 5. Of a report, before it counts: empty when it names none.
     pub class: String,
+    /// The code that the failing service gave; 1-100 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The HTTP status that it gave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
     /// The reporter's word on whether another execution can help.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retryable: Option<bool>,
@@ -64,7 +70,8 @@ pub struct AttemptError {
 impl AttemptError {
     /// Bytes of JSON that it takes, about: texts as they are, and its details.
     pub fn bytes(&self) -> u64 {
-        let texts = self.error_type.len() + self.message.len() + self.class.len();
+        let code = self.code.as_ref().map_or(0, String::len);
+        let texts = self.error_type.len() + self.message.len() + self.class.len() + code;
         texts as u64 + self.details.as_ref().map_or(0, Payload::len)
     }
 
@@ -86,6 +93,9 @@ pub struct RetryDue {
     pub due: Millis,
     /// The wait with its jitter, drawn once.
     pub wait_ms: u64,
+    /// The place of the policy's rule that gave it, counted from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<u32>,
 }
 
 /// What a report says.

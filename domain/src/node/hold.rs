@@ -17,6 +17,8 @@ pub enum Hold {
     Members,
     /// An attempt of a node that runs at most once may have had its effect.
     OutcomeUnknown,
+    /// Its executions are used up, and its policy leaves it to a person.
+    Exhausted,
 }
 
 impl Hold {
@@ -28,6 +30,7 @@ impl Hold {
             Self::Delay => "delay",
             Self::Members => "members",
             Self::OutcomeUnknown => "outcome_unknown",
+            Self::Exhausted => "exhausted",
         }
     }
 }

@@ -33,6 +33,12 @@ pub fn wait(policy: &RetryPolicy, executions: u32, previous_wait_ms: u64, draw: 
     cut(low + draw * (high - low)).clamp(least.min(most), most)
 }
 
+/// How many milliseconds behind an opening that many wait for a wait of `wait_ms` ends.
+pub fn spread_behind(jitter: JitterMode, wait_ms: u64, draw: f64) -> u64 {
+    let draw = if draw.is_nan() { 0.0 } else { draw.clamp(0.0, 1.0) };
+    if jitter == JitterMode::None { 0 } else { cut(draw * float(wait_ms)).min(wait_ms) }
+}
+
 /// The smallest and the largest wait in milliseconds that can follow the `executions`-th execution.
 pub fn range(policy: &RetryPolicy, executions: u32) -> (u64, u64) {
     let (low, high) = spread(policy, executions);
@@ -75,8 +81,14 @@ fn computed(policy: &RetryPolicy, executions: u32) -> u64 {
     match policy.strategy {
         Strategy::Immediate | Strategy::None => 0,
         Strategy::LinearBackoff => {
-            let step = policy.step_delay_ms.unwrap_or(base);
-            base.saturating_add(step.saturating_mul(u64::from(steps)))
+            let steps = u64::from(steps);
+            match policy.step_delay_ms {
+                None => base.saturating_add(base.saturating_mul(steps)),
+                Some(step) if step >= 0 => {
+                    base.saturating_add(step.unsigned_abs().saturating_mul(steps))
+                }
+                Some(step) => base.saturating_sub(step.unsigned_abs().saturating_mul(steps)),
+            }
         }
         Strategy::ExponentialBackoff if base == 0 => 0,
         Strategy::ExponentialBackoff => cut(float(base) * policy.multiplier.powf(f64::from(steps))),

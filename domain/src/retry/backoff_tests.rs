@@ -31,6 +31,8 @@ fn each_strategy_grows_as_its_closed_form_says() {
         waits(&of(Strategy::FibonacciBackoff), 6),
         [1_000, 1_000, 2_000, 3_000, 5_000, 8_000]
     );
+    let falling = RetryPolicy { step_delay_ms: Some(-400), ..of(Strategy::LinearBackoff) };
+    assert_eq!(waits(&falling, 5), [1_000, 600, 200, 0, 0]);
     let custom = RetryPolicy { delays_ms: vec![5, 70, 9], ..of(Strategy::CustomBackoff) };
     assert_eq!(waits(&custom, 5), [5, 70, 9, 9, 9]);
 }
@@ -80,8 +82,9 @@ fn any_policy() -> impl proptest::strategy::Strategy<Value = RetryPolicy> {
     ]);
     let ms = || prop_oneof![0_u64..100_000, any::<u64>()];
     let delays = prop::collection::vec(ms(), 0..5);
+    let steps = prop_oneof![-100_000_i64..100_000, any::<i64>()];
     let factors = (1.0_f64..20.0, 0.0_f64..=1.0);
-    (strategies, jitters, ms(), ms(), prop::option::of(ms()), delays, factors).prop_map(
+    (strategies, jitters, ms(), ms(), prop::option::of(steps), delays, factors).prop_map(
         |(strategy, jitter, base, cap, step_delay_ms, delays_ms, (multiplier, jitter_range))| {
             RetryPolicy {
                 strategy,
@@ -145,7 +148,8 @@ proptest! {
     #[test]
     fn a_wait_without_jitter_never_shrinks_unless_its_list_does(policy in any_policy(), k in 1_u32..100_000) {
         let policy = RetryPolicy { jitter: JitterMode::None, ..policy };
-        if policy.strategy != Strategy::CustomBackoff {
+        let falls = policy.step_delay_ms.is_some_and(|step| step < 0);
+        if policy.strategy != Strategy::CustomBackoff && !falls {
             let next = k.saturating_add(1);
             prop_assert!(wait(&policy, k, 0, 0.0) <= wait(&policy, next, 0, 0.0));
         }

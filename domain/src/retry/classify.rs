@@ -101,19 +101,8 @@ pub fn words() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|(word, _)| *word)
 }
 
-/// Whether an error type is meant by one of these patterns: exact, or a prefix followed by one `*` at the very end.
-/// Case counts.
-pub fn type_is_listed(patterns: &[String], error_type: &str) -> bool {
-    patterns.iter().any(|pattern| match pattern.strip_suffix('*') {
-        Some(prefix) => error_type.starts_with(prefix),
-        None => pattern == error_type,
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     #[test]
@@ -136,26 +125,5 @@ mod tests {
     fn a_name_that_does_not_resolve_is_tried_twice() {
         assert_eq!(rule_of("network.connect", "NXDOMAIN").again, Again::AtMost(2));
         assert_eq!(rule_of("network.connect", "ECONNREFUSED").again, Again::AsPolicy);
-    }
-
-    #[test]
-    fn types_match_exactly_or_by_a_prefix_and_case_counts() {
-        let listed = |pattern: &str, word| type_is_listed(&[pattern.to_owned()], word);
-        assert!(listed("Net.Reset", "Net.Reset"));
-        assert!(!listed("Net.Reset", "net.reset"));
-        assert!(!listed("Net", "Net.Reset"));
-        assert!(listed("Net.*", "Net.Reset"));
-        assert!(listed("Net.*", "Net."));
-        assert!(listed("*", "anything"));
-        assert!(!listed("N*t", "Net"));
-        assert!(!type_is_listed(&[], "anything"));
-    }
-
-    proptest! {
-        #[test]
-        fn a_wildcard_matches_what_starts_with_its_prefix_and_nothing_else(prefix in "[a-z.]{0,4}", word in "[a-z.]{0,6}") {
-            let pattern = [format!("{prefix}*")];
-            prop_assert_eq!(type_is_listed(&pattern, &word), word.starts_with(&prefix));
-        }
     }
 }

@@ -3,5 +3,11 @@
 pub mod backoff;
 pub mod check;
 pub mod classify;
+pub mod condition;
+pub mod derive;
 pub mod policy;
+pub mod preview;
+pub mod rules;
+pub mod strategy;
 pub mod verdict;
+pub mod windows;

@@ -1,15 +1,19 @@
 //! Whether a failed attempt is followed by another, when, and why. Who is asked, first to last: classes that are
-//! never repeated, the strategy, the policy's list of final types, its list of retryable types, the report's own
-//! word, the class, the executions left, the deadline.
+//! never repeated, the policy's list of final types, the rule that fits, the strategy, the report's own word, the list of
+//! retryable types, `when`, the class, the executions left, the windows, the total time, the deadline.
 //! A wait is the longer of the computed one and the one the report asks for, which has a limit of its own.
 //! Invariant: no verdict schedules past the deadline or beyond `max_attempts` (property tests below).
-//! Absent on purpose: rules, windows, budgets and breakers, which come with the retry manager.
+//! Absent on purpose: budgets and breakers, which many nodes share.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::backoff;
 use super::classify::{self, Again, ClassRule, SLOW_BASE_MS};
+use super::condition::{self, FailureScope};
 use super::policy::{RetryPolicy, Strategy};
+use super::rules::is_listed;
+use super::windows;
 use crate::bounds::RETRY_AFTER_MS_MAX;
 use crate::ids::Millis;
 
@@ -18,8 +22,14 @@ use crate::ids::Millis;
 pub struct ErrorFacts<'a> {
     /// The reporter's word for it.
     pub error_type: &'a str,
-    /// Class of the taxonomy, as given; empty when nobody gave one.
+    /// Class of the taxonomy; empty when nothing is known of it.
     pub class: &'a str,
+    /// What the reporter says to people.
+    pub message: &'a str,
+    /// The code that the failing service gave.
+    pub code: Option<&'a str>,
+    /// The HTTP status that it gave.
+    pub status: Option<u16>,
     /// The reporter's word on whether another execution can help.
     pub retryable: Option<bool>,
     /// The wait the reporter asks for, in milliseconds.
@@ -28,14 +38,49 @@ pub struct ErrorFacts<'a> {
     pub idempotent: bool,
 }
 
+impl ErrorFacts<'_> {
+    /// Of a failure of which nobody said anything.
+    pub const NONE: Self = ErrorFacts {
+        error_type: "",
+        class: "",
+        message: "",
+        code: None,
+        status: None,
+        retryable: None,
+        retry_after_ms: None,
+        idempotent: true,
+    };
+}
+
+/// What was tried before, and what surrounds this failure.
+#[derive(Debug, Clone, Copy)]
+pub struct Tried<'a> {
+    /// Executions since policies count, the failed one included.
+    pub executions: u32,
+    /// Retries that each rule of the policy gave, by its place; shorter where the last ones gave none.
+    pub by_rule: &'a [u32],
+    /// The wait before this execution, in milliseconds; 0 for none.
+    pub previous_wait_ms: u64,
+    /// In [0, 1).
+    pub draw: f64,
+    pub now: Millis,
+    /// When the node was ready first.
+    pub since: Millis,
+    /// When it is timed out, whatever it does.
+    pub deadline: Option<Millis>,
+    pub job: condition::JobParts<'a>,
+}
+
 /// What follows a failed attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RetryVerdict {
     Retry {
         /// Milliseconds, jitter included, drawn once.
         wait_ms: u64,
         /// Nothing happens before this time.
         due: Millis,
+        /// The place of the policy's rule that decided.
+        rule: Option<usize>,
         /// What settled it.
         why: RetryWhy,
     },
@@ -62,10 +107,17 @@ pub enum RetryWhy {
         /// Executions that are allowed in all.
         allowed: u32,
     },
+    /// It would have ended outside of the policy's windows, and waits for the next.
+    Window {
+        /// Executions so far.
+        executions: u32,
+        /// Executions that are allowed in all.
+        allowed: u32,
+    },
 }
 
 /// Why there is no other execution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FinalWhy {
     /// The strategy is `none`.
     NoRetries,
@@ -75,6 +127,13 @@ pub enum FinalWhy {
     TypeIsFinal,
     /// The policy lists retryable types, and this is none of them.
     TypeNotListed,
+    /// The policy's `when` does not hold.
+    ConditionIsFalse,
+    /// The policy's `when` could not be evaluated.
+    ConditionFailed {
+        /// What is wrong with it.
+        message: String,
+    },
     /// Failures of this class are not mended by repeating.
     ClassIsFinal,
     /// The work may have been done, and the node must not run twice.
@@ -89,6 +148,20 @@ pub enum FinalWhy {
         /// Executions that are allowed in all.
         allowed: u32,
     },
+    /// The rule's executions are used up.
+    RuleUsedUp {
+        /// Its place, counted from 0.
+        rule: usize,
+        /// Executions that are allowed in all.
+        allowed: u32,
+    },
+    /// The policy's total time would be over.
+    TotalUsedUp {
+        /// The wait, in milliseconds.
+        wait_ms: u64,
+    },
+    /// The policy's windows do not open any more.
+    NeverOpen,
     /// The wait would reach the deadline of the node or its job.
     PastDeadline {
         /// The wait, in milliseconds.
@@ -96,46 +169,88 @@ pub enum FinalWhy {
     },
 }
 
-/// Judges a failure. `executions` counts the failed one; `previous_wait_ms` is the wait before it, 0 for none;
-/// `draw` is in [0, 1); at `deadline` the node is timed out whatever it does.
-pub fn verdict(
+impl FinalWhy {
+    /// Whether there would have been another execution, had there been executions or time left.
+    pub fn is_exhausted(&self) -> bool {
+        match self {
+            Self::PolicyUsedUp { .. }
+            | Self::ClassUsedUp { .. }
+            | Self::RuleUsedUp { .. }
+            | Self::TotalUsedUp { .. } => true,
+            Self::NoRetries
+            | Self::ReportedFinal
+            | Self::TypeIsFinal
+            | Self::TypeNotListed
+            | Self::ConditionIsFalse
+            | Self::ConditionFailed { .. }
+            | Self::ClassIsFinal
+            | Self::MayHaveHappened
+            | Self::NeverOpen
+            | Self::PastDeadline { .. } => false,
+        }
+    }
+}
+
+/// Judges a failure.
+pub fn verdict(policy: &RetryPolicy, facts: &ErrorFacts<'_>, tried: &Tried<'_>) -> RetryVerdict {
+    judge(policy, facts, tried).unwrap_or_else(|why| RetryVerdict::Final { why })
+}
+
+fn judge(
     policy: &RetryPolicy,
     facts: &ErrorFacts<'_>,
-    executions: u32,
-    previous_wait_ms: u64,
-    draw: f64,
-    now: Millis,
-    deadline: Option<Millis>,
-) -> RetryVerdict {
-    let rule = classify::rule_of(facts.class, facts.error_type);
-    let allowed = match executions_allowed(policy, facts, rule, executions) {
-        Ok(allowed) => allowed,
-        Err(why) => return RetryVerdict::Final { why },
+    tried: &Tried<'_>,
+) -> Result<RetryVerdict, FinalWhy> {
+    let facts = &ErrorFacts { class: policy.class_of(facts.error_type, facts.class), ..*facts };
+    let (rule, policy) = match policy.ruled(facts.error_type, facts.class) {
+        Some((place, ruled)) => (Some(place), Cow::Owned(ruled)),
+        None => (None, Cow::Borrowed(policy)),
     };
-    let computed = computed_wait(policy, facts, rule, executions, previous_wait_ms, draw);
+    let executions = match rule {
+        Some(place) => tried.by_rule.get(place).copied().unwrap_or(0).saturating_add(1),
+        None => {
+            tried.by_rule.iter().fold(tried.executions, |own, by| own.saturating_sub(*by)).max(1)
+        }
+    };
+    let class = classify::rule_of(facts.class, facts.error_type);
+    let allowed = executions_allowed(&policy, facts, class, rule, executions, tried)?;
+    let computed = computed_wait(&policy, facts, class, executions, tried);
     let asked = facts.retry_after_ms.map_or(0, |asked| asked.min(RETRY_AFTER_MS_MAX));
     let wait_ms = computed.max(asked);
-    let due = now.saturating_add(Millis::try_from(wait_ms).unwrap_or(Millis::MAX));
-    if deadline.is_some_and(|deadline| due >= deadline) {
-        return RetryVerdict::Final { why: FinalWhy::PastDeadline { wait_ms } };
+    let after = tried.now.saturating_add(Millis::try_from(wait_ms).unwrap_or(Millis::MAX));
+    let due = in_window(&policy, after, wait_ms, tried.draw)?;
+    let wait_ms = wait_ms.max(u64::try_from(due.saturating_sub(tried.now)).unwrap_or(0));
+    if policy.total_ms.is_some_and(|total| due > later(tried.since, total)) {
+        return Err(FinalWhy::TotalUsedUp { wait_ms });
     }
-    let why = if asked > computed {
+    if tried.deadline.is_some_and(|deadline| due >= deadline) {
+        return Err(FinalWhy::PastDeadline { wait_ms });
+    }
+    let why = if due > after {
+        RetryWhy::Window { executions, allowed }
+    } else if asked > computed {
         RetryWhy::Asked { executions, allowed }
     } else {
         RetryWhy::Policy { executions, allowed }
     };
-    RetryVerdict::Retry { wait_ms, due, why }
+    Ok(RetryVerdict::Retry { wait_ms, due, rule, why })
+}
+
+fn later(since: Millis, ms: u64) -> Millis {
+    since.saturating_add(Millis::try_from(ms).unwrap_or(Millis::MAX))
 }
 
 /// How many executions there may be in all, or why there is no other.
 fn executions_allowed(
     policy: &RetryPolicy,
     facts: &ErrorFacts<'_>,
-    rule: ClassRule,
+    class: ClassRule,
+    rule: Option<usize>,
     executions: u32,
+    tried: &Tried<'_>,
 ) -> Result<u32, FinalWhy> {
-    let listed = classify::type_is_listed(&policy.retryable_error_types, facts.error_type);
-    if rule.again == Again::Never {
+    let listed = is_listed(&policy.retryable_error_types, facts.error_type);
+    if class.again == Again::Never {
         return Err(FinalWhy::ClassIsFinal);
     }
     if policy.strategy == Strategy::None {
@@ -144,46 +259,76 @@ fn executions_allowed(
     if facts.retryable == Some(false) {
         return Err(FinalWhy::ReportedFinal);
     }
-    if classify::type_is_listed(&policy.non_retryable_error_types, facts.error_type) {
+    if is_listed(&policy.non_retryable_error_types, facts.error_type) {
         return Err(FinalWhy::TypeIsFinal);
     }
-    if !policy.retryable_error_types.is_empty() && !listed {
+    if !policy.retryable_error_types.is_empty() && !listed && rule.is_none() {
         return Err(FinalWhy::TypeNotListed);
     }
-    let wanted = listed || facts.retryable == Some(true);
-    if !wanted && rule.only_if_idempotent && !facts.idempotent {
+    if let Some(when) = &policy.when {
+        let asked = FailureScope { facts, attempt: tried.executions, job: tried.job };
+        match condition::holds(when, &asked) {
+            Ok(true) => {}
+            Ok(false) => return Err(FinalWhy::ConditionIsFalse),
+            Err(error) => {
+                return Err(FinalWhy::ConditionFailed { message: error.to_string() });
+            }
+        }
+    }
+    // Whoever names a failure wants it repeated, whatever its class usually means.
+    let wanted = listed || rule.is_some() || facts.retryable == Some(true);
+    if !wanted && class.only_if_idempotent && !facts.idempotent {
         return Err(FinalWhy::MayHaveHappened);
     }
-    let by_class = match rule.again {
+    let by_class = match class.again {
         _ if wanted => policy.max_attempts,
         Again::AsPolicy => policy.max_attempts,
         Again::HalfOfPolicy => policy.max_attempts.div_ceil(2),
         Again::AtMost(executions) => executions,
         Again::Final | Again::Never => return Err(FinalWhy::ClassIsFinal),
     };
-    if executions >= policy.max_attempts {
-        return Err(FinalWhy::PolicyUsedUp { allowed: policy.max_attempts });
+    let allowed = policy.max_attempts;
+    match rule {
+        Some(rule) if executions >= allowed => Err(FinalWhy::RuleUsedUp { rule, allowed }),
+        None if executions >= allowed => Err(FinalWhy::PolicyUsedUp { allowed }),
+        _ if executions >= by_class => Err(FinalWhy::ClassUsedUp { allowed: by_class }),
+        _ => Ok(by_class.min(allowed)),
     }
-    if executions >= by_class {
-        return Err(FinalWhy::ClassUsedUp { allowed: by_class });
-    }
-    Ok(by_class.min(policy.max_attempts))
 }
 
 fn computed_wait(
     policy: &RetryPolicy,
     facts: &ErrorFacts<'_>,
-    rule: ClassRule,
+    class: ClassRule,
     executions: u32,
-    previous_wait_ms: u64,
-    draw: f64,
+    tried: &Tried<'_>,
 ) -> u64 {
-    if !rule.slow || facts.retry_after_ms.is_some() {
-        return backoff::wait(policy, executions, previous_wait_ms, draw);
+    let (previous, draw) = (tried.previous_wait_ms, tried.draw);
+    if !class.slow || facts.retry_after_ms.is_some() {
+        return backoff::wait(policy, executions, previous, draw);
     }
     let base_delay_ms = policy.base_delay_ms.max(SLOW_BASE_MS);
     let slow = RetryPolicy { base_delay_ms, ..policy.clone() };
-    backoff::wait(&slow, executions, previous_wait_ms, draw)
+    backoff::wait(&slow, executions, previous, draw)
+}
+
+/// When a wait that ends at `after` ends for the windows. What waits for an opening is spread behind it as its wait was: else
+/// all that failed at night would begin in one instant.
+fn in_window(
+    policy: &RetryPolicy,
+    after: Millis,
+    wait_ms: u64,
+    draw: f64,
+) -> Result<Millis, FinalWhy> {
+    if policy.windows.is_empty() {
+        return Ok(after);
+    }
+    let open = windows::next_opening(&policy.windows, after).ok_or(FinalWhy::NeverOpen)?;
+    if open.from == after {
+        return Ok(after);
+    }
+    let room = u64::try_from(open.until.saturating_sub(open.from)).unwrap_or(0).saturating_sub(1);
+    Ok(later(open.from, backoff::spread_behind(policy.jitter, wait_ms.min(room), draw)))
 }
 
 impl fmt::Display for RetryWhy {
@@ -196,6 +341,12 @@ impl fmt::Display for RetryWhy {
                 write!(
                     f,
                     "execution {executions} of {allowed} failed; retried when the report asked for it"
+                )
+            }
+            Self::Window { executions, allowed } => {
+                write!(
+                    f,
+                    "execution {executions} of {allowed} failed; retried when the policy's window opens"
                 )
             }
         }
@@ -211,6 +362,10 @@ impl fmt::Display for FinalWhy {
             Self::TypeNotListed => {
                 f.write_str("the policy does not list this error type as retryable")
             }
+            Self::ConditionIsFalse => f.write_str("the policy's `when` does not hold"),
+            Self::ConditionFailed { message } => {
+                write!(f, "the policy's `when` could not be evaluated: {message}")
+            }
             Self::ClassIsFinal => f.write_str("failures of this class are not retried"),
             Self::MayHaveHappened => {
                 f.write_str("the work may have been done, and the node runs at most once")
@@ -221,6 +376,13 @@ impl fmt::Display for FinalWhy {
             Self::ClassUsedUp { allowed } => {
                 write!(f, "all {allowed} executions for failures of this class are used")
             }
+            Self::RuleUsedUp { rule, allowed } => {
+                write!(f, "all {allowed} executions of the policy's rule {rule} are used")
+            }
+            Self::TotalUsedUp { wait_ms } => {
+                write!(f, "a retry in {wait_ms} ms would come after the policy's total time")
+            }
+            Self::NeverOpen => f.write_str("the policy's windows do not open any more"),
             Self::PastDeadline { wait_ms } => {
                 write!(f, "a retry in {wait_ms} ms would come after the deadline")
             }

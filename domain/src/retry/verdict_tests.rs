@@ -3,14 +3,21 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::retry::condition::JobParts;
 use crate::retry::policy::{JitterMode, Strategy};
+use crate::retry::rules::{ClassOverride, RetryRule};
+use crate::retry::windows::Window;
 
-const FACTS: ErrorFacts<'_> = ErrorFacts {
-    error_type: "Net.Reset",
-    class: "",
-    retryable: None,
-    retry_after_ms: None,
-    idempotent: true,
+const FACTS: ErrorFacts<'_> = ErrorFacts { error_type: "Net.Reset", ..ErrorFacts::NONE };
+const TRIED: Tried<'_> = Tried {
+    executions: 1,
+    by_rule: &[],
+    previous_wait_ms: 0,
+    draw: 0.5,
+    now: 10_000,
+    since: 10_000,
+    deadline: None,
+    job: JobParts { id: "", input: None },
 };
 
 fn policy() -> RetryPolicy {
@@ -18,7 +25,7 @@ fn policy() -> RetryPolicy {
 }
 
 fn judge(policy: &RetryPolicy, facts: ErrorFacts<'_>, executions: u32) -> RetryVerdict {
-    verdict(policy, &facts, executions, 0, 0.5, 10_000, None)
+    verdict(policy, &facts, &Tried { executions, ..TRIED })
 }
 
 fn wait_of(verdict: RetryVerdict) -> Option<u64> {
@@ -126,11 +133,111 @@ fn throttling_slows_the_waits_unless_it_says_how_long() {
 
 #[test]
 fn a_wait_that_reaches_the_deadline_is_not_scheduled() {
-    let at = |deadline| verdict(&policy(), &FACTS, 1, 0, 0.5, 10_000, Some(deadline));
+    let at = |at| verdict(&policy(), &FACTS, &Tried { deadline: Some(at), ..TRIED });
     assert_eq!(wait_of(at(11_001)), Some(1_000));
     let why = FinalWhy::PastDeadline { wait_ms: 1_000 };
-    assert_eq!(at(11_000), RetryVerdict::Final { why });
+    assert_eq!(at(11_000), RetryVerdict::Final { why: why.clone() });
     assert_eq!(at(5), RetryVerdict::Final { why });
+}
+
+#[test]
+fn a_rule_counts_and_waits_for_itself() {
+    let rule = |word: &str, most, base_delay_ms| RetryRule {
+        types: list(&[word]),
+        max_attempts: Some(most),
+        base_delay_ms: Some(base_delay_ms),
+        ..RetryRule::default()
+    };
+    let policy = RetryPolicy {
+        rules: vec![rule("Slow", 4, 10), rule("Gone", 1, 10), rule("Lock", 2, 70)],
+        max_attempts: 2,
+        ..policy()
+    };
+    let failed = |error_type: &'static str, executions, by_rule: &[u32]| {
+        let tried = Tried { executions, by_rule, ..TRIED };
+        verdict(&policy, &ErrorFacts { error_type, ..FACTS }, &tried)
+    };
+    assert_eq!(wait_of(failed("Slow", 1, &[])), Some(10));
+    assert_eq!(wait_of(failed("Slow", 2, &[1])), Some(20));
+    assert_eq!(wait_of(failed("Lock", 3, &[2])), Some(70), "it counts for itself");
+    assert_eq!(wait_of(failed("Slow", 4, &[2, 0, 1])), Some(40));
+    let used_up = RetryVerdict::Final { why: FinalWhy::RuleUsedUp { rule: 0, allowed: 4 } };
+    assert_eq!(failed("Slow", 5, &[3, 0, 1]), used_up);
+    // What no rule fits counts only what no rule gave.
+    assert_eq!(wait_of(failed("Other", 5, &[3, 0, 1])), Some(1_000));
+    let used_up = RetryVerdict::Final { why: FinalWhy::PolicyUsedUp { allowed: 2 } };
+    assert_eq!(failed("Other", 6, &[3, 0, 1]), used_up);
+    let never = RetryVerdict::Final { why: FinalWhy::RuleUsedUp { rule: 1, allowed: 1 } };
+    assert_eq!(failed("Gone", 1, &[]), never);
+}
+
+#[test]
+fn a_rule_that_names_a_final_class_repeats_it() {
+    let rule = RetryRule { classes: list(&["conflict"]), ..RetryRule::default() };
+    let policy = RetryPolicy { rules: vec![rule], ..policy() };
+    let conflict = ErrorFacts { class: "conflict", ..FACTS };
+    assert_eq!(wait_of(judge(&policy, conflict, 1)), Some(1_000));
+    let listed = RetryPolicy { non_retryable_error_types: list(&["Net.*"]), ..policy };
+    let why = FinalWhy::TypeIsFinal;
+    assert_eq!(judge(&listed, conflict, 1), RetryVerdict::Final { why });
+}
+
+#[test]
+fn the_policys_word_on_a_class_counts_before_the_reports() {
+    let classify = vec![ClassOverride { types: list(&["Net.*"]), class: "validation".to_owned() }];
+    let policy = RetryPolicy { classify, ..policy() };
+    let why = FinalWhy::ClassIsFinal;
+    assert_eq!(
+        judge(&policy, ErrorFacts { class: "bug", ..FACTS }, 1),
+        RetryVerdict::Final { why }
+    );
+}
+
+#[test]
+fn nothing_is_retried_where_the_condition_does_not_hold_or_fails() {
+    let with = |when: &str| {
+        let policy = RetryPolicy { when: Some(when.to_owned()), ..policy() };
+        judge(&policy, FACTS, 2)
+    };
+    assert_eq!(wait_of(with("attempt < 3 && error.type.startsWith('Net')")), Some(2_000));
+    let why = FinalWhy::ConditionIsFalse;
+    assert_eq!(with("attempt < 2"), RetryVerdict::Final { why });
+    assert!(matches!(
+        with("error.code == 'x'"),
+        RetryVerdict::Final { why: FinalWhy::ConditionFailed { .. } }
+    ));
+}
+
+#[test]
+fn no_retry_comes_after_the_policys_total_time() {
+    let policy = RetryPolicy { total_ms: Some(5_000), ..policy() };
+    let at = |now| verdict(&policy, &FACTS, &Tried { now, ..TRIED });
+    assert_eq!(wait_of(at(14_000)), Some(1_000));
+    let why = FinalWhy::TotalUsedUp { wait_ms: 1_000 };
+    assert!(why.is_exhausted());
+    assert_eq!(at(14_001), RetryVerdict::Final { why });
+}
+
+#[test]
+fn what_waits_for_a_window_is_spread_behind_its_opening() {
+    let clock = |hour| chrono::NaiveTime::from_hms_opt(hour, 0, 0).unwrap_or_default();
+    let window =
+        Window { from: clock(1), to: clock(2), zone: chrono_tz::Tz::UTC, days: Vec::new() };
+    let opens = 3_600_000;
+    let with = |jitter| {
+        let policy = RetryPolicy { jitter, windows: vec![window.clone()], ..policy() };
+        verdict(&policy, &FACTS, &TRIED)
+    };
+    let due = |verdict| match verdict {
+        RetryVerdict::Retry { due, wait_ms, why: RetryWhy::Window { .. }, .. } => (due, wait_ms),
+        other => panic!("it waits for the window: {other:?}"),
+    };
+    assert_eq!(due(with(JitterMode::None)), (opens, 3_590_000));
+    assert_eq!(due(with(JitterMode::Full)), (opens + 250, 3_590_250), "half of a wait of 500 ms");
+    let deadline = Some(opens);
+    let policy = RetryPolicy { windows: vec![window], ..policy() };
+    let late = verdict(&policy, &FACTS, &Tried { deadline, ..TRIED });
+    assert_eq!(late, RetryVerdict::Final { why: FinalWhy::PastDeadline { wait_ms: 3_590_000 } });
 }
 
 proptest! {
@@ -149,7 +256,9 @@ proptest! {
     ) {
         let policy = RetryPolicy { max_attempts, max_delay_ms: cap, ..RetryPolicy::default() };
         let facts = ErrorFacts { class, retryable, retry_after_ms, ..FACTS };
-        match verdict(&policy, &facts, executions, previous, draw, now, deadline) {
+        let previous_wait_ms = previous;
+        let tried = Tried { executions, previous_wait_ms, draw, now, deadline, ..TRIED };
+        match verdict(&policy, &facts, &tried) {
             RetryVerdict::Retry { wait_ms, due, .. } => {
                 let asked = retry_after_ms.unwrap_or(0).min(RETRY_AFTER_MS_MAX);
                 prop_assert!(executions < max_attempts);

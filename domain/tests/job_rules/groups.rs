@@ -47,7 +47,7 @@ fn a_group_of_all_fails_with_the_first_failure_and_cancels_the_rest_with_the_gra
     assert_eq!(live.stand(), "g failed, g/a failed, g/b completed, g/c cancelled, y ready");
     live.complete("y");
     assert_eq!(live.state.head.status, JobStatus::Failed);
-    assert_eq!(live.error(), (Some("g/a"), ""));
+    assert_eq!(live.error(), (Some("g/a"), "unclassified"));
 }
 
 #[test]
@@ -322,7 +322,7 @@ fn groups_stand_in_groups_eight_deep_and_end_from_the_inside() {
     live.fail(&path);
     assert_eq!(live.state.count(NodeStatus::Failed), 9);
     assert_eq!(live.state.head.status, JobStatus::Failed);
-    assert_eq!(live.error(), (Some(path.as_str()), ""));
+    assert_eq!(live.error(), (Some(path.as_str()), "unclassified"));
 }
 
 #[test]

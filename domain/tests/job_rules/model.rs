@@ -174,6 +174,7 @@ fn it_says_what_it_waits_for(state: &JobState) -> TestCaseResult {
                 WaitCode::OutcomeUnknown => {
                     node.status == Waiting && node.hold == Some(Hold::OutcomeUnknown)
                 }
+                WaitCode::Exhausted => node.status == Waiting && node.hold == Some(Hold::Exhausted),
                 WaitCode::Place => state.held.contains(ix),
                 WaitCode::Blocked | WaitCode::Parents | WaitCode::Group | WaitCode::Cleanup => {
                     node.status == Pending

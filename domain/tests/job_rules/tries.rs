@@ -44,7 +44,7 @@ fn a_group_that_failed_runs_all_its_members_again_by_its_own_policy() {
     live.fail_once("g/b");
     assert_eq!(live.status("g"), NodeStatus::Failed, "both attempts of the group are used");
     assert_eq!(live.state.head.status, JobStatus::Failed);
-    assert_eq!(live.error(), (Some("g/b"), ""));
+    assert_eq!(live.error(), (Some("g/b"), "unclassified"));
 }
 
 #[test]

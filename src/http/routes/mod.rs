@@ -13,6 +13,7 @@ pub mod jobs;
 pub mod leases;
 pub mod nodes;
 pub mod queues;
+pub mod retry_policies;
 pub mod services;
 pub mod start;
 pub mod submissions;

@@ -51,6 +51,14 @@ pub struct EvaluationData {
     #[serde(default, deserialize_with = "super::given")]
     #[schema(value_type = Option<serde_json::Value>)]
     index: Option<Box<RawValue>>,
+    /// What `when` of a retry policy reads as `error`.
+    #[serde(default, deserialize_with = "super::given")]
+    #[schema(value_type = Option<serde_json::Value>)]
+    error: Option<Box<RawValue>>,
+    /// What `when` of a retry policy reads as `attempt`.
+    #[serde(default, deserialize_with = "super::given")]
+    #[schema(value_type = Option<serde_json::Value>)]
+    attempt: Option<Box<RawValue>>,
 }
 
 /// What an expression reads of a job.
@@ -156,24 +164,20 @@ impl EvaluationData {
         references: impl Iterator<Item = (&'r Reference, usize)>,
     ) -> Result<(), ExpressionError> {
         for (reference, column) in references {
-            match reference {
+            let missing = match reference {
                 Reference::Node { key, .. } if !self.nodes.contains_key(key) => {
                     let known = self.nodes.keys().cloned().collect();
                     return Err(ExpressionError::unknown_name(column, "node", key, known));
                 }
-                Reference::Item if self.item.is_none() => {
-                    return Err(ExpressionError::unknown_name(column, "value", "item", Vec::new()));
-                }
-                Reference::Index if self.index.is_none() => {
-                    return Err(ExpressionError::unknown_name(
-                        column,
-                        "value",
-                        "index",
-                        Vec::new(),
-                    ));
-                }
-                Reference::Job(_) | Reference::Node { .. } | Reference::Item | Reference::Index => {
-                }
+                Reference::Job(_) | Reference::Node { .. } => false,
+                Reference::Item => self.item.is_none(),
+                Reference::Index => self.index.is_none(),
+                Reference::Error => self.error.is_none(),
+                Reference::Attempt => self.attempt.is_none(),
+            };
+            if missing {
+                let name = reference.to_string();
+                return Err(ExpressionError::unknown_name(column, "value", &name, Vec::new()));
             }
         }
         Ok(())
@@ -198,6 +202,8 @@ impl Scope for EvaluationData {
             }
             Reference::Item => &self.item,
             Reference::Index => &self.index,
+            Reference::Error => &self.error,
+            Reference::Attempt => &self.attempt,
         };
         Value::from_json(raw.as_deref()?.get())
     }

@@ -9,7 +9,6 @@ use domain::exact_json::ExactJson;
 use domain::job::command::Outcome;
 use domain::node::attempt::AttemptError;
 use domain::refusal::FieldError;
-use domain::retry::classify::UNCLASSIFIED;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -106,10 +105,18 @@ pub struct AttemptErrorBody {
     /// For people; cut at 4,096 characters.
     #[serde(default)]
     message: String,
-    /// Failure class; absent: unclassified, and the policy alone decides.
+    /// Failure class; absent: derived from `code`, `status` and `type`, else unclassified, and the policy alone decides.
     #[validate(custom(function = is_error_word))]
     #[schema(min_length = 1, max_length = 100, examples("network.connect"))]
     class: Option<String>,
+    /// The code that the failing service gave.
+    #[validate(custom(function = is_error_word))]
+    #[schema(min_length = 1, max_length = 100, examples("RESOURCE_EXHAUSTED"))]
+    code: Option<String>,
+    /// The HTTP status that the failing service gave.
+    #[validate(range(min = 100, max = 599))]
+    #[schema(minimum = 100, maximum = 599)]
+    status: Option<u16>,
     /// Whether another execution can help; absent: the class decides.
     retryable: Option<bool>,
     /// The wait to ask for, in milliseconds; what is above an hour counts as an hour.
@@ -244,7 +251,9 @@ impl AttemptErrorBody {
             error: AttemptError {
                 error_type: self.error_type,
                 message,
-                class: self.class.unwrap_or_else(|| UNCLASSIFIED.to_owned()),
+                class: self.class.unwrap_or_default(),
+                code: self.code,
+                status: self.status,
                 retryable: self.retryable,
                 retry_after_ms: self.retry_after_ms.map(|ms| ms.min(bounds::RETRY_AFTER_MS_MAX)),
                 details: None,

@@ -257,6 +257,8 @@ fn error_answer(error: &AttemptError) -> ErrorAnswer {
         error_type: error.error_type.clone(),
         message: error.message.clone(),
         class: error.class.clone(),
+        code: error.code.clone(),
+        status: error.status,
         retryable: error.retryable,
         retry_after_ms: error.retry_after_ms,
         details: ShownPayload::of(error.details.as_ref()),

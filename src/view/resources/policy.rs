@@ -3,11 +3,13 @@
 //! did; another order would be another text of the same job.
 
 use domain::job::spec::CompleteWhen;
-use domain::retry::policy::{JitterMode, RetryPolicy, Strategy};
+use domain::retry::policy::{JitterMode, OnExhausted, RetryPolicy, Strategy};
+use domain::retry::rules::RetryRule;
+use domain::retry::windows::Window;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::words::{JitterWord, StrategyWord};
+use super::words::{ExhaustedWord, JitterWord, StrategyWord};
 
 /// When and how a failed attempt is repeated.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -15,6 +17,8 @@ use super::words::{JitterWord, StrategyWord};
 pub struct RetryResource {
     /// First wait, in milliseconds.
     base_delay_ms: u64,
+    /// Of which class failures of these types are, whatever is reported.
+    classify: Vec<ClassifyResource>,
     /// Waits of custom_backoff in milliseconds; the last one repeats.
     delays_ms: Vec<u64>,
     /// How waits are spread, after the cap.
@@ -27,15 +31,73 @@ pub struct RetryResource {
     multiplier: f64,
     /// These are never retried: exact, or with a `*` at the end.
     non_retryable_error_types: Vec<String>,
-    /// What happens after the last execution failed: `fail`.
-    on_exhausted: &'static str,
+    /// What happens after the last execution failed.
+    #[schema(value_type = ExhaustedWord)]
+    on_exhausted: OnExhausted,
     /// When not empty, only these error types are retried: exact, or with a `*` at the end.
     retryable_error_types: Vec<String>,
+    /// Failures of a kind with counts and growth of their own; the first that matches decides.
+    rules: Vec<RuleResource>,
     /// Growth of linear_backoff in milliseconds; 0 is a fixed delay; null: the base.
-    step_delay_ms: Option<u64>,
+    step_delay_ms: Option<i64>,
     /// How waits grow.
     #[schema(value_type = StrategyWord)]
     strategy: Strategy,
+    /// No retry is due later than so many milliseconds after the node was ready first; null: whenever.
+    total_ms: Option<u64>,
+    /// An expression: where it is false, nothing is retried.
+    when: Option<String>,
+    /// Times of day at which a retry may begin; empty: any.
+    windows: Vec<WindowResource>,
+}
+
+/// Failures of these types are of this class.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = RetryClassifyAnswer)]
+pub struct ClassifyResource {
+    class: String,
+    types: Vec<String>,
+}
+
+/// What a policy says of failures of a kind; null: what the policy says.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = RetryRuleAnswer)]
+pub struct RuleResource {
+    /// First wait, in milliseconds.
+    base_delay_ms: Option<u64>,
+    /// Failure classes: exact, or with a `*` at the end; empty: any.
+    classes: Vec<String>,
+    /// Waits of custom_backoff in milliseconds.
+    delays_ms: Vec<u64>,
+    /// How waits are spread, after the cap.
+    jitter: Option<JitterResource>,
+    /// One more than the retries that failures of this kind get.
+    max_attempts: Option<u32>,
+    /// Cap of every wait, in milliseconds.
+    max_delay_ms: Option<u64>,
+    /// Growth of exponential_backoff.
+    multiplier: Option<f64>,
+    /// Growth of linear_backoff in milliseconds.
+    step_delay_ms: Option<i64>,
+    /// How waits grow.
+    #[schema(value_type = Option<StrategyWord>)]
+    strategy: Option<Strategy>,
+    /// Error types: exact, or with a `*` at the end; empty: any.
+    types: Vec<String>,
+}
+
+/// A part of the day, in a time zone.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = RetryWindowAnswer)]
+pub struct WindowResource {
+    /// On which days it opens (`mon` to `sun`); empty: on all.
+    days: Vec<String>,
+    /// It opens with this time of day.
+    from: String,
+    /// It is closed from this time of day on; before `from`: on the next day.
+    to: String,
+    /// A name of the IANA database of time zones.
+    zone: String,
 }
 
 /// How waits are spread.
@@ -54,16 +116,54 @@ impl From<&RetryPolicy> for RetryResource {
     fn from(policy: &RetryPolicy) -> Self {
         Self {
             base_delay_ms: policy.base_delay_ms,
+            classify: policy
+                .classify
+                .iter()
+                .map(|of| ClassifyResource { class: of.class.clone(), types: of.types.clone() })
+                .collect(),
             delays_ms: policy.delays_ms.clone(),
             jitter: JitterResource { mode: policy.jitter, range: policy.jitter_range },
             max_attempts: policy.max_attempts,
             max_delay_ms: policy.max_delay_ms,
             multiplier: policy.multiplier,
             non_retryable_error_types: policy.non_retryable_error_types.clone(),
-            on_exhausted: "fail",
+            on_exhausted: policy.on_exhausted,
             retryable_error_types: policy.retryable_error_types.clone(),
+            rules: policy.rules.iter().map(|rule| RuleResource::of(rule, policy)).collect(),
             step_delay_ms: policy.step_delay_ms,
             strategy: policy.strategy,
+            total_ms: policy.total_ms,
+            when: policy.when.clone(),
+            windows: policy.windows.iter().map(WindowResource::of).collect(),
+        }
+    }
+}
+
+impl RuleResource {
+    fn of(rule: &RetryRule, policy: &RetryPolicy) -> Self {
+        let range = rule.jitter_range.unwrap_or(policy.jitter_range);
+        Self {
+            base_delay_ms: rule.base_delay_ms,
+            classes: rule.classes.clone(),
+            delays_ms: rule.delays_ms.clone(),
+            jitter: rule.jitter.map(|mode| JitterResource { mode, range }),
+            max_attempts: rule.max_attempts,
+            max_delay_ms: rule.max_delay_ms,
+            multiplier: rule.multiplier,
+            step_delay_ms: rule.step_delay_ms,
+            strategy: rule.strategy,
+            types: rule.types.clone(),
+        }
+    }
+}
+
+impl WindowResource {
+    fn of(window: &Window) -> Self {
+        Self {
+            days: window.days.iter().map(|day| day.to_string().to_ascii_lowercase()).collect(),
+            from: window.from.format("%H:%M").to_string(),
+            to: window.to.format("%H:%M").to_string(),
+            zone: window.zone.name().to_owned(),
         }
     }
 }

@@ -10,7 +10,7 @@ use domain::job::spec::Start;
 use domain::job::status::JobStatus;
 use domain::node::spec::DependencyCondition;
 use domain::node::status::NodeStatus;
-use domain::retry::policy::{JitterMode, Strategy};
+use domain::retry::policy::{JitterMode, OnExhausted, Strategy};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::openapi::RefOr;
@@ -49,7 +49,7 @@ words! {
         Pending Ready Running Waiting Retrying Completed Failed Timeout Skipped Cancelled Compensating Compensated
     }
     /// Why a job is paused.
-    PauseCauseWord "PauseCause" of PauseCause { Requested OutcomeUnknown }
+    PauseCauseWord "PauseCause" of PauseCause { Requested OutcomeUnknown RetriesExhausted }
     /// What lets a job leave `pending`, for the document only.
     StartWord "Start" of Start { Auto Manual }
     /// When the parents of a node let it start.
@@ -58,11 +58,13 @@ words! {
     StrategyWord "RetryStrategyAnswer" of Strategy {
         Immediate LinearBackoff ExponentialBackoff FibonacciBackoff CustomBackoff None
     }
+    /// What becomes of a node whose executions are used up.
+    ExhaustedWord "OnExhaustedAnswer" of OnExhausted { Fail Pause }
     /// The kinds of spread, for the document only.
     JitterWord "JitterMode" of JitterMode { None Full Equal Decorrelated Proportional }
     /// Why something waits.
     WaitCodeWord "WaitCode" of WaitCode {
-        Unreadable ScheduledStart ManualStart Grant Paused Ending OutcomeUnknown Attempt Worker Retry Delay Place
+        Unreadable ScheduledStart ManualStart Grant Paused Ending OutcomeUnknown Exhausted Attempt Worker Retry Delay Place
         Blocked Parents Evaluating Members Group Cleanup
     }
     /// The event that ends a wait.

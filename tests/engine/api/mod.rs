@@ -16,6 +16,7 @@ mod overload;
 mod pages;
 mod quotas;
 mod retention;
+mod retry_policies;
 pub(crate) mod service;
 mod submissions;
 mod surroundings;

@@ -1,5 +1,5 @@
-//! docs/jobs.md against the engine: each of its examples is a job that is accepted as it stands, and each field that the
-//! API's document knows of a submission is told there.
+//! docs/jobs.md and docs/retry.md against the engine: each of their examples is accepted as it stands, and each field that
+//! the API's document knows of a submission is told there.
 
 use std::collections::BTreeSet;
 
@@ -7,23 +7,28 @@ use serde_json::Value;
 
 use super::service::Service;
 
-const PAGE: &str = include_str!("../../../docs/jobs.md");
+const PAGES: [&str; 2] =
+    [include_str!("../../../docs/jobs.md"), include_str!("../../../docs/retry.md")];
 
-/// The examples of the page, as they stand between their fences.
+/// The examples of the pages, as they stand between their fences.
 fn examples() -> Vec<&'static str> {
-    let parts = PAGE.split("```json\n").skip(1);
+    let parts = PAGES.iter().flat_map(|page| page.split("```json\n").skip(1));
     parts.map(|part| part.split("```").next().unwrap_or_default()).collect()
 }
 
 #[tokio::test]
-async fn every_example_of_the_page_about_jobs_is_accepted() {
+async fn every_example_of_the_pages_about_jobs_is_accepted() {
     let service = Service::start().await;
     let examples = examples();
     assert!(examples.len() >= 12, "{} examples", examples.len());
     for example in examples {
-        let job: Value = serde_json::from_str(example).expect("an example is JSON");
-        let answer = service.post("/api/v1/jobs", &job).await;
-        assert_eq!(answer.status.as_u16(), 201, "{example}\n{}", answer.text);
+        let body: Value = serde_json::from_str(example).expect("an example is JSON");
+        let (path, status) = match body.get("policy") {
+            Some(_) => ("/api/v1/retry-policies/preview", 200),
+            None => ("/api/v1/jobs", 201),
+        };
+        let answer = service.post(path, &body).await;
+        assert_eq!(answer.status.as_u16(), status, "{example}\n{}", answer.text);
     }
 }
 
@@ -64,7 +69,7 @@ fn every_field_of_a_job_is_told_and_stands_in_an_example() {
     fields(&document, &document["components"]["schemas"]["SubmitJob"], &mut seen, &mut found);
     assert!(found.len() > 50, "{found:?}");
     let examples = examples().concat();
-    let prose: String = PAGE.split("```").step_by(2).collect();
+    let prose: String = PAGES.iter().flat_map(|page| page.split("```").step_by(2)).collect();
     for field in found {
         let told = [format!("`{field}`"), format!("`{field}_"), format!("\"{field}\"")];
         assert!(told.iter().any(|told| prose.contains(told)), "`{field}` is not told");

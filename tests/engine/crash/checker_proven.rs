@@ -64,8 +64,7 @@ fn report(lab: &mut Lab, log: &mut Log, granted: &Granted, fails: bool) {
             message: "as planned".to_owned(),
             class: "application".to_owned(),
             retryable: Some(true),
-            retry_after_ms: None,
-            details: None,
+            ..AttemptError::default()
         };
         ("/api/v1/leases/fail", None, Outcome::Fail { error, details: None })
     } else {

@@ -133,6 +133,8 @@ fn job_commands(draw: &Draw) -> Vec<JobCommand> {
         error_type: "E".to_owned(),
         message: draw.text.clone(),
         class: "bug".to_owned(),
+        code: draw.some(draw.text.clone()),
+        status: draw.some(503),
         retryable: draw.some(false),
         retry_after_ms: draw.some(draw.number),
         details: None,

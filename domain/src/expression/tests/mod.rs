@@ -39,6 +39,7 @@ impl Scope for Data {
             Reference::Node { key, part: NodePart::Status } if key == "b-2" => json("\"failed\""),
             Reference::Item => json("7"),
             Reference::Index => json("0"),
+            Reference::Error | Reference::Attempt => None,
             Reference::Job(_) | Reference::Node { .. } => None,
         }
     }

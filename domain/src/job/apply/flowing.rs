@@ -71,6 +71,9 @@ impl JobState {
                 node.due = retry.due;
                 node.last_wait_ms = u32::try_from(retry.wait_ms).unwrap_or(u32::MAX);
                 self.head.retries += 1;
+                if let Some(rule) = retry.rule {
+                    self.hand_on_rule(failure.node, rule, undo);
+                }
             } else {
                 let shown = failure.shown(&self.plan);
                 self.note_failure(failure.node, &shown, undo);
@@ -120,6 +123,7 @@ impl JobState {
 
     /// A node runs again: what was found in its last run is not so any more.
     pub(super) fn forget_run(&mut self, ix: u32, undo: &mut JobUndo) {
+        self.count_anew(ix, undo);
         self.set_error(ix, None, undo);
         self.set_prepared(ix, None, undo);
         self.set_checkpoint(ix, None, undo);

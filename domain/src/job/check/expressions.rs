@@ -9,9 +9,8 @@ use super::Check;
 use super::names::{Namer, NodeNames};
 use crate::exact_json::ExactJson;
 use crate::expression::{
-    Expression, ExpressionError, JobPart, OPENING, Reference, Scope, Template, TextTemplate, Value,
+    ExpressionError, JobPart, OPENING, Reference, Scope, Template, Value, holds_text, references_of,
 };
-use crate::job::flow::holds_text;
 use crate::job::plan::{NodeFlow, Predicate};
 use crate::refusal::FieldError;
 
@@ -165,14 +164,4 @@ impl Check<'_> {
             format!("{}: {error}", error.class.as_str()),
         ));
     }
-}
-
-/// What a text that is one expression reads, with `${{ }}` or without.
-fn references_of(text: &str) -> Result<Vec<(Reference, usize)>, ExpressionError> {
-    let owned = |(reference, column): (&Reference, usize)| (reference.clone(), column);
-    if text.contains(OPENING) {
-        let template = TextTemplate::parse(text)?;
-        return Ok(template.iter().flat_map(TextTemplate::references).map(owned).collect());
-    }
-    Ok(Expression::parse(text)?.references().map(owned).collect())
 }

@@ -1,12 +1,16 @@
-//! The fields that jobs, nodes and patches share: texts, tags, metadata, times.
+//! The fields that jobs, nodes and patches share: texts, tags, metadata, times, policies.
 
 use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
 
 use super::Check;
 use crate::bounds;
 use crate::exact_json::ExactJson;
 use crate::ids::Millis;
+use crate::payload::Payload;
 use crate::refusal::FieldError;
+use crate::retry::policy::RetryPolicy;
 
 impl Check<'_> {
     pub(super) fn error(&mut self, at: &str, code: &'static str, message: &str) {
@@ -128,5 +132,22 @@ impl Check<'_> {
             }
         }
         resources
+    }
+
+    pub(super) fn policy(&mut self, at: &str, policy: Option<&RetryPolicy>) {
+        if let Some(policy) = policy {
+            self.errors.extend(policy.check(at));
+            self.policies_read_input |= policy.reads_job_input();
+        }
+    }
+
+    /// The job's input. A policy is asked while a failure is decided, where nothing can be fetched: what one reads travels in
+    /// the event.
+    pub(super) fn input(&mut self, raw: Option<Box<RawValue>>) -> Option<Payload> {
+        let fits = |raw: &RawValue| raw.get().len() <= self.settings.bounds.payload_bytes_max;
+        match raw {
+            Some(raw) if self.policies_read_input && fits(&raw) => Some(Payload::inlined(raw)),
+            raw => self.payload("/input", raw),
+        }
     }
 }

@@ -69,6 +69,10 @@ impl<'t> NodeNames<'t> {
                     vec!["job.input".to_owned(), "job.id".to_owned()],
                 ));
             }
+            Reference::Error | Reference::Attempt => {
+                let message = format!("{reference} is known to `when` of a retry policy alone");
+                return Err(unknown(column, message, Vec::new()));
+            }
             Reference::Item | Reference::Index => {
                 let has = matches!(namer, Namer::Node(ix) if self.nodes[ix as usize].has_item);
                 if !has {

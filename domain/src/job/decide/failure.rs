@@ -4,16 +4,16 @@
 use crate::ids::Epoch;
 use crate::job::decide::decision::JobDecision;
 use crate::job::decide::draft::Draft;
-use crate::job::due;
+use crate::job::decide::retrying::{self, FailedNode, Judged};
 use crate::job::fact::{AttemptFailure, FailureFact};
 use crate::job::outcome::JobError;
 use crate::job::state::JobState;
 use crate::job::status::JobStatus;
-use crate::node::attempt::{AttemptError, AttemptRef, RetryDue};
+use crate::node::attempt::{AttemptError, AttemptRef};
 use crate::node::hold::Hold;
 use crate::node::status::NodeStatus;
 use crate::payload::Hash;
-use crate::retry::verdict::{ErrorFacts, RetryVerdict, verdict};
+use crate::retry::policy::{OnExhausted, RetryPolicy};
 use crate::subject::answer::Answer;
 use crate::subject::context::Context;
 
@@ -73,14 +73,17 @@ pub(super) fn fail(
     let once = unknown && node.at_most_once && goes_on;
     // Nobody can be asked any more in a job that ends: that of a cleanup is final.
     let hold = once && state.head.ending.is_none();
-    let (retry, why) = if !goes_on {
-        (None, "the job is ending".to_owned())
+    let policy = state.plan.retry_of(node);
+    let Judged { retry, why, exhausted } = if !goes_on {
+        Judged::no_more("the job is ending")
     } else if once {
-        (None, "the outcome is unknown and the node runs at most once".to_owned())
+        Judged::no_more("the outcome is unknown and the node runs at most once")
     } else {
-        judge(state, attempt, &error, context)
+        judge(state, attempt, &policy, &error, context)
     };
-    let to = match (retry, hold) {
+    let pauses = exhausted && policy.on_exhausted == OnExhausted::Pause;
+    let exhausted = pauses && state.head.ending.is_none();
+    let to = match (retry, hold || exhausted) {
         (Some(_), _) => NodeStatus::Retrying,
         (None, true) => NodeStatus::Waiting,
         (None, false) => ended_as(state, attempt.node, &error, noticed),
@@ -92,17 +95,20 @@ pub(super) fn fail(
         verdict: why,
         report: if let Noticed::Reported(hash) = noticed { Some(hash) } else { None },
         outcome_unknown: hold,
+        exhausted,
     });
-    if retry.is_none() && !hold && to != NodeStatus::Cancelled {
+    if retry.is_none() && to != NodeStatus::Waiting && to != NodeStatus::Cancelled {
         let error = JobError::of_attempt(&state.plan, attempt.node, &failure.error);
         draft.note_failure(attempt.node, &error);
     }
     if hold {
         draft.wait(attempt.node, Hold::OutcomeUnknown);
+    } else if exhausted {
+        draft.wait(attempt.node, Hold::Exhausted);
     } else {
         draft.move_node(attempt.node, to);
     }
-    if hold && state.head.status != JobStatus::Paused {
+    if to == NodeStatus::Waiting && state.head.status != JobStatus::Paused {
         draft.move_job(JobStatus::Paused);
     }
     let fact = match noticed {
@@ -128,27 +134,16 @@ fn ended_as(state: &JobState, node: u32, error: &AttemptError, noticed: Noticed)
 fn judge(
     state: &JobState,
     attempt: AttemptRef,
+    policy: &RetryPolicy,
     error: &AttemptError,
     context: &Context,
-) -> (Option<RetryDue>, String) {
-    let spec = state.plan.node(attempt.node);
+) -> Judged {
     let node = &state.nodes[attempt.node as usize];
-    let policy = state.plan.retry_of(spec);
-    let facts = ErrorFacts {
-        error_type: &error.error_type,
-        class: &error.class,
-        retryable: error.retryable,
-        retry_after_ms: error.retry_after_ms,
-        idempotent: !spec.at_most_once,
+    let failed = FailedNode {
+        ix: attempt.node,
+        node,
+        executions: attempt.attempt.saturating_sub(node.base),
+        idempotent: !state.plan.node(attempt.node).at_most_once,
     };
-    let deadline = due::last_time(state, attempt.node);
-    let executions = attempt.attempt.saturating_sub(node.base);
-    let previous = u64::from(node.last_wait_ms);
-    let draw = context.dice.unit(attempt.node);
-    match verdict(&policy, &facts, executions, previous, draw, context.now, deadline) {
-        RetryVerdict::Retry { wait_ms, due, why } => {
-            (Some(RetryDue { due, wait_ms }), why.to_string())
-        }
-        RetryVerdict::Final { why } => (None, why.to_string()),
-    }
+    retrying::judge(state, &failed, policy, error, context)
 }

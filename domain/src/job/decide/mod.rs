@@ -13,6 +13,7 @@ mod lease;
 mod patch;
 mod pause;
 mod report;
+mod retrying;
 mod submit;
 mod wake;
 

@@ -1,5 +1,5 @@
 //! Pausing and resuming. A paused job starts nothing new; what runs may finish and is recorded. Resuming lets nodes
-//! whose outcome is unknown run again: whoever resumes says that they may.
+//! whose outcome is unknown, or whose executions are used up, run again: whoever resumes says that they may.
 
 use crate::job::decide::decision::{JobDecision, wrong_state};
 use crate::job::decide::draft::Draft;
@@ -43,7 +43,8 @@ pub(super) fn resume(
     let mut draft = Draft::new(state, context);
     draft.move_job(back);
     for ix in (0u32..).take(state.nodes.len()) {
-        if state.nodes[ix as usize].hold == Some(Hold::OutcomeUnknown) {
+        let hold = state.nodes[ix as usize].hold;
+        if [Some(Hold::OutcomeUnknown), Some(Hold::Exhausted)].contains(&hold) {
             draft.want_place(ix);
         }
     }

@@ -45,6 +45,7 @@ pub(super) fn of_node(state: &JobState, ix: u32, turn: Option<&Turn>) -> Vec<Wai
             | WaitCode::Paused
             | WaitCode::Ending
             | WaitCode::OutcomeUnknown
+            | WaitCode::Exhausted
             | WaitCode::Attempt
             | WaitCode::Worker
             | WaitCode::Retry
@@ -176,6 +177,7 @@ fn kind(
         NodeStatus::Running => WaitCode::Attempt,
         NodeStatus::Retrying => WaitCode::Retry,
         NodeStatus::Waiting if node.hold == Some(Hold::OutcomeUnknown) => WaitCode::OutcomeUnknown,
+        NodeStatus::Waiting if node.hold == Some(Hold::Exhausted) => WaitCode::Exhausted,
         NodeStatus::Waiting if node.hold == Some(Hold::Evaluating) => WaitCode::Evaluating,
         NodeStatus::Waiting if node.hold == Some(Hold::Members) => WaitCode::Members,
         NodeStatus::Waiting if node.hold == Some(Hold::Delay) => WaitCode::Delay,

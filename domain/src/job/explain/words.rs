@@ -38,6 +38,9 @@ pub(super) fn own(state: &JobState, wait: &Wait, turn: Option<&Turn>) -> String 
                  of a node that runs at most once was done; who resumes the job says that it may \
                  run again"
                 .to_owned(),
+            Some(PauseCause::RetriesExhausted) => "paused because the executions of a node are \
+                 used up; who resumes the job gives it as many again"
+                .to_owned(),
             Some(PauseCause::Requested) | None => {
                 format!("paused{}; nothing new starts until it is resumed", by(turn))
             }
@@ -46,6 +49,7 @@ pub(super) fn own(state: &JobState, wait: &Wait, turn: Option<&Turn>) -> String 
         WaitCode::Ending
         | WaitCode::Unreadable
         | WaitCode::OutcomeUnknown
+        | WaitCode::Exhausted
         | WaitCode::Attempt
         | WaitCode::Worker
         | WaitCode::Retry
@@ -90,6 +94,11 @@ pub(super) fn wait(state: &JobState, wait: &Wait) -> String {
     match wait.code {
         WaitCode::OutcomeUnknown => {
             format!("{nodes} may have been done and {is} not run again until the job is resumed")
+        }
+        WaitCode::Exhausted => {
+            format!(
+                "{nodes} failed for the last time and {is} not tried again until the job is resumed"
+            )
         }
         WaitCode::Attempt => {
             format!("{} until a worker reports, or its lease runs out", runs(wait.node_count))

@@ -52,6 +52,9 @@ pub struct AttemptFailure {
     /// The attempt may have had its effect and must not run again by itself: the node waits, the job is paused.
     #[serde(default, skip_serializing_if = "is_false")]
     pub outcome_unknown: bool,
+    /// Its executions are used up, and its policy leaves it to a person: the node waits, the job is paused.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub exhausted: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
@@ -145,7 +148,7 @@ fn fail(job: &mut JobState, failure: &AttemptFailure, undo: &mut JobUndo) {
     let node = job.node_mut(failure.attempt.node, undo);
     // The next lease is another attempt. (A release gives the same one back, and goes on counting.)
     node.undelivered = 0;
-    if failure.retry.is_some() || failure.outcome_unknown {
+    if failure.retry.is_some() || failure.outcome_unknown || failure.exhausted {
         job.hand_on_error(failure.attempt.node, &failure.error, undo);
     }
     let node = job.node_mut(failure.attempt.node, undo);
@@ -154,9 +157,16 @@ fn fail(job: &mut JobState, failure: &AttemptFailure, undo: &mut JobUndo) {
             node.due = retry.due;
             node.last_wait_ms = u32::try_from(retry.wait_ms).unwrap_or(u32::MAX);
             job.head.retries += 1;
+            if let Some(rule) = retry.rule {
+                job.hand_on_rule(failure.attempt.node, rule, undo);
+            }
         }
         None if failure.outcome_unknown => {
             job.head.pause_cause = Some(PauseCause::OutcomeUnknown);
+        }
+        None if failure.exhausted => {
+            job.head.pause_cause = Some(PauseCause::RetriesExhausted);
+            job.count_anew(failure.attempt.node, undo);
         }
         None => {
             let error = JobError::of_attempt(&job.plan, failure.attempt.node, &failure.error);

@@ -15,7 +15,7 @@ use crate::job::state::JobState;
 pub enum SteeringFact {
     /// Nothing new starts.
     Paused {
-        /// `requested` or `outcome_unknown`.
+        /// `requested`; what the engine pauses for stands in the fact of the failure.
         why: PauseCause,
     },
     /// Goes on where it was.

@@ -20,8 +20,8 @@ use crate::node::attempt::{AttemptError, RetryDue};
 use crate::node::change::Ranges;
 use crate::payload::Payload;
 
+pub(crate) use self::evaluate::items_of;
 pub use self::evaluate::{Evaluated, EvaluatedAs, Evaluator, Missing};
-pub(crate) use self::evaluate::{holds_text, items_of};
 pub(crate) use self::failure::{Noted, error_of, error_of_end, first_failed, noted_at};
 pub use self::order::{Asked, EvaluationOrder, FlowView, OUTPUT_OF_JOB};
 pub(crate) use self::output::given_by_itself;

@@ -116,11 +116,9 @@ fn what_comes_later_is_recognised() {
         (r#""recovery": {"automatic": true}"#, "/recovery"),
         (r#""concurrency_key": "k""#, "/concurrency_key"),
         (r#""retry": {"policy_id": "p"}"#, "/retry/policy_id"),
-        (r#""retry": {"rules": []}"#, "/retry/rules"),
-        (r#""retry": {"when": "x"}"#, "/retry/when"),
-        (r#""retry": {"windows": []}"#, "/retry/windows"),
         (r#""retry": {"breaker": {}}"#, "/retry/breaker"),
-        (r#""retry": {"on_exhausted": "pause"}"#, "/retry/on_exhausted"),
+        (r#""retry": {"avoid_last_worker": true}"#, "/retry/avoid_last_worker"),
+        (r#""retry": {"on_exhausted": "escalate"}"#, "/retry/on_exhausted"),
         (r#""retry": {"strategy": "circuit_breaker"}"#, "/retry/strategy"),
     ] {
         assert_eq!(refused(&with_job(more)), not_available(pointer), "{more}");

@@ -137,6 +137,10 @@ pub struct ErrorAnswer {
     /// Free text that only people read.
     pub message: String,
     pub class: String,
+    /// The code that the failing service gave.
+    pub code: Option<String>,
+    /// The HTTP status that it gave.
+    pub status: Option<u16>,
     /// The reporter's word on whether another execution can help.
     pub retryable: Option<bool>,
     /// The wait the reporter asked for.

@@ -139,8 +139,6 @@ fn failure() -> AttemptError {
         error_type: "Broken".to_owned(),
         message: "it broke".to_owned(),
         class: "worker.error".to_owned(),
-        retryable: None,
-        retry_after_ms: None,
-        details: None,
+        ..AttemptError::default()
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Draft;
 use crate::bounds;
+use crate::job::decide::retrying::{FailedNode, judge};
 use crate::job::flow::{FlowView, NodeFailure, Prepared, first_failed};
 use crate::job::members::{GroupEnding, GroupState, Ledger, MemberCounts, Move};
 use crate::job::outcome::JobError;
@@ -15,7 +16,6 @@ use crate::node::attempt::{AttemptError, RetryDue};
 use crate::node::hold::Hold;
 use crate::node::status::NodeStatus;
 use crate::planted::{self, Planted};
-use crate::retry::verdict::{ErrorFacts, RetryVerdict, verdict};
 
 /// The class of a group whose condition does not hold, and of which no member failed.
 const CONDITION: &str = "condition";
@@ -297,24 +297,14 @@ impl Draft<'_> {
         if !self.may_start(ix) {
             return None;
         }
-        let node = self.book.node(ix);
         // A condition that does not hold says nothing about another try.
-        let class = if error.class == CONDITION { "" } else { error.class.as_str() };
-        let facts = ErrorFacts {
-            error_type: &error.error_type,
-            class,
-            retryable: error.retryable,
-            retry_after_ms: None,
-            idempotent: true,
-        };
+        let of_condition = error.class == CONDITION;
+        let class = if of_condition { String::new() } else { error.class.clone() };
+        let error = AttemptError { class, ..error.clone() };
+        let node = self.book.node(ix);
         let executions = node.attempt.saturating_sub(node.base).max(1);
-        let previous = u64::from(node.last_wait_ms);
-        let draw = self.context.dice.unit(ix);
-        let deadline = crate::job::due::last_time(self.state, ix);
-        match verdict(policy, &facts, executions, previous, draw, self.now, deadline) {
-            RetryVerdict::Retry { wait_ms, due, .. } => Some(RetryDue { due, wait_ms }),
-            RetryVerdict::Final { .. } => None,
-        }
+        let failed = FailedNode { ix, node, executions, idempotent: true };
+        judge(self.state, &failed, policy, &error, self.context).retry
     }
 }
 
