@@ -13,8 +13,7 @@ use super::order::{Asked, EvaluationOrder, KnownPart, OUTPUT_OF_JOB, Source, flo
 use crate::bounds;
 use crate::exact_json::ExactJson;
 use crate::expression::{
-    ErrorClass, Expression, ExpressionError, JobPart, Key, NodePart, OPENING, Reference, Scope,
-    Template, TextTemplate, Value,
+    ExpressionError, JobPart, Key, NodePart, Reference, Scope, Template, Value, holds_text,
 };
 use crate::ids::Millis;
 use crate::job::plan::{PlanCondition, Predicate, Taken};
@@ -66,6 +65,14 @@ pub struct Evaluator<'o> {
     outputs: BTreeMap<u32, Value>,
     lists: BTreeMap<u32, Value>,
     job_input: Option<Value>,
+    /// Inputs with expressions, by the node of the plan that has them: members of a list share theirs.
+    templates: BTreeMap<u32, Arc<ParsedInput>>,
+}
+
+/// What is written where a value is computed.
+enum ParsedInput {
+    Plain(ExactJson),
+    Template(Template),
 }
 
 impl std::fmt::Debug for Evaluator<'_> {
@@ -92,7 +99,14 @@ impl<'o> Evaluator<'o> {
         order: &'o EvaluationOrder,
         load: &'o mut (dyn FnMut(&StoredPayload) -> Option<Arc<str>> + Send),
     ) -> Self {
-        Self { order, load, outputs: BTreeMap::new(), lists: BTreeMap::new(), job_input: None }
+        Self {
+            order,
+            load,
+            outputs: BTreeMap::new(),
+            lists: BTreeMap::new(),
+            job_input: None,
+            templates: BTreeMap::new(),
+        }
     }
 
     /// What is found for one of the order's nodes.
@@ -113,7 +127,7 @@ impl<'o> Evaluator<'o> {
         if asked.node == OUTPUT_OF_JOB {
             let Some(output) = &plan.output else { return Ok(EvaluatedAs::Ready) };
             let scope = self.scope(asked)?;
-            let json = self.computed("output", output, &scope)?;
+            let json = self.computed("output", OUTPUT_OF_JOB, output, &scope)?;
             return Ok(EvaluatedAs::Input(raw(&json)));
         }
         let node = plan.node(asked.node);
@@ -134,7 +148,7 @@ impl<'o> Evaluator<'o> {
             (None, true) => "record",
             (None, false) => "input",
         };
-        let json = self.computed(name, input, &scope)?;
+        let json = self.computed(name, plan.place(asked.node).node, input, &scope)?;
         if node.group().is_none() {
             return Ok(EvaluatedAs::Input(raw(&json)));
         }
@@ -142,13 +156,36 @@ impl<'o> Evaluator<'o> {
         Ok(EvaluatedAs::List { list: raw(&json), items })
     }
 
-    /// A payload with its expressions evaluated.
+    /// A payload of this node of the plan with its expressions evaluated.
     fn computed(
+        &mut self,
+        name: &str,
+        of: u32,
+        payload: &Payload,
+        scope: &FlowScope,
+    ) -> Result<ExactJson, Fault> {
+        let parsed = match self.templates.get(&of) {
+            Some(parsed) => Arc::clone(parsed),
+            None => {
+                let parsed = Arc::new(self.parsed(name, payload, scope)?);
+                self.templates.insert(of, Arc::clone(&parsed));
+                parsed
+            }
+        };
+        match &*parsed {
+            ParsedInput::Plain(json) => Ok(json.clone()),
+            ParsedInput::Template(template) => template
+                .evaluate(scope, bounds::PAYLOAD_BYTES_MAX)
+                .map_err(|error| scope.failed(name, &error.pointer, &error.error)),
+        }
+    }
+
+    fn parsed(
         &mut self,
         name: &str,
         payload: &Payload,
         scope: &FlowScope,
-    ) -> Result<ExactJson, Fault> {
+    ) -> Result<ParsedInput, Fault> {
         let text = self.text(payload)?;
         let broken = || {
             let message = format!("{name}: what is stored of it is no JSON");
@@ -157,9 +194,7 @@ impl<'o> Evaluator<'o> {
         let json: ExactJson = serde_json::from_str(&text).map_err(|_| broken())?;
         let parsed = Template::parse(&json);
         let template = parsed.map_err(|error| scope.failed(name, &error.pointer, &error.error))?;
-        let Some(template) = template else { return Ok(json) };
-        let value = template.evaluate(scope, bounds::PAYLOAD_BYTES_MAX);
-        value.map_err(|error| scope.failed(name, &error.pointer, &error.error))
+        Ok(template.map_or(ParsedInput::Plain(json), ParsedInput::Template))
     }
 
     fn text(&mut self, payload: &Payload) -> Result<Arc<str>, Missing> {
@@ -282,6 +317,7 @@ impl Scope for FlowScope {
                 .map(|(_, _, value)| value.clone()),
             Reference::Item => self.item.as_ref().map(|(value, _)| value.clone()),
             Reference::Index => self.item.as_ref().map(|(_, index)| Value::Int(*index)),
+            Reference::Error | Reference::Attempt => None,
         }
     }
 }
@@ -348,27 +384,6 @@ fn holds(predicate: &Predicate, scope: &dyn Scope) -> Result<bool, ExpressionErr
         Predicate::Known(known) => Ok(*known),
         Predicate::Text(text) => holds_text(text, scope),
     }
-}
-
-/// Whether a text that is one expression, with `${{ }}` or without, holds.
-pub(crate) fn holds_text(text: &str, scope: &dyn Scope) -> Result<bool, ExpressionError> {
-    let value = if text.contains(OPENING) {
-        match TextTemplate::parse(text)? {
-            Some(template) => template.evaluate(scope)?,
-            None => Value::Null,
-        }
-    } else {
-        Expression::parse(text)?.evaluate(scope)?
-    };
-    if let Value::Bool(holds) = value {
-        return Ok(holds);
-    }
-    Err(ExpressionError {
-        class: ErrorClass::Type,
-        message: format!("must be true or false, and is a {}", value.type_name()),
-        column: 1,
-        allowed: Vec::new(),
-    })
 }
 
 fn raw(json: &ExactJson) -> Box<RawValue> {
