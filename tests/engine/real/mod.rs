@@ -5,6 +5,7 @@ mod bodies;
 mod clock;
 mod data_folder;
 mod disk_full;
+mod expansion;
 mod logs;
 mod mongodb;
 mod mongodb_faults;
