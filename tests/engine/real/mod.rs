@@ -11,6 +11,7 @@ mod mongodb;
 mod mongodb_faults;
 mod mongodb_replica_set;
 mod mongodb_same_address;
+mod next_attempt;
 mod open_files;
 mod process;
 mod recorded_outcomes;

@@ -6,6 +6,7 @@ use domain::ids::{JobId, Namespace, SubjectId};
 use serde_json::json;
 
 use super::expansion::expanded_through_kills;
+use super::next_attempt::{a_delay_survives, details_survive};
 use super::process::{EngineProcess, WorkerProcess};
 use super::restarts::everything_is_answered_again;
 use crate::storage::mongodb::Database;
@@ -115,5 +116,17 @@ async fn an_expansion_that_is_killed_in_its_middle_loses_and_doubles_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let engine = EngineProcess::start_with(folder.path(), on(&database)).await;
     expanded_through_kills(engine, async || events(&database).await).await;
+    database.end().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a mongod: scripts/test fetches one"]
+async fn what_an_attempt_leaves_for_the_next_one_survives_kill_9() {
+    let database = Database::bare().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut engine = EngineProcess::start_with(folder.path(), on(&database)).await;
+    details_survive(&mut engine).await;
+    a_delay_survives(&mut engine).await;
+    drop(engine);
     database.end().await;
 }
