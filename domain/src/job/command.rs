@@ -13,7 +13,7 @@ use crate::job::fact::Patch;
 use crate::job::flow::Evaluated;
 use crate::job::plan::CheckedSpec;
 use crate::node::attempt::{AttemptError, ReportKind};
-use crate::payload::Hash;
+use crate::payload::{self, Hash};
 
 /// A command to one job.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -192,7 +192,11 @@ pub enum Outcome {
     /// The attempt completed.
     Complete {
         /// JSON text as it was received.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(
+            default,
+            skip_serializing_if = "Option::is_none",
+            deserialize_with = "payload::given"
+        )]
         output: Option<Box<RawValue>>,
         /// Free text that only people read.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -206,7 +210,11 @@ pub enum Outcome {
         /// Without its details.
         error: AttemptError,
         /// JSON text as it was received.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(
+            default,
+            skip_serializing_if = "Option::is_none",
+            deserialize_with = "payload::given"
+        )]
         details: Option<Box<RawValue>>,
     },
     /// The attempt is given back, not counted.

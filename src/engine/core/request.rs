@@ -47,7 +47,11 @@ pub struct Beat {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<f64>,
     /// JSON text as it was received; none: as before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "domain::payload::given"
+    )]
     pub details: Option<Arc<RawValue>>,
 }
 

@@ -24,10 +24,4 @@ pub mod retry;
 pub mod service;
 pub mod time;
 
-use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
-
-/// Reads a payload that is given, also as null: only an absent one is absent.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
-    Box::<RawValue>::deserialize(deserializer).map(Some)
-}
+use domain::payload::given;

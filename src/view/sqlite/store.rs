@@ -15,7 +15,6 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::flush::FlushSession;
 use super::{ids, lists, schema};
 use crate::environment::fail_points::{self, Fault, Point};
-use crate::environment::open_files::is_out_of_files;
 use crate::environment::{NotRun, Threads, Unfiled};
 use crate::view::contract::{Document, JobQuery, Page, View, ViewError, ViewResult};
 
@@ -28,6 +27,8 @@ const READERS: usize = 2;
 
 struct Writing {
     file: Connection,
+    /// Its log of writes, held open: a sync must not need a file that there may not be.
+    wal: File,
     session: FlushSession,
     path: PathBuf,
     /// Why nothing is written any more: a failed fsync, after which nobody knows what is on the disk.
@@ -56,6 +57,8 @@ impl SqliteView {
         let file = schema::open_writer(path)?;
         fail_points::pass(Point::ViewOpened);
         let session = FlushSession::load(&file).map_err(|error| wrong(&error))?;
+        // It is there as soon as anything was read, and stays the same file as long as a connection is open.
+        let wal = File::open(schema::wal_of(path)).map_err(not_started)?;
         let readers = (0..READERS)
             .map(|_| schema::open_reader(path))
             .collect::<rusqlite::Result<Vec<_>>>()
@@ -63,7 +66,7 @@ impl SqliteView {
         let readers =
             Threads::start("view-reader", readers, READS_WAITING_MAX).map_err(not_started)?;
         let unfiled = session.unfiled();
-        let writing = Writing { file, session, path: path.to_owned(), ended: None };
+        let writing = Writing { file, wal, session, path: path.to_owned(), ended: None };
         let writer = Threads::start("view-writer", vec![writing], WRITES_WAITING_MAX)
             .map_err(not_started)?;
         Ok(Self { unfiled, readers, writer, path: path.to_owned() })
@@ -134,20 +137,12 @@ impl Writing {
 
     /// Commits reach the disk with the WAL; what is older than that was synced by the checkpoint that moved it.
     fn sync(&mut self) -> ViewResult<()> {
-        let synced = match File::open(schema::wal_of(&self.path)) {
-            Ok(wal) => planted(Point::ViewSync).and_then(|()| wal.sync_data()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
-        };
+        let synced = planted(Point::ViewSync).and_then(|()| self.wal.sync_data());
         if synced.is_ok() {
             fail_points::note_synced(|| schema::frames(&self.file));
             fail_points::pass(Point::ViewSynced);
         }
         synced.map_err(|error| {
-            if is_out_of_files(&error) {
-                // Nothing was tried: what is written is whole, and is synced with the next flush.
-                return ViewError::Unavailable(format!("the view's log of writes: {error}"));
-            }
             let reason = format!("the view's log of writes cannot be synced: {error}");
             self.end(&reason);
             ViewError::Damaged(reason)

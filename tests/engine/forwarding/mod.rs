@@ -5,6 +5,7 @@ mod codec;
 mod endpoint;
 mod explains;
 mod faulty_peers;
+mod next_attempt;
 mod polls;
 mod rejoined;
 mod same_answers;

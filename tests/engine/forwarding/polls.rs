@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::Method;
-use domain::ids::{CommandId, JobId, Namespace, QueueName, SubjectId, WorkerName};
+use domain::ids::{JobId, QueueName, SubjectId, WorkerName};
 use futures_util::{FutureExt as _, StreamExt as _};
 use orrery::engine::core::message::{LeaseRequest, Request, Response};
 use orrery::engine::forward::Forward as _;
@@ -15,7 +15,7 @@ use orrery::environment::Clock as _;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use super::two_services::{Pair, driver_of, life};
+use super::two_services::{Pair, driver_of, key_driven_by, life};
 use crate::api::service::Service;
 use crate::harness::jobs::namespace;
 
@@ -27,21 +27,10 @@ const BY_THE_HINT: Duration = Duration::from_millis(900);
 /// Moments at which somebody goes away that are tried: in turns of the runtime after the request.
 const TURNS_MAX: usize = 30;
 
-/// A key whose job engine 2 drives.
-fn key_of_second(number: usize) -> String {
-    let keys = (0..).map(|at| format!("key-{number}-{at}"));
-    let route = |key: &str| CommandId::parse(&format!("POST /jobs {key}")).expect("an id");
-    let of_second = |key: &String| {
-        let id = JobId::from_key(&Namespace::default_namespace(), route(key).as_str());
-        driver_of(&id.to_string()) == 2
-    };
-    keys.into_iter().find(of_second).expect("one of two keys is")
-}
-
 /// A job of one node that engine 2 drives, without a retry, so that an attempt that counts is its last.
 async fn job_of_second(service: &Service, number: usize) -> String {
     let body = json!({"name": "j", "retry": {"strategy": "none"}, "nodes": [{"key": "a", "queue": QUEUE}]});
-    let key = key_of_second(number);
+    let key = key_driven_by(2, &format!("key-{number}"));
     let headers = [("idempotency-key", key.as_str())];
     let made = service.call(Method::POST, "/api/v1/jobs", &headers, Some(&body.to_string())).await;
     let id = made.ok(201)["id"].as_str().expect("an id").to_owned();

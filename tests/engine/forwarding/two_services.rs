@@ -8,7 +8,7 @@ use axum::ServiceExt;
 use axum::body::Body;
 use axum::http::{Method, Request};
 use axum::routing::IntoMakeService;
-use domain::ids::{GroupId, JobId, Millis, Namespace, SubjectId};
+use domain::ids::{CommandId, GroupId, JobId, Millis, Namespace, SubjectId};
 use orrery::config::Secret;
 use orrery::engine::core::CoreSettings;
 use orrery::engine::forwarding::PeerDirectory;
@@ -187,6 +187,17 @@ pub(super) fn driver_of(job: &str) -> u32 {
     let job = JobId::parse(job).expect("an id");
     let group = SubjectId::job(Namespace::default_namespace(), job).group();
     drivers()[usize::from(group.index())].expect("a driver")
+}
+
+/// An Idempotency-Key that begins so, whose job this engine drives.
+pub(super) fn key_driven_by(driver: u32, begins: &str) -> String {
+    let of_this = |key: &String| {
+        let route = CommandId::parse(&format!("POST /jobs {key}")).expect("an id");
+        let id = JobId::from_key(&Namespace::default_namespace(), route.as_str());
+        driver_of(&id.to_string()) == driver
+    };
+    let mut keys = (0..).map(|number| format!("{begins}-{number}"));
+    keys.find(of_this).expect("one of two keys is")
 }
 
 /// A call whose answer depends on nothing but what is asked.

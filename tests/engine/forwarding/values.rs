@@ -68,8 +68,11 @@ impl Draw {
         LeaseId { job: self.job(), node: self.small(), epoch: Epoch(self.number >> 11) }
     }
 
-    /// As a person writes it: spaces, a line break and a number that no float holds.
+    /// As a person writes it: spaces, a line break and a number that no float holds; or null, which is not nothing.
     fn raw(&self) -> Box<RawValue> {
+        if self.number.is_multiple_of(5) {
+            return RawValue::from_string("null".to_owned()).expect("JSON");
+        }
         let text = serde_json::to_string(&self.text).expect("text has a JSON");
         let text = format!("{{ \"a\" :\n [1, 12345678901234567890123, {text}] }}");
         RawValue::from_string(text).expect("JSON")

@@ -1,9 +1,12 @@
 //! Engines on a database of MongoDB: what was acknowledged survives kill -9, and of two each drives its share and all
 //! when the other has ended or died.
 
+use bson::{Document, doc};
 use domain::ids::{JobId, Namespace, SubjectId};
 use serde_json::json;
 
+use super::expansion::expanded_through_kills;
+use super::next_attempt::{a_delay_survives, details_survive};
 use super::process::{EngineProcess, WorkerProcess};
 use super::restarts::everything_is_answered_again;
 use crate::storage::mongodb::Database;
@@ -90,5 +93,40 @@ async fn jobs_go_on_at_the_other_engine_when_one_is_killed() {
         domain::history::verify(&subject, export.as_bytes()).expect("the chain holds");
     }
     drop(second);
+    database.end().await;
+}
+
+/// How many events there are, of all streams.
+async fn events(database: &Database) -> u64 {
+    let stored = database.connection.database().collection::<Document>("events");
+    let records = doc! { "$match": { "count": { "$exists": true }, "gone": { "$exists": false } } };
+    let sum = doc! { "$group": { "_id": null, "events": { "$sum": "$count" } } };
+    let mut found = stored.aggregate([records, sum]).await.expect("an answer");
+    if !found.advance().await.expect("a page") {
+        return 0;
+    }
+    let summed = found.deserialize_current().expect("a sum");
+    u64::try_from(summed.get_i64("events").expect("a sum")).expect("a count")
+}
+
+#[tokio::test]
+#[ignore = "needs a mongod: scripts/test fetches one"]
+async fn an_expansion_that_is_killed_in_its_middle_loses_and_doubles_nothing() {
+    let database = Database::bare().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let engine = EngineProcess::start_with(folder.path(), on(&database)).await;
+    expanded_through_kills(engine, async || events(&database).await).await;
+    database.end().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a mongod: scripts/test fetches one"]
+async fn what_an_attempt_leaves_for_the_next_one_survives_kill_9() {
+    let database = Database::bare().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut engine = EngineProcess::start_with(folder.path(), on(&database)).await;
+    details_survive(&mut engine).await;
+    a_delay_survives(&mut engine).await;
+    drop(engine);
     database.end().await;
 }

@@ -13,6 +13,7 @@ use super::process::{EngineProcess, WorkerProcess, pause};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_orrery");
 const TRIES_MAX: usize = 2_000;
+const CONSISTENT_TRIES_MAX: usize = 10;
 
 #[test]
 fn below_the_files_that_it_needs_an_engine_says_how_many_and_does_not_start() {
@@ -48,6 +49,20 @@ fn files_again(process: &str) {
     assert!(done.expect("prlimit runs").success());
 }
 
+/// Asks until a list that is consistent has as many jobs. Each question waits 2 s for the view.
+async fn until_durably_shown(engine: &EngineProcess, jobs: u64) {
+    let mut last = Value::Null;
+    for _ in 0..CONSISTENT_TRIES_MAX {
+        let (status, listed) = engine.answer("/api/v1/jobs?consistent=true&page_size=1").await;
+        if status == 200 {
+            assert_eq!(listed["total_count"], jobs, "{listed}");
+            return;
+        }
+        last = listed;
+    }
+    panic!("the view does not show all: {last}");
+}
+
 #[tokio::test]
 async fn an_engine_without_files_tells_who_comes_and_goes_on_for_those_who_are_there() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -72,6 +87,8 @@ async fn an_engine_without_files_tells_who_comes_and_goes_on_for_those_who_are_t
         let (status, made) = engine.post("/api/v1/jobs", &job, None).await;
         assert_eq!(status, 201, "{made}");
     }
+    // Without a file the view is written durably as well: it would be behind, and after 5 s nothing new would be taken.
+    until_durably_shown(&engine, 201).await;
     let mut told = 0;
     for mut stream in waiting {
         let mut answer = String::new();

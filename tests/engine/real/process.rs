@@ -1,6 +1,8 @@
 //! Children of a test: an engine on a data folder, and workers. All are killed when the test lets go of them.
 //! Waiting is asking again, bounded by attempts; nothing is asserted about time.
 
+mod armed;
+
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

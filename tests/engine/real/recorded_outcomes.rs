@@ -66,7 +66,8 @@ pub(super) fn holds(right: bool, broken: impl FnOnce() -> String) -> Result<(), 
     if right { Ok(()) } else { Err(broken()) }
 }
 
-fn events(export: &str) -> Vec<JobEvent> {
+/// The events of an export.
+pub(super) fn events(export: &str) -> Vec<JobEvent> {
     #[derive(serde::Deserialize)]
     struct Line<'a> {
         #[serde(borrow)]
