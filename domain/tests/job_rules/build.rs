@@ -46,7 +46,7 @@ pub(crate) fn node(key: &str, depends_on: &[&str]) -> NodeSpec {
 
 /// A job of these nodes, whose failures are final.
 pub(crate) fn job(nodes: Vec<NodeSpec>) -> JobSpec {
-    JobSpec { name: "job".to_owned(), nodes, retry: Some(retry(1, 0)), ..JobSpec::default() }
+    JobSpec { name: "job".to_owned(), nodes, retry: Some(retry(1, 0).into()), ..JobSpec::default() }
 }
 
 pub(crate) fn checked(spec: JobSpec) -> CheckedSpec {
@@ -130,7 +130,7 @@ fn some_node() -> impl Strategy<Value = NodeSpec> {
             at_most_once: once,
             timeouts: Timeouts { queue_ms, attempt_ms, total_ms },
             priority: own.0,
-            retry: own.1.map(|most| retry(most, wait * 700)),
+            retry: own.1.map(|most| retry(most, wait * 700).into()),
             ..NodeSpec::default()
         },
     )
@@ -176,7 +176,7 @@ pub(crate) fn some_job() -> impl Strategy<Value = JobSpec> {
             fail_fast,
             environment: asks.then(|| "elsewhere".to_owned()),
             timeout_ms: timeout.map(|s| s * 1_000),
-            retry: Some(retry(2, 500)),
+            retry: Some(retry(2, 500).into()),
             ..job(nodes)
         },
     )

@@ -145,7 +145,7 @@ impl JobBody {
         });
         let complete_when =
             self.complete_when.map(|body| body.into_rule("/complete_when", &mut errors));
-        let retry = self.retry.map(|retry| retry.into_policy("/retry", &mut errors));
+        let retry = self.retry.map(|retry| retry.into_spec("/retry", &mut errors));
         let nodes = self.nodes.into_specs("/nodes", &mut errors);
         if !errors.is_empty() {
             return Err(errors);

@@ -247,7 +247,7 @@ impl NodeBody {
             priority: self.priority,
             estimated_duration_ms: self.estimated_duration_ms,
             timeouts: self.timeouts.into_rule(),
-            retry: self.retry.map(|retry| retry.into_policy(&format!("{at}/retry"), errors)),
+            retry: self.retry.map(|retry| retry.into_spec(&format!("{at}/retry"), errors)),
             at_most_once: self.at_most_once,
             tags: self.tags,
             metadata: self.metadata,
