@@ -16,7 +16,7 @@ pub enum PreviewStep {
     Ask { lease_ms: u64 },
     /// A call ended.
     Report(CallOutcome),
-    /// Time passes.
+    /// So much time passes.
     Advance { ms: u64 },
     /// An operator holds calls back, for a time or until told otherwise.
     ForceOpen { for_ms: Option<u64> },

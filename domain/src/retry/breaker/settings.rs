@@ -70,12 +70,15 @@ impl CircuitSettings {
         match error_type {
             None if slow => CallOutcome::SlowOk,
             None => CallOutcome::Ok,
-            Some(error_type) if type_is_listed(&self.ignored_errors, error_type) => {
-                CallOutcome::Ignored
-            }
+            Some(error_type) if self.ignores(error_type) => CallOutcome::Ignored,
             Some(_) if slow => CallOutcome::SlowFail,
             Some(_) => CallOutcome::Fail,
         }
+    }
+
+    /// Whether errors of this type count as nothing.
+    pub fn ignores(&self, error_type: &str) -> bool {
+        type_is_listed(&self.ignored_errors, error_type)
     }
 
     /// Calls from which on rates say something. A window that holds fewer calls than that is full before.

@@ -1,8 +1,11 @@
 //! The five states of a circuit breaker and the one table of transitions between them (design section 3).
 //! Invariant: a breaker never makes a transition that is not a row here (`no_step_leaves_the_table`).
 
+use serde::Serialize;
+
 /// Where a circuit breaker stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CircuitState {
     /// Calls go through and are counted.
     Closed,
