@@ -42,6 +42,7 @@ impl Model {
         if queued && !open {
             return wrong("it waits for a place, and its job or group ends");
         }
+        let asks_somebody = matches!(node.hold, Some(Hold::OutcomeUnknown | Hold::Exhausted));
         let begins = |group: usize| self.nodes[group].status != NodeStatus::Pending;
         if node.status != NodeStatus::Pending && !node.container.is_none_or(begins) {
             return wrong("its group has not begun");
@@ -56,7 +57,7 @@ impl Model {
             NodeStatus::Waiting if queued != (node.hold == Some(Hold::Limit)) => {
                 wrong("it waits for a place without one being full, or unseen")
             }
-            NodeStatus::Waiting if node.hold == Some(Hold::OutcomeUnknown) => {
+            NodeStatus::Waiting if asks_somebody => {
                 wrong_if(self.status != JobStatus::Paused, "nobody asks what became of it")
             }
             NodeStatus::Pending | NodeStatus::Waiting => Ok(()),
