@@ -2,6 +2,7 @@
 //! `cargo bench -p orrery-domain --bench decide`; each line is the least and the median of 21 decisions of one kind.
 
 #![expect(clippy::print_stdout, reason = "figures for people")]
+#![expect(clippy::disallowed_methods, reason = "a figure is made with the machine's own time")]
 #![allow(dead_code, reason = "shared with the rules' tests, which use more of it")]
 
 #[path = "../tests/job_rules/build.rs"]
