@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use domain::ids::{JobId, Namespace, SubjectId};
 use domain::job::status::JobStatus;
 use domain::node::status::NodeStatus;
+use domain::retry::breaker::status::CircuitState;
 use saphyr::{LoadableYamlNode, Yaml};
 use uuid::Uuid;
 
@@ -133,7 +134,12 @@ fn the_tables_of_states_are_the_rules_own() -> Outcome {
     let nodes = NodeStatus::ALL.map(|from| {
         (from.as_str().to_owned(), as_set(from.next().iter().map(|to| to.as_str()).collect()))
     });
-    for (name, mut code) in [("job", jobs), ("node", nodes)] {
+    let breakers = CircuitState::ALL.map(|from| {
+        (from.as_str().to_owned(), as_set(from.next().iter().map(|to| to.as_str()).collect()))
+    });
+    for (name, mut code) in
+        [("job", jobs.to_vec()), ("node", nodes.to_vec()), ("circuit breaker", breakers.to_vec())]
+    {
         let mut written = rows(&page, name);
         written.sort();
         code.sort();

@@ -22,8 +22,8 @@ use self::every_operation::Completed;
 use self::open_answers::OpenAnswers;
 use super::problem::{FieldErrorBody, ProblemBody};
 use super::routes::{
-    engines, environments, explain, expressions, health, history, jobs, leases, nodes, queues,
-    retry_policies, services, start, submissions, workers,
+    circuit_breakers, engines, environments, explain, expressions, health, history, jobs, leases,
+    nodes, queues, retry_policies, services, start, submissions, workers,
 };
 
 /// The document of this version.
@@ -48,6 +48,7 @@ use super::routes::{
         (name = "queues", description = "What waits for workers, and who they are"),
         (name = "retry policies", description = "When and how failed attempts are repeated"),
         (name = "environments", description = "Pools of resources that jobs are admitted into"),
+        (name = "circuit breakers", description = "What holds calls to a failing target back"),
         (name = "services", description = "The parts of the engine"),
         (name = "engines", description = "The engines that serve the same jobs"),
         (name = "health", description = "For whoever keeps the engine running"),
@@ -63,7 +64,7 @@ use super::routes::{
         environments::list, environments::create, environments::get, environments::replace,
         environments::delete, expressions::evaluate,
         retry_policies::list, retry_policies::create, retry_policies::get, retry_policies::replace,
-        retry_policies::delete, retry_policies::preview,
+        retry_policies::delete, retry_policies::preview, circuit_breakers::preview,
         services::list, engines::list, start::start, health::livez, health::readyz, health::metrics),
     components(schemas(ProblemBody<'static>, FieldErrorBody<'static>)),
     modifiers(&Completed, &OpenAnswers, &DefaultsInWords, &EnumNames),

@@ -9,8 +9,8 @@ use super::layers;
 use super::parked::Served;
 use super::problem::{Code, Problem};
 use super::routes::{
-    document, engines, environments, explain, expressions, forward, health, history, jobs, leases,
-    nodes, queues, retry_policies, services, start, submissions, workers,
+    circuit_breakers, document, engines, environments, explain, expressions, forward, health,
+    history, jobs, leases, nodes, queues, retry_policies, services, start, submissions, workers,
 };
 use super::state::Api;
 use crate::engine::forwarding;
@@ -51,6 +51,7 @@ pub fn router(api: Api) -> Served {
             get(retry_policies::get).put(retry_policies::replace).delete(retry_policies::delete),
         )
         .route("/api/v1/expressions/evaluate", post(expressions::evaluate))
+        .route("/api/v1/circuit-breakers/preview", post(circuit_breakers::preview))
         .route("/api/v1/services", get(services::list))
         .route("/api/v1/engines", get(engines::list))
         .route("/", get(start::start))

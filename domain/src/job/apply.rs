@@ -1,6 +1,6 @@
 //! Applying an event: it assigns and counts, and cannot refuse. Every change goes through an undo log, so that a state
 //! can be taken back to the committed one when an append does not commit. A replay keeps none.
-//! Invariant: apply then undo gives the same state (`every_step_of_a_random_job_agrees_with_the_model`).
+//! Invariant: apply then undo gives the same state (`every_step_of_a_random_tree_agrees_with_the_model`).
 
 mod first;
 mod flowing;

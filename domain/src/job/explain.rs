@@ -1,7 +1,7 @@
 //! Why a job, or one node of it, does not go on: concrete waits, each with the event or the time that ends it, and how it
 //! ended when it has. A pure function of the state.
 //! Invariant: a job that is not over has a wait that is somebody's or the clock's to end, not only one for other nodes
-//! (`every_step_of_a_random_job_agrees_with_the_model`, and the simulation at every look).
+//! (`every_step_of_a_random_tree_agrees_with_the_model`, and the simulation at every look).
 //! Absent on purpose: what only an engine knows (who drives it, who polls, when leases run out) and any present time.
 
 mod blocked;

@@ -1,6 +1,6 @@
 //! What is known of a job: the fold of its events, and nothing else. A node costs about 100 bytes beside its plan.
 //! Invariants: counters equal a recount over the nodes, `unsettled` and `completed` equal a recount over the parents
-//! (`counters_equal_a_recount`). Absent on purpose: outputs of nodes (but of those without children), attempts'
+//! (`contradictions`). Absent on purpose: outputs of nodes (but of those without children), attempts'
 //! stories, heartbeats.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -17,7 +17,7 @@ pub const MULTIPLIER_MAX: f64 = 100.0;
 impl RetryPolicy {
     /// Everything that is wrong with this policy, which stands at `pointer` in the request.
     pub fn check(&self, pointer: &str) -> Vec<FieldError> {
-        let mut found = Found { pointer, errors: Vec::new() };
+        let mut found = Found::at(pointer);
         found.attempts("max_attempts", self.max_attempts);
         found.at_most("base_delay_ms", self.base_delay_ms, BASE_DELAY_MS_MAX);
         found.at_most("max_delay_ms", self.max_delay_ms, DELAY_MS_MAX);
@@ -100,13 +100,18 @@ impl RetryRule {
     }
 }
 
-struct Found<'a> {
+/// What was found wrong with what stands at a pointer in the request.
+pub(super) struct Found<'a> {
     pointer: &'a str,
-    errors: Vec<FieldError>,
+    pub(super) errors: Vec<FieldError>,
 }
 
-impl Found<'_> {
-    fn error(&mut self, field: &str, code: &'static str, message: impl Into<String>) {
+impl<'a> Found<'a> {
+    pub(super) fn at(pointer: &'a str) -> Self {
+        Self { pointer, errors: Vec::new() }
+    }
+
+    pub(super) fn error(&mut self, field: &str, code: &'static str, message: impl Into<String>) {
         self.errors.push(FieldError::new(format!("{}/{field}", self.pointer), code, message));
     }
 
@@ -118,7 +123,7 @@ impl Found<'_> {
         }
     }
 
-    fn at_most(&mut self, field: &str, ms: u64, most: u64) {
+    pub(super) fn at_most(&mut self, field: &str, ms: u64, most: u64) {
         if ms > most {
             self.error(field, "out_of_range", format!("must be 0 to {most}"));
         }
@@ -164,7 +169,7 @@ impl Found<'_> {
         }
     }
 
-    fn patterns(&mut self, field: &str, patterns: &[String]) {
+    pub(super) fn patterns(&mut self, field: &str, patterns: &[String]) {
         if !self.fits(field, patterns.len(), POLICY_LIST_MAX) {
             return;
         }

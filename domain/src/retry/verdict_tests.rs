@@ -28,9 +28,9 @@ fn judge(policy: &RetryPolicy, facts: ErrorFacts<'_>, executions: u32) -> RetryV
     verdict(policy, &facts, &Tried { executions, ..TRIED })
 }
 
-fn wait_of(verdict: RetryVerdict) -> Option<u64> {
+fn wait_of(verdict: &RetryVerdict) -> Option<u64> {
     match verdict {
-        RetryVerdict::Retry { wait_ms, .. } => Some(wait_ms),
+        RetryVerdict::Retry { wait_ms, .. } => Some(*wait_ms),
         RetryVerdict::Final { .. } => None,
     }
 }
@@ -41,21 +41,21 @@ fn list(types: &[&str]) -> Vec<String> {
 
 #[test]
 fn an_unclassified_failure_follows_the_policy_to_its_last_execution() {
-    let waits: Vec<_> = (1..=6).map(|k| wait_of(judge(&policy(), FACTS, k))).collect();
+    let waits: Vec<_> = (1..=6).map(|k| wait_of(&judge(&policy(), FACTS, k))).collect();
     assert_eq!(waits, [Some(1_000), Some(2_000), Some(4_000), Some(8_000), Some(16_000), None]);
     assert_eq!(
         judge(&policy(), FACTS, 6),
         RetryVerdict::Final { why: FinalWhy::PolicyUsedUp { allowed: 6 } }
     );
     let once = RetryPolicy { max_attempts: 1, ..policy() };
-    assert_eq!(wait_of(judge(&once, FACTS, 1)), None);
+    assert_eq!(wait_of(&judge(&once, FACTS, 1)), None);
 }
 
 #[test]
 fn a_class_limits_the_executions_of_the_policy() {
     let executions = |class| {
         let facts = ErrorFacts { class, ..FACTS };
-        (1..=10).find(|k| wait_of(judge(&policy(), facts, *k)).is_none())
+        (1..=10).find(|k| wait_of(&judge(&policy(), facts, *k)).is_none())
     };
     assert_eq!(executions("network.connect"), Some(6));
     assert_eq!(executions("heartbeat.missed"), Some(6));
@@ -81,18 +81,18 @@ fn the_policys_final_types_outrank_its_retryable_ones_and_both_outrank_the_repor
     let other = RetryPolicy { retryable_error_types: list(&["Disk.*"]), ..policy() };
     assert_eq!(why(&other, Some(true)), RetryVerdict::Final { why: FinalWhy::TypeNotListed });
     let this = RetryPolicy { retryable_error_types: list(&["Net.*"]), ..policy() };
-    assert_eq!(wait_of(why(&this, None)), Some(1_000));
+    assert_eq!(wait_of(&why(&this, None)), Some(1_000));
     assert_eq!(why(&this, Some(false)), RetryVerdict::Final { why: FinalWhy::ReportedFinal });
 }
 
 #[test]
 fn a_rule_or_a_report_outranks_the_class_but_not_a_cancellation() {
     let wanted = |class| ErrorFacts { class, retryable: Some(true), ..FACTS };
-    assert_eq!(wait_of(judge(&policy(), wanted("conflict"), 5)), Some(16_000));
-    assert_eq!(wait_of(judge(&policy(), wanted("cancelled"), 1)), None);
+    assert_eq!(wait_of(&judge(&policy(), wanted("conflict"), 5)), Some(16_000));
+    assert_eq!(wait_of(&judge(&policy(), wanted("cancelled"), 1)), None);
     let listed = RetryPolicy { retryable_error_types: list(&["Net.Reset"]), ..policy() };
     let conflict = ErrorFacts { class: "conflict", ..FACTS };
-    assert_eq!(wait_of(judge(&listed, conflict, 1)), Some(1_000));
+    assert_eq!(wait_of(&judge(&listed, conflict, 1)), Some(1_000));
     let none = RetryPolicy { strategy: Strategy::None, ..policy() };
     assert_eq!(judge(&none, wanted(""), 1), RetryVerdict::Final { why: FinalWhy::NoRetries });
 }
@@ -100,19 +100,19 @@ fn a_rule_or_a_report_outranks_the_class_but_not_a_cancellation() {
 #[test]
 fn what_may_have_happened_is_repeated_only_where_that_is_harmless() {
     let reset = ErrorFacts { class: "network.reset", ..FACTS };
-    assert_eq!(wait_of(judge(&policy(), reset, 1)), Some(1_000));
+    assert_eq!(wait_of(&judge(&policy(), reset, 1)), Some(1_000));
     let once = ErrorFacts { idempotent: false, ..reset };
     assert_eq!(judge(&policy(), once, 1), RetryVerdict::Final { why: FinalWhy::MayHaveHappened });
     let refused = ErrorFacts { class: "network.connect", ..once };
-    assert_eq!(wait_of(judge(&policy(), refused, 1)), Some(1_000));
+    assert_eq!(wait_of(&judge(&policy(), refused, 1)), Some(1_000));
 }
 
 #[test]
 fn an_asked_wait_may_pass_the_cap_but_not_its_own_limit() {
     let asked = |ms| judge(&policy(), ErrorFacts { retry_after_ms: Some(ms), ..FACTS }, 1);
-    assert_eq!(wait_of(asked(10)), Some(1_000));
-    assert_eq!(wait_of(asked(90_000)), Some(90_000));
-    assert_eq!(wait_of(asked(u64::MAX)), Some(RETRY_AFTER_MS_MAX));
+    assert_eq!(wait_of(&asked(10)), Some(1_000));
+    assert_eq!(wait_of(&asked(90_000)), Some(90_000));
+    assert_eq!(wait_of(&asked(u64::MAX)), Some(RETRY_AFTER_MS_MAX));
     assert!(matches!(
         asked(90_000),
         RetryVerdict::Retry { due: 100_000, why: RetryWhy::Asked { .. }, .. }
@@ -123,18 +123,18 @@ fn an_asked_wait_may_pass_the_cap_but_not_its_own_limit() {
 fn throttling_slows_the_waits_unless_it_says_how_long() {
     let fast = RetryPolicy { base_delay_ms: 50, ..policy() };
     let throttled = ErrorFacts { class: "throttled", ..FACTS };
-    assert_eq!(wait_of(judge(&fast, FACTS, 1)), Some(50));
-    assert_eq!(wait_of(judge(&fast, throttled, 1)), Some(1_000));
+    assert_eq!(wait_of(&judge(&fast, FACTS, 1)), Some(50));
+    assert_eq!(wait_of(&judge(&fast, throttled, 1)), Some(1_000));
     let asked = ErrorFacts { retry_after_ms: Some(60), ..throttled };
-    assert_eq!(wait_of(judge(&fast, asked, 1)), Some(60));
+    assert_eq!(wait_of(&judge(&fast, asked, 1)), Some(60));
     let capped = RetryPolicy { max_delay_ms: 200, ..fast };
-    assert_eq!(wait_of(judge(&capped, throttled, 1)), Some(200));
+    assert_eq!(wait_of(&judge(&capped, throttled, 1)), Some(200));
 }
 
 #[test]
 fn a_wait_that_reaches_the_deadline_is_not_scheduled() {
     let at = |at| verdict(&policy(), &FACTS, &Tried { deadline: Some(at), ..TRIED });
-    assert_eq!(wait_of(at(11_001)), Some(1_000));
+    assert_eq!(wait_of(&at(11_001)), Some(1_000));
     let why = FinalWhy::PastDeadline { wait_ms: 1_000 };
     assert_eq!(at(11_000), RetryVerdict::Final { why: why.clone() });
     assert_eq!(at(5), RetryVerdict::Final { why });
@@ -157,14 +157,14 @@ fn a_rule_counts_and_waits_for_itself() {
         let tried = Tried { executions, by_rule, ..TRIED };
         verdict(&policy, &ErrorFacts { error_type, ..FACTS }, &tried)
     };
-    assert_eq!(wait_of(failed("Slow", 1, &[])), Some(10));
-    assert_eq!(wait_of(failed("Slow", 2, &[1])), Some(20));
-    assert_eq!(wait_of(failed("Lock", 3, &[2])), Some(70), "it counts for itself");
-    assert_eq!(wait_of(failed("Slow", 4, &[2, 0, 1])), Some(40));
+    assert_eq!(wait_of(&failed("Slow", 1, &[])), Some(10));
+    assert_eq!(wait_of(&failed("Slow", 2, &[1])), Some(20));
+    assert_eq!(wait_of(&failed("Lock", 3, &[2])), Some(70), "it counts for itself");
+    assert_eq!(wait_of(&failed("Slow", 4, &[2, 0, 1])), Some(40));
     let used_up = RetryVerdict::Final { why: FinalWhy::RuleUsedUp { rule: 0, allowed: 4 } };
     assert_eq!(failed("Slow", 5, &[3, 0, 1]), used_up);
     // What no rule fits counts only what no rule gave.
-    assert_eq!(wait_of(failed("Other", 5, &[3, 0, 1])), Some(1_000));
+    assert_eq!(wait_of(&failed("Other", 5, &[3, 0, 1])), Some(1_000));
     let used_up = RetryVerdict::Final { why: FinalWhy::PolicyUsedUp { allowed: 2 } };
     assert_eq!(failed("Other", 6, &[3, 0, 1]), used_up);
     let never = RetryVerdict::Final { why: FinalWhy::RuleUsedUp { rule: 1, allowed: 1 } };
@@ -176,7 +176,7 @@ fn a_rule_that_names_a_final_class_repeats_it() {
     let rule = RetryRule { classes: list(&["conflict"]), ..RetryRule::default() };
     let policy = RetryPolicy { rules: vec![rule], ..policy() };
     let conflict = ErrorFacts { class: "conflict", ..FACTS };
-    assert_eq!(wait_of(judge(&policy, conflict, 1)), Some(1_000));
+    assert_eq!(wait_of(&judge(&policy, conflict, 1)), Some(1_000));
     let listed = RetryPolicy { non_retryable_error_types: list(&["Net.*"]), ..policy };
     let why = FinalWhy::TypeIsFinal;
     assert_eq!(judge(&listed, conflict, 1), RetryVerdict::Final { why });
@@ -199,7 +199,7 @@ fn nothing_is_retried_where_the_condition_does_not_hold_or_fails() {
         let policy = RetryPolicy { when: Some(when.to_owned()), ..policy() };
         judge(&policy, FACTS, 2)
     };
-    assert_eq!(wait_of(with("attempt < 3 && error.type.startsWith('Net')")), Some(2_000));
+    assert_eq!(wait_of(&with("attempt < 3 && error.type.startsWith('Net')")), Some(2_000));
     let why = FinalWhy::ConditionIsFalse;
     assert_eq!(with("attempt < 2"), RetryVerdict::Final { why });
     assert!(matches!(
@@ -212,7 +212,7 @@ fn nothing_is_retried_where_the_condition_does_not_hold_or_fails() {
 fn no_retry_comes_after_the_policys_total_time() {
     let policy = RetryPolicy { total_ms: Some(5_000), ..policy() };
     let at = |now| verdict(&policy, &FACTS, &Tried { now, ..TRIED });
-    assert_eq!(wait_of(at(14_000)), Some(1_000));
+    assert_eq!(wait_of(&at(14_000)), Some(1_000));
     let why = FinalWhy::TotalUsedUp { wait_ms: 1_000 };
     assert!(why.is_exhausted());
     assert_eq!(at(14_001), RetryVerdict::Final { why });
@@ -228,9 +228,11 @@ fn what_waits_for_a_window_is_spread_behind_its_opening() {
         let policy = RetryPolicy { jitter, windows: vec![window.clone()], ..policy() };
         verdict(&policy, &FACTS, &TRIED)
     };
-    let due = |verdict| match verdict {
+    let due = |verdict: RetryVerdict| match verdict {
         RetryVerdict::Retry { due, wait_ms, why: RetryWhy::Window { .. }, .. } => (due, wait_ms),
-        other => panic!("it waits for the window: {other:?}"),
+        RetryVerdict::Retry { .. } | RetryVerdict::Final { .. } => {
+            panic!("it waits for the window: {verdict:?}")
+        }
     };
     assert_eq!(due(with(JitterMode::None)), (opens, 3_590_000));
     assert_eq!(due(with(JitterMode::Full)), (opens + 250, 3_590_250), "half of a wait of 500 ms");

@@ -15,6 +15,7 @@ use domain::payload::Hash;
 use domain::retry::policy::{JitterMode, RetryPolicy, Strategy as Waits};
 use domain::subject::context::Context;
 use domain::subject::envelope::CommandMark;
+use orrery_model::random_trees::Chance;
 use proptest::prelude::*;
 
 /// When every test begins.
@@ -180,4 +181,40 @@ pub(crate) fn some_job() -> impl Strategy<Value = JobSpec> {
             ..job(nodes)
         },
     )
+}
+
+/// A time-out that most nodes do not have.
+fn some_ms<C: Chance>(chance: &mut C) -> Option<u64> {
+    chance.percent(8).then(|| 1_000 + chance.number_below(20) * 1_000)
+}
+
+/// Options of a random task of a tree.
+pub(crate) fn some_task<C: Chance>(chance: &mut C) -> NodeSpec {
+    let most = 1 + u32::try_from(chance.number_below(3)).unwrap_or(0);
+    NodeSpec {
+        skip_on_failure: chance.percent(30),
+        optional: chance.percent(20),
+        at_most_once: chance.percent(10),
+        timeouts: Timeouts {
+            queue_ms: some_ms(chance),
+            attempt_ms: some_ms(chance),
+            total_ms: some_ms(chance),
+        },
+        priority: chance.percent(20).then(|| chance.one_of(&[1, 3, 5, 10])),
+        retry: chance.percent(40).then(|| retry(most, chance.one_of(&[0, 700])).into()),
+        ..NodeSpec::default()
+    }
+}
+
+/// Options of a random job that is a tree; its nodes are drawn later.
+pub(crate) fn tree_job<C: Chance>(chance: &mut C) -> JobSpec {
+    JobSpec {
+        max_parallel: chance.one_of(&[None, None, Some(1), Some(2), Some(3)]),
+        fail_fast: chance.percent(20),
+        environment: chance.percent(15).then(|| "elsewhere".to_owned()),
+        timeout_ms: chance.percent(15).then(|| 1_000 + chance.number_below(60) * 1_000),
+        cleanup_timeout_ms: chance.percent(20).then_some(3_000),
+        retry: Some(retry(2, chance.one_of(&[0, 500])).into()),
+        ..job(Vec::new())
+    }
 }

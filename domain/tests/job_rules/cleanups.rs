@@ -265,6 +265,19 @@ fn a_job_that_is_cancelled_while_it_cleans_up_goes_on_doing_so() {
 }
 
 #[test]
+fn a_job_that_is_cancelled_while_it_cleans_up_leaves_no_blocked_node_behind() {
+    let inner = group("g", &["a"], vec![node("m", &[])]);
+    let nodes = vec![node("a", &[]), node("b", &["a"]), inner, cleanup("c", &[], &[])];
+    let mut live = Live::submit(job(nodes));
+    live.fail("a");
+    assert_eq!(live.stand(), "a failed, c ready", "what is blocked is pending");
+    live.cancel();
+    assert_eq!(live.stand(), "a failed, b cancelled, g cancelled, g/m cancelled, c ready");
+    live.complete("c");
+    assert_eq!(live.state.head.status, JobStatus::Cancelled);
+}
+
+#[test]
 fn a_cleanup_reads_how_its_job_ends_and_why_and_what_its_nodes_gave() {
     let input = "{\"status\": \"${{ job.status }}\", \"error\": \"${{ job.error }}\", \"gave\": \"${{ nodes.a.output }}\", \"b\": \"${{ nodes.b.status }}\"}";
     let spec = || {

@@ -127,6 +127,21 @@ fn an_answer_counts_once_and_only_for_who_waits_for_it() {
 }
 
 #[test]
+fn an_answer_that_stands_twice_in_one_command_counts_once() {
+    let nodes = vec![
+        node("a", &[]),
+        crate::trees::checkpoint("b", &["a"], "\"${{ nodes.a.output.n }}\""),
+        node("c", &["b"]),
+    ];
+    let mut live = Live::submit(job(nodes));
+    live.complete_with("a", &large(5_000));
+    let found = live.found();
+    let twice = found.iter().chain(&found).cloned().collect();
+    assert!(live.ask(&JobCommand::Evaluated(twice)).is_ok());
+    assert_eq!(live.stand(), "a completed, b completed, c ready");
+}
+
+#[test]
 fn an_answer_that_comes_when_the_job_ends_changes_nothing() {
     let nodes = vec![node("a", &[]), gets("\"${{ nodes.a.output.n }}\"", node("b", &["a"]))];
     let mut live = Live::submit(job(nodes));

@@ -8,6 +8,7 @@ use domain::node::spec::{NodeSpec, Timeouts};
 
 use crate::build::{T0, job, node, retry};
 use crate::live::Live;
+use crate::trees::cleanup;
 
 fn only(said: &Explanation) -> &Wait {
     assert_eq!(said.waits.len(), 1, "{said:#?}");
@@ -189,4 +190,14 @@ fn a_job_that_is_over_says_why() {
     }
     let node = of_node(&skipped, "b").ended.unwrap_or_else(|| panic!("it is settled"));
     assert_eq!((node.code, node.because_of), (EndCode::Skipped, vec![0]));
+}
+
+#[test]
+fn a_cleanup_that_runs_is_named_by_its_own_wait_alone() {
+    let mut live = Live::submit(job(vec![node("a", &[]), cleanup("c", &[], &[])]));
+    live.complete("a");
+    live.lease("c");
+    let said = live.state.explain(None);
+    assert_eq!(codes(&said), [WaitCode::Ending, WaitCode::Attempt]);
+    assert_eq!((said.waits[0].node_count, said.waits[1].node_count), (0, 1));
 }

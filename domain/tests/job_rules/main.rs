@@ -1,7 +1,7 @@
-//! The rules of a job held against a naive model: random graphs, random options, random commands (`walk`), what each
-//! state must look like when every parent is read anew (`model`), named cases of graphs (`cases`, `table`, `explains`), of
-//! groups (`groups`, `lists`, `tries`) and of flow (`branches`, `handled`, `cleanups`, `data`), and jobs at the bounds
-//! (`large`). No clock and no chance but proptest's seed.
+//! The rules of a job held against a naive model (`orrery_model`): random graphs and trees, random options, random commands
+//! (`walk`), what else must hold of each state (`moves`), named cases of graphs (`cases`, `table`, `explains`), of groups
+//! (`groups`, `lists`, `tries`) and of flow (`branches`, `handled`, `cleanups`, `data`), and jobs at the bounds (`large`). No
+//! clock and no chance but proptest's seed.
 
 mod branches;
 mod build;
@@ -16,7 +16,7 @@ mod handled;
 mod large;
 mod lists;
 mod live;
-mod model;
+mod moves;
 mod named;
 mod retries;
 mod table;

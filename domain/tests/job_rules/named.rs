@@ -90,16 +90,16 @@ fn a_named_policy_decides_as_if_it_were_written_out() {
     let known = [kept("twice", 1, retry(2, 500))];
     let mut live = submitted(job_of(vec![naming("twice", node("a", &[])), node("b", &[])]), &known);
     assert_eq!(live.state.plan.max_attempts_of(live.state.plan.node(0)), 2);
-    live.fail("a");
+    live.fail_once("a");
     assert_eq!(live.status("a"), NodeStatus::Retrying, "{}", live.stand());
     live.wake_at(T0 + 500);
-    live.fail("a");
+    live.fail_once("a");
     assert_eq!(live.status("a"), NodeStatus::Failed);
     // A group that names one runs its members again.
     let members = vec![naming("once", node("m", &[]))];
     let known = [kept("twice", 1, retry(2, 500)), kept("once", 2, retry(1, 0))];
     let mut live = submitted(job_of(vec![naming("twice", group("g", &[], members))]), &known);
-    live.fail("g/m");
+    live.fail_once("g/m");
     assert_eq!(live.status("g"), NodeStatus::Retrying, "{}", live.stand());
 }
 
@@ -111,7 +111,7 @@ fn what_a_named_policy_reads_of_the_job_travels_in_its_first_event() {
     let spec = JobSpec { input: Some(raw(&long)), ..job_of(vec![naming("reads", node("a", &[]))]) };
     let mut live = submitted(spec, &known);
     assert!(live.state.plan.input.as_ref().and_then(Payload::inline).is_some());
-    live.fail("a");
+    live.fail_once("a");
     assert_eq!(live.status("a"), NodeStatus::Retrying, "{}", live.stand());
 }
 

@@ -6,6 +6,8 @@ use domain::bounds::{
     ATTEMPTS_MAX, BASE_DELAY_MS_MAX, BATCH_MAX, DELAY_MS_MAX, LEASE_MS_MAX, LEASE_MS_MIN,
     RELEASE_AFTER_MS_MAX, RESOURCE_AMOUNT_MAX, TIMEOUT_MS_MAX, TIMEOUT_MS_MIN,
 };
+use domain::retry::breaker::check::{PERMITS_MAX, WINDOW_MS_MAX};
+use domain::retry::breaker::window::CALLS_MAX;
 
 /// Nodes are counted with 32 bits.
 const COUNT_MAX: i128 = u32::MAX as i128;
@@ -29,6 +31,19 @@ const RANGES: &[(&str, i128, i128)] = &[
     ("step_delay_ms", -(DELAY_MS_MAX as i128), DELAY_MS_MAX as i128),
     ("delays_ms", 0, DELAY_MS_MAX as i128),
     ("attempts", 1, ATTEMPTS_MAX as i128),
+    ("calls", 1, CALLS_MAX as i128),
+    ("min_calls", 1, CALLS_MAX as i128),
+    ("consecutive_failures", 1, CALLS_MAX as i128),
+    ("ms", 1, WINDOW_MS_MAX as i128),
+    ("slow_call_ms", 0, TIMEOUT_MS_MAX as i128),
+    ("open_ms", 0, TIMEOUT_MS_MAX as i128),
+    ("open_max_ms", 0, TIMEOUT_MS_MAX as i128),
+    ("half_open_permits", 1, PERMITS_MAX as i128),
+    // Of previews alone.
+    ("permit_ms", 1, LEASE_MS_MAX as i128),
+    ("took_ms", 0, TIMEOUT_MS_MAX as i128),
+    ("for_ms", 1, TIMEOUT_MS_MAX as i128),
+    ("advance_ms", 0, 365 * 24 * 3_600 * 1_000),
     ("status", 100, 599),
     ("max_parallel", 1, COUNT_MAX),
     ("at_least", 1, COUNT_MAX),

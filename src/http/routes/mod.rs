@@ -1,6 +1,7 @@
 //! The handlers, one file a resource. Each extracts, sends one command or reads, and maps the answer; none decides.
 
 mod by_name;
+pub mod circuit_breakers;
 pub mod document;
 pub mod engines;
 pub mod environments;

@@ -40,7 +40,10 @@ pub struct SubmissionBounds {
 
 /// The catalog as it is after a request came, read for the first of its jobs that names something in it.
 #[derive(Debug, Default)]
-pub(super) struct CatalogOnce(Option<Option<Arc<CatalogState>>>);
+pub(super) struct CatalogOnce {
+    is_read: bool,
+    catalog: Option<Arc<CatalogState>>,
+}
 
 impl JobScheduler {
     pub(super) async fn submission(
@@ -92,11 +95,11 @@ impl JobScheduler {
         if references.is_empty() {
             return Ok(NamedPolicies::default());
         }
-        let known = match catalog.0.take() {
-            Some(known) => known,
-            None => self.engine.catalogs().now(namespace).await?,
-        };
-        let known = catalog.0.insert(known).as_ref();
+        if !catalog.is_read {
+            catalog.catalog = self.engine.catalogs().now(namespace).await?;
+            catalog.is_read = true;
+        }
+        let known = catalog.catalog.as_ref();
         let find = |text: &str| known.and_then(|catalog| catalog.named(text));
         Ok(NamedPolicies::of(&references, find))
     }

@@ -10,6 +10,7 @@ use domain::job::spec::Start;
 use domain::job::status::JobStatus;
 use domain::node::spec::DependencyCondition;
 use domain::node::status::NodeStatus;
+use domain::retry::breaker::status::CircuitState;
 use domain::retry::policy::{JitterMode, OnExhausted, Strategy};
 use serde::Serialize;
 use serde_json::Value;
@@ -62,6 +63,8 @@ words! {
     ExhaustedWord "OnExhaustedAnswer" of OnExhausted { Fail Pause }
     /// The kinds of spread, for the document only.
     JitterWord "JitterMode" of JitterMode { None Full Equal Decorrelated Proportional }
+    /// Where a circuit breaker stands.
+    CircuitStateWord "CircuitState" of CircuitState { Closed Open HalfOpen ForcedOpen Disabled }
     /// Why something waits.
     WaitCodeWord "WaitCode" of WaitCode {
         Unreadable ScheduledStart ManualStart Grant Paused Ending OutcomeUnknown Exhausted Attempt Worker Retry Delay Place

@@ -2,6 +2,7 @@
 //! input is never a 500 and nothing is stored. The clock is simulated; nothing sleeps.
 
 mod catalog;
+mod circuit_breakers;
 mod clock;
 mod described;
 mod details;

@@ -21,8 +21,8 @@ pub(crate) enum Bug {
 
 impl Bug {
     /// All that must be found: the seven of `reliability.md` section 3, then four of our own, then what several engines
-    /// can do wrong together.
-    pub(crate) const FOUND: [Self; 19] = [
+    /// can do wrong together, then what flow can do wrong in a tree.
+    pub(crate) const FOUND: [Self; 24] = [
         Self::Site(Planted::CompletionNotFenced),
         Self::UnknownAppliedAgain,
         Self::Site(Planted::CancelLeavesReady),
@@ -42,6 +42,11 @@ impl Bug {
         Self::Site(Planted::NoticeClearedEarly),
         Self::Site(Planted::WakeUpLate),
         Self::OldNumber,
+        Self::Site(Planted::BypassedCountsAsBad),
+        Self::Site(Planted::MemberEvaluatedTwice),
+        Self::Site(Planted::CleanupNotOffered),
+        Self::Site(Planted::GroupNeverEnds),
+        Self::Site(Planted::ExpansionInPart),
     ];
 
     pub(crate) fn site(self) -> Option<Planted> {

@@ -2,6 +2,7 @@
 //! own, seeded from here. Absent on purpose: any other source of chance, and any float.
 
 use domain::dice::SplitMix64;
+use orrery_model::random_trees::Chance;
 
 /// The generator and where it stands.
 #[derive(Debug, Clone)]
@@ -44,5 +45,11 @@ impl Dice {
 
     pub(crate) fn pick<T: Clone>(&mut self, of: &[T]) -> T {
         of[self.index(of.len())].clone()
+    }
+}
+
+impl Chance for Dice {
+    fn number_below(&mut self, bound: u64) -> u64 {
+        self.below(bound)
     }
 }

@@ -17,6 +17,9 @@ use super::random_jobs::{self, POOL};
 use super::world::{Happening, World};
 use crate::harness::jobs;
 
+/// Jobs of a thousand that branch, fan out and pass data.
+const TREES: u64 = 400;
+
 /// A command that somebody wants carried out.
 #[derive(Debug)]
 pub(crate) struct Errand {
@@ -33,7 +36,7 @@ impl World {
         let in_pool = self.mix.jobs_in_environments;
         for number in 0..self.mix.jobs {
             let at = if number < 3 { 0 } else { self.dice.wait(0, self.mix.safety_ms * 3 / 4) };
-            let order = random_jobs::order(&mut self.dice, number, self.now + at, in_pool);
+            let order = random_jobs::order(&mut self.dice, number, self.now + at, in_pool, TREES);
             self.orders.push(order);
             self.after(at, Happening::Submits { order: number });
         }

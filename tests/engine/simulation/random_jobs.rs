@@ -1,4 +1,4 @@
-//! Jobs drawn at random: small graphs with every option that jobs have today, so that each rule meets each other.
+//! Jobs drawn at random: small graphs and trees with every option that jobs have today, so that each rule meets each other.
 //! Always holds: what is drawn passes the check of submissions.
 
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use domain::node::spec::{DependencyCondition, NodeSpec, Timeouts};
 use domain::payload::Hash;
 use domain::retry::policy::{JitterMode, RetryPolicy, Strategy};
 use domain::subject::envelope::CommandMark;
+use orrery_model::random_trees::plant_tree;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -38,9 +39,21 @@ pub(crate) struct Order {
     pub(crate) tries: u32,
 }
 
-pub(crate) fn order(dice: &mut Dice, number: usize, now: Millis, in_pool: u64) -> Order {
+/// `trees`: how many of a thousand branch, fan out and pass data.
+pub(crate) fn order(
+    dice: &mut Dice,
+    number: usize,
+    now: Millis,
+    in_pool: u64,
+    trees: u64,
+) -> Order {
     let id = JobId(Uuid::from_u128(u128::from(dice.draw()) << 64 | number as u128));
-    let spec = spec(dice, now, in_pool);
+    // What came later is drawn apart, so that it does not shift what seeds have always drawn.
+    let mut more = Dice::new(dice.clone().draw());
+    let mut spec = spec(dice, now, in_pool);
+    if more.chance(trees) {
+        plant_tree(&mut more, &mut spec, &mut |dice: &mut Dice| node(dice, 0));
+    }
     let settings = CheckSettings { bounds: Bounds::default(), queue_timeout_ms: None, now };
     let spec = check(spec, &settings).expect("a drawn job is right");
     let submission =

@@ -177,7 +177,15 @@ impl World {
         } else {
             let large = self.dice.chance(20);
             let text = if large { "x".repeat(2_500) } else { String::new() };
-            let output = self.dice.chance(500).then(|| raw(&format!("\"{number}{text}\"")));
+            // Lists and numbers for those who read them; not drawn, so that it does not shift what seeds have always drawn.
+            let json = match number % 3 {
+                0 => format!("\"{number}{text}\""),
+                1 => {
+                    format!("{{\"n\": {number}, \"items\": [1, [2, 3], 4], \"text\": \"{text}\"}}")
+                }
+                _ => format!("{{\"n\": 1, \"items\": [{number}], \"text\": \"{text}\"}}"),
+            };
+            let output = self.dice.chance(500).then(|| raw(&json));
             Outcome::Complete { output, warnings: Vec::new(), artifacts: Vec::new() }
         };
         (outcome, Hash::of(&number.to_be_bytes()))

@@ -39,8 +39,9 @@ impl Scope for Data {
             Reference::Node { key, part: NodePart::Status } if key == "b-2" => json("\"failed\""),
             Reference::Item => json("7"),
             Reference::Index => json("0"),
-            Reference::Error | Reference::Attempt => None,
-            Reference::Job(_) | Reference::Node { .. } => None,
+            Reference::Error | Reference::Attempt | Reference::Job(_) | Reference::Node { .. } => {
+                None
+            }
         }
     }
 }

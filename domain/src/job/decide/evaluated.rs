@@ -1,6 +1,8 @@
 //! What was evaluated beside the committer comes in. An answer counts only for a node that still waits for it since the
 //! same moment: the job may have ended, or the node begun again, meanwhile.
 
+use std::collections::BTreeSet;
+
 use crate::job::decide::decision::JobDecision;
 use crate::job::decide::draft::Draft;
 use crate::job::fact::FlowFact;
@@ -23,7 +25,8 @@ pub(super) fn evaluated(state: &JobState, results: &[Evaluated], context: &Conte
         return JobDecision::unchanged(Answer::Nothing);
     }
     let mut draft = Draft::new(state, context);
-    for result in wanted {
+    let mut seen = BTreeSet::new();
+    for result in wanted.filter(|result| seen.insert(result.node)) {
         if result.node == OUTPUT_OF_JOB {
             draft.take_output(result.clone());
         } else {

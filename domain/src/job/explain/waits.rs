@@ -141,7 +141,8 @@ fn own(state: &JobState, turn: Option<&Turn>) -> Option<Wait> {
         | JobStatus::Cancelled
         | JobStatus::Aborted => return None,
     };
-    let ending = code == WaitCode::Ending;
+    // Cleanups that run have waits of their own.
+    let ending = code == WaitCode::Ending && head.stage == EndingStage::Stopping;
     let running = |ix: &u32| ending && state.nodes[*ix as usize].status == NodeStatus::Running;
     let nodes = (0_u32..).take(state.nodes.len()).filter(running);
     let mut wait = Wait {

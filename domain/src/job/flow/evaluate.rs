@@ -164,13 +164,12 @@ impl<'o> Evaluator<'o> {
         payload: &Payload,
         scope: &FlowScope,
     ) -> Result<ExactJson, Fault> {
-        let parsed = match self.templates.get(&of) {
-            Some(parsed) => Arc::clone(parsed),
-            None => {
-                let parsed = Arc::new(self.parsed(name, payload, scope)?);
-                self.templates.insert(of, Arc::clone(&parsed));
-                parsed
-            }
+        let parsed = if let Some(parsed) = self.templates.get(&of) {
+            Arc::clone(parsed)
+        } else {
+            let parsed = Arc::new(self.parsed(name, payload, scope)?);
+            self.templates.insert(of, Arc::clone(&parsed));
+            parsed
         };
         match &*parsed {
             ParsedInput::Plain(json) => Ok(json.clone()),

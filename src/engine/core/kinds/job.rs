@@ -121,15 +121,17 @@ impl Kind for JobState {
         self.head.status.is_over()
     }
 
-    /// A queued job must be in memory, since it waits for a grant that may come any time; offered nodes and running attempts
-    /// keep it there too.
+    /// A queued job must be in memory, since it waits for a grant that may come any time; offered nodes, running attempts and
+    /// expressions that are evaluated keep it there too: nobody else asks again for an evaluation that came to nothing.
     fn next_due(&self) -> Option<Millis> {
         if self.head.status.is_over() {
             return Some(NEVER);
         }
         let busy = self.count(NodeStatus::Running) > 0
             || (self.offers_work() && self.count(NodeStatus::Ready) > 0);
-        if busy || self.head.ending.is_some() || self.head.status == JobStatus::Queued {
+        let evaluates = !self.evaluating.is_empty();
+        if busy || evaluates || self.head.ending.is_some() || self.head.status == JobStatus::Queued
+        {
             return None;
         }
         Some(JobState::next_due(self).unwrap_or(NEVER))

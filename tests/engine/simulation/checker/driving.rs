@@ -5,8 +5,10 @@
 use std::collections::BTreeMap;
 
 use domain::ids::{Millis, SubjectId};
+use domain::job::outcome::EndingStage;
 use domain::job::spec::Start;
 use domain::job::status::JobStatus;
+use domain::node::hold::Hold;
 use domain::node::status::NodeStatus;
 use orrery::event_store::contract::{AppendNotice, WakeUpMove};
 
@@ -20,24 +22,35 @@ const NOTICES_KEPT_MS: Millis = 54_000;
 impl JobStory {
     /// When something must happen to it at the latest; none: only when somebody asks for it.
     fn wakes_at(&self) -> Option<Millis> {
+        let stops = self.ending.is_some() && self.model.stage != EndingStage::Cleaning;
+        let evaluates = self.model.nodes.iter().any(|node| node.hold == Some(Hold::Evaluating));
         let busy = self.many(&[NodeStatus::Running]) > 0
             || (self.offers() && self.many(&[NodeStatus::Ready]) > 0);
-        if busy || self.ending.is_some() || self.status == JobStatus::Queued {
+        if busy || stops || evaluates || self.status == JobStatus::Queued {
             return Some(Millis::MIN);
         }
-        let start = match (self.status, self.plan.start) {
+        let start = match (self.status, self.model.plan.start) {
             (JobStatus::Pending, Start::Auto) => Some(self.scheduled_at.unwrap_or(Millis::MIN)),
             _ => None,
         };
+        let start = start.or_else(|| self.ending.map(|_| self.ending_until));
         let of_nodes = (0u32..).zip(&self.nodes).flat_map(|(ix, node)| {
             let waits = [NodeStatus::Ready, NodeStatus::Retrying, NodeStatus::Waiting];
-            let total = self.timeouts(ix).total_ms.filter(|_| waits.contains(&node.status));
+            let timeouts = self.timeouts(ix);
+            let total = timeouts.total_ms.filter(|_| waits.contains(&node.status));
+            let total = total.filter(|_| node.first_ready > 0);
+            let attempt = timeouts.attempt_ms.filter(|_| self.has_members_at_work(ix));
             let timed = node.status == NodeStatus::Retrying
                 || (node.status == NodeStatus::Waiting && node.delayed);
             let timed = timed && self.status != JobStatus::Paused;
-            [total.map(|ms| node.first_ready + millis(ms)), timed.then_some(node.due)]
+            [
+                total.map(|ms| node.first_ready + millis(ms)),
+                attempt.map(|ms| node.started + millis(ms)),
+                timed.then_some(node.due),
+            ]
         });
-        of_nodes.flatten().chain(start).chain(self.deadline()).min()
+        let deadline = self.deadline().filter(|_| self.ending.is_none());
+        of_nodes.flatten().chain(start).chain(deadline).min()
     }
 }
 

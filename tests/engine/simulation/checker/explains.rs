@@ -3,6 +3,7 @@
 
 use domain::ids::Millis;
 use domain::job::explain::{Explanation, Wait, WaitCode};
+use domain::job::outcome::EndingStage;
 use domain::job::spec::Start;
 use domain::job::state::JobState;
 use domain::job::status::JobStatus;
@@ -40,14 +41,20 @@ impl JobStory {
                 self.status == JobStatus::Pending && wait.wakes_at >= self.scheduled_at
             }
             WaitCode::ManualStart => {
-                self.status == JobStatus::Pending && self.plan.start == Start::Manual
+                self.status == JobStatus::Pending && self.model.plan.start == Start::Manual
             }
             WaitCode::Grant => self.status == JobStatus::Queued,
             WaitCode::Paused => self.status == JobStatus::Paused && self.ending.is_none(),
+            WaitCode::Ending if self.model.stage == EndingStage::Cleaning => {
+                self.ending.is_some() && wait.nodes.is_empty()
+            }
             WaitCode::Ending => {
                 self.ending.is_some()
                     && wait.wakes_at == Some(self.ending_until)
                     && all(&|ix| is(ix, NodeStatus::Running))
+            }
+            WaitCode::Evaluating if wait.nodes.is_empty() => {
+                self.model.stage == EndingStage::Output
             }
             WaitCode::OutcomeUnknown => {
                 self.status == JobStatus::Paused && all(&|ix| self.nodes[ix].unknown)
@@ -61,7 +68,8 @@ impl JobStory {
                 all(&|ix| is(ix, NodeStatus::Waiting) && self.nodes[ix].delayed && due(ix))
             }
             WaitCode::Place => {
-                wait.nodes.iter().all(|ix| self.held.contains(ix)) && !wait.nodes.is_empty()
+                let queued = |ix: &u32| self.model.is_queued(*ix as usize);
+                wait.nodes.iter().all(queued) && !wait.nodes.is_empty()
             }
             WaitCode::Blocked | WaitCode::Parents | WaitCode::Group | WaitCode::Cleanup => {
                 all(&|ix| is(ix, NodeStatus::Pending))

@@ -45,8 +45,11 @@ impl JobStory {
                 FailureFact::NodesTimedOut { .. } => self.nodes_timed_out(event),
             },
             JobFact::Steering(fact) => self.steering(fact, event.by.at, log),
-            JobFact::Ending(fact) => self.ending_fact(fact, event.by.at, of, log),
-            JobFact::Flow(_) => Ok(()),
+            JobFact::Ending(fact) => {
+                self.revokes_some(event, of)?;
+                self.ending_fact(fact, event.by.at, of, log)
+            }
+            JobFact::Flow(_) => self.revokes_some(event, of),
         }
     }
 
@@ -54,7 +57,7 @@ impl JobStory {
         match fact {
             AdmissionFact::Started => self.starts(event),
             AdmissionFact::Granted { number, environment } => {
-                if self.status != JobStatus::Queued || *environment != self.plan.environment {
+                if self.status != JobStatus::Queued || *environment != self.model.plan.environment {
                     return Err("invariant 3: a grant for a job that is not queued".to_owned());
                 }
                 self.take_grant(*number);
@@ -230,8 +233,7 @@ impl JobStory {
         at: Millis,
         incarnation: u64,
     ) -> Result<(), String> {
-        let spec = &self.plan.nodes[attempt.node as usize];
-        let most = self.plan.retry_of(spec).max_attempts;
+        let most = self.model.plan.retry_of(self.spec(attempt.node)).max_attempts;
         let node = &mut self.nodes[attempt.node as usize];
         if node.status != NodeStatus::Ready {
             return Err(format!("invariant 7: leased while {}", node.status));
@@ -242,7 +244,8 @@ impl JobStory {
         if epoch != expected || epoch >> 32 > incarnation || epoch >> 32 == 0 {
             return Err(format!("invariant 5: epoch {epoch:x} after {:x}", node.epoch));
         }
-        if attempt.attempt != node.attempt + 1 || attempt.attempt > most + node.allowed {
+        if attempt.attempt != node.attempt + 1 || attempt.attempt > node.base + most + node.allowed
+        {
             let (before, allowed) = (node.attempt, node.allowed);
             return Err(format!(
                 "invariant 10: attempt {} after {before}, of {most} and {allowed}",
@@ -297,16 +300,16 @@ impl JobStory {
 
     fn fails(&mut self, failure: &AttemptFailure, at: Millis, of: Whose) -> Result<(), String> {
         self.ends_attempt(failure.attempt.node, of);
-        let spec = &self.plan.nodes[failure.attempt.node as usize];
-        let policy = self.plan.retry_of(spec);
+        let spec = self.spec(failure.attempt.node);
+        let (policy, once) = (self.model.plan.retry_of(spec), spec.at_most_once);
         let node = &mut self.nodes[failure.attempt.node as usize];
         node.undelivered = 0;
         node.left.error = Some(failure.error.clone());
         let Some(retry) = failure.retry else { return Ok(()) };
-        if failure.attempt.attempt >= policy.max_attempts {
+        if failure.attempt.attempt - node.base >= policy.max_attempts {
             return Err("invariant 10: another execution than the policy allows".to_owned());
         }
-        if spec.at_most_once && failure.report.is_none() {
+        if once && failure.report.is_none() {
             return Err("invariant 10: an unknown outcome runs again by itself".to_owned());
         }
         let asked = failure.error.retry_after_ms.unwrap_or(0);
@@ -338,44 +341,7 @@ impl JobStory {
     }
 
     pub(super) fn timeouts(&self, node: u32) -> Timeouts {
-        self.plan.timeouts_of(&self.plan.nodes[node as usize])
-    }
-
-    fn retries_due(&self, event: &JobEvent) -> Result<(), String> {
-        let moved = event.nodes.iter().filter(|change| change.from == NodeStatus::Retrying);
-        for ix in moved.flat_map(|change| change.at.iter()) {
-            if event.by.at < self.nodes[ix as usize].due {
-                return Err("invariant 11: a retry before it is due".to_owned());
-            }
-        }
-        Ok(())
-    }
-
-    fn delays_over(&self, event: &JobEvent) -> Result<(), String> {
-        let moved = event.nodes.iter().filter(|change| change.from == NodeStatus::Waiting);
-        let moved = moved.flat_map(|change| change.at.iter()).chain(event.held.iter());
-        for ix in moved {
-            let node = &self.nodes[ix as usize];
-            if node.delayed && event.by.at < node.due {
-                return Err("invariant 11: offered again before its time".to_owned());
-            }
-        }
-        Ok(())
-    }
-
-    fn nodes_timed_out(&self, event: &JobEvent) -> Result<(), String> {
-        let late = event.nodes.iter().filter(|change| change.to == NodeStatus::Timeout);
-        for ix in late.flat_map(|change| change.at.iter()) {
-            let (node, timeouts) = (&self.nodes[ix as usize], self.timeouts(ix));
-            let since = node.since.max(self.resumed_at);
-            let queue = timeouts.queue_ms.is_some_and(|ms| event.by.at >= since + millis(ms));
-            let total =
-                timeouts.total_ms.is_some_and(|ms| event.by.at >= node.first_ready + millis(ms));
-            if !queue && !total {
-                return Err("invariant 14: a node timed out before its time".to_owned());
-            }
-        }
-        Ok(())
+        self.model.plan.timeouts_of(self.spec(node))
     }
 
     /// When the job is out of time.

@@ -1,20 +1,22 @@
 //! What the history of a job says, told again from its rows alone: where the job and each node stand, which lease is
-//! the newest, what was reported. Nothing here is fast, and nothing is shared with the rules but words and tables.
+//! the newest, what was reported. What branches, groups and lists must do is found by the naive model (`orrery_model`), which
+//! the rules' own walk is held against too. Nothing here is fast, and nothing is shared with the rules but words and tables.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use domain::ids::{CommandId, JobId, LeaseId, Millis};
 use domain::job::event::JobEvent;
 use domain::job::fact::{AdmissionFact, AttemptFact, JobFact, Patch};
-use domain::job::plan::Plan;
+use domain::job::outcome::EndingStage;
+use domain::job::plan::PlanNode;
 use domain::job::state::JobState;
 use domain::job::status::JobStatus;
 use domain::node::attempt::ReportKind;
 use domain::node::change::NodeChange;
-use domain::node::spec::DependencyCondition;
+use domain::node::hold::Hold;
 use domain::node::status::NodeStatus;
 use domain::payload::Hash;
+use orrery_model::Model;
 
 use super::ClientLog;
 use super::next_attempt::Left;
@@ -30,6 +32,8 @@ pub(crate) struct NodeStory {
     pub(super) since: Millis,
     pub(crate) epoch: u64,
     pub(super) attempt: u32,
+    /// Attempts before its group was tried again: policies count those since.
+    pub(super) base: u32,
     pub(super) first_ready: Millis,
     pub(super) started: Millis,
     pub(super) due: Millis,
@@ -62,12 +66,14 @@ pub(crate) struct LeaseRow {
 #[derive(Debug)]
 pub(crate) struct JobStory {
     pub(super) id: JobId,
-    pub(crate) plan: Arc<Plan>,
+    /// What the rows make of branches, groups and lists.
+    pub(crate) model: Model,
     pub(crate) status: JobStatus,
     pub(crate) ending: Option<JobStatus>,
     pub(super) ending_until: Millis,
     pub(crate) nodes: Vec<NodeStory>,
-    pub(super) held: BTreeSet<u32>,
+    /// Until when attempts of groups that end may run on.
+    pub(super) graces: BTreeMap<u32, Millis>,
     /// The job's status and ending after each event, from the first on.
     pub(crate) statuses: Vec<(JobStatus, Option<JobStatus>)>,
     pub(crate) leases: BTreeMap<(u32, u64), LeaseRow>,
@@ -84,9 +90,7 @@ pub(crate) struct JobStory {
     pub(super) timeout_ms: Option<u64>,
     pub(super) resumed_at: Millis,
     pub(super) paused_from: Option<JobStatus>,
-    pub(super) admitted: bool,
     grant: Option<u64>,
-    pub(super) failed_required: usize,
     /// Retention has let go of it.
     pub(crate) deleted: bool,
     /// How often which patch counted.
@@ -98,30 +102,14 @@ impl JobStory {
         let JobFact::Admission(AdmissionFact::Submitted(submitted)) = &event.fact else {
             return Err("invariant 18: a job that begins otherwise".to_owned());
         };
-        let node = NodeStory {
-            status: NodeStatus::Pending,
-            since: event.by.at,
-            epoch: 0,
-            attempt: 0,
-            first_ready: 0,
-            started: 0,
-            due: 0,
-            ended_by: None,
-            undelivered: 0,
-            allowed: 0,
-            completed: false,
-            unknown: false,
-            delayed: false,
-            left: Left::default(),
-        };
         let mut story = Self {
             id: submitted.id,
-            plan: Arc::clone(&submitted.plan),
+            model: Model::begin(event).map_err(|wrong| of_flow(&wrong))?,
             status: JobStatus::Pending,
             ending: None,
             ending_until: 0,
-            nodes: vec![node; submitted.plan.nodes.len()],
-            held: BTreeSet::new(),
+            nodes: Vec::new(),
+            graces: BTreeMap::new(),
             statuses: Vec::new(),
             leases: BTreeMap::new(),
             reports: BTreeMap::new(),
@@ -134,9 +122,7 @@ impl JobStory {
             timeout_ms: submitted.timeout_ms,
             resumed_at: 0,
             paused_from: None,
-            admitted: false,
             grant: None,
-            failed_required: 0,
             deleted: false,
             patched: BTreeMap::new(),
         };
@@ -158,9 +144,16 @@ impl JobStory {
         self.nodes.iter().filter(|node| wanted.contains(&node.status)).count()
     }
 
-    /// Whether ready nodes are offered.
+    /// What never changes of a node.
+    pub(super) fn spec(&self, ix: u32) -> &PlanNode {
+        self.model.spec(ix as usize)
+    }
+
+    /// Whether ready nodes are offered: also those of a job that cleans up.
     pub(crate) fn offers(&self) -> bool {
-        self.ending.is_none() && matches!(self.status, JobStatus::Scheduled | JobStatus::Running)
+        let lives = matches!(self.status, JobStatus::Scheduled | JobStatus::Running);
+        let cleans = self.ending.is_some() && self.model.stage == EndingStage::Cleaning;
+        self.ending.is_none() && lives || cleans
     }
 
     /// Reads one more row.
@@ -175,41 +168,29 @@ impl JobStory {
         if event.by.at < self.newest_at {
             return Err("invariant 18: an event older than the one before it".to_owned());
         }
-        let was_over = self.status.is_over();
         if self.deleted {
             return Err("invariant 28: deleted, and something happened to it".to_owned());
-        }
-        if was_over && !(event.job.is_empty() && event.nodes.is_empty()) {
-            return Err("invariant 3: over, and something moved".to_owned());
         }
         self.decides_once(event, seq)?;
         self.newest_at = event.by.at;
         self.hears(event, log)?;
         self.fact(event, of, incarnation, log)?;
-        let before: Vec<NodeStatus> = self.nodes.iter().map(|node| node.status).collect();
+        // The first event made the model.
+        if seq > 1 {
+            self.model.take(event).map_err(|wrong| of_flow(&wrong))?;
+        }
+        let at = event.by.at;
+        self.nodes.resize_with(self.model.nodes.len(), || NodeStory::new(at));
         for change in &event.nodes {
             self.changes(event, change)?;
         }
-        for held in event.held.iter() {
-            self.held.insert(held);
-            let node = &mut self.nodes[held as usize];
-            (node.unknown, node.delayed) = (false, false);
-        }
+        self.flows(event)?;
         if let Some(ending) = &event.ending {
-            let stronger = self
-                .ending
-                .is_none_or(|weaker| weaker.ending_strength() < ending.to.ending_strength());
-            if !stronger {
-                return Err("invariant 3: an ending that gives way to a weaker one".to_owned());
-            }
             (self.ending, self.ending_until) = (Some(ending.to), ending.until);
         }
         for (from, to) in &event.job {
             self.moves(*from, *to, event.by.at)?;
         }
-        self.started_rightly(event, &before)?;
-        self.stands(event)?;
-        self.ends(event, was_over)?;
         self.statuses.push((self.status, self.ending));
         Ok(())
     }
@@ -246,17 +227,7 @@ impl JobStory {
 
     fn changes(&mut self, event: &JobEvent, change: &NodeChange) -> Result<(), String> {
         for ix in change.at.iter() {
-            let optional = self.plan.nodes[ix as usize].optional;
             let node = &mut self.nodes[ix as usize];
-            if node.status != change.from || !change.from.may_become(change.to) {
-                return Err(format!(
-                    "invariant 3: node {ix} {} -> {} from {}",
-                    change.from, change.to, node.status
-                ));
-            }
-            if change.from.is_settled() {
-                return Err(format!("invariant 3: node {ix} was settled"));
-            }
             if change.to == NodeStatus::Completed && std::mem::replace(&mut node.completed, true) {
                 return Err(format!("invariant 4: node {ix} completed twice"));
             }
@@ -265,11 +236,8 @@ impl JobStory {
             {
                 return Err(format!("invariant 8: node {ix} runs without a lease"));
             }
-            let failed = matches!(change.to, NodeStatus::Failed | NodeStatus::Timeout);
-            self.failed_required += usize::from(failed && !optional);
-            let waits = change.from == NodeStatus::Running && change.to == NodeStatus::Waiting;
-            node.delayed = waits && is_given_back_for_a_time(event);
-            node.unknown = waits && !node.delayed;
+            node.delayed = change.holds() == Some(Hold::Delay);
+            node.unknown = change.holds() == Some(Hold::OutcomeUnknown);
             if change.to.is_settled() {
                 node.left = Left::default();
             }
@@ -278,15 +246,18 @@ impl JobStory {
             if change.to == NodeStatus::Ready && node.first_ready == 0 {
                 node.first_ready = event.by.at;
             }
-            self.held.remove(&ix);
+            if change.to == NodeStatus::Pending {
+                node.begins_again();
+            }
+            if change.holds() == Some(Hold::Members) {
+                node.begins_members(event.by.at);
+            }
+            self.graces.remove(&ix);
         }
         Ok(())
     }
 
     fn moves(&mut self, from: JobStatus, to: JobStatus, at: Millis) -> Result<(), String> {
-        if self.status != from || !from.may_become(to) {
-            return Err(format!("invariant 3: job {from} -> {to} from {}", self.status));
-        }
         if from == JobStatus::Paused && !to.is_over() && self.paused_from != Some(to) {
             return Err(format!("invariant 3: paused as {:?}, goes on as {to}", self.paused_from));
         }
@@ -294,7 +265,6 @@ impl JobStory {
         if to == JobStatus::Queued && from != JobStatus::Paused {
             self.queued_at = Some(at);
         }
-        self.admitted |= to == JobStatus::Scheduled;
         if to.is_over() {
             self.ending = None;
         }
@@ -319,57 +289,54 @@ impl JobStory {
         self.grant = Some(number);
     }
 
-    /// What the parents say: may start, can never start.
-    pub(super) fn parents_say(&self, ix: u32) -> (bool, bool) {
-        let spec = &self.plan.nodes[ix as usize];
-        let counts = |parent: &u32| {
-            let optional = self.plan.nodes[*parent as usize].optional;
-            match self.nodes[*parent as usize].status {
-                NodeStatus::Completed => true,
-                NodeStatus::Failed | NodeStatus::Timeout => optional,
-                _ => false,
-            }
-        };
-        let open = |parent: &u32| !self.nodes[*parent as usize].status.is_settled();
-        let dead = |parent: &u32| !counts(parent) && !open(parent);
-        let parents = &spec.parents;
-        match spec.condition {
-            DependencyCondition::All => (parents.iter().all(counts), parents.iter().any(dead)),
-            DependencyCondition::Any if parents.is_empty() => (true, false),
-            DependencyCondition::Any => (parents.iter().any(counts), parents.iter().all(dead)),
-            DependencyCondition::Conditional => (false, false),
-        }
-    }
-
     /// The counters of the state that was folded beside are what a recount gives.
     pub(super) fn recount(&self, state: &JobState) -> Result<(), String> {
-        let wrong = |what: &str| Err(format!("invariant 9: {what} differs from a recount"));
         if state.head.status != self.status || state.head.ending != self.ending {
-            return wrong("the job's status");
+            return Err("invariant 9: the job's status differs from a recount".to_owned());
         }
-        for status in NodeStatus::ALL {
-            if state.count(status) as usize != self.many(&[status]) {
-                return wrong("a count of nodes");
-            }
-        }
-        if state.head.members.failed as usize != self.failed_required || state.held != self.held {
-            return wrong("what failed or is held");
-        }
-        for (ix, (told, node)) in self.nodes.iter().zip(&state.nodes).enumerate() {
-            if told.status != node.status {
-                return wrong("a node");
-            }
-            let parents = &self.plan.nodes[ix].parents;
-            let settled =
-                parents.iter().filter(|parent| self.nodes[**parent as usize].status.is_settled());
-            if node.unsettled as usize != parents.len() - settled.count() {
-                return wrong("the number of open parents");
-            }
-        }
-        Ok(())
+        self.model.agrees(state).map_err(|wrong| format!("invariant 9: {wrong}"))
     }
 }
 
-fn is_given_back_for_a_time(event: &JobEvent) -> bool {
-    matches!(event.fact, JobFact::Attempt(AttemptFact::Released { again_at: Some(_), .. }))
+impl NodeStory {
+    fn new(at: Millis) -> Self {
+        Self {
+            status: NodeStatus::Pending,
+            since: at,
+            epoch: 0,
+            attempt: 0,
+            base: 0,
+            first_ready: 0,
+            started: 0,
+            due: 0,
+            ended_by: None,
+            undelivered: 0,
+            allowed: 0,
+            completed: false,
+            unknown: false,
+            delayed: false,
+            left: Left::default(),
+        }
+    }
+
+    /// A group around it is tried again.
+    fn begins_again(&mut self) {
+        self.base = self.attempt;
+        (self.first_ready, self.due, self.undelivered, self.allowed) = (0, 0, 0, 0);
+        self.completed = false;
+    }
+
+    /// A group: its members begin, as an attempt of it.
+    pub(super) fn begins_members(&mut self, at: Millis) {
+        self.attempt += 1;
+        self.started = at;
+        if self.first_ready == 0 {
+            self.first_ready = at;
+        }
+    }
+}
+
+/// What the naive model says is wrong: of starting, skipping, branches, groups, places and ends.
+fn of_flow(wrong: &str) -> String {
+    format!("invariant 8: {wrong}")
 }

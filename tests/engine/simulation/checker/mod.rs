@@ -1,6 +1,6 @@
 //! The checker: it reads every record at the moment it lands, and every answer at the moment it leaves its engine, and
-//! derives again, naively, what they must say. It is apart from decide and apply: `job`, `facts` and `ends` know the
-//! design's words and tables only. Beside it runs a replay of each stream, an event at a time, to which the engines'
+//! derives again, naively, what they must say. It is apart from decide and apply: `job`, `facts`, `flows` and the model of
+//! trees know the design's words and tables only. Beside it runs a replay of each stream, an event at a time, to which the engines'
 //! own states are compared.
 //! Always holds: the first thing that is wrong is kept, with the number of the invariant that it breaks.
 
@@ -11,10 +11,11 @@ mod end_of_run;
 mod environment;
 mod explains;
 mod facts;
+mod flows;
 mod job;
-mod job_invariants;
 mod next_attempt;
 mod quiet_engines;
+mod times;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -360,7 +361,7 @@ impl Checker {
         let waiting = self.jobs().filter_map(|(subject, job)| {
             let command = match job.status {
                 JobStatus::Paused if job.ending.is_none() => JobCommand::Resume { reason: None },
-                JobStatus::Pending if job.plan.start == Start::Manual => JobCommand::Start,
+                JobStatus::Pending if job.model.plan.start == Start::Manual => JobCommand::Start,
                 _ => return None,
             };
             Some((subject.clone(), command))

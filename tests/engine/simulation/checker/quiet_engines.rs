@@ -19,11 +19,14 @@ impl JobStory {
         if self.status.is_over() {
             return None;
         }
-        let over = |at: Millis| now > at + LATE_MAX_MS;
-        if self.ending.is_some() {
-            return over(self.ending_until).then(|| "invariant 14: the grace is over".to_owned());
+        let over = |at: Millis| now > at.saturating_add(LATE_MAX_MS);
+        if self.ending.is_some() && over(self.ending_until) {
+            return Some("invariant 14: the time of an ending is over".to_owned());
         }
-        if self.deadline().is_some_and(over) {
+        if self.graces.values().any(|until| over(*until)) {
+            return Some("invariant 14: the grace of a group is over".to_owned());
+        }
+        if self.ending.is_none() && self.deadline().is_some_and(over) {
             return Some("invariant 14: the deadline is over".to_owned());
         }
         for (ix, node) in self.nodes.iter().enumerate() {

@@ -19,7 +19,7 @@ const ASKED_MAX: usize = 12;
 impl Script {
     pub(super) async fn submits(&mut self, at: usize) {
         let number = self.orders.len();
-        let mut order = random_jobs::order(&mut self.dice, number, self.now, 300);
+        let mut order = random_jobs::order(&mut self.dice, number, self.now, 300, 300);
         order.mark.get_or_insert_with(|| random_jobs::mark(&format!("submit {number}"), true));
         self.subjects.insert(order.subject.clone());
         self.orders.push(order);

@@ -10,12 +10,23 @@ use crate::job::plan::{Expansion, Plan};
 use crate::job::state::{JobState, NodeState};
 use crate::node::status::NodeStatus;
 
+/// From so many touched nodes on a copy of all costs less than a map of them.
+const FEW_TOUCHED: usize = 256;
+
+/// Nodes with an event's changes.
+#[derive(Debug)]
+enum Touched {
+    Few(BTreeMap<u32, NodeState>),
+    /// All nodes of the state, touched or not.
+    All(Vec<NodeState>),
+}
+
 /// The state with an event's changes.
 #[derive(Debug)]
 pub(super) struct Book<'a> {
     state: &'a JobState,
     plan: Arc<Plan>,
-    touched: BTreeMap<u32, NodeState>,
+    touched: Touched,
     /// Nodes that come to be with this event.
     grown: Vec<NodeState>,
     /// None: it runs no more, and begins anew when it starts again.
@@ -29,7 +40,7 @@ impl<'a> Book<'a> {
         Self {
             state,
             plan: Arc::clone(&state.plan),
-            touched: BTreeMap::new(),
+            touched: Touched::Few(BTreeMap::new()),
             grown: Vec::new(),
             groups: BTreeMap::new(),
             outermost: state.head.members,
@@ -76,16 +87,32 @@ impl Ledger for Book<'_> {
         let there = self.state.nodes.len();
         match ix as usize {
             at if at >= there => &self.grown[at - there],
-            at if self.touched.is_empty() => &self.state.nodes[at],
-            at => self.touched.get(&ix).unwrap_or(&self.state.nodes[at]),
+            at => match &self.touched {
+                Touched::All(nodes) => &nodes[at],
+                Touched::Few(nodes) if nodes.is_empty() => &self.state.nodes[at],
+                Touched::Few(nodes) => nodes.get(&ix).unwrap_or(&self.state.nodes[at]),
+            },
         }
     }
 
     fn node_mut(&mut self, ix: u32) -> &mut NodeState {
         let there = self.state.nodes.len();
-        match ix as usize {
-            at if at >= there => &mut self.grown[at - there],
-            at => self.touched.entry(ix).or_insert_with(|| self.state.nodes[at].clone()),
+        let at = ix as usize;
+        if at >= there {
+            return &mut self.grown[at - there];
+        }
+        if let Touched::Few(few) = &mut self.touched
+            && few.len() >= FEW_TOUCHED
+        {
+            let mut all = self.state.nodes.clone();
+            for (ix, node) in std::mem::take(few) {
+                all[ix as usize] = node;
+            }
+            self.touched = Touched::All(all);
+        }
+        match &mut self.touched {
+            Touched::All(nodes) => &mut nodes[at],
+            Touched::Few(nodes) => nodes.entry(ix).or_insert_with(|| self.state.nodes[at].clone()),
         }
     }
 

@@ -17,22 +17,18 @@ use super::groups::decided;
 
 impl Draft<'_> {
     /// Decides that the job ends: what has not started is cancelled, what runs may go on until the grace is over. Cleanups
-    /// that run already go on.
+    /// that run already go on; then only what was blocked for good is left to cancel.
     pub(in crate::job::decide) fn decide_ending(&mut self, to: JobStatus) {
-        if self.stage() == EndingStage::Cleaning && self.ending_to().is_some() {
-            let until = self.ending_until();
-            self.ending = Some(Ending { to, stage: EndingStage::Cleaning, until });
-            return;
-        }
         let plan = self.plan();
-        let cleans = self.has_started();
+        let cleans = self.stage() == EndingStage::Cleaning && self.ending_to().is_some();
+        let keeps_cleanups = cleans || self.has_started();
         for ix in plan.positions() {
             let status = self.node_status(ix);
             if status == NodeStatus::Ready && planted::on(Planted::CancelLeavesReady) {
                 continue;
             }
-            let waits_for_the_end = cleans && plan.node(ix).cleanup().is_some();
-            if status != NodeStatus::Running && !status.is_settled() && !waits_for_the_end {
+            let is_kept = keeps_cleanups && plan.node(ix).cleanup().is_some();
+            if status != NodeStatus::Running && !status.is_settled() && !is_kept {
                 self.move_node_alone(ix, NodeStatus::Cancelled);
             }
         }
@@ -40,7 +36,8 @@ impl Draft<'_> {
             Some(_) => self.ending_until(),
             None => self.now.saturating_add(self.context.grace_ms),
         };
-        self.ending = Some(Ending { to, stage: EndingStage::Stopping, until });
+        let stage = if cleans { EndingStage::Cleaning } else { EndingStage::Stopping };
+        self.ending = Some(Ending { to, stage, until });
     }
 
     /// Until when what is under way in the ending decided so far may go on.

@@ -1,7 +1,5 @@
 //! Transitions as an event carries them: those of the same kind together, as ranges.
 
-use std::collections::BTreeMap;
-
 use super::Moved;
 use crate::node::change::{NodeChange, Ranges};
 use crate::node::hold::Hold;
@@ -11,7 +9,8 @@ use crate::node::status::NodeStatus;
 /// when one of their nodes moves again.
 pub(super) fn grouped(changes: Vec<Moved>) -> Vec<NodeChange> {
     let mut groups: Vec<(Kind, Vec<u32>)> = Vec::new();
-    let mut last_group = LastGroup::of(changes.len());
+    let behind = changes.iter().map(|moved| moved.node as usize + 1).max().unwrap_or(0);
+    let mut last_group = LastGroup::of(changes.len(), behind);
     for Moved { node: ix, from, to, hold, bypassed } in changes {
         let kind = (from, to, hold, bypassed);
         let after = last_group.get(ix).map_or(0, |group| group + 1);
@@ -35,33 +34,35 @@ pub(super) fn grouped(changes: Vec<Moved>) -> Vec<NodeChange> {
 /// What transitions share that stand together.
 type Kind = (NodeStatus, NodeStatus, Option<Hold>, bool);
 
-/// Into which group a node went last. Most events move a few nodes: a list is looked through faster than a map is made.
+/// Into which group a node went last. Most events move a few nodes: a list is looked through faster than a table is made.
 enum LastGroup {
     Few(Vec<(u32, usize)>),
-    Many(BTreeMap<u32, usize>),
+    /// By position.
+    Many(Vec<Option<usize>>),
 }
 
 impl LastGroup {
-    fn of(changes: usize) -> Self {
+    /// For so many changes of nodes before position `behind`.
+    fn of(changes: usize, behind: usize) -> Self {
         const FEW: usize = 16;
         if changes <= FEW {
             Self::Few(Vec::with_capacity(changes))
         } else {
-            Self::Many(BTreeMap::new())
+            Self::Many(vec![None; behind])
         }
     }
 
     fn get(&self, ix: u32) -> Option<usize> {
         match self {
             Self::Few(list) => list.iter().rev().find(|(of, _)| *of == ix).map(|(_, group)| *group),
-            Self::Many(map) => map.get(&ix).copied(),
+            Self::Many(groups) => groups.get(ix as usize).copied().flatten(),
         }
     }
 
     fn set(&mut self, ix: u32, group: usize) {
         match self {
             Self::Few(list) => list.push((ix, group)),
-            Self::Many(map) => _ = map.insert(ix, group),
+            Self::Many(groups) => groups[ix as usize] = Some(group),
         }
     }
 }
