@@ -36,7 +36,8 @@ impl JobStory {
         let is = |ix: usize, status: NodeStatus| self.nodes[ix].status == status;
         let due = |ix: usize| wait.wakes_at.is_some_and(|at: Millis| at <= self.nodes[ix].due);
         match wait.code {
-            WaitCode::Unreadable => false,
+            // No stream is damaged here, and no drawn policy pauses a job.
+            WaitCode::Unreadable | WaitCode::Exhausted => false,
             WaitCode::ScheduledStart => {
                 self.status == JobStatus::Pending && wait.wakes_at >= self.scheduled_at
             }
@@ -59,8 +60,6 @@ impl JobStory {
             WaitCode::OutcomeUnknown => {
                 self.status == JobStatus::Paused && all(&|ix| self.nodes[ix].unknown)
             }
-            // No drawn policy pauses a job.
-            WaitCode::Exhausted => false,
             WaitCode::Attempt => all(&|ix| is(ix, NodeStatus::Running)),
             WaitCode::Worker => self.offers() && all(&|ix| is(ix, NodeStatus::Ready)),
             WaitCode::Retry => all(&|ix| is(ix, NodeStatus::Retrying) && due(ix)),
