@@ -15,7 +15,7 @@ use crate::subject::remembered::Answered;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CatalogState {
     pub namespace: Namespace,
-    /// Events applied.
+    /// How many events were applied.
     pub seq: u64,
     /// The retry policies that are kept.
     pub policies: BTreeMap<PolicyName, Arc<CatalogPolicy>>,
