@@ -70,10 +70,11 @@ impl JobScheduler {
         request: JobRequest,
     ) -> Result<Changed<Made>, SchedulerError> {
         let correlation = correlation_of(&request.caller);
-        let work = async {
+        // A specification is large, and would be moved with every future around this one.
+        let work = Box::pin(async {
             let (submission, caller) = self.submission(namespace, request).await?;
             self.engine.jobs().submit(submission, caller).await
-        };
+        });
         self.operate("schedule_job", &correlation, work).await
     }
 
@@ -87,7 +88,7 @@ impl JobScheduler {
         requests: Vec<JobRequest>,
     ) -> Result<Vec<Result<Changed<Made>, EngineError>>, SchedulerError> {
         let correlation = requests.first().map(|one| correlation_of(&one.caller));
-        let work = async {
+        let work = Box::pin(async {
             let mut answers = Vec::with_capacity(requests.len());
             let (mut submissions, mut places) = (Vec::new(), Vec::new());
             for (place, request) in requests.into_iter().enumerate() {
@@ -105,7 +106,7 @@ impl JobScheduler {
                 answers[place] = answer;
             }
             Ok(answers)
-        };
+        });
         self.operate("schedule_jobs", correlation.as_deref().unwrap_or_default(), work).await
     }
 
