@@ -59,8 +59,9 @@ impl JobStory {
             WaitCode::OutcomeUnknown => {
                 self.status == JobStatus::Paused && all(&|ix| self.nodes[ix].unknown)
             }
-            // No drawn policy pauses a job.
-            WaitCode::Exhausted => false,
+            WaitCode::Exhausted => {
+                self.status == JobStatus::Paused && all(&|ix| self.nodes[ix].exhausted)
+            }
             WaitCode::Attempt => all(&|ix| is(ix, NodeStatus::Running)),
             WaitCode::Worker => self.offers() && all(&|ix| is(ix, NodeStatus::Ready)),
             WaitCode::Retry => all(&|ix| is(ix, NodeStatus::Retrying) && due(ix)),
