@@ -58,7 +58,7 @@ const DOMAIN_STAGES: &[&[&str]] = &[
 
 /// The kinds of subjects: each is a folder of the domain, a file of the core, and a row in each of the two tables. What
 /// two of them share stands in the domain's `subject`. `tally` is in builds of the tests alone.
-const KINDS: &[&str] = &["environment", "job", "tally"];
+const KINDS: &[&str] = &["catalog", "environment", "job", "tally"];
 
 /// The tables of kinds: what streams and stores call them, and what the core holds of them. The core's stands in the
 /// folder of the kinds' files, beside what is no kind.
@@ -207,10 +207,10 @@ const ENGINE: Folder = Folder {
         &["json_text", "records"],
         &["core"],
         &["error", "evaluation", "forward", "gauges", "loader", "undelivered", "watch"],
-        &["check", "deletion", "mailbox"],
+        &["catalog_copies", "check", "deletion", "mailbox"],
         &["forwarding", "shared"],
         &["jobs", "rebuild", "streams", "views"],
-        &["environments", "leases"],
+        &["catalogs", "environments", "leases"],
         &["cluster"],
         &["cluster_queries"],
         &["handle"],

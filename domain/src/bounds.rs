@@ -66,6 +66,14 @@ pub const POLICY_RULES_MAX: usize = 20;
 pub const POLICY_WINDOWS_MAX: usize = 20;
 /// Entries of a policy's lists of delays and error types.
 pub const POLICY_LIST_MAX: usize = 100;
+/// Retry policies of a namespace: all of them are in one state.
+pub const CATALOG_POLICIES_MAX: usize = 1_000;
+/// Bytes of the JSON of one of them, with what is said about it: it is copied into the jobs that name it.
+pub const POLICY_BYTES_MAX: usize = 64 * 1_024;
+/// Bytes of the JSON of all of them: the state is written and read as a whole.
+pub const CATALOG_BYTES_MAX: usize = 4 * 1_024 * 1_024;
+/// Bytes of the JSON of the named policies of one job, which stand in its first event.
+pub const JOB_POLICIES_BYTES_MAX: usize = 1_024 * 1_024;
 /// Nesting of inputs and outputs.
 pub const JSON_DEPTH_MAX: usize = 64;
 /// Resources a job may ask of its environment.

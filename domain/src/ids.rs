@@ -93,9 +93,11 @@ macro_rules! by_text {
 }
 
 mod kind;
+mod policies;
 mod stream;
 
 pub use self::kind::{FoundBy, SubjectKind};
+pub use self::policies::{PolicyId, PolicyName};
 pub use self::stream::{GroupId, SubjectId};
 
 fn is_key_char(c: char) -> bool {
@@ -363,7 +365,7 @@ mod tests {
             assert_eq!(SubjectKind::of_code(i64::from(kind.code())), Some(kind));
             assert_eq!(SubjectKind::parse(kind.as_str()), Some(kind));
         }
-        assert_eq!((SubjectKind::of_code(2), SubjectKind::of_code(-1)), (None, None));
+        assert_eq!((SubjectKind::of_code(254), SubjectKind::of_code(-1)), (None, None));
         assert_eq!(SubjectKind::parse("jobs"), None);
     }
 

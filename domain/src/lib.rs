@@ -6,6 +6,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 pub mod bounds;
+pub mod catalog;
 pub mod dice;
 pub mod environment;
 pub mod exact_json;

@@ -60,6 +60,12 @@ pub enum Refusal {
     /// `default` is always there, without limits.
     #[error("the environment `default` cannot be changed or deleted")]
     EnvironmentFixed,
+    /// No such retry policy.
+    #[error("there is no such retry policy")]
+    RetryPolicyNotFound,
+    /// The name is another policy's.
+    #[error("a retry policy of this name exists")]
+    RetryPolicyExists,
     /// The lease is not the newest of a running attempt.
     #[error("the lease is lost: the attempt was taken over, ended, or its job is over")]
     LeaseLost,
@@ -135,10 +141,14 @@ pub enum Quota {
     Namespaces,
     /// Commands with an Idempotency-Key that one subject remembers.
     KeyedCommands,
+    /// Retry policies of one namespace.
+    RetryPolicies,
+    /// Bytes of JSON that they take together.
+    RetryPolicyBytes,
 }
 
 impl Quota {
-    /// The setting that bounds it.
+    /// The setting that bounds it; for what no setting bounds, a word that says so.
     pub fn setting(self) -> &'static str {
         match self {
             Self::LiveJobs => "quotas.live_jobs_max",
@@ -146,6 +156,7 @@ impl Quota {
             Self::Environments => "quotas.environments_max",
             Self::Namespaces => "quotas.namespaces_max",
             Self::KeyedCommands => "quotas.keyed_commands_max",
+            Self::RetryPolicies | Self::RetryPolicyBytes => "fixed",
         }
     }
 }
@@ -162,6 +173,12 @@ fn quota_said(quota: Quota, max: u64, namespace: Option<&Namespace>) -> String {
             format!("{whose}has {max} environments, as many as may be ({setting})")
         }
         Quota::Namespaces => format!("{max} namespaces are in use, as many as may be ({setting})"),
+        Quota::RetryPolicies => {
+            format!("{whose}has {max} retry policies, as many as may be ({setting})")
+        }
+        Quota::RetryPolicyBytes => {
+            format!("the retry policies of {whose}take {max} bytes, as much as may be ({setting})")
+        }
         Quota::KeyedCommands => format!(
             "{max} commands with an Idempotency-Key are remembered here, as many as may be for 24 hours ({setting})"
         ),
@@ -184,6 +201,8 @@ impl Refusal {
             Self::EnvironmentExists => "environment_exists",
             Self::EnvironmentInUse { .. } => "environment_in_use",
             Self::EnvironmentFixed => "environment_fixed",
+            Self::RetryPolicyNotFound => "retry_policy_not_found",
+            Self::RetryPolicyExists => "retry_policy_exists",
             Self::LeaseLost => "lease_lost",
             Self::ReportedDifferently => "reported_differently",
             Self::IdempotencyKeyReused => "idempotency_key_reused",

@@ -24,6 +24,7 @@ use self::outage::Outages;
 use self::reads::Reads;
 use self::replies::Replies;
 use self::store_io::{LOOK_EVERY_MS, driven, look_every_ms};
+use crate::engine::catalog_copies::CatalogCopies;
 use crate::engine::core::message::{EngineId, Input, Output, Response, Ticket};
 use crate::engine::core::{Core, CoreSettings};
 use crate::engine::forward::Forward;
@@ -103,6 +104,7 @@ pub async fn start(mut parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(
         gauges: Arc::clone(&gauges),
         forward: parts.forward.clone(),
         watchers: Arc::clone(&watchers),
+        catalogs: CatalogCopies::default(),
     }));
     let mut executor = Executor {
         core,

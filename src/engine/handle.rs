@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use domain::ids::{Millis, Namespace};
 
+use crate::engine::catalogs::Catalogs;
 use crate::engine::cluster::Cluster;
 use crate::engine::core::CoreCounts;
 use crate::engine::core::message::{Failure, Input, QueueFacts, Request, Response};
@@ -33,6 +34,11 @@ impl Engine {
     /// Who makes and changes environments.
     pub fn environments(&self) -> Environments {
         Environments(Arc::clone(&self.0))
+    }
+
+    /// What namespaces keep by name for their jobs.
+    pub fn catalogs(&self) -> Catalogs {
+        Catalogs(Arc::clone(&self.0))
     }
 
     pub fn leases(&self) -> Leases {

@@ -1,6 +1,8 @@
 //! The engine: `core` decides without IO; `executor` runs it with stores, clock and tasks; `handle` is what everything
-//! above asks, by its faces: `jobs`, `environments`, `leases`, `cluster`, `views`, `streams`.
+//! above asks, by its faces: `jobs`, `environments`, `catalogs`, `leases`, `cluster`, `views`, `streams`.
 
+mod catalog_copies;
+pub mod catalogs;
 pub mod check;
 pub mod cluster;
 pub mod cluster_queries;

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use domain::ids::{Millis, Namespace};
 
+use crate::engine::catalog_copies::CatalogCopies;
 use crate::engine::core::CoreCounts;
 use crate::engine::core::message::{EngineId, Failure, Names, Request, Response};
 use crate::engine::error::EngineError;
@@ -29,6 +30,7 @@ pub(super) struct Shared {
     pub(super) forward: Option<Arc<dyn Forward>>,
     /// Who waits for a subject to change.
     pub(super) watchers: Arc<Watchers>,
+    pub(super) catalogs: CatalogCopies,
 }
 
 impl Shared {

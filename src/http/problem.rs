@@ -304,6 +304,8 @@ impl From<Refusal> for Problem {
             | Refusal::EnvironmentExists
             | Refusal::EnvironmentInUse { .. }
             | Refusal::EnvironmentFixed
+            | Refusal::RetryPolicyNotFound
+            | Refusal::RetryPolicyExists
             | Refusal::LeaseLost
             | Refusal::ReportedDifferently
             | Refusal::IdempotencyKeyReused
@@ -373,6 +375,8 @@ fn code_of_refusal(refusal: &Refusal) -> Code {
         Refusal::EnvironmentExists => Code::EnvironmentExists,
         Refusal::EnvironmentInUse { .. } => Code::EnvironmentInUse,
         Refusal::EnvironmentFixed => Code::EnvironmentFixed,
+        Refusal::RetryPolicyNotFound => Code::RetryPolicyNotFound,
+        Refusal::RetryPolicyExists => Code::RetryPolicyExists,
         Refusal::LeaseLost => Code::LeaseLost,
         Refusal::ReportedDifferently => Code::ReportedDifferently,
         Refusal::IdempotencyKeyReused => Code::IdempotencyKeyReused,

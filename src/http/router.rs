@@ -44,7 +44,12 @@ pub fn router(api: Api) -> Served {
             "/api/v1/environments/{id}",
             get(environments::get).put(environments::replace).delete(environments::delete),
         )
+        .route("/api/v1/retry-policies", get(retry_policies::list).post(retry_policies::create))
         .route("/api/v1/retry-policies/preview", post(retry_policies::preview))
+        .route(
+            "/api/v1/retry-policies/{id}",
+            get(retry_policies::get).put(retry_policies::replace).delete(retry_policies::delete),
+        )
         .route("/api/v1/expressions/evaluate", post(expressions::evaluate))
         .route("/api/v1/circuit-breakers/preview", post(circuit_breakers::preview))
         .route("/api/v1/services", get(services::list))

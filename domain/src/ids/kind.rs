@@ -63,6 +63,8 @@ kinds! {
     Job = 0, "job", "jobs", Id;
     // A named pool of resources.
     Environment = 1, "environment", "environments", Name;
+    // What a namespace keeps by name for its jobs: retry policies. One a namespace.
+    Catalog = 2, "catalog", "catalogs", Name;
     // A sum under a name, in builds of the tests alone.
     #[cfg(feature = "proof")]
     Tally = 255, "tally", "tallies", Name;

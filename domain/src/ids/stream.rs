@@ -30,6 +30,11 @@ impl SubjectId {
         Self::named(SubjectKind::Environment, namespace, name.as_str())
     }
 
+    /// The stream of a namespace's catalog, of which there is one.
+    pub fn catalog(namespace: Namespace) -> Self {
+        Self::named(SubjectKind::Catalog, namespace, "")
+    }
+
     /// The stream of what is found by its name: its id follows from that, so that a name is unique by its stream.
     pub fn named(kind: SubjectKind, namespace: Namespace, name: &str) -> Self {
         let id = derived_uuid(&[kind.as_str(), namespace.as_str(), name]);

@@ -5,6 +5,8 @@ mod expressions;
 mod fields;
 mod kinds;
 mod names;
+mod patch;
+mod retries;
 mod tree;
 
 use std::collections::BTreeSet;
@@ -14,7 +16,6 @@ use serde_json::value::RawValue;
 
 use crate::bounds::{self, Bounds};
 use crate::ids::{ActionType, EnvironmentName, Millis, NodeKey, QueueName};
-use crate::job::fact::Patch;
 use crate::job::plan::{
     About, CheckedSpec, MoreOfNode, NodeFlow, Plan, PlanKind, PlanNode, Predicate, share_names,
 };
@@ -24,9 +25,12 @@ use crate::node::graph::Graph;
 use crate::node::spec::{DependencyCondition, NodeSpec, Timeouts};
 use crate::payload::{Payload, PayloadBytes};
 use crate::refusal::FieldError;
+use crate::retry::named::NamedPolicies;
 
 use self::expressions::KnownInput;
 use self::names::{Namer, NodeNames};
+pub use self::patch::check_patch;
+use self::retries::PolicyTable;
 use self::tree::{Flat, SpecTree};
 
 /// Errors that one answer lists; more help nobody.
@@ -43,12 +47,24 @@ pub struct CheckSettings {
     pub now: Millis,
 }
 
-/// Checks a submission.
+/// Checks a submission that names no kept policies.
 ///
 /// # Errors
 /// Everything that is wrong, with a pointer into the request each.
-pub fn check(mut spec: JobSpec, settings: &CheckSettings) -> Result<CheckedSpec, Vec<FieldError>> {
-    let mut check = Check::new(settings, spec.input.as_deref());
+pub fn check(spec: JobSpec, settings: &CheckSettings) -> Result<CheckedSpec, Vec<FieldError>> {
+    check_with(spec, settings, &NamedPolicies::default())
+}
+
+/// Checks a submission whose references to kept policies were looked up.
+///
+/// # Errors
+/// As [`check`], and each reference that stands for nothing.
+pub fn check_with(
+    mut spec: JobSpec,
+    settings: &CheckSettings,
+    named: &NamedPolicies,
+) -> Result<CheckedSpec, Vec<FieldError>> {
+    let mut check = Check::new(settings, spec.input.as_deref(), named);
     let about = check.about(&spec);
     check.job_fields(&spec);
     let environment = check.environment(spec.environment.as_deref());
@@ -56,7 +72,7 @@ pub fn check(mut spec: JobSpec, settings: &CheckSettings) -> Result<CheckedSpec,
     let mut tree = SpecTree::of(std::mem::take(&mut spec.nodes), &mut check.errors);
     check.outermost(&mut tree, spec.complete_when);
     let graph = check.graph(&tree.nodes);
-    check.policy("/retry", spec.retry.as_ref());
+    let (retry, retry_named) = check.retry("/retry", spec.retry.take());
     let mut nodes: Vec<PlanNode> = Vec::with_capacity(tree.nodes.len());
     let mut output = spec.output.take();
     let mut output_flow = NodeFlow::default();
@@ -76,7 +92,7 @@ pub fn check(mut spec: JobSpec, settings: &CheckSettings) -> Result<CheckedSpec,
     }
     let input = check.input(spec.input.take());
     let output = check.payload("/output", output);
-    let Check { mut errors, payloads, .. } = check;
+    let Check { mut errors, payloads, policies, .. } = check;
     let (Some(graph), Some(environment), true) = (graph, environment, errors.is_empty()) else {
         errors.truncate(FIELD_ERRORS_MAX);
         return Err(errors);
@@ -95,7 +111,9 @@ pub fn check(mut spec: JobSpec, settings: &CheckSettings) -> Result<CheckedSpec,
     plan.complete_when = spec.complete_when;
     plan.complete_early = spec.complete_early;
     plan.cleanup_timeout_ms = spec.cleanup_timeout_ms;
-    plan.retry = spec.retry.map(Arc::new);
+    plan.retry = retry;
+    plan.retry_named = retry_named;
+    plan.policies = policies.into_kept();
     plan.queue_timeout_ms = settings.queue_timeout_ms;
     plan.output = output;
     plan.output_flow = output_flow.computes_input.then(|| Box::new(output_flow));
@@ -109,46 +127,28 @@ pub fn check(mut spec: JobSpec, settings: &CheckSettings) -> Result<CheckedSpec,
     })
 }
 
-/// Checks a PATCH.
-///
-/// # Errors
-/// Everything that is wrong, with a pointer into the request each.
-pub fn check_patch(patch: &Patch, settings: &CheckSettings) -> Result<(), Vec<FieldError>> {
-    let mut check = Check::new(settings, None);
-    if let Some(name) = &patch.name {
-        check.line("/name", name, 1, bounds::NAME_CHARS_MAX);
-    }
-    if let Some(Some(description)) = &patch.description {
-        check.text("/description", description, 0, bounds::DESCRIPTION_CHARS_MAX);
-    }
-    if let Some(tags) = &patch.tags {
-        check.tags("/tags", tags);
-    }
-    check.priority("/priority", patch.priority);
-    if let Some(metadata) = &patch.metadata {
-        check.metadata("/metadata", metadata);
-    }
-    check.scheduled_at(patch.scheduled_at.flatten());
-    check.timeout("/timeout_ms", patch.timeout_ms.flatten());
-    if check.errors.is_empty() { Ok(()) } else { Err(check.errors) }
-}
-
 struct Check<'a> {
     settings: &'a CheckSettings,
     errors: Vec<FieldError>,
     payloads: Vec<PayloadBytes>,
     /// An expression of a retry policy reads the job's input.
     policies_read_input: bool,
+    policies: PolicyTable<'a>,
     known: KnownInput,
 }
 
 impl<'a> Check<'a> {
-    fn new(settings: &'a CheckSettings, input: Option<&RawValue>) -> Self {
+    fn new(
+        settings: &'a CheckSettings,
+        input: Option<&RawValue>,
+        named: &'a NamedPolicies,
+    ) -> Self {
         Self {
             settings,
             errors: Vec::new(),
             payloads: Vec::new(),
             policies_read_input: false,
+            policies: PolicyTable::of(named),
             known: KnownInput::of(input),
         }
     }
@@ -353,7 +353,7 @@ impl Check<'_> {
                 self.timeout(&format!("{at}/timeouts/{name}"), ms);
             }
         }
-        self.policy(&format!("{at}/retry"), spec.retry.as_ref());
+        let (retry, retry_named) = self.retry(&format!("{at}/retry"), spec.retry.clone());
         let tags = self.tags(&format!("{at}/tags"), &spec.tags);
         self.metadata(&format!("{at}/metadata"), &spec.metadata);
         let more = MoreOfNode {
@@ -361,7 +361,8 @@ impl Check<'_> {
             priority: spec.priority,
             estimated_duration_ms: spec.estimated_duration_ms,
             timeouts: spec.timeouts,
-            retry: spec.retry.clone().map(Arc::new),
+            retry,
+            retry_named,
             tags,
             metadata: spec.metadata.clone(),
         };

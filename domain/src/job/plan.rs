@@ -4,6 +4,7 @@
 mod kept;
 mod layout;
 mod node;
+mod policies;
 pub(crate) mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,9 +15,10 @@ use serde::{Deserialize, Serialize};
 use crate::exact_json::ExactJson;
 use crate::ids::{ActionType, EnvironmentName, Millis, QueueName};
 use crate::job::spec::{CompleteWhen, Start};
-use crate::node::graph::{Graph, GraphError};
+use crate::node::graph::Graph;
 use crate::node::spec::Timeouts;
 use crate::payload::{Payload, PayloadBytes};
+use crate::retry::named::NamedPolicy;
 use crate::retry::policy::RetryPolicy;
 
 use self::kept::{KeptParts, kept_of};
@@ -26,6 +28,8 @@ pub use self::node::{
     MoreOfNode, NodeFlow, PlanBranch, PlanCleanup, PlanCondition, PlanGroup, PlanKind, PlanNode,
     Predicate, Read, Taken, TemplateRange,
 };
+use self::policies::PlanError;
+pub use self::policies::PolicyInPlan;
 
 /// A checked submission: what goes into the first event and the payloads it names.
 #[derive(Debug, Clone)]
@@ -117,6 +121,12 @@ pub struct Plan {
     /// For nodes without one of their own; absent: [`RetryPolicy::default`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<Arc<RetryPolicy>>,
+    /// The same, by its place among `policies`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_named: Option<u32>,
+    /// The policies that the job and its nodes name, each once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<Arc<NamedPolicy>>,
     /// Queue time-out of nodes that name none, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_timeout_ms: Option<u64>,
@@ -152,19 +162,6 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The policy that decides about a node's failures.
-    pub fn retry_of(&self, node: &PlanNode) -> RetryPolicy {
-        let own = node.more.as_ref().and_then(|more| more.retry.as_ref());
-        own.or(self.retry.as_ref()).map(|policy| policy.as_ref().clone()).unwrap_or_default()
-    }
-
-    /// Executions that the policy of a node's failures allows.
-    pub fn max_attempts_of(&self, node: &PlanNode) -> u32 {
-        let own = node.more.as_ref().and_then(|more| more.retry.as_deref());
-        let policy = own.or(self.retry.as_deref());
-        policy.map_or_else(|| RetryPolicy::default().executions_max(), RetryPolicy::executions_max)
-    }
-
     /// A node's time-outs, with the job's default for the queue.
     pub fn timeouts_of(&self, node: &PlanNode) -> Timeouts {
         let own = node.more.as_ref().map(|more| more.timeouts).unwrap_or_default();
@@ -239,6 +236,9 @@ struct StoredPlan {
     complete_early: bool,
     cleanup_timeout_ms: Option<u64>,
     retry: Option<Arc<RetryPolicy>>,
+    retry_named: Option<u32>,
+    #[serde(default)]
+    policies: Vec<Arc<NamedPolicy>>,
     queue_timeout_ms: Option<u64>,
     output: Option<Payload>,
     output_flow: Option<Box<NodeFlow>>,
@@ -250,9 +250,9 @@ struct StoredPlan {
 }
 
 impl TryFrom<StoredPlan> for Plan {
-    type Error = GraphError;
+    type Error = PlanError;
 
-    fn try_from(stored: StoredPlan) -> Result<Self, GraphError> {
+    fn try_from(stored: StoredPlan) -> Result<Self, PlanError> {
         let mut nodes = stored.nodes;
         share_names(&mut nodes);
         let parents: Vec<Vec<u32>> = nodes.iter().map(|node| node.parents.to_vec()).collect();
@@ -271,6 +271,8 @@ impl TryFrom<StoredPlan> for Plan {
             complete_early: stored.complete_early,
             cleanup_timeout_ms: stored.cleanup_timeout_ms,
             retry: stored.retry,
+            retry_named: stored.retry_named,
+            policies: stored.policies,
             queue_timeout_ms: stored.queue_timeout_ms,
             output: stored.output,
             output_flow: stored.output_flow,
@@ -278,7 +280,7 @@ impl TryFrom<StoredPlan> for Plan {
             ..Self::empty()
         };
         plan.has_nodes(nodes, stored.templates, graph);
-        Ok(plan)
+        if plan.policies_are_there() { Ok(plan) } else { Err(PlanError::Policy) }
     }
 }
 
@@ -299,6 +301,8 @@ impl Plan {
             complete_early: false,
             cleanup_timeout_ms: None,
             retry: None,
+            retry_named: None,
+            policies: Vec::new(),
             queue_timeout_ms: None,
             output: None,
             output_flow: None,

@@ -1,6 +1,6 @@
 //! A job as a caller asks for it, unchecked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::exact_json::ExactJson;
 use crate::ids::Millis;
 use crate::node::spec::NodeSpec;
-use crate::retry::policy::RetryPolicy;
+use crate::retry::spec::RetrySpec;
 
 /// What lets a job leave `pending`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -76,11 +76,23 @@ pub struct JobSpec {
     /// How long all cleanups together may take, milliseconds; absent: [`crate::bounds::CLEANUP_TIMEOUT_MS`].
     pub cleanup_timeout_ms: Option<u64>,
     /// For nodes that have none of their own.
-    pub retry: Option<RetryPolicy>,
+    pub retry: Option<RetrySpec>,
     /// The output, with expressions or without; absent: the outputs of the nodes that have no children.
     pub output: Option<Box<RawValue>>,
     /// Small facts for people and filters.
     pub metadata: BTreeMap<String, ExactJson>,
     /// At least one.
     pub nodes: Vec<NodeSpec>,
+}
+
+impl JobSpec {
+    /// The ids and names of the kept policies that it and its nodes name.
+    pub fn policy_references(&self) -> BTreeSet<&str> {
+        let mut found = BTreeSet::new();
+        found.extend(self.retry.as_ref().and_then(RetrySpec::reference));
+        for node in &self.nodes {
+            node.add_policy_references(&mut found);
+        }
+        found
+    }
 }

@@ -1,13 +1,13 @@
 //! A node as a caller asks for it, unchecked. `job::check` checks it together with its job.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::exact_json::ExactJson;
 use crate::job::spec::CompleteWhen;
-use crate::retry::policy::RetryPolicy;
+use crate::retry::spec::RetrySpec;
 
 /// Groups that may stand around a member: the depth of what people write, and of the recursions over it.
 pub const GROUP_DEPTH_MAX: usize = 8;
@@ -202,11 +202,35 @@ pub struct NodeSpec {
     /// Counted in milliseconds.
     pub timeouts: Timeouts,
     /// Absent: the job's. Of a group: its members run again, as a new attempt of the group; absent: they do not.
-    pub retry: Option<RetryPolicy>,
+    pub retry: Option<RetrySpec>,
     /// An unknown outcome pauses instead of running again.
     pub at_most_once: bool,
     /// Unique, at most 20.
     pub tags: Vec<String>,
     /// Small facts for people and filters.
     pub metadata: BTreeMap<String, ExactJson>,
+}
+
+impl NodeSpec {
+    /// Adds the ids and names of the kept policies that it and what is in it name.
+    pub(crate) fn add_policy_references<'a>(&'a self, found: &mut BTreeSet<&'a str>) {
+        found.extend(self.retry.as_ref().and_then(RetrySpec::reference));
+        let members = match &self.kind {
+            NodeKind::ParallelGroup(group) | NodeKind::SequentialGroup(group) => &group.members,
+            NodeKind::Task
+            | NodeKind::Condition { .. }
+            | NodeKind::Checkpoint { .. }
+            | NodeKind::Cleanup { .. }
+            | NodeKind::SubJob
+            | NodeKind::Notification => return,
+        };
+        match members {
+            MembersSpec::Nodes(nodes) => {
+                for node in nodes {
+                    node.add_policy_references(found);
+                }
+            }
+            MembersSpec::ForEach { template, .. } => template.add_policy_references(found),
+        }
+    }
 }

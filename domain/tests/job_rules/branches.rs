@@ -232,7 +232,7 @@ fn checkpoints_are_reached_at_once_and_kept_with_their_time() {
         crate::trees::gets("\"${{ nodes.here.output.got }}\"", node("b", &["here"])),
         checkpoint("end", &["b"], "null"),
     ];
-    let mut live = Live::submit(JobSpec { retry: Some(retry(1, 0)), ..job(nodes) });
+    let mut live = Live::submit(JobSpec { retry: Some(retry(1, 0).into()), ..job(nodes) });
     live.now += 700;
     live.complete_with("a", "[1]");
     let here = live.at("here");

@@ -14,6 +14,7 @@ use domain::node::spec::{DependencyCondition, NodeSpec, Timeouts};
 use domain::payload::Hash;
 use domain::retry::policy::{JitterMode, OnExhausted, RetryPolicy, Strategy as Waits};
 use domain::retry::rules::RetryRule;
+use domain::retry::spec::RetrySpec;
 use domain::subject::context::Context;
 use domain::subject::envelope::CommandMark;
 use orrery_model::random_trees::Chance;
@@ -48,7 +49,7 @@ pub(crate) fn node(key: &str, depends_on: &[&str]) -> NodeSpec {
 
 /// A job of these nodes, whose failures are final.
 pub(crate) fn job(nodes: Vec<NodeSpec>) -> JobSpec {
-    JobSpec { name: "job".to_owned(), nodes, retry: Some(retry(1, 0)), ..JobSpec::default() }
+    JobSpec { name: "job".to_owned(), nodes, retry: Some(retry(1, 0).into()), ..JobSpec::default() }
 }
 
 pub(crate) fn checked(spec: JobSpec) -> CheckedSpec {
@@ -115,9 +116,9 @@ pub(crate) fn fails(retryable: bool) -> Outcome {
 
 /// A policy of one of six kinds: plain ones, one with a rule that counts for itself, one with a total time, one that leaves what
 /// is used up to a person.
-fn drawn_policy(most: u32, wait: u64, kind: u64) -> RetryPolicy {
+fn drawn_policy(most: u32, wait: u64, kind: u64) -> RetrySpec {
     let plain = retry(most, wait);
-    match kind {
+    let policy = match kind {
         1 => {
             let rule = RetryRule {
                 types: vec!["E".to_owned()],
@@ -129,7 +130,8 @@ fn drawn_policy(most: u32, wait: u64, kind: u64) -> RetryPolicy {
         2 => RetryPolicy { total_ms: Some(1_000), ..plain },
         4 => RetryPolicy { on_exhausted: OnExhausted::Pause, ..plain },
         _ => plain,
-    }
+    };
+    policy.into()
 }
 
 /// Options of a random node.
@@ -197,7 +199,7 @@ pub(crate) fn some_job() -> impl Strategy<Value = JobSpec> {
             fail_fast,
             environment: asks.then(|| "elsewhere".to_owned()),
             timeout_ms: timeout.map(|s| s * 1_000),
-            retry: Some(retry(2, 500)),
+            retry: Some(retry(2, 500).into()),
             ..job(nodes)
         },
     )
@@ -236,7 +238,7 @@ pub(crate) fn tree_job<C: Chance>(chance: &mut C) -> JobSpec {
         environment: chance.percent(15).then(|| "elsewhere".to_owned()),
         timeout_ms: chance.percent(15).then(|| 1_000 + chance.number_below(60) * 1_000),
         cleanup_timeout_ms: chance.percent(20).then_some(3_000),
-        retry: Some(retry(2, chance.one_of(&[0, 500]))),
+        retry: Some(retry(2, chance.one_of(&[0, 500])).into()),
         ..job(Vec::new())
     }
 }

@@ -97,7 +97,7 @@ fn the_queue_time_out_waits_while_a_job_is_paused_and_starts_anew() {
 
 #[test]
 fn attempt_and_total_time_outs_end_attempts_at_their_time() {
-    let mut short = NodeSpec { retry: Some(retry(2, 0)), ..node("a", &[]) };
+    let mut short = NodeSpec { retry: Some(retry(2, 0).into()), ..node("a", &[]) };
     short.timeouts.attempt_ms = Some(2_000);
     short.timeouts.total_ms = Some(3_000);
     let mut live = Live::submit(job(vec![short]));
@@ -141,7 +141,7 @@ fn the_deadline_counts_from_queued_and_runs_on_while_paused() {
 #[test]
 fn an_unknown_outcome_of_an_at_most_once_node_waits_for_a_person() {
     let once = NodeSpec { at_most_once: true, ..node("a", &[]) };
-    let mut live = Live::submit(JobSpec { retry: Some(retry(5, 0)), ..job(vec![once]) });
+    let mut live = Live::submit(JobSpec { retry: Some(retry(5, 0).into()), ..job(vec![once]) });
     let attempt = live.lease("a");
     let expired = JobCommand::ExpireLease { node: attempt.node, epoch: attempt.epoch };
     assert!(live.ask(&expired).is_ok());
@@ -195,7 +195,7 @@ fn what_starts_a_job_cannot_be_patched_once_it_left_pending() {
 #[test]
 fn made_up_tokens_leave_no_evidence_and_old_ones_leave_it_once() {
     let nodes = vec![node("a", &[])];
-    let mut live = Live::submit(JobSpec { retry: Some(retry(3, 0)), ..job(nodes) });
+    let mut live = Live::submit(JobSpec { retry: Some(retry(3, 0).into()), ..job(nodes) });
     let first = live.lease("a");
     let expired = JobCommand::ExpireLease { node: first.node, epoch: first.epoch };
     assert!(live.ask(&expired).is_ok());

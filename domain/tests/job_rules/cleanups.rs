@@ -191,7 +191,7 @@ fn the_failure_of_a_cleanup_changes_the_outcome_only_where_it_says_so() {
 
 #[test]
 fn a_cleanup_is_tried_again_by_its_policy_within_the_time_of_all() {
-    let again = NodeSpec { retry: Some(retry(3, 2_000)), ..cleanup("c", &[], &[]) };
+    let again = NodeSpec { retry: Some(retry(3, 2_000).into()), ..cleanup("c", &[], &[]) };
     let nodes = vec![node("a", &[]), again];
     let mut live = Live::submit(JobSpec { cleanup_timeout_ms: Some(3_000), ..job(nodes) });
     live.complete("a");
@@ -239,7 +239,8 @@ fn a_cleanup_has_time_outs_of_its_own() {
 
 #[test]
 fn nobody_is_asked_about_a_cleanup_whose_outcome_is_unknown() {
-    let once = NodeSpec { at_most_once: true, retry: Some(retry(5, 0)), ..cleanup("c", &[], &[]) };
+    let once =
+        NodeSpec { at_most_once: true, retry: Some(retry(5, 0).into()), ..cleanup("c", &[], &[]) };
     let mut live = Live::submit(job(vec![node("a", &[]), once]));
     live.complete("a");
     let attempt = live.lease("c");

@@ -97,7 +97,7 @@ fn whichever_command_makes_a_large_input_due_its_payload_is_stored() {
     let mut live = Live::submit(asks);
     assert!(live.ask(&JobCommand::TakeGrant { number: 1 }).is_ok());
     is_large(&live, "a", "36]");
-    let again = NodeSpec { retry: Some(retry(2, 100)), ..group("g", &[], vec![root()]) };
+    let again = NodeSpec { retry: Some(retry(2, 100).into()), ..group("g", &[], vec![root()]) };
     let mut live = Live::submit(with_input(job(vec![again])));
     is_large(&live, "g/a", "36]");
     live.fail_once("g/a");
@@ -159,7 +159,7 @@ fn an_answer_to_an_earlier_try_of_a_group_is_not_taken_for_one_to_the_next() {
         gets("\"${{ nodes.a.output.n }}\"", node("b", &["a"])),
         node("c", &[]),
     ];
-    let again = NodeSpec { retry: Some(retry(2, 0)), ..group("g", &[], members) };
+    let again = NodeSpec { retry: Some(retry(2, 0).into()), ..group("g", &[], members) };
     let mut live = Live::submit(job(vec![again]));
     live.complete_with("g/a", &large(5_000));
     let found = live.found();
@@ -177,7 +177,7 @@ fn every_attempt_gets_the_input_that_was_evaluated_once() {
     let nodes = vec![
         node("a", &[]),
         NodeSpec {
-            retry: Some(retry(3, 0)),
+            retry: Some(retry(3, 0).into()),
             ..gets("\"${{ nodes.a.output }}\"", node("b", &["a"]))
         },
     ];
@@ -205,7 +205,7 @@ fn an_expression_without_a_value_fails_its_node_without_an_attempt() {
         for bytes in [10, 5_000] {
             let nodes = vec![
                 node("a", &[]),
-                NodeSpec { retry: Some(retry(5, 0)), ..gets(input, node("b", &["a"])) },
+                NodeSpec { retry: Some(retry(5, 0).into()), ..gets(input, node("b", &["a"])) },
                 node("c", &["b"]),
             ];
             let mut live = Live::submit(job(nodes));

@@ -43,7 +43,8 @@ fn it_waits_for_its_time_and_then_for_a_place() {
 
 #[test]
 fn it_counts_no_attempt_however_often_and_keeps_what_went_wrong_before() {
-    let mut live = Live::submit(JobSpec { retry: Some(retry(2, 0)), ..job(vec![node("a", &[])]) });
+    let mut live =
+        Live::submit(JobSpec { retry: Some(retry(2, 0).into()), ..job(vec![node("a", &[])]) });
     let attempt = live.lease("a");
     assert!(live.report(attempt, fails(true)).is_ok());
     live.wake_at(T0 + 1);

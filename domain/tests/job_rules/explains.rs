@@ -57,7 +57,7 @@ fn a_job_that_has_not_started_says_what_starts_it() {
 fn work_waits_for_a_worker_then_for_its_report_then_for_its_time() {
     let mut nodes = abc();
     nodes[0].timeouts = Timeouts { queue_ms: Some(2_000), attempt_ms: Some(3_000), total_ms: None };
-    let mut live = Live::submit(JobSpec { retry: Some(retry(2, 700)), ..job(nodes) });
+    let mut live = Live::submit(JobSpec { retry: Some(retry(2, 700).into()), ..job(nodes) });
     let said = live.state.explain(None);
     assert_eq!(codes(&said), [WaitCode::Worker, WaitCode::Parents]);
     let ready = &said.waits[0];

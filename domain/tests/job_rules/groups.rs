@@ -87,7 +87,7 @@ fn a_cancelled_report_a_lost_lease_and_a_release_end_what_a_decided_group_leaves
     ];
     for end in ends {
         let any = ends_when(group("g", &[], abc()), CompleteWhen::Any);
-        let mut live = Live::submit(JobSpec { retry: Some(retry(5, 0)), ..job(vec![any]) });
+        let mut live = Live::submit(JobSpec { retry: Some(retry(5, 0).into()), ..job(vec![any]) });
         let b = live.lease("g/b");
         live.complete("g/a");
         end(&mut live, b);
@@ -194,8 +194,10 @@ fn a_group_that_is_skipped_or_bypassed_never_starts_its_members() {
 #[test]
 fn members_of_a_group_that_never_began_end_with_it_and_begin_when_it_is_tried_again() {
     let inner = NodeSpec { skip_on_failure: true, ..group("inner", &["x"], abc()) };
-    let outer =
-        NodeSpec { retry: Some(retry(2, 100)), ..group("outer", &[], vec![node("x", &[]), inner]) };
+    let outer = NodeSpec {
+        retry: Some(retry(2, 100).into()),
+        ..group("outer", &[], vec![node("x", &[]), inner])
+    };
     let mut live = Live::submit(job(vec![outer]));
     live.fail_once("outer/x");
     assert_eq!(live.status("outer"), NodeStatus::Retrying);
@@ -233,7 +235,7 @@ fn the_limits_of_a_group_and_of_its_job_hold_together() {
 #[test]
 fn a_member_that_is_tried_again_gives_its_place_to_another_meanwhile() {
     let mut members = abc();
-    members[0].retry = Some(retry(2, 1_000));
+    members[0].retry = Some(retry(2, 1_000).into());
     let mut live = Live::submit(job(vec![places(group("g", &[], members), 1)]));
     live.fail_once("g/a");
     assert_eq!(live.stand(), "g waiting, g/a retrying, g/b ready");
@@ -265,7 +267,7 @@ fn a_sequential_group_runs_its_members_in_order_and_stops_at_a_failure() {
 #[test]
 fn a_sequential_group_waits_for_a_member_that_is_tried_again() {
     let mut members = abc();
-    members[0].retry = Some(retry(2, 1_000));
+    members[0].retry = Some(retry(2, 1_000).into());
     let mut live = Live::submit(job(vec![in_order("g", &[], members)]));
     live.fail_once("g/a");
     assert_eq!(live.stand(), "g waiting, g/a retrying");

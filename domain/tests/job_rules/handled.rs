@@ -278,7 +278,7 @@ fn a_catch_that_the_engine_does_itself_handles_in_the_same_event() {
 
 #[test]
 fn a_node_that_is_tried_again_is_caught_when_it_fails_for_good() {
-    let a = NodeSpec { retry: Some(retry(2, 0)), ..node("a", &[]) };
+    let a = NodeSpec { retry: Some(retry(2, 0).into()), ..node("a", &[]) };
     let reads = gets("\"${{ nodes.a.attempts }}\"", catch("catch"));
     let mut live = Live::submit(job(vec![a, reads]));
     live.fail_once("a");

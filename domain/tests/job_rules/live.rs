@@ -9,6 +9,7 @@ use domain::job::command::{JobCommand, Outcome};
 use domain::job::decide::{self, JobDecision};
 use domain::job::event::JobEvent;
 use domain::job::flow::{Evaluated, Evaluator};
+use domain::job::plan::CheckedSpec;
 use domain::job::spec::JobSpec;
 use domain::job::state::JobState;
 use domain::job::undo::JobUndo;
@@ -37,7 +38,11 @@ pub(crate) struct Live {
 
 impl Live {
     pub(crate) fn submit(spec: JobSpec) -> Self {
-        let mut live = Self::submit_large(spec);
+        Self::submit_checked(checked(spec))
+    }
+
+    pub(crate) fn submit_checked(spec: CheckedSpec) -> Self {
+        let mut live = Self::of(spec);
         live.replayed = JobState::create(&written(&live.events[0]));
         live.agrees();
         live
@@ -45,7 +50,11 @@ impl Live {
 
     /// Without a proof of each step, which looks at every node.
     pub(crate) fn submit_large(spec: JobSpec) -> Self {
-        let decision = decide::create(&submission(checked(spec)), &context(T0));
+        Self::of(checked(spec))
+    }
+
+    fn of(spec: CheckedSpec) -> Self {
+        let decision = decide::create(&submission(spec), &context(T0));
         let Ok(JobDecision { event: Some(event), payloads, .. }) = decision else {
             panic!("a checked submission makes a job")
         };

@@ -17,6 +17,7 @@ mod large;
 mod lists;
 mod live;
 mod moves;
+mod named;
 mod retries;
 mod table;
 mod trees;

@@ -29,7 +29,7 @@ fn of_type(error_type: &str) -> AttemptError {
 }
 
 fn with(policy: RetryPolicy) -> Live {
-    Live::submit(job(vec![NodeSpec { retry: Some(policy), ..node("a", &[]) }]))
+    Live::submit(job(vec![NodeSpec { retry: Some(policy.into()), ..node("a", &[]) }]))
 }
 
 fn again(live: &mut Live) {
@@ -77,8 +77,10 @@ fn the_class_follows_from_what_the_reporter_gives_and_its_own_word_counts_first(
 fn a_condition_reads_an_input_of_any_length() {
     let long = format!("{{\"tier\": \"gold\", \"rest\": \"{}\"}}", "x".repeat(5_000));
     let when = Some("${{ job.input.tier == 'gold' && attempt < 2 }}".to_owned());
-    let nodes =
-        vec![NodeSpec { retry: Some(RetryPolicy { when, ..retry(5, 100) }), ..node("a", &[]) }];
+    let nodes = vec![NodeSpec {
+        retry: Some(RetryPolicy { when, ..retry(5, 100) }.into()),
+        ..node("a", &[])
+    }];
     let mut live = Live::submit(JobSpec { input: Some(raw(&long)), ..job(nodes) });
     assert!(matches!(live.state.plan.input, Some(Payload::Inline(_))));
     fails_as(&mut live, "a", of_type("E"));
@@ -116,7 +118,7 @@ fn a_failure_that_no_policy_would_repeat_is_not_left_to_a_person() {
 #[test]
 fn an_exhausted_node_of_a_job_that_ends_fails() {
     let policy = RetryPolicy { on_exhausted: OnExhausted::Pause, ..retry(1, 100) };
-    let nodes = vec![NodeSpec { retry: Some(policy), ..node("a", &[]) }, node("b", &[])];
+    let nodes = vec![NodeSpec { retry: Some(policy.into()), ..node("a", &[]) }, node("b", &[])];
     let mut live = Live::submit(job(nodes));
     let attempt = live.lease("a");
     let _other = live.lease("b");
@@ -130,8 +132,8 @@ fn an_exhausted_node_of_a_job_that_ends_fails() {
 fn the_rules_of_a_member_count_anew_when_its_group_is_tried_again() {
     let rule = RetryRule { types: vec!["Slow".to_owned()], ..RetryRule::default() };
     let policy = RetryPolicy { rules: vec![rule], ..retry(2, 100) };
-    let member = NodeSpec { retry: Some(policy), ..node("m", &[]) };
-    let outer = NodeSpec { retry: Some(retry(2, 100)), ..group("g", &[], vec![member]) };
+    let member = NodeSpec { retry: Some(policy.into()), ..node("m", &[]) };
+    let outer = NodeSpec { retry: Some(retry(2, 100).into()), ..group("g", &[], vec![member]) };
     let mut live = Live::submit(job(vec![outer]));
     for run in 1..=2 {
         for execution in 1..=2 {

@@ -14,8 +14,8 @@ use crate::trees::{condition, for_each, gets, group, places};
 fn a_group_that_failed_runs_all_its_members_again_by_its_own_policy() {
     let mut members =
         vec![node("a", &[]), node("b", &["a"]), group("h", &[], vec![node("c", &[])])];
-    members[1].retry = Some(retry(2, 0));
-    let again = NodeSpec { retry: Some(retry(2, 500)), ..group("g", &[], members) };
+    members[1].retry = Some(retry(2, 0).into());
+    let again = NodeSpec { retry: Some(retry(2, 500).into()), ..group("g", &[], members) };
     let mut live = Live::submit(job(vec![again, node("y", &["g"])]));
     live.complete_with("g/a", "1");
     live.complete("g/h/c");
@@ -50,10 +50,10 @@ fn a_group_that_failed_runs_all_its_members_again_by_its_own_policy() {
 #[test]
 fn a_group_without_a_policy_of_its_own_is_not_tried_again_whatever_its_job_says() {
     let spec = JobSpec {
-        retry: Some(retry(1, 0)),
+        retry: Some(retry(1, 0).into()),
         ..job(vec![group("g", &[], vec![node("a", &[]), node("b", &[]), node("c", &[])])])
     };
-    let mut live = Live::submit(JobSpec { retry: Some(retry(5, 0)), ..spec });
+    let mut live = Live::submit(JobSpec { retry: Some(retry(5, 0).into()), ..spec });
     live.fail("g/a");
     assert_eq!(live.status("g"), NodeStatus::Failed);
 }
@@ -61,7 +61,7 @@ fn a_group_without_a_policy_of_its_own_is_not_tried_again_whatever_its_job_says(
 #[test]
 fn a_group_that_is_tried_again_waits_for_a_place_of_the_group_around_it() {
     let again = |key: &str| NodeSpec {
-        retry: Some(retry(2, 1_000)),
+        retry: Some(retry(2, 1_000).into()),
         ..group(key, &[], vec![node("a", &[])])
     };
     let outer = places(group("out", &[], vec![again("g"), again("h")]), 1);
@@ -82,7 +82,7 @@ fn a_group_that_is_tried_again_waits_for_a_place_of_the_group_around_it() {
 fn a_group_takes_no_longer_than_it_may() {
     let timed = |attempt_ms, total_ms| {
         let mut timed = NodeSpec {
-            retry: Some(retry(3, 0)),
+            retry: Some(retry(3, 0).into()),
             ..group("g", &[], vec![node("a", &[]), node("b", &[]), node("c", &[])])
         };
         timed.timeouts.attempt_ms = attempt_ms;
@@ -110,7 +110,7 @@ fn a_group_takes_no_longer_than_it_may() {
 fn a_list_in_a_group_that_is_tried_again_is_made_anew() {
     let each = for_each("e", &["l"], "\"${{ nodes.l.output }}\"", node("", &[]));
     let members = vec![node("l", &[]), each];
-    let again = NodeSpec { retry: Some(retry(3, 0)), ..group("g", &[], members) };
+    let again = NodeSpec { retry: Some(retry(3, 0).into()), ..group("g", &[], members) };
     let mut live = Live::submit(job(vec![again]));
     live.complete_with("g/l", "[1, 2, 3]");
     live.complete("g/e[0]");
@@ -134,8 +134,10 @@ fn groups_that_are_tried_again_at_the_same_time_evaluate_their_members_again() {
         node("t", &["c"]),
         for_each("e", &[], "[\"${{ job.id }}\"]", gets("\"${{ index }}\"", node("", &[]))),
     ];
-    let again =
-        |key: &str| NodeSpec { retry: Some(retry(2, 0)), ..group(key, &[], members.clone()) };
+    let again = |key: &str| NodeSpec {
+        retry: Some(retry(2, 0).into()),
+        ..group(key, &[], members.clone())
+    };
     let mut live = Live::submit(job(vec![again("g"), again("h")]));
     for round in 0..2 {
         for group in ["g", "h"] {

@@ -25,6 +25,10 @@ pub struct QueuePath(pub QueueName);
 #[derive(Debug, Clone)]
 pub struct EnvironmentPath(pub EnvironmentName);
 
+/// `/retry-policies/{id}`, where the id or the name stands, unchecked: what cannot exist is simply not found.
+#[derive(Debug, Clone)]
+pub struct PolicyPath(pub String);
+
 fn job_id(text: &str) -> Result<JobId, Problem> {
     JobId::parse(text).map_err(|error| Problem::new(Code::JobNotFound, error.to_string()))
 }
@@ -62,6 +66,19 @@ impl<S: Send + Sync> FromRequestParts<S> for QueuePath {
         let Path(name) =
             parts.extract::<Path<String>>().await.map_err(|_| wrong("must be UTF-8".to_owned()))?;
         QueueName::parse_given(&name).map(Self).map_err(|error| wrong(error.to_string()))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for PolicyPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let missing = "the id in the path is not UTF-8";
+        let Path(id) = parts
+            .extract::<Path<String>>()
+            .await
+            .map_err(|_| Problem::new(Code::RetryPolicyNotFound, missing))?;
+        Ok(Self(id))
     }
 }
 

@@ -11,7 +11,7 @@ use super::shared::{self, SharedAnswer, SharedParameter};
 
 /// Operations whose Idempotency-Key is read. The other POSTs are repeated safely by their meaning: a report names its
 /// lease, a heartbeat changes nothing.
-const KEYED: [&str; 8] = [
+const KEYED: [&str; 9] = [
     "createJob",
     "createJobs",
     "startJob",
@@ -20,6 +20,7 @@ const KEYED: [&str; 8] = [
     "cancelJob",
     "leaseWork",
     "createEnvironment",
+    "createRetryPolicy",
 ];
 
 /// Completes the document.
@@ -50,6 +51,7 @@ fn share_parameters(path: &str, operation: &mut Operation, components: &mut Comp
             "cursor" => "Cursor",
             "id" if path.starts_with("/api/v1/jobs/") => "JobId",
             "id" if path.starts_with("/api/v1/environments/") => "EnvironmentName",
+            "id" if path.starts_with("/api/v1/retry-policies/") => "RetryPolicyId",
             _ => continue,
         };
         let definition = parameter.clone();

@@ -54,6 +54,8 @@ codes! {
     NodeNotFound "node_not_found" NOT_FOUND "The job has no such node";
     /// No such environment in this namespace.
     EnvironmentNotFound "environment_not_found" NOT_FOUND "There is no such environment";
+    /// No such retry policy in this namespace.
+    RetryPolicyNotFound "retry_policy_not_found" NOT_FOUND "There is no such retry policy";
     /// Retention let go of it.
     JobDeleted "job_deleted" GONE "The job is deleted";
     /// The path exists, the method does not.
@@ -64,6 +66,8 @@ codes! {
     EnvironmentInUse "environment_in_use" CONFLICT "The environment is in use";
     /// `default` never changes.
     EnvironmentFixed "environment_fixed" CONFLICT "The environment cannot be changed";
+    /// The name is another policy's.
+    RetryPolicyExists "retry_policy_exists" CONFLICT "A retry policy of this name exists";
     /// The job's state forbids it.
     InvalidJobState "invalid_job_state" CONFLICT "The job's state does not allow this";
     /// The node's state forbids it.
@@ -150,10 +154,12 @@ impl Code {
             | Self::JobDeleted
             | Self::NodeNotFound
             | Self::EnvironmentNotFound
+            | Self::RetryPolicyNotFound
             | Self::MethodNotAllowed
             | Self::EnvironmentExists
             | Self::EnvironmentInUse
             | Self::EnvironmentFixed
+            | Self::RetryPolicyExists
             | Self::InvalidJobState
             | Self::InvalidNodeState
             | Self::AlreadyStarted

@@ -42,6 +42,8 @@ fn every_refusal_has_its_status_and_code() {
         (Refusal::EnvironmentExists, 409, "environment_exists"),
         (Refusal::EnvironmentInUse { jobs: 2 }, 409, "environment_in_use"),
         (Refusal::EnvironmentFixed, 409, "environment_fixed"),
+        (Refusal::RetryPolicyNotFound, 404, "retry_policy_not_found"),
+        (Refusal::RetryPolicyExists, 409, "retry_policy_exists"),
         (Refusal::LeaseLost, 409, "lease_lost"),
         (Refusal::ReportedDifferently, 409, "reported_differently"),
         (Refusal::IdempotencyKeyReused, 422, "idempotency_key_reused"),
@@ -89,7 +91,7 @@ fn every_other_code_has_its_status() {
     for (word, status) in table {
         assert_eq!(Code::parse(word).map(|code| code.status().as_u16()), Some(status), "{word}");
     }
-    assert_eq!(Code::ALL.len(), table.len() + 16, "every code is in one of the two tables");
+    assert_eq!(Code::ALL.len(), table.len() + 18, "every code is in one of the two tables");
 }
 
 #[test]

@@ -23,6 +23,7 @@ use crate::engine::jobs::{Changed, Made};
 use crate::engine::leases::{LeasePoll, ReportOutcome};
 use crate::environment::Surroundings;
 
+use self::submission::CatalogOnce;
 pub use self::submission::{JobRequest, SubmissionBounds};
 
 /// How long the driver may take to start.
@@ -72,7 +73,8 @@ impl JobScheduler {
         let correlation = correlation_of(&request.caller);
         // A specification is large, and would be moved with every future around this one.
         let work = Box::pin(async {
-            let (submission, caller) = self.submission(namespace, request).await?;
+            let catalog = &mut CatalogOnce::default();
+            let (submission, caller) = self.submission(namespace, request, catalog).await?;
             self.engine.jobs().submit(submission, caller).await
         });
         self.operate("schedule_job", &correlation, work).await
@@ -91,8 +93,9 @@ impl JobScheduler {
         let work = Box::pin(async {
             let mut answers = Vec::with_capacity(requests.len());
             let (mut submissions, mut places) = (Vec::new(), Vec::new());
+            let mut catalog = CatalogOnce::default();
             for (place, request) in requests.into_iter().enumerate() {
-                match self.submission(namespace, request).await {
+                match self.submission(namespace, request, &mut catalog).await {
                     Ok(submission) => {
                         submissions.push(submission);
                         places.push(place);

@@ -1,16 +1,19 @@
 //! From what a caller asks to a checked submission with its identity: bounds, graph and environment, before the
 //! engine is asked.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::bounds::Bounds;
+use domain::catalog::state::CatalogState;
 use domain::environment::state::EnvironmentState;
 use domain::ids::{EnvironmentName, JobId, Namespace};
-use domain::job::check::{CheckSettings, check};
+use domain::job::check::{CheckSettings, check_with};
 use domain::job::command::Submission;
 use domain::job::plan::CheckedSpec;
 use domain::job::spec::JobSpec;
 use domain::refusal::{FieldError, Refusal};
+use domain::retry::named::NamedPolicies;
 
 use super::JobScheduler;
 use crate::engine::core::message::Caller;
@@ -35,11 +38,19 @@ pub struct SubmissionBounds {
     pub queue_timeout: Option<Duration>,
 }
 
+/// The catalog as it is after a request came, read for the first of its jobs that names something in it.
+#[derive(Debug, Default)]
+pub(super) struct CatalogOnce {
+    is_read: bool,
+    catalog: Option<Arc<CatalogState>>,
+}
+
 impl JobScheduler {
     pub(super) async fn submission(
         &self,
         namespace: &Namespace,
         request: JobRequest,
+        catalog: &mut CatalogOnce,
     ) -> Result<(Submission, Caller), EngineError> {
         let timeout = self.bounds.queue_timeout;
         let settings = CheckSettings {
@@ -48,25 +59,49 @@ impl JobScheduler {
                 .map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
             now: self.outside.clock.now_ms(),
         };
-        let spec = check(request.spec, &settings).map_err(Refusal::Invalid)?;
         let mark = request.caller.mark.as_ref().filter(|mark| mark.keyed);
         let keyed = mark.map(|mark| JobId::from_key(namespace, mark.id.as_str()));
-        if let Err(errors) = self.environment_fits(namespace, &spec).await? {
-            // What was answered before is answered again, whatever became of the environment.
-            let known = match keyed {
-                Some(id) => matches!(
-                    self.engine.jobs().job(namespace, id).await,
-                    Ok(_) | Err(EngineError::Refused(Refusal::JobDeleted))
-                ),
-                None => false,
-            };
-            if !known {
-                return Err(Refusal::Invalid(errors).into());
-            }
+        let mut named = self.named_policies(namespace, &request.spec, catalog).await?;
+        // What was answered before is answered again, whatever became of policy and environment.
+        if named.lacks_some() && self.was_answered(namespace, keyed).await {
+            named = named.lenient();
+        }
+        let spec = check_with(request.spec, &settings, &named).map_err(Refusal::Invalid)?;
+        if let Err(errors) = self.environment_fits(namespace, &spec).await?
+            && !self.was_answered(namespace, keyed).await
+        {
+            return Err(Refusal::Invalid(errors).into());
         }
         let id = keyed.unwrap_or_else(|| JobId(self.outside.ids.mint()));
         let namespace = namespace.clone();
         Ok((Submission { namespace, id, spec, trace_id: request.trace_id }, request.caller))
+    }
+
+    /// Whether there is, or was, a job of this key.
+    async fn was_answered(&self, namespace: &Namespace, keyed: Option<JobId>) -> bool {
+        let Some(id) = keyed else { return false };
+        let known = self.engine.jobs().job(namespace, id).await;
+        matches!(known, Ok(_) | Err(EngineError::Refused(Refusal::JobDeleted)))
+    }
+
+    /// What the policies that a job names are now, at whichever engine they were made.
+    async fn named_policies(
+        &self,
+        namespace: &Namespace,
+        spec: &JobSpec,
+        catalog: &mut CatalogOnce,
+    ) -> Result<NamedPolicies, EngineError> {
+        let references = spec.policy_references();
+        if references.is_empty() {
+            return Ok(NamedPolicies::default());
+        }
+        if !catalog.is_read {
+            catalog.catalog = self.engine.catalogs().now(namespace).await?;
+            catalog.is_read = true;
+        }
+        let known = catalog.catalog.as_ref();
+        let find = |text: &str| known.and_then(|catalog| catalog.named(text));
+        Ok(NamedPolicies::of(&references, find))
     }
 
     /// A job that could never be admitted is refused at once; what is in use does not matter, it waits for that.

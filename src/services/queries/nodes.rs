@@ -20,6 +20,7 @@ use self::answers::ShownPayload;
 pub use self::answers::{AttemptAnswer, ErrorAnswer, NodeAnswer, RetryAnswer};
 use super::Queries;
 use crate::engine::error::EngineError;
+use crate::view::resources::policy::UsedRetryResource;
 
 /// Attempts that a list shows of each node: the newest.
 const LISTED_ATTEMPTS_MAX: usize = 10;
@@ -201,6 +202,7 @@ fn answer(
             let why = end.verdict.clone();
             end.retry.map(|due| retry_answer(due.due, due.wait_ms, why))
         }),
+        retry_policy: plan.own_retry(spec).map(UsedRetryResource::from),
         delayed_until: (state.hold == Some(Hold::Delay)).then(|| rfc3339(state.due)),
         since: rfc3339(state.since),
         ready_at: at(state.first_ready),

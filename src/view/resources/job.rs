@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::SCHEMA_VERSION;
-use super::policy::{CompleteWhenResource, RetryResource};
+use super::policy::{CompleteWhenResource, UsedRetryResource};
 use super::words::{JobStatusWord, PauseCauseWord, StartWord};
 
 /// A job as lists and single reads show it.
@@ -84,9 +84,9 @@ pub struct JobResource {
     /// How long all cleanups together may take; null: 10 minutes.
     pub cleanup_timeout_ms: Option<u64>,
     /// For nodes that have none of their own.
-    pub retry: Option<RetryResource>,
+    pub retry: Option<UsedRetryResource>,
     /// How the whole job is retried; null: not at all.
-    pub job_retry: Option<RetryResource>,
+    pub job_retry: Option<UsedRetryResource>,
     /// How it is recovered; null: by hand.
     pub recovery: Option<BTreeMap<String, Value>>,
     /// Small values that the caller chose to keep with it.
@@ -249,7 +249,7 @@ impl JobResource {
             complete_when: plan.complete_when.into(),
             complete_early: plan.complete_early,
             cleanup_timeout_ms: plan.cleanup_timeout_ms,
-            retry: plan.retry.as_deref().map(RetryResource::from),
+            retry: plan.job_retry().map(UsedRetryResource::from),
             job_retry: None,
             recovery: None,
             metadata: head.about.metadata.clone(),

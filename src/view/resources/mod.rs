@@ -1,4 +1,4 @@
-//! Jobs and environments as people see them: one type each, the same in answers, lists and documents of the view.
+//! Jobs, environments and retry policies as people see them: one type each, the same in answers, lists and documents of the view.
 //! Always holds: pure data made from a state; the API's document is derived from these types, so that it cannot say
 //! anything else. Absent: any decision, and payloads that are stored beside the stream (whoever shows one job fills
 //! them in).
@@ -6,6 +6,7 @@
 pub mod environment;
 pub mod job;
 pub mod policy;
+pub mod retry_policy;
 pub mod words;
 
 /// The version of what people are shown; raised only with a change that is not an addition.

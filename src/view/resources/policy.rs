@@ -2,6 +2,7 @@
 //! Always holds: what is shown can be sent again. Hazard: the fields stand in the order of their names, as they always
 //! did; another order would be another text of the same job.
 
+use domain::job::plan::PolicyInPlan;
 use domain::job::spec::CompleteWhen;
 use domain::retry::policy::{JitterMode, OnExhausted, RetryPolicy, Strategy};
 use domain::retry::rules::RetryRule;
@@ -49,6 +50,27 @@ pub struct RetryResource {
     when: Option<String>,
     /// Times of day at which a retry may begin; empty: any.
     windows: Vec<WindowResource>,
+}
+
+/// The policy of a job or a node. One that it named: the copy that it was submitted with, whatever became of the policy; to
+/// be sent again as its `policy_id` alone.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = UsedRetryPolicy)]
+pub struct UsedRetryResource {
+    /// Of a policy that the namespace keeps, or kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "uuid", nullable = false)]
+    policy_id: Option<String>,
+    /// What it was called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    policy_name: Option<String>,
+    /// Which of its versions this is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 1)]
+    version: Option<u64>,
+    #[serde(flatten)]
+    policy: RetryResource,
 }
 
 /// Failures of these types are of this class.
@@ -135,6 +157,17 @@ impl From<&RetryPolicy> for RetryResource {
             total_ms: policy.total_ms,
             when: policy.when.clone(),
             windows: policy.windows.iter().map(WindowResource::of).collect(),
+        }
+    }
+}
+
+impl From<PolicyInPlan<'_>> for UsedRetryResource {
+    fn from(used: PolicyInPlan<'_>) -> Self {
+        Self {
+            policy_id: used.named.map(|named| named.id.to_string()),
+            policy_name: used.named.map(|named| named.name.to_string()),
+            version: used.named.map(|named| named.version),
+            policy: RetryResource::from(used.policy.as_ref()),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The API over a whole engine in memory, one file a resource: good input and bad input of every kind, where bad
 //! input is never a 500 and nothing is stored. The clock is simulated; nothing sleeps.
 
+mod catalog;
 mod circuit_breakers;
 mod clock;
 mod described;
@@ -12,6 +13,7 @@ mod expressions;
 mod jobs;
 mod leases;
 mod lists;
+mod named_policies;
 mod next_attempt;
 mod overload;
 mod pages;

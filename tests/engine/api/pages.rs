@@ -23,9 +23,10 @@ async fn every_example_of_the_pages_about_jobs_is_accepted() {
     assert!(examples.len() >= 12, "{} examples", examples.len());
     for example in examples {
         let body: Value = serde_json::from_str(example).expect("an example is JSON");
-        let (path, status) = match body.get("policy") {
-            Some(_) => ("/api/v1/retry-policies/preview", 200),
-            None => ("/api/v1/jobs", 201),
+        let (path, status) = match (body.get("policy"), body.get("nodes")) {
+            (Some(_), _) => ("/api/v1/retry-policies/preview", 200),
+            (None, Some(_)) => ("/api/v1/jobs", 201),
+            (None, None) => ("/api/v1/retry-policies", 201),
         };
         let answer = service.post(path, &body).await;
         assert_eq!(answer.status.as_u16(), status, "{example}\n{}", answer.text);

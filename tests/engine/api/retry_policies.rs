@@ -153,7 +153,7 @@ async fn a_wrong_preview_is_refused_where_it_is_wrong() {
         (json!({"policy": {"strategy": "custom_backoff"}}), "/policy/delays_ms", "required"),
         (json!({"policy": {"strategy": "circuit_breaker"}}), "/policy/strategy", "not_available"),
         (json!({"policy": {"on_exhausted": "escalate"}}), "/policy/on_exhausted", "not_available"),
-        (json!({"policy": {"policy_id": "p"}}), "/policy/policy_id", "not_available"),
+        (json!({"policy": {"policy_id": "p"}}), "/policy/policy_id", "unknown_policy"),
         (json!({"policy": {"name": "x"}}), "/policy/name", "unknown_field"),
         (json!({"policy": {"retryable_error_types": ["a*b"]}}), "/policy/retryable_error_types/0", "invalid_format"),
         (json!({"policy": {"retryable_error_types": [""]}}), "/policy/retryable_error_types/0", "invalid_length"),

@@ -2,6 +2,7 @@
 
 mod announced_work;
 mod appends;
+mod catalogs;
 mod claims;
 mod driving;
 mod early_leases;

@@ -6,6 +6,7 @@ mod endpoint;
 mod explains;
 mod faulty_peers;
 mod next_attempt;
+mod policies;
 mod polls;
 mod rejoined;
 mod same_answers;

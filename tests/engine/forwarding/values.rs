@@ -4,12 +4,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use domain::catalog::command::CatalogCommand;
+use domain::catalog::policy::{CatalogPolicy, CheckedDefinition, PolicyDefinition};
+use domain::catalog::state::CatalogState;
 use domain::environment::command::{Definition, EnvironmentCommand};
 use domain::environment::event::ReleaseCause;
 use domain::environment::state::{EnvironmentState, Grant};
 use domain::ids::{
     ActionType, CommandId, CorrelationId, EnvironmentName, Epoch, JobId, LeaseId, NodePath,
-    SubjectId, WorkerName,
+    PolicyId, PolicyName, SubjectId, WorkerName,
 };
 use domain::job::command::{JobCommand, LeaseOrder, Outcome, Report};
 use domain::job::fact::Patch;
@@ -19,6 +22,7 @@ use domain::node::attempt::{AttemptError, AttemptRef, Heard};
 use domain::node::status::NodeStatus;
 use domain::payload::{Hash, Payload, StoredPayload};
 use domain::refusal::{FieldError, Refusal};
+use domain::retry::policy::RetryPolicy;
 use domain::subject::answer::{Answer, FirstAnswer};
 use domain::subject::envelope::CommandMark;
 use domain::subject::remembered::Answered;
@@ -194,14 +198,61 @@ fn environment_commands(draw: &Draw) -> Vec<EnvironmentCommand> {
     all
 }
 
+fn policy_definition(draw: &Draw) -> CheckedDefinition {
+    let policy = RetryPolicy { max_attempts: 1 + draw.small(), ..RetryPolicy::default() };
+    let definition = PolicyDefinition {
+        description: draw.some("why \"not\"".to_owned()),
+        tags: vec!["night".to_owned()],
+        metadata: BTreeMap::from([("k".to_owned(), (&serde_json::json!([1.5, null])).into())]),
+        policy: Arc::new(policy),
+    };
+    CheckedDefinition::check(definition).expect("it is right")
+}
+
+fn catalog_commands(draw: &Draw) -> Vec<CatalogCommand> {
+    let policy = PolicyId(Uuid::from_u128(u128::from(draw.number)));
+    let (name, definition) = (policy_name(), policy_definition(draw));
+    vec![
+        CatalogCommand::CreatePolicy { namespace: namespace(), name, definition },
+        CatalogCommand::ReplacePolicy { policy, definition: policy_definition(draw) },
+        CatalogCommand::DeletePolicy { policy },
+    ]
+}
+
+fn policy_name() -> PolicyName {
+    PolicyName::parse_given("flaky \u{1f30d}").expect("a name")
+}
+
+fn catalog(draw: &Draw) -> CatalogState {
+    let definition = Arc::clone(policy_definition(draw).shared());
+    let policy = CatalogPolicy {
+        id: PolicyId::of_name(&namespace(), &policy_name()),
+        name: policy_name(),
+        version: draw.number,
+        bytes: definition.bytes(),
+        definition,
+        created_at: START,
+        updated_at: draw.at(),
+    };
+    CatalogState {
+        namespace: namespace(),
+        seq: draw.number,
+        policies: BTreeMap::from([(policy_name(), Arc::new(policy))]),
+        newest_at: draw.at(),
+        commands: BTreeMap::new(),
+    }
+}
+
 /// A request of every kind.
 pub(super) fn requests(draw: &Draw) -> Vec<Request> {
     let environment = EnvironmentName::parse("lab").expect("a name");
     let environment = SubjectId::environment(namespace(), &environment);
     let of_jobs = job_commands(draw).into_iter().map(Command::Job);
     let of_environments = environment_commands(draw).into_iter().map(Command::Environment);
+    let of_catalogs = catalog_commands(draw).into_iter().map(Command::Catalog);
     let mut all: Vec<Request> = of_jobs
         .chain(of_environments)
+        .chain(of_catalogs)
         .map(|command| Request::Command {
             subject: SubjectId::job(namespace(), draw.job()),
             command,
@@ -267,6 +318,8 @@ pub(super) fn refusals(draw: &Draw) -> Vec<Refusal> {
         Refusal::EnvironmentExists,
         Refusal::EnvironmentInUse { jobs: draw.small() as usize },
         Refusal::EnvironmentFixed,
+        Refusal::RetryPolicyNotFound,
+        Refusal::RetryPolicyExists,
         Refusal::LeaseLost,
         Refusal::ReportedDifferently,
         Refusal::IdempotencyKeyReused,
@@ -422,6 +475,7 @@ pub(super) fn responses(draw: &Draw, job: &JobSnapshot) -> Vec<Response> {
         Response::Read(None),
         Response::Read(Some(shown_job())),
         Response::Read(Some(shown_environment())),
+        Response::Read(Some(Shown::Catalog(Box::new(catalog(draw))))),
         Response::Queues { facts: vec![facts], known: 1 },
         Response::Workers { facts: vec![worker], known: 1 },
         Response::Inspection(inspection(draw)),

@@ -94,7 +94,7 @@ fn spec(dice: &mut Dice, now: Millis, in_pool: u64) -> JobSpec {
         max_parallel: dice.chance(250).then(|| dice.pick(&[1, 2, 3])),
         fail_fast: dice.chance(200),
         complete_when: complete_when(dice),
-        retry: dice.chance(600).then(|| policy(dice)),
+        retry: dice.chance(600).then(|| policy(dice).into()),
         output: dice.chance(100).then(|| raw("[1]")),
         nodes,
         ..JobSpec::default()
@@ -137,7 +137,7 @@ fn node(dice: &mut Dice, at: usize) -> NodeSpec {
             attempt_ms: dice.chance(150).then(|| dice.pick(&[1_000, 10_000])),
             total_ms: dice.chance(100).then(|| dice.pick(&[5_000, 30_000])),
         },
-        retry: dice.chance(150).then(|| policy(dice)),
+        retry: dice.chance(150).then(|| policy(dice).into()),
         at_most_once: dice.chance(120),
         ..NodeSpec::default()
     }

@@ -1,4 +1,4 @@
-//! The fields that jobs, nodes and patches share: texts, tags, metadata, times, policies.
+//! The fields that jobs, nodes and patches share: texts, tags, metadata, times.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::exact_json::ExactJson;
 use crate::ids::Millis;
 use crate::payload::Payload;
 use crate::refusal::FieldError;
-use crate::retry::policy::RetryPolicy;
+use crate::subject::labels;
 
 impl Check<'_> {
     pub(super) fn error(&mut self, at: &str, code: &'static str, message: &str) {
@@ -18,47 +18,15 @@ impl Check<'_> {
     }
 
     pub(super) fn text(&mut self, at: &str, text: &str, least: usize, most: usize) {
-        let chars = text.chars().count();
-        if chars < least || chars > most || (least > 0 && text.trim().is_empty()) {
-            let message = format!(
-                "must be {least} to {most} characters{}",
-                if least > 0 { ", not blank" } else { "" }
-            );
-            self.errors.push(FieldError::new(at, "invalid_length", message));
-        } else if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
-            self.error(at, "invalid_format", "must not hold control characters");
-        }
+        labels::text(at, text, least, most, &mut self.errors);
     }
 
-    /// A text on one line: what lists are filtered by, whose filters take no control characters.
-    pub(super) fn line(&mut self, at: &str, text: &str, least: usize, most: usize) {
-        let errors = self.errors.len();
-        self.text(at, text, least, most);
-        if self.errors.len() == errors && text.contains(['\n', '\t']) {
-            self.error(at, "invalid_format", "must be one line without tabs");
-        }
+    pub(super) fn line(&mut self, at: &str, line: &str, least: usize, most: usize) {
+        labels::line(at, line, least, most, &mut self.errors);
     }
 
-    /// Tags trimmed; not empty, unique.
     pub(super) fn tags(&mut self, at: &str, tags: &[String]) -> Vec<String> {
-        if tags.len() > bounds::TAGS_MAX {
-            self.errors.push(FieldError::new(
-                at,
-                "too_many",
-                format!("must be at most {} tags", bounds::TAGS_MAX),
-            ));
-            return Vec::new();
-        }
-        let mut kept: Vec<String> = Vec::with_capacity(tags.len());
-        for (ix, tag) in tags.iter().enumerate() {
-            let tag = tag.trim();
-            self.line(&format!("{at}/{ix}"), tag, 1, bounds::TAG_CHARS_MAX);
-            if kept.iter().any(|other| other == tag) {
-                self.error(&format!("{at}/{ix}"), "duplicate", "must be unique among the tags");
-            }
-            kept.push(tag.to_owned());
-        }
-        kept
+        labels::tags(at, tags, &mut self.errors)
     }
 
     pub(super) fn priority(&mut self, at: &str, priority: Option<u8>) {
@@ -87,26 +55,7 @@ impl Check<'_> {
     }
 
     pub(super) fn metadata(&mut self, at: &str, metadata: &BTreeMap<String, ExactJson>) {
-        if metadata.len() > bounds::METADATA_ENTRIES_MAX {
-            let message = format!("must have at most {} entries", bounds::METADATA_ENTRIES_MAX);
-            self.errors.push(FieldError::new(at, "too_many", message));
-        }
-        let mut bytes = 0;
-        for (key, value) in metadata {
-            let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._/-".contains(c);
-            if key.is_empty()
-                || key.len() > bounds::METADATA_KEY_CHARS_MAX
-                || !key.chars().all(fits)
-            {
-                self.error(at, "invalid_key", "keys must be 1-63 of a-z 0-9 . _ / -");
-                return;
-            }
-            bytes += key.len() + value.len();
-        }
-        if bytes > bounds::METADATA_BYTES_MAX {
-            let message = format!("must be at most {} bytes of JSON", bounds::METADATA_BYTES_MAX);
-            self.errors.push(FieldError::new(at, "too_large", message));
-        }
+        labels::metadata(at, metadata, &mut self.errors);
     }
 
     /// What a job takes of its environment; one slot unless it says otherwise.
@@ -132,13 +81,6 @@ impl Check<'_> {
             }
         }
         resources
-    }
-
-    pub(super) fn policy(&mut self, at: &str, policy: Option<&RetryPolicy>) {
-        if let Some(policy) = policy {
-            self.errors.extend(policy.check(at));
-            self.policies_read_input |= policy.reads_job_input();
-        }
     }
 
     /// The job's input. A policy is asked while a failure is decided, where nothing can be fetched: what one reads travels in

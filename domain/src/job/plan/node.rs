@@ -76,6 +76,9 @@ pub struct MoreOfNode {
     /// Its own retry policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Arc<RetryPolicy>>,
+    /// The same, by its place among the plan's named policies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_named: Option<u32>,
     /// Unique, at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,

@@ -98,6 +98,7 @@ impl Plan {
 
     /// All but the nodes: what is shown of a job as a whole, however many it has.
     fn without_nodes(&self) -> Self {
+        let (policies, retry_named) = self.policies_of_job();
         Self {
             job_type: self.job_type.clone(),
             input: self.input.clone(),
@@ -112,6 +113,8 @@ impl Plan {
             complete_early: self.complete_early,
             cleanup_timeout_ms: self.cleanup_timeout_ms,
             retry: self.retry.clone(),
+            retry_named,
+            policies,
             queue_timeout_ms: self.queue_timeout_ms,
             output: self.output.clone(),
             output_flow: self.output_flow.clone(),

@@ -17,7 +17,7 @@ use crate::engine::json_text;
 use crate::view::contract::Columns;
 
 /// Raised whenever a state's stored form changes: older snapshots are then passed over.
-const SNAPSHOT_VERSION: u8 = 5;
+const SNAPSHOT_VERSION: u8 = 6;
 
 impl EntityEvent {
     /// Writes its canonical JSON, one line.
@@ -168,6 +168,11 @@ impl Entity {
     /// What lists find it by, and the JSON that they answer with, while it is not deleted.
     pub(crate) fn listed(&self) -> Option<(Columns, String)> {
         each_kind!(Entity, self, K, state => <K as Kind>::listed(state))
+    }
+
+    /// Whether the view shows it.
+    pub(crate) fn is_listed(&self) -> bool {
+        each_kind!(Entity, self, K, _state => <K as Kind>::IS_LISTED)
     }
 
     /// Why an event cannot follow, where it cannot.

@@ -7,6 +7,7 @@
 #[macro_use]
 mod table;
 
+mod catalog;
 mod entity;
 mod environment;
 mod job;
@@ -118,6 +119,9 @@ pub trait Kind: Debug + Clone + PartialEq + Serialize + DeserializeOwned {
 
     /// A deletion takes its stream away and leaves a tombstone. Where it does not, what was deleted may come back.
     const STREAM_GOES: bool;
+
+    /// The view shows it. What it does not, people reach by its own routes alone.
+    const IS_LISTED: bool = true;
 
     /// As what it counts for its namespace.
     fn counted(&self) -> Option<Counted> {

@@ -157,6 +157,7 @@ pub trait InTable: Kind {
 kinds! {
     Job(job) = domain::job::state::JobState;
     Environment(environment) = domain::environment::state::EnvironmentState;
+    Catalog(catalog) = domain::catalog::state::CatalogState;
     #[cfg(feature = "proof")]
     Tally(tally) = domain::tally::state::TallyState;
 }

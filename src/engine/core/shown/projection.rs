@@ -176,6 +176,9 @@ impl Projection {
         let entity = committed.entity;
         let made = entity.and_then(|of| document(committed.subject, of, committed.seq));
         let (Some(mut document), Some(entity)) = (made, entity) else {
+            if entity.is_some_and(|entity| !entity.is_listed()) {
+                view.is_shown(committed.seq);
+            }
             self.was_read(ix);
             return;
         };

@@ -31,6 +31,10 @@ impl Core {
         let (subject, entity) = (&slot.subject, slot.entity.as_ref());
         let committed = Committed { subject, entity, seq: slot.seq };
         self.projection.make(ix, &committed, &mut slot.view, self.now);
+        if !slot.view.is_flushing() {
+            // Nothing of it is flushed, so nothing else tells that it may leave.
+            self.parking.check(ix);
+        }
     }
 
     pub(in crate::engine::core) fn flush_documents(&mut self) {

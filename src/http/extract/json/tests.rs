@@ -115,7 +115,6 @@ fn what_comes_later_is_recognised() {
         (r#""job_retry": {}"#, "/job_retry"),
         (r#""recovery": {"automatic": true}"#, "/recovery"),
         (r#""concurrency_key": "k""#, "/concurrency_key"),
-        (r#""retry": {"policy_id": "p"}"#, "/retry/policy_id"),
         (r#""retry": {"breaker": {}}"#, "/retry/breaker"),
         (r#""retry": {"avoid_last_worker": true}"#, "/retry/avoid_last_worker"),
         (r#""retry": {"on_exhausted": "escalate"}"#, "/retry/on_exhausted"),

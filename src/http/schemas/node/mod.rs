@@ -91,7 +91,7 @@ pub struct NodeBody {
     #[serde(default)]
     timeouts: TimeoutsBody,
     /// Of a task or cleanup; absent: the job's. Of a group: all its members run again; absent: they do not.
-    retry: Option<RetryBody>,
+    retry: Option<Box<RetryBody>>,
     /// Of a task or cleanup: never started again when it is not known whether it was done.
     #[serde(default)]
     at_most_once: bool,
@@ -247,7 +247,7 @@ impl NodeBody {
             priority: self.priority,
             estimated_duration_ms: self.estimated_duration_ms,
             timeouts: self.timeouts.into_rule(),
-            retry: self.retry.map(|retry| retry.into_policy(&format!("{at}/retry"), errors)),
+            retry: self.retry.map(|retry| retry.into_spec(&format!("{at}/retry"), errors)),
             at_most_once: self.at_most_once,
             tags: self.tags,
             metadata: self.metadata,

@@ -1,87 +1,33 @@
 //! A retry policy written inline in a job or node. What is left out is taken from the engine's default.
 //! Absent: stored policies and breakers, which are recognised and refused until they come.
 
+mod fields;
+pub mod policies;
 pub mod preview;
 pub mod rules;
 
 use domain::bounds;
 use domain::refusal::FieldError;
-use domain::retry::policy::{JitterMode, OnExhausted, RetryPolicy, Strategy};
+use domain::retry::policy::{JitterMode, Strategy};
+use domain::retry::spec::RetrySpec;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use self::fields::{PolicyFields, with_policy_fields};
 pub use self::preview::{PreviewAnswer, PreviewBody};
 use self::rules::{ClassifyBody, RuleBody, WindowBody};
 use super::later::{self, Later};
 use crate::http::extract::bounded;
 use crate::view::resources::words::JitterWord;
 
-/// When and how a failed attempt is repeated.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = RetryPolicy)]
-pub struct RetryBody {
-    /// How waits grow.
-    #[serde(default)]
-    #[schema(value_type = Option<StrategyWord>, nullable = false, default = "exponential_backoff")]
-    strategy: Option<StrategyWord>,
-    /// Executions, the first included: 1 means no retry.
-    #[schema(nullable = false, minimum = 1, maximum = 1_000, default = 3)]
-    max_attempts: Option<u32>,
-    /// First wait, in milliseconds.
-    #[schema(nullable = false, minimum = 0, maximum = 86_400_000, default = 1_000)]
-    base_delay_ms: Option<u64>,
-    /// Cap of every wait, in milliseconds; a base above it waits it.
-    #[schema(nullable = false, minimum = 0, maximum = 1_000_000_000_000_i64, default = 60_000)]
-    max_delay_ms: Option<u64>,
-    /// Growth of exponential_backoff.
-    #[schema(nullable = false, minimum = 1, maximum = 100, default = 2.0)]
-    multiplier: Option<f64>,
-    /// Growth of linear_backoff in milliseconds, of any sign; 0 is a fixed delay; absent: the base.
-    #[schema(nullable = false, minimum = -1_000_000_000_000_i64, maximum = 1_000_000_000_000_i64)]
-    step_delay_ms: Option<i64>,
-    /// Waits of custom_backoff in milliseconds; the last one repeats.
-    #[serde(default, deserialize_with = "bounded::list::<{ bounds::POLICY_LIST_MAX }, _, _>")]
-    #[schema(max_items = 100)]
-    delays_ms: Vec<u64>,
-    /// How waits are spread, after the cap.
-    #[schema(nullable = false)]
-    jitter: Option<JitterBody>,
-    /// No retry is due later than so many milliseconds after the node was ready first.
-    #[schema(nullable = false, minimum = 1_000, maximum = 2_592_000_000_i64)]
-    total_ms: Option<u64>,
-    /// When not empty, only these error types are retried: exact, or with a `*` at the end.
-    #[serde(default, deserialize_with = "bounded::list::<{ bounds::POLICY_LIST_MAX }, _, _>")]
-    #[schema(max_items = 100)]
-    retryable_error_types: Vec<String>,
-    /// These are never retried: exact, or with a `*` at the end.
-    #[serde(default, deserialize_with = "bounded::list::<{ bounds::POLICY_LIST_MAX }, _, _>")]
-    #[schema(max_items = 100)]
-    non_retryable_error_types: Vec<String>,
-    /// Of which class failures of these types are, whatever is reported; the first entry that names the type decides.
-    #[serde(default, deserialize_with = "bounded::list::<{ bounds::POLICY_LIST_MAX }, _, _>")]
-    #[schema(max_items = 100)]
-    classify: Vec<ClassifyBody>,
-    /// Failures of a kind with counts and growth of their own; the first that matches decides.
-    #[serde(default, deserialize_with = "bounded::list::<{ bounds::POLICY_RULES_MAX }, _, _>")]
-    #[schema(max_items = 20)]
-    rules: Vec<RuleBody>,
-    /// An expression over `error`, `attempt` and `job`: where it is false, nothing is retried.
-    #[schema(nullable = false, examples("${{ error.status >= 500 && attempt < 4 }}"))]
-    when: Option<String>,
-    /// Times of day at which a retry may begin; empty: any.
-    #[serde(default, deserialize_with = "bounded::list::<{ bounds::POLICY_WINDOWS_MAX }, _, _>")]
-    #[schema(max_items = 20)]
-    windows: Vec<WindowBody>,
-    /// What happens after the last execution failed.
-    #[schema(nullable = false)]
-    on_exhausted: Option<ExhaustedWord>,
-    #[schema(ignore)]
-    policy_id: Later,
-    #[schema(ignore)]
-    breaker: Later,
-    #[schema(ignore)]
-    avoid_last_worker: Later,
+with_policy_fields! {
+    /// When and how a failed attempt is repeated.
+    #[schema(as = RetryPolicy)]
+    RetryBody {
+        /// Instead of all else: the id or the name of a policy that the namespace keeps.
+        #[schema(nullable = false, min_length = 1, max_length = 255, examples("flaky http"))]
+        policy_id: Option<String>,
+    }
 }
 
 /// How waits between executions grow.
@@ -159,52 +105,18 @@ impl StrategyWord {
 }
 
 impl RetryBody {
-    /// The domain's policy. `at` is where it stands in the body.
-    pub fn into_policy(self, at: &str, errors: &mut Vec<FieldError>) -> RetryPolicy {
-        let later = [
-            ("policy_id", &self.policy_id),
-            ("breaker", &self.breaker),
-            ("avoid_last_worker", &self.avoid_last_worker),
-        ];
-        later::refuse(at, &later, errors);
-        let on_exhausted = match self.on_exhausted {
-            None | Some(ExhaustedWord::Fail) => OnExhausted::Fail,
-            Some(ExhaustedWord::Pause) => OnExhausted::Pause,
-            Some(ExhaustedWord::Escalate | ExhaustedWord::Fallback) => {
-                errors.push(later::not_available(&format!("{at}/on_exhausted")));
-                OnExhausted::Fail
-            }
+    /// The domain's unchecked word for it. `at` is where it stands in the body.
+    pub fn into_spec(mut self, at: &str, errors: &mut Vec<FieldError>) -> RetrySpec {
+        let named = self.policy_id.take();
+        let fields = PolicyFields::from(self);
+        let Some(reference) = named else {
+            return fields.into_policy(at, errors).into();
         };
-        let default = RetryPolicy::default();
-        let (jitter, range) =
-            self.jitter.map_or((default.jitter, None), |jitter| (jitter.mode, jitter.range));
-        let place = |list: &str, ix: usize| format!("{at}/{list}/{ix}");
-        let mut rules = Vec::with_capacity(self.rules.len());
-        for (ix, rule) in self.rules.into_iter().enumerate() {
-            rules.push(rule.into_rule(&place("rules", ix), errors));
-        }
-        let mut windows = Vec::with_capacity(self.windows.len());
-        for (ix, window) in self.windows.into_iter().enumerate() {
-            windows.extend(window.into_window(&place("windows", ix), errors));
-        }
-        RetryPolicy {
-            strategy: StrategyWord::strategy(self.strategy, at, errors).unwrap_or(default.strategy),
-            max_attempts: self.max_attempts.unwrap_or(default.max_attempts),
-            base_delay_ms: self.base_delay_ms.unwrap_or(default.base_delay_ms),
-            max_delay_ms: self.max_delay_ms.unwrap_or(default.max_delay_ms),
-            multiplier: self.multiplier.unwrap_or(default.multiplier),
-            step_delay_ms: self.step_delay_ms,
-            delays_ms: self.delays_ms,
-            jitter,
-            jitter_range: range.unwrap_or(default.jitter_range),
-            total_ms: self.total_ms,
-            retryable_error_types: self.retryable_error_types,
-            non_retryable_error_types: self.non_retryable_error_types,
-            classify: self.classify.into_iter().map(ClassifyBody::into_override).collect(),
-            rules,
-            when: self.when,
-            windows,
-            on_exhausted,
-        }
+        errors.extend(fields.given().into_iter().map(|field| {
+            let message =
+                "a policy that is named is as it is kept: nothing stands beside policy_id";
+            FieldError::new(format!("{at}/{field}"), "contradiction", message)
+        }));
+        RetrySpec::Named(reference)
     }
 }

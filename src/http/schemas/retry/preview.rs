@@ -1,9 +1,13 @@
 //! What a policy would do, seen in advance: the waits of a node that fails again and again in the same way.
 
+use std::sync::Arc;
+
 use domain::bounds;
 use domain::ids::Millis;
 use domain::refusal::FieldError;
+use domain::retry::named::NamedPolicy;
 use domain::retry::preview::{Preview, PreviewOrder, preview};
+use domain::retry::spec::RetrySpec;
 use domain::retry::verdict::ErrorFacts;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -23,7 +27,11 @@ const ATTEMPTS_SHOWN: u32 = 10;
 #[schema(as = PreviewRetryPolicy)]
 pub struct PreviewBody {
     /// The policy, without a name.
-    policy: RetryBody,
+    #[schema(nullable = false)]
+    policy: Option<RetryBody>,
+    /// Instead of it: the id or the name of a policy that the namespace keeps.
+    #[schema(nullable = false, min_length = 1, max_length = 255)]
+    policy_id: Option<String>,
     /// How many attempts are shown.
     #[validate(range(min = 1, max = 1_000))]
     #[schema(nullable = false, minimum = 1, maximum = 1_000, default = 10)]
@@ -108,12 +116,61 @@ pub struct RetryWaitAnswer {
     rule: Option<usize>,
 }
 
+/// What is to be previewed, and what is wrong with it.
+#[derive(Debug)]
+pub struct PreviewedPolicy {
+    pub spec: Option<RetrySpec>,
+    at: &'static str,
+    errors: Vec<FieldError>,
+}
+
 impl PreviewBody {
-    /// What the policy would do. `now`: when the first attempt fails unless the body says.
-    pub fn previewed(self, now: Millis) -> Result<PreviewAnswer, Problem> {
+    /// Takes out of it which policy it is about: exactly one of the two fields says so.
+    pub fn take_policy(&mut self) -> PreviewedPolicy {
         let mut errors = Vec::new();
-        let policy = self.policy.into_policy("/policy", &mut errors);
-        errors.extend(policy.check("/policy"));
+        let (at, spec) = match (self.policy.take(), self.policy_id.take()) {
+            (Some(body), None) => ("/policy", Some(body.into_spec("/policy", &mut errors))),
+            (None, Some(reference)) => ("", Some(RetrySpec::Named(reference))),
+            (None, None) => {
+                errors.push(FieldError::new("/policy", "required", "is required, or policy_id"));
+                ("", None)
+            }
+            (Some(_), Some(_)) => {
+                let message = "either this or policy says which policy it is";
+                errors.push(FieldError::new("/policy_id", "contradiction", message));
+                ("", None)
+            }
+        };
+        PreviewedPolicy { spec, at, errors }
+    }
+
+    /// What the policy would do. `named` is what the namespace keeps under the reference, if there is one. `now`: when the
+    /// first attempt fails unless the body says.
+    pub fn previewed(
+        self,
+        of: PreviewedPolicy,
+        named: Option<Arc<NamedPolicy>>,
+        now: Millis,
+    ) -> Result<PreviewAnswer, Problem> {
+        let PreviewedPolicy { spec, at, mut errors } = of;
+        let policy = match spec {
+            None => Arc::default(),
+            Some(RetrySpec::Own(policy)) => {
+                errors.extend(policy.check(at));
+                Arc::from(policy)
+            }
+            Some(RetrySpec::Named(reference)) => {
+                if named.is_none() {
+                    let message = format!("there is no retry policy {reference}");
+                    errors.push(FieldError::new(
+                        format!("{at}/policy_id"),
+                        "unknown_policy",
+                        message,
+                    ));
+                }
+                named.map(|named| Arc::clone(&named.policy)).unwrap_or_default()
+            }
+        };
         for (ix, draw) in self.draws.iter().enumerate() {
             if !(0.0..=1.0).contains(draw) {
                 let message = "must be from 0 to 1";

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::group::GroupAnswer;
+use crate::view::resources::policy::UsedRetryResource;
 use crate::view::resources::words::{ConditionWord, NodeStatusWord};
 
 /// A payload on its way to be shown: its text, or where it is stored.
@@ -99,6 +100,8 @@ pub struct NodeAnswer {
     pub artifacts: Vec<ExactJson>,
     /// While it is retrying.
     pub retry: Option<RetryAnswer>,
+    /// The policy that it has itself; null: its failures are the job's policy's to judge, or, of a group, nobody's.
+    pub retry_policy: Option<UsedRetryResource>,
     /// While a worker has given it back for a time: when it is offered again.
     #[schema(format = "date-time")]
     pub delayed_until: Option<String>,

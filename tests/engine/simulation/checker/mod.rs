@@ -244,6 +244,7 @@ impl Checker {
         self.count(match event {
             EntityEvent::Job(event) => event.fact.type_name(),
             EntityEvent::Environment(event) => event.fact.type_name(),
+            EntityEvent::Catalog(event) => event.fact.type_name(),
             EntityEvent::Tally(_) => "tally",
         });
         self.across(subject, event)?;
@@ -305,7 +306,7 @@ impl Checker {
                     Ok(())
                 }
             }
-            EntityEvent::Tally(_) => Ok(()),
+            EntityEvent::Catalog(_) | EntityEvent::Tally(_) => Ok(()),
         }
     }
 

@@ -293,7 +293,7 @@ impl Draft<'_> {
     fn group_retry(&self, ix: u32, error: &AttemptError) -> Option<RetryDue> {
         let plan = self.book.plan();
         let spec = plan.node(ix);
-        let policy = spec.more.as_ref().and_then(|more| more.retry.as_ref())?;
+        let policy = plan.own_retry(spec)?.policy;
         if !self.may_start(ix) {
             return None;
         }

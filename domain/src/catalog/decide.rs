@@ -1,0 +1,128 @@
+//! The rules of a catalog: a state, or its absence, and a command give an event and an answer, or a refusal.
+//! Invariant: a name is one policy's, and there are never more policies, or bytes of them, than may be.
+
+use std::sync::Arc;
+
+use crate::bounds;
+use crate::catalog::command::CatalogCommand;
+use crate::catalog::event::{CatalogEvent, CatalogFact};
+use crate::catalog::policy::{CatalogPolicy, CheckedDefinition};
+use crate::catalog::state::CatalogState;
+use crate::ids::{Namespace, PolicyId, PolicyName};
+use crate::refusal::{Quota, Refusal};
+use crate::subject::answer::Answer;
+use crate::subject::context::Context;
+use crate::subject::decision::Decision;
+use crate::subject::envelope::Envelope;
+use crate::subject::remembered::{answered_before, may_remember};
+
+/// Decides a command on a catalog; `state` is none when the stream does not exist.
+pub fn decide(
+    state: Option<&CatalogState>,
+    command: &CatalogCommand,
+    context: &Context,
+) -> Result<Decision<CatalogEvent>, Refusal> {
+    if let Some(seq) = state.map_or(Ok(None), |known| answered_before(&known.commands, context))? {
+        return Ok(Decision::unchanged(Answer::Replayed { seq }));
+    }
+    match command {
+        CatalogCommand::CreatePolicy { namespace, name, definition } => {
+            create(state, namespace, name, definition, context)
+        }
+        CatalogCommand::ReplacePolicy { policy, definition } => {
+            let (state, known) = found(state, *policy, context)?;
+            replace(state, known, definition, context)
+        }
+        CatalogCommand::DeletePolicy { policy } => {
+            let (state, known) = found(state, *policy, context)?;
+            may_remember(&state.commands, context, &state.namespace)?;
+            let fact = CatalogFact::PolicyDeleted { name: known.name.clone() };
+            Ok(done(Some(state), fact, context))
+        }
+    }
+}
+
+/// The policy that is to change, at the version that the caller expects.
+fn found<'a>(
+    state: Option<&'a CatalogState>,
+    policy: PolicyId,
+    context: &Context,
+) -> Result<(&'a CatalogState, &'a CatalogPolicy), Refusal> {
+    let found = state.and_then(|state| Some((state, state.policy(policy)?.as_ref())));
+    let (state, known) = found.ok_or(Refusal::RetryPolicyNotFound)?;
+    context.expects(known.version)?;
+    Ok((state, known))
+}
+
+fn create(
+    state: Option<&CatalogState>,
+    namespace: &Namespace,
+    name: &PolicyName,
+    definition: &CheckedDefinition,
+    context: &Context,
+) -> Result<Decision<CatalogEvent>, Refusal> {
+    if let Some(state) = state {
+        if state.policies.contains_key(name) {
+            return Err(Refusal::RetryPolicyExists);
+        }
+        may_remember(&state.commands, context, namespace)?;
+        if state.policies.len() >= bounds::CATALOG_POLICIES_MAX {
+            let max = bounds::CATALOG_POLICIES_MAX;
+            return Err(Refusal::quota(Quota::RetryPolicies, max, Some(namespace)));
+        }
+        has_room(state, 0, definition)?;
+    }
+    let fact = CatalogFact::PolicyCreated {
+        namespace: namespace.clone(),
+        id: PolicyId::of_name(namespace, name),
+        name: name.clone(),
+        definition: Arc::clone(definition.shared()),
+    };
+    Ok(done(state, fact, context))
+}
+
+fn replace(
+    state: &CatalogState,
+    known: &CatalogPolicy,
+    definition: &CheckedDefinition,
+    context: &Context,
+) -> Result<Decision<CatalogEvent>, Refusal> {
+    // One that may come again is written all the same: else a late second one would undo what came between.
+    if known.definition == *definition.shared() && context.command.is_none() {
+        return Ok(Decision::unchanged(Answer::Done { seq: state.seq }));
+    }
+    may_remember(&state.commands, context, &state.namespace)?;
+    has_room(state, known.bytes, definition)?;
+    let definition = Arc::clone(definition.shared());
+    Ok(done(
+        Some(state),
+        CatalogFact::PolicyReplaced { name: known.name.clone(), definition },
+        context,
+    ))
+}
+
+/// Whether a definition finds room, in place of one of so many bytes.
+fn has_room(
+    state: &CatalogState,
+    instead_of: usize,
+    definition: &CheckedDefinition,
+) -> Result<(), Refusal> {
+    let others = state.bytes().saturating_sub(instead_of);
+    if others.saturating_add(definition.shared().bytes()) > bounds::CATALOG_BYTES_MAX {
+        let max = bounds::CATALOG_BYTES_MAX;
+        return Err(Refusal::quota(Quota::RetryPolicyBytes, max, Some(&state.namespace)));
+    }
+    Ok(())
+}
+
+fn done(
+    state: Option<&CatalogState>,
+    fact: CatalogFact,
+    context: &Context,
+) -> Decision<CatalogEvent> {
+    let (seq, newest_at) = state.map_or((0, context.now), |state| (state.seq, state.newest_at));
+    // An event is never older than the one before it.
+    let by = Envelope::of(context, context.now.max(newest_at), None);
+    let answer = Answer::Done { seq: seq.saturating_add(1) };
+    Decision { event: Some(CatalogEvent { by, fact }), payloads: Vec::new(), answer }
+}
