@@ -12,7 +12,9 @@ use domain::job::spec::{CompleteWhen, JobSpec, Start};
 use domain::node::attempt::AttemptError;
 use domain::node::spec::{DependencyCondition, NodeSpec, Timeouts};
 use domain::payload::Hash;
-use domain::retry::policy::{JitterMode, RetryPolicy, Strategy as Waits};
+use domain::retry::policy::{JitterMode, OnExhausted, RetryPolicy, Strategy as Waits};
+use domain::retry::rules::RetryRule;
+use domain::retry::spec::RetrySpec;
 use domain::subject::context::Context;
 use domain::subject::envelope::CommandMark;
 use orrery_model::random_trees::Chance;
@@ -112,6 +114,26 @@ pub(crate) fn fails(retryable: bool) -> Outcome {
     Outcome::Fail { error, details: None }
 }
 
+/// A policy of one of six kinds: plain ones, one with a rule that counts for itself, one with a total time, one that leaves what
+/// is used up to a person.
+fn drawn_policy(most: u32, wait: u64, kind: u64) -> RetrySpec {
+    let plain = retry(most, wait);
+    let policy = match kind {
+        1 => {
+            let rule = RetryRule {
+                types: vec!["E".to_owned()],
+                max_attempts: Some(3),
+                ..RetryRule::default()
+            };
+            RetryPolicy { rules: vec![rule], ..plain }
+        }
+        2 => RetryPolicy { total_ms: Some(1_000), ..plain },
+        4 => RetryPolicy { on_exhausted: OnExhausted::Pause, ..plain },
+        _ => plain,
+    };
+    policy.into()
+}
+
 /// Options of a random node.
 fn some_node() -> impl Strategy<Value = NodeSpec> {
     let times = || prop_oneof![6 => Just(None), 1 => (1u64..20).prop_map(|s| Some(s * 1_000))];
@@ -131,7 +153,7 @@ fn some_node() -> impl Strategy<Value = NodeSpec> {
             at_most_once: once,
             timeouts: Timeouts { queue_ms, attempt_ms, total_ms },
             priority: own.0,
-            retry: own.1.map(|most| retry(most, wait * 700).into()),
+            retry: own.1.map(|most| drawn_policy(most, wait * 700, u64::from(any_of) * 2 + wait)),
             ..NodeSpec::default()
         },
     )
@@ -201,7 +223,9 @@ pub(crate) fn some_task<C: Chance>(chance: &mut C) -> NodeSpec {
             total_ms: some_ms(chance),
         },
         priority: chance.percent(20).then(|| chance.one_of(&[1, 3, 5, 10])),
-        retry: chance.percent(40).then(|| retry(most, chance.one_of(&[0, 700])).into()),
+        retry: chance
+            .percent(40)
+            .then(|| drawn_policy(most, chance.one_of(&[0, 700]), chance.number_below(6))),
         ..NodeSpec::default()
     }
 }

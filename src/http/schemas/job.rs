@@ -83,7 +83,7 @@ pub struct JobBody {
     #[schema(minimum = 1_000, maximum = 2_592_000_000_i64, default = 600_000)]
     cleanup_timeout_ms: Option<u64>,
     /// For tasks that have none of their own.
-    retry: Option<RetryBody>,
+    retry: Option<Box<RetryBody>>,
     /// Any JSON, made when the job settles; absent: the outputs of the nodes that have no children. Texts may have
     /// expressions in `${{ }}`.
     #[serde(default, deserialize_with = "super::given")]

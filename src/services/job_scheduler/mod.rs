@@ -71,11 +71,12 @@ impl JobScheduler {
         request: JobRequest,
     ) -> Result<Changed<Made>, SchedulerError> {
         let correlation = correlation_of(&request.caller);
-        let work = async {
+        // A specification is large, and would be moved with every future around this one.
+        let work = Box::pin(async {
             let catalog = &mut CatalogOnce::default();
             let (submission, caller) = self.submission(namespace, request, catalog).await?;
             self.engine.jobs().submit(submission, caller).await
-        };
+        });
         self.operate("schedule_job", &correlation, work).await
     }
 
@@ -89,7 +90,7 @@ impl JobScheduler {
         requests: Vec<JobRequest>,
     ) -> Result<Vec<Result<Changed<Made>, EngineError>>, SchedulerError> {
         let correlation = requests.first().map(|one| correlation_of(&one.caller));
-        let work = async {
+        let work = Box::pin(async {
             let mut answers = Vec::with_capacity(requests.len());
             let (mut submissions, mut places) = (Vec::new(), Vec::new());
             let mut catalog = CatalogOnce::default();
@@ -108,7 +109,7 @@ impl JobScheduler {
                 answers[place] = answer;
             }
             Ok(answers)
-        };
+        });
         self.operate("schedule_jobs", correlation.as_deref().unwrap_or_default(), work).await
     }
 

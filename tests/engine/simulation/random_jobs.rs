@@ -10,7 +10,8 @@ use domain::job::command::Submission;
 use domain::job::spec::{CompleteWhen, JobSpec, Start};
 use domain::node::spec::{DependencyCondition, NodeSpec, Timeouts};
 use domain::payload::Hash;
-use domain::retry::policy::{JitterMode, RetryPolicy, Strategy};
+use domain::retry::policy::{JitterMode, OnExhausted, RetryPolicy, Strategy};
+use domain::retry::rules::RetryRule;
 use domain::subject::envelope::CommandMark;
 use orrery_model::random_trees::plant_tree;
 use serde_json::value::RawValue;
@@ -160,6 +161,8 @@ fn policy(dice: &mut Dice) -> RetryPolicy {
         if grows(strategy) { JitterMode::Decorrelated } else { JitterMode::Full },
     ]);
     let delays_ms = if strategy == Strategy::CustomBackoff { vec![10, 2_000] } else { Vec::new() };
+    let rules = if dice.chance(200) { vec![rule(dice)] } else { Vec::new() };
+    let on_exhausted = if dice.chance(100) { OnExhausted::Pause } else { OnExhausted::Fail };
     RetryPolicy {
         strategy,
         max_attempts: dice.pick(&[1, 2, 3, 5]),
@@ -167,7 +170,19 @@ fn policy(dice: &mut Dice) -> RetryPolicy {
         max_delay_ms: dice.pick(&[1_000, 20_000]).max(2_000),
         delays_ms,
         jitter,
+        rules,
+        on_exhausted,
         ..RetryPolicy::default()
+    }
+}
+
+/// For one of the classes that workers report.
+fn rule(dice: &mut Dice) -> RetryRule {
+    RetryRule {
+        classes: vec![dice.pick(&["network.*", "validation"]).to_owned()],
+        max_attempts: Some(dice.pick(&[1, 2, 4])),
+        base_delay_ms: Some(dice.pick(&[0, 500])),
+        ..RetryRule::default()
     }
 }
 

@@ -8,6 +8,7 @@ use domain::job::rows;
 use domain::job::state::JobState;
 use domain::job::status::JobStatus;
 use domain::node::status::NodeStatus::{self, Failed, Retrying, Running, Waiting};
+use domain::retry::policy::OnExhausted;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
@@ -48,7 +49,8 @@ pub(super) fn check_failure(
         prop_assert_eq!(after.head.status, JobStatus::Paused);
         return Ok(());
     }
-    let most = before.plan.retry_of(spec).max_attempts;
+    let policy = before.plan.retry_of(spec);
+    let most = policy.executions_max();
     let executions = failure.attempt.attempt - was.base;
     let repeats = failure.retry.is_some();
     prop_assert!(repeats == (node.status == Retrying) || cancelled, "{:?}", event);
@@ -56,6 +58,11 @@ pub(super) fn check_failure(
     prop_assert!(!repeats || failure.error.retryable != Some(false), "retried what is final");
     if repeats {
         prop_assert!(node.due >= event.by.at, "due before it failed");
+    } else if failure.exhausted {
+        prop_assert!(!stops && policy.on_exhausted == OnExhausted::Pause, "{:?}", event);
+        prop_assert!(node.status == Waiting || cancelled, "{:?}", event);
+        prop_assert_eq!(after.head.status, JobStatus::Paused);
+        prop_assert_eq!(node.base, node.attempt, "executions are counted anew");
     } else {
         prop_assert!(node.status.is_settled());
         prop_assert!(

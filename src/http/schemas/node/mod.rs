@@ -91,7 +91,7 @@ pub struct NodeBody {
     #[serde(default)]
     timeouts: TimeoutsBody,
     /// Of a task or cleanup; absent: the job's. Of a group: all its members run again; absent: they do not.
-    retry: Option<RetryBody>,
+    retry: Option<Box<RetryBody>>,
     /// Of a task or cleanup: never started again when it is not known whether it was done.
     #[serde(default)]
     at_most_once: bool,

@@ -36,8 +36,7 @@ impl JobStory {
         let is = |ix: usize, status: NodeStatus| self.nodes[ix].status == status;
         let due = |ix: usize| wait.wakes_at.is_some_and(|at: Millis| at <= self.nodes[ix].due);
         match wait.code {
-            // No stream is damaged here, and no drawn policy pauses a job.
-            WaitCode::Unreadable | WaitCode::Exhausted => false,
+            WaitCode::Unreadable => false,
             WaitCode::ScheduledStart => {
                 self.status == JobStatus::Pending && wait.wakes_at >= self.scheduled_at
             }
@@ -59,6 +58,9 @@ impl JobStory {
             }
             WaitCode::OutcomeUnknown => {
                 self.status == JobStatus::Paused && all(&|ix| self.nodes[ix].unknown)
+            }
+            WaitCode::Exhausted => {
+                self.status == JobStatus::Paused && all(&|ix| self.nodes[ix].exhausted)
             }
             WaitCode::Attempt => all(&|ix| is(ix, NodeStatus::Running)),
             WaitCode::Worker => self.offers() && all(&|ix| is(ix, NodeStatus::Ready)),

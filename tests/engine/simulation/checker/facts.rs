@@ -12,6 +12,7 @@ use domain::node::attempt::{AttemptRef, ReportKind};
 use domain::node::spec::Timeouts;
 use domain::node::status::NodeStatus;
 use domain::payload::Hash;
+use domain::retry::policy::OnExhausted;
 
 use super::ClientLog;
 use super::job::{JobStory, LeaseRow};
@@ -233,7 +234,7 @@ impl JobStory {
         at: Millis,
         incarnation: u64,
     ) -> Result<(), String> {
-        let most = self.model.plan.retry_of(self.spec(attempt.node)).max_attempts;
+        let most = self.model.plan.retry_of(self.spec(attempt.node)).executions_max();
         let node = &mut self.nodes[attempt.node as usize];
         if node.status != NodeStatus::Ready {
             return Err(format!("invariant 7: leased while {}", node.status));
@@ -305,8 +306,15 @@ impl JobStory {
         let node = &mut self.nodes[failure.attempt.node as usize];
         node.undelivered = 0;
         node.left.error = Some(failure.error.clone());
+        if failure.exhausted {
+            if policy.on_exhausted != OnExhausted::Pause {
+                return Err("invariant 10: left to a person, and no policy says so".to_owned());
+            }
+            // Who resumes the job gives it as many again.
+            (node.base, node.allowed) = (failure.attempt.attempt, 0);
+        }
         let Some(retry) = failure.retry else { return Ok(()) };
-        if failure.attempt.attempt - node.base >= policy.max_attempts {
+        if failure.attempt.attempt - node.base >= policy.executions_max() {
             return Err("invariant 10: another execution than the policy allows".to_owned());
         }
         if once && failure.report.is_none() {

@@ -16,7 +16,7 @@ impl JobStory {
         let gated = event.flow.iter().flat_map(|flow| flow.gated.iter());
         for ix in event.held.iter().chain(gated) {
             let node = &mut self.nodes[ix as usize];
-            (node.unknown, node.delayed) = (false, false);
+            (node.unknown, node.exhausted, node.delayed) = (false, false, false);
         }
         let Some(flow) = &event.flow else { return Ok(()) };
         for group in flow.begun.iter() {
@@ -29,7 +29,7 @@ impl JobStory {
             let Some(retry) = failure.retry else { continue };
             let policy = self.spec(failure.node).more.as_ref().and_then(|more| more.retry.clone());
             let node = &mut self.nodes[failure.node as usize];
-            let allowed = policy.as_ref().map_or(1, |policy| policy.max_attempts);
+            let allowed = policy.as_ref().map_or(1, |policy| policy.executions_max());
             if node.attempt - node.base >= allowed {
                 return Err("invariant 10: a group is tried again too often".to_owned());
             }

@@ -45,6 +45,8 @@ pub(crate) struct NodeStory {
     pub(super) completed: bool,
     /// Waits for somebody's word.
     pub(super) unknown: bool,
+    /// Waits for somebody to give it more executions.
+    pub(super) exhausted: bool,
     /// Waits for a time that its worker named.
     pub(super) delayed: bool,
     /// What its attempts left for the next one.
@@ -238,6 +240,7 @@ impl JobStory {
             }
             node.delayed = change.holds() == Some(Hold::Delay);
             node.unknown = change.holds() == Some(Hold::OutcomeUnknown);
+            node.exhausted = change.holds() == Some(Hold::Exhausted);
             if change.to.is_settled() {
                 node.left = Left::default();
             }
@@ -314,6 +317,7 @@ impl NodeStory {
             allowed: 0,
             completed: false,
             unknown: false,
+            exhausted: false,
             delayed: false,
             left: Left::default(),
         }

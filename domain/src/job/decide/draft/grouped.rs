@@ -37,7 +37,7 @@ type Kind = (NodeStatus, NodeStatus, Option<Hold>, bool);
 /// Into which group a node went last. Most events move a few nodes: a list is looked through faster than a table is made.
 enum LastGroup {
     Few(Vec<(u32, usize)>),
-    /// By the node's position.
+    /// The group of each node, by its position.
     Many(Vec<Option<usize>>),
 }
 
