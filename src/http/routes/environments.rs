@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{OriginalUri, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use domain::environment::command::EnvironmentCommand;
 use domain::environment::state::EnvironmentState;
@@ -11,14 +11,14 @@ use domain::ids::{EnvironmentName, SubjectKind};
 use domain::refusal::Refusal;
 
 use crate::http::commands::{by_client, expected};
-use crate::http::extract::headers::{ApiCaller, IdempotencyKey, IfMatch, entity_tag};
+use crate::http::extract::headers::{ApiCaller, IdempotencyKey, IfMatch};
 use crate::http::extract::json::ValidJson;
 use crate::http::extract::path::EnvironmentPath;
 use crate::http::extract::query::Query;
 use crate::http::idempotency;
 use crate::http::page;
 use crate::http::problem::Problem;
-use crate::http::routes::{json, raw_items};
+use crate::http::routes::{json, located, raw_items, versioned};
 use crate::http::schemas::environment::{DefinitionBody, EnvironmentBody, EnvironmentListAnswer};
 use crate::http::state::Api;
 use crate::view::contract::Total;
@@ -109,11 +109,8 @@ pub async fn create(
     let by = by_client(&caller, mark, None);
     let engine = api.engine();
     let changed = engine.environments().define(&caller.namespace, &name, definition, by).await?;
-    let mut response = shown(StatusCode::CREATED, &changed.subject);
-    if let Ok(location) = HeaderValue::try_from(format!("/api/v1/environments/{name}")) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    Ok(response)
+    let response = shown(StatusCode::CREATED, &changed.subject);
+    Ok(located(response, format!("/api/v1/environments/{name}")))
 }
 
 /// Get an environment
@@ -212,6 +209,5 @@ fn is_default(name: &EnvironmentName) -> bool {
 }
 
 fn shown(status: StatusCode, state: &EnvironmentState) -> Response {
-    let tag = [(header::ETAG, entity_tag(state.seq))];
-    (tag, json(status, &EnvironmentResource::from(state))).into_response()
+    versioned(status, state.seq, &EnvironmentResource::from(state))
 }

@@ -21,7 +21,7 @@ use crate::http::page::{self, TotalCount};
 use crate::http::parked::park;
 use crate::http::problem::Problem;
 use crate::http::routes::waiting::{WaitParameters, WaitRequest};
-use crate::http::routes::{json, raw_items};
+use crate::http::routes::{json, raw_items, versioned};
 use crate::http::schemas::job_answer::JobListAnswer;
 use crate::http::schemas::job_query::{JobListParameters, JobListRequest};
 use crate::http::schemas::patch::{ActionBody, PatchBody};
@@ -257,6 +257,5 @@ pub(super) async fn as_changed(
     job: &JobSnapshot,
 ) -> Result<Response, Problem> {
     let shown = api.queries().filled(job, JobResource::as_changed(job)).await?;
-    let tag = [(header::ETAG, entity_tag(job.head.seq))];
-    Ok((tag, json(status, &shown)).into_response())
+    Ok(versioned(status, job.head.seq, &shown))
 }

@@ -23,11 +23,12 @@ pub mod workers;
 
 use std::sync::Arc;
 
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::extract::headers::entity_tag;
 use super::problem::{Code, Problem};
 use crate::engine::json_text;
 
@@ -42,6 +43,19 @@ pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
         Err(_) => Problem::new(Code::InternalError, "the answer could not be written as JSON")
             .into_response(),
     }
+}
+
+/// A JSON answer that tells of something at this version.
+pub(crate) fn versioned(status: StatusCode, version: u64, body: &impl Serialize) -> Response {
+    ([(header::ETAG, entity_tag(version))], json(status, body)).into_response()
+}
+
+/// The answer, with the path of what it tells of.
+pub(crate) fn located(mut response: Response, path: String) -> Response {
+    if let Ok(location) = HeaderValue::try_from(path) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
 }
 
 /// The documents of a list, as they stand in the view.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{OriginalUri, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use domain::catalog::command::CatalogCommand;
 use domain::catalog::policy::CatalogPolicy;
@@ -12,14 +12,14 @@ use domain::refusal::Refusal;
 use domain::retry::spec::RetrySpec;
 
 use crate::http::commands::{by_client, expected};
-use crate::http::extract::headers::{ApiCaller, IdempotencyKey, IfMatch, entity_tag};
+use crate::http::extract::headers::{ApiCaller, IdempotencyKey, IfMatch};
 use crate::http::extract::json::ValidJson;
 use crate::http::extract::path::PolicyPath;
 use crate::http::extract::query::Query;
 use crate::http::idempotency;
 use crate::http::page::{self, TotalCount};
 use crate::http::problem::Problem;
-use crate::http::routes::json;
+use crate::http::routes::{json, located, versioned};
 use crate::http::schemas::retry::policies::{
     CreatePolicyBody, PolicyListAnswer, ReplacePolicyBody,
 };
@@ -86,11 +86,8 @@ pub async fn create(
     let by = by_client(&caller, mark, None);
     let changed = api.engine().catalogs().change(&caller.namespace, command, by).await?;
     let policy = changed.subject.ok_or(Refusal::RetryPolicyNotFound)?;
-    let mut response = shown(StatusCode::CREATED, &caller.namespace, &policy);
-    if let Ok(location) = HeaderValue::try_from(format!("/api/v1/retry-policies/{}", policy.id)) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    Ok(response)
+    let response = shown(StatusCode::CREATED, &caller.namespace, &policy);
+    Ok(located(response, format!("/api/v1/retry-policies/{}", policy.id)))
 }
 
 /// Get a retry policy
@@ -221,6 +218,5 @@ async fn read(
 }
 
 fn shown(status: StatusCode, namespace: &Namespace, policy: &CatalogPolicy) -> Response {
-    let tag = [(header::ETAG, entity_tag(policy.version))];
-    (tag, json(status, &RetryPolicyResource::of(namespace, policy))).into_response()
+    versioned(status, policy.version, &RetryPolicyResource::of(namespace, policy))
 }

@@ -5,23 +5,22 @@ use std::iter::Enumerate;
 use std::vec::IntoIter;
 
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use domain::ids::JobId;
+use axum::http::StatusCode;
+use axum::response::Response;
 use domain::subject::envelope::CommandMark;
 use serde_json::value::RawValue;
 
 use crate::engine::jobs::Made;
 use crate::http::commands::by_client;
 use crate::http::extract::bounded;
-use crate::http::extract::headers::{ApiCaller, IdempotencyKey, entity_tag};
+use crate::http::extract::headers::{ApiCaller, IdempotencyKey};
 use crate::http::extract::json::{self, ValidJson};
 use crate::http::extract::query::Query;
 use crate::http::idempotency;
 use crate::http::parked::park;
 use crate::http::problem::{Code, Problem};
 use crate::http::routes::waiting::{WaitParameters, WaitRequest};
-use crate::http::routes::{jobs, json};
+use crate::http::routes::{jobs, json, located, versioned};
 use crate::http::schemas::job::{JobBatchBody, JobBody};
 use crate::http::schemas::job_answer::{JobBatchAnswer, JobBatchResult};
 use crate::http::state::Api;
@@ -72,28 +71,20 @@ pub async fn create(
     let request = job_request(&api, &caller, mark, body.value)?;
     let changed = api.scheduler().schedule_job(&caller.namespace, request).await?;
     let id = changed.subject.id();
+    let path = format!("/api/v1/jobs/{id}");
     match (changed.subject, wait) {
         (Made::Job(job), None) => {
-            Ok(located(jobs::as_changed(&api, StatusCode::CREATED, &job).await?, id))
+            Ok(located(jobs::as_changed(&api, StatusCode::CREATED, &job).await?, path))
         }
         (Made::Job(_), Some(wait)) => Ok(park(async move {
             let job = wait.job(&api, &caller.namespace, id).await?;
             drop(place);
-            Ok(located(jobs::as_changed(&api, StatusCode::CREATED, &job).await?, id))
+            Ok(located(jobs::as_changed(&api, StatusCode::CREATED, &job).await?, path))
         })),
         (Made::Deleted(first), _) => {
-            let tag = [(header::ETAG, entity_tag(1))];
-            Ok(located((tag, json(StatusCode::CREATED, &first.job)).into_response(), id))
+            Ok(located(versioned(StatusCode::CREATED, 1, &first.job), path))
         }
     }
-}
-
-/// The answer with where the job is.
-fn located(mut response: Response, id: JobId) -> Response {
-    if let Ok(location) = HeaderValue::try_from(format!("/api/v1/jobs/{id}")) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    response
 }
 
 /// Submit many jobs
