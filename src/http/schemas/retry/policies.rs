@@ -19,49 +19,64 @@ use crate::http::page::PageInfo;
 use crate::http::schemas::later::{self, Later};
 use crate::view::resources::retry_policy::RetryPolicyResource;
 
-with_policy_fields! {
+/// A body with what the catalog keeps of a policy behind the fields of its own.
+macro_rules! with_catalog_fields {
+    ($(#[$about:meta])* $body:ident { $($own:tt)* }) => {
+        with_policy_fields! {
+            $(#[$about])*
+            $body {
+                $($own)*
+                /// Free text that only people read.
+                #[schema(max_length = 1_000)]
+                description: Option<String>,
+                /// For people and filters; each 1-50 characters, all different.
+                #[serde(default, deserialize_with = "bounded::list::<{ bounds::TAGS_MAX }, _, _>")]
+                #[schema(max_items = 20)]
+                tags: Vec<String>,
+                /// Small facts; keys `[a-z0-9._/-]{1,63}`.
+                #[serde(default, deserialize_with = "bounded::values")]
+                #[schema(value_type = BTreeMap<String, serde_json::Value>)]
+                metadata: BTreeMap<String, ExactJson>,
+                #[schema(ignore)]
+                applicable_job_types: Later,
+            }
+        }
+
+        impl $body {
+            /// The checked definition. `errors`: what is wrong with the fields of its own.
+            fn define(
+                mut self,
+                errors: Vec<FieldError>,
+            ) -> Result<CheckedDefinition, Vec<FieldError>> {
+                let about = PolicyAbout {
+                    description: self.description.take(),
+                    tags: std::mem::take(&mut self.tags),
+                    metadata: std::mem::take(&mut self.metadata),
+                    applicable_job_types: self.applicable_job_types.take(),
+                };
+                about.with(self.into(), errors)
+            }
+        }
+    };
+}
+
+with_catalog_fields! {
     /// A retry policy under a name.
     #[schema(as = CreateRetryPolicy)]
     CreatePolicyBody {
         /// Names it inside its namespace; no UUID, no spaces around it.
         #[schema(min_length = 1, max_length = 255, examples("flaky http"))]
         name: String,
-        /// Free text that only people read.
-        #[schema(max_length = 1_000)]
-        description: Option<String>,
-        /// For people and filters; each 1-50 characters, all different.
-        #[serde(default, deserialize_with = "bounded::list::<{ bounds::TAGS_MAX }, _, _>")]
-        #[schema(max_items = 20)]
-        tags: Vec<String>,
-        /// Small facts; keys `[a-z0-9._/-]{1,63}`.
-        #[serde(default, deserialize_with = "bounded::values")]
-        #[schema(value_type = BTreeMap<String, serde_json::Value>)]
-        metadata: BTreeMap<String, ExactJson>,
-        #[schema(ignore)]
-        applicable_job_types: Later,
     }
 }
 
-with_policy_fields! {
+with_catalog_fields! {
     /// A retry policy anew. What is left out is as if it were created without.
     #[schema(as = ReplaceRetryPolicy)]
     ReplacePolicyBody {
         /// A policy keeps its name: it may be left out.
         #[schema(min_length = 1, max_length = 255, nullable = false)]
         name: Option<String>,
-        /// Free text that only people read.
-        #[schema(max_length = 1_000)]
-        description: Option<String>,
-        /// For people and filters; each 1-50 characters, all different.
-        #[serde(default, deserialize_with = "bounded::list::<{ bounds::TAGS_MAX }, _, _>")]
-        #[schema(max_items = 20)]
-        tags: Vec<String>,
-        /// Small facts; keys `[a-z0-9._/-]{1,63}`.
-        #[serde(default, deserialize_with = "bounded::values")]
-        #[schema(value_type = BTreeMap<String, serde_json::Value>)]
-        metadata: BTreeMap<String, ExactJson>,
-        #[schema(ignore)]
-        applicable_job_types: Later,
     }
 }
 
@@ -107,16 +122,10 @@ impl PolicyAbout {
 
 impl CreatePolicyBody {
     /// The name and the checked definition.
-    pub fn into_definition(mut self) -> Result<(PolicyName, CheckedDefinition), Vec<FieldError>> {
+    pub fn into_definition(self) -> Result<(PolicyName, CheckedDefinition), Vec<FieldError>> {
         let name = PolicyName::parse_given(&self.name);
         let errors = name.as_ref().err().map(|error| FieldError::id("/name", error));
-        let about = PolicyAbout {
-            description: self.description.take(),
-            tags: std::mem::take(&mut self.tags),
-            metadata: std::mem::take(&mut self.metadata),
-            applicable_job_types: self.applicable_job_types.take(),
-        };
-        let definition = about.with(self.into(), errors.into_iter().collect())?;
+        let definition = self.define(errors.into_iter().collect())?;
         name.map(|name| (name, definition)).map_err(|error| vec![FieldError::id("/name", &error)])
     }
 }
@@ -131,12 +140,6 @@ impl ReplacePolicyBody {
         let errors = another.map(|_| {
             FieldError::new("/name", "contradiction", "must be the policy's name, which it keeps")
         });
-        let about = PolicyAbout {
-            description: self.description.take(),
-            tags: std::mem::take(&mut self.tags),
-            metadata: std::mem::take(&mut self.metadata),
-            applicable_job_types: self.applicable_job_types.take(),
-        };
-        about.with(self.into(), errors.into_iter().collect())
+        self.define(errors.into_iter().collect())
     }
 }
