@@ -1,39 +1,16 @@
 //! Jobs that name retry policies: which may be named, what a job keeps of one, and that nothing done to it later reaches
 //! the job.
 
-use std::sync::Arc;
-
 use axum::http::Method;
-use orrery::engine::core::CoreSettings;
-use orrery::environment::Surroundings;
-use orrery_testing::view::MemoryView;
 use serde_json::{Value, json};
 
-use super::service::{Place, Service};
+use super::service::Service;
 
 const POLICIES: &str = "/api/v1/retry-policies";
 const LEASE: &str = "/api/v1/queues/default/lease";
 
 fn named(name: &str, max_attempts: u32) -> Value {
     json!({"name": name, "strategy": "immediate", "max_attempts": max_attempts})
-}
-
-/// As the service would start again on what is stored.
-async fn started_again(service: Service) -> Service {
-    let Service { store, clock, .. } = service;
-    let (outside, _) = orrery_testing::simulated(1_700_000_000_000, 8);
-    let outside = Surroundings { clock: Arc::new(clock.clone()), ..outside };
-    let place = Place {
-        me: 1,
-        drivers: vec![Some(1); 64],
-        store,
-        view: Arc::new(MemoryView::default()),
-        outside,
-        clock,
-        others: None,
-        membership: None,
-    };
-    Service::start_at(place, CoreSettings::default(), |_| {}).await
 }
 
 /// Fails the node that is leased next. Answers its state after that.
@@ -111,7 +88,7 @@ async fn a_job_keeps_its_copy_when_the_policy_is_replaced_or_deleted() {
     assert_eq!(problem["errors"][0]["pointer"], "/nodes/0/retry/policy_id");
 
     // Another life of the engine over the same store knows the copies from the jobs' own streams.
-    let again = started_again(service).await;
+    let again = service.started_again().await;
     again.pass(std::time::Duration::from_secs(1)).await;
     let shown = again.get(&format!("/api/v1/jobs/{first}/nodes/n")).await.ok(200);
     assert_eq!(shown["retry_policy"]["version"], made["version"], "{shown}");

@@ -1,14 +1,10 @@
 //! What the next attempt of a node is told: what went wrong before, how often it may be tried, when it must be over.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use orrery::engine::core::CoreSettings;
-use orrery::environment::Surroundings;
-use orrery_testing::view::MemoryView;
 use serde_json::{Value, json};
 
-use super::service::{Place, Service, one_node};
+use super::service::{Service, one_node};
 
 const LEASE: &str = "/api/v1/queues/default/lease";
 const FAIL: &str = "/api/v1/leases/fail";
@@ -261,24 +257,6 @@ async fn details_of_an_attempt_that_is_lost_or_takes_too_long_reach_the_next_one
     assert!(lease["details"].as_u64().is_some_and(|second| second > 50), "{lease}");
 }
 
-/// As the service would start again on what is stored.
-async fn started_again(service: Service) -> Service {
-    let Service { store, clock, .. } = service;
-    let (outside, _) = orrery_testing::simulated(1_700_000_000_000, 8);
-    let outside = Surroundings { clock: Arc::new(clock.clone()), ..outside };
-    let place = Place {
-        me: 1,
-        drivers: vec![Some(1); 64],
-        store,
-        view: Arc::new(MemoryView::default()),
-        outside,
-        clock,
-        others: None,
-        membership: None,
-    };
-    Service::start_at(place, CoreSettings::default(), |_| {}).await
-}
-
 #[tokio::test]
 async fn details_are_durable_with_the_next_event_of_the_job_and_previous_with_its_own() {
     let service = Service::start().await;
@@ -297,7 +275,7 @@ async fn details_are_durable_with_the_next_event_of_the_job_and_previous_with_it
         .await;
     says(&service, &leases[0], json!("never durable")).await;
 
-    let service = started_again(service).await;
+    let service = service.started_again().await;
     service.pass(Duration::from_secs(1)).await;
     let again = leased(&service).await;
     assert_eq!((&again["node"], &again["attempt"]), (&"c".into(), &2.into()));

@@ -61,6 +61,22 @@ pub(crate) struct Place {
     pub(crate) membership: Option<MemoryMembership>,
 }
 
+impl Place {
+    /// Of the only engine, with an empty view.
+    fn alone(store: Arc<MemoryEventStore>, outside: Surroundings, clock: SimulatedClock) -> Self {
+        Self {
+            me: 1,
+            drivers: vec![Some(1); GROUPS],
+            store,
+            view: Arc::new(MemoryView::default()),
+            outside,
+            clock,
+            others: None,
+            membership: None,
+        }
+    }
+}
+
 /// An answer, read whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Answer {
@@ -132,17 +148,16 @@ impl Service {
     /// With settings of its own.
     pub(crate) async fn start_with(core: CoreSettings, change: impl FnOnce(&mut Settings)) -> Self {
         let (outside, clock) = orrery_testing::simulated(1_700_000_000_000, 7);
-        let alone = Place {
-            me: 1,
-            drivers: vec![Some(1); GROUPS],
-            store: Arc::new(MemoryEventStore::new("test")),
-            view: Arc::new(MemoryView::default()),
-            outside,
-            clock,
-            others: None,
-            membership: None,
-        };
-        Self::start_at(alone, core, change).await
+        let store = Arc::new(MemoryEventStore::new("test"));
+        Self::start_at(Place::alone(store, outside, clock), core, change).await
+    }
+
+    /// A service as it would be started again on what this one stored.
+    pub(crate) async fn started_again(self) -> Self {
+        let Self { store, clock, .. } = self;
+        let (outside, _) = orrery_testing::simulated(1_700_000_000_000, 8);
+        let outside = Surroundings { clock: Arc::new(clock.clone()), ..outside };
+        Self::start_at(Place::alone(store, outside, clock), CoreSettings::default(), |_| {}).await
     }
 
     /// At a place in a deployment.
