@@ -131,8 +131,6 @@ struct Check<'a> {
     settings: &'a CheckSettings,
     errors: Vec<FieldError>,
     payloads: Vec<PayloadBytes>,
-    /// An expression of a retry policy reads the job's input.
-    policies_read_input: bool,
     policies: PolicyTable<'a>,
     known: KnownInput,
 }
@@ -147,7 +145,6 @@ impl<'a> Check<'a> {
             settings,
             errors: Vec::new(),
             payloads: Vec::new(),
-            policies_read_input: false,
             policies: PolicyTable::of(named),
             known: KnownInput::of(input),
         }

@@ -151,6 +151,11 @@ impl JobState {
         let node = self.node_mut(ix, undo);
         node.base = node.attempt;
         node.last_wait_ms = 0;
+        self.count_rules_anew(ix, undo);
+    }
+
+    /// What the rules of the node's policy gave counts no more.
+    pub(crate) fn count_rules_anew(&mut self, ix: u32, undo: &mut JobUndo) {
         if let Some(handed_on) = self.handed_on.get(&ix).filter(|of| !of.by_rule.is_empty()) {
             let handed_on = HandedOn { by_rule: Vec::new(), ..handed_on.clone() };
             undo.log.insert(&mut self.handed_on, ix, handed_on, Was::HandedOn);

@@ -5,7 +5,7 @@
 
 use serde_json::json;
 
-use super::verdict::ErrorFacts;
+use super::facts::ErrorFacts;
 use crate::expression::{
     ExpressionError, JobPart, Reference, Scope, Value, holds_text, references_of,
 };

@@ -6,6 +6,7 @@ pub mod check;
 pub mod classify;
 pub mod condition;
 pub mod derive;
+pub mod facts;
 pub mod named;
 pub mod policy;
 pub mod preview;

@@ -2,9 +2,9 @@
 //! what is done. Attempts take no time; each fails in the same way.
 
 use super::condition::JobParts;
-use super::derive::{self, Signs};
+use super::facts::ErrorFacts;
 use super::policy::{OnExhausted, RetryPolicy};
-use super::verdict::{ErrorFacts, RetryVerdict, Tried, verdict};
+use super::verdict::{RetryVerdict, Tried, verdict};
 use crate::ids::Millis;
 
 /// How the node of a preview fails.
@@ -47,7 +47,8 @@ pub struct PreviewedWait {
 
 /// The waits of a node that fails again and again.
 pub fn preview(policy: &RetryPolicy, order: &PreviewOrder<'_>) -> Preview {
-    let facts = ErrorFacts { class: class_of(policy, &order.facts), ..order.facts };
+    let class = policy.class_of(order.facts.error_type, order.facts.known_class());
+    let facts = ErrorFacts { class, ..order.facts };
     let mut seen = Preview {
         waits: Vec::with_capacity(order.attempts as usize),
         total_ms: 0,
@@ -94,20 +95,6 @@ pub fn preview(policy: &RetryPolicy, order: &PreviewOrder<'_>) -> Preview {
         }
     }
     seen
-}
-
-fn class_of<'a>(policy: &'a RetryPolicy, facts: &ErrorFacts<'a>) -> &'a str {
-    let given = if facts.class.is_empty() {
-        derive::class_of(Signs {
-            error_type: facts.error_type,
-            code: facts.code,
-            status: facts.status,
-            asks_to_wait: facts.retry_after_ms.is_some(),
-        })
-    } else {
-        facts.class
-    };
-    policy.class_of(facts.error_type, given)
 }
 
 fn decision(policy: &RetryPolicy, judged: &RetryVerdict) -> (&'static str, String) {

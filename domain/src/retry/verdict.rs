@@ -11,46 +11,12 @@ use std::fmt;
 use super::backoff;
 use super::classify::{self, Again, ClassRule, SLOW_BASE_MS};
 use super::condition::{self, FailureScope};
+use super::facts::ErrorFacts;
 use super::policy::{RetryPolicy, Strategy};
 use super::rules::is_listed;
 use super::windows;
 use crate::bounds::RETRY_AFTER_MS_MAX;
 use crate::ids::Millis;
-
-/// What is known of the failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ErrorFacts<'a> {
-    /// The reporter's word for it.
-    pub error_type: &'a str,
-    /// Class of the taxonomy; empty when nothing is known of it.
-    pub class: &'a str,
-    /// What the reporter says to people.
-    pub message: &'a str,
-    /// The code that the failing service gave.
-    pub code: Option<&'a str>,
-    /// The HTTP status that it gave.
-    pub status: Option<u16>,
-    /// The reporter's word on whether another execution can help.
-    pub retryable: Option<bool>,
-    /// The wait the reporter asks for, in milliseconds.
-    pub retry_after_ms: Option<u64>,
-    /// Whether the node may run again when it may have had its effect: not `at_most_once`.
-    pub idempotent: bool,
-}
-
-impl ErrorFacts<'_> {
-    /// Of a failure of which nobody said anything.
-    pub const NONE: Self = ErrorFacts {
-        error_type: "",
-        class: "",
-        message: "",
-        code: None,
-        status: None,
-        retryable: None,
-        retry_after_ms: None,
-        idempotent: true,
-    };
-}
 
 /// What was tried before, and what surrounds this failure.
 #[derive(Debug, Clone, Copy)]

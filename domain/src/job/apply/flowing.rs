@@ -123,7 +123,7 @@ impl JobState {
 
     /// A node runs again: what was found in its last run is not so any more.
     pub(super) fn forget_run(&mut self, ix: u32, undo: &mut JobUndo) {
-        self.count_anew(ix, undo);
+        self.count_rules_anew(ix, undo);
         self.set_error(ix, None, undo);
         self.set_prepared(ix, None, undo);
         self.set_checkpoint(ix, None, undo);

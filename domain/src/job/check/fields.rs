@@ -88,7 +88,7 @@ impl Check<'_> {
     pub(super) fn input(&mut self, raw: Option<Box<RawValue>>) -> Option<Payload> {
         let fits = |raw: &RawValue| raw.get().len() <= self.settings.bounds.payload_bytes_max;
         match raw {
-            Some(raw) if self.policies_read_input && fits(&raw) => Some(Payload::inlined(raw)),
+            Some(raw) if self.policies.reads_job_input && fits(&raw) => Some(Payload::inlined(raw)),
             raw => self.payload("/input", raw),
         }
     }

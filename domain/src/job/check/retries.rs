@@ -14,11 +14,13 @@ pub(super) struct PolicyTable<'a> {
     known: &'a NamedPolicies,
     kept: Vec<Arc<NamedPolicy>>,
     bytes: usize,
+    /// An expression of any policy of the job, named or its own, reads the job's input.
+    pub(super) reads_job_input: bool,
 }
 
 impl<'a> PolicyTable<'a> {
     pub(super) fn of(known: &'a NamedPolicies) -> Self {
-        Self { known, kept: Vec::new(), bytes: 0 }
+        Self { known, kept: Vec::new(), bytes: 0, reads_job_input: false }
     }
 
     pub(super) fn into_kept(self) -> Vec<Arc<NamedPolicy>> {
@@ -35,6 +37,7 @@ impl<'a> PolicyTable<'a> {
                 return None;
             }
             self.bytes += json;
+            self.reads_job_input |= named.policy.reads_job_input();
             self.kept.push(Arc::clone(named));
         }
         u32::try_from(place).ok()
@@ -52,7 +55,7 @@ impl Check<'_> {
             None => (None, None),
             Some(RetrySpec::Own(policy)) => {
                 self.errors.extend(policy.check(at));
-                self.policies_read_input |= policy.reads_job_input();
+                self.policies.reads_job_input |= policy.reads_job_input();
                 (Some(Arc::from(policy)), None)
             }
             Some(RetrySpec::Named(reference)) => (None, self.kept_policy(at, &reference)),
@@ -67,7 +70,6 @@ impl Check<'_> {
             }
             return None;
         };
-        self.policies_read_input |= named.policy.reads_job_input();
         let place = self.policies.place(named);
         if place.is_none() {
             let most = bounds::JOB_POLICIES_BYTES_MAX;

@@ -9,16 +9,16 @@ use crate::job::command::{Outcome, Report};
 use crate::job::decide::decision::JobDecision;
 use crate::job::decide::draft::Draft;
 use crate::job::decide::failure::{self, Noticed};
+use crate::job::decide::retrying::facts_of;
 use crate::job::event::JobEvent;
 use crate::job::fact::AttemptFact;
 use crate::job::state::{JobState, NodeState, ReportMark};
-use crate::node::attempt::{AttemptError, AttemptRef};
+use crate::node::attempt::AttemptRef;
 use crate::node::hold::Hold;
 use crate::node::status::NodeStatus;
 use crate::payload::{Hash, Payload, PayloadBytes};
 use crate::planted::{self, Planted};
 use crate::refusal::Refusal;
-use crate::retry::derive::{Signs, class_of};
 use crate::subject::answer::Answer;
 use crate::subject::context::Context;
 use crate::subject::envelope::Envelope;
@@ -123,8 +123,8 @@ fn count(state: &JobState, node: &NodeState, report: &Report, context: &Context)
             let mut error = error.clone();
             error.message = error.message.chars().take(bounds::ERROR_MESSAGE_CHARS_MAX).collect();
             if error.class.is_empty() {
-                let class = class_of(signs_of(&error));
-                class.clone_into(&mut error.class);
+                let class = facts_of(&error, true).known_class().to_owned();
+                error.class = class;
             }
             error.details = details.clone().map(|raw| Payload::new(raw, &mut payloads));
             let mut decision =
@@ -138,15 +138,6 @@ fn count(state: &JobState, node: &NodeState, report: &Report, context: &Context)
         Outcome::ReleaseFor { after_ms } => {
             release_for(state, attempt, report.hash, *after_ms, context)
         }
-    }
-}
-
-fn signs_of(error: &AttemptError) -> Signs<'_> {
-    Signs {
-        error_type: &error.error_type,
-        code: error.code.as_deref(),
-        status: error.status,
-        asks_to_wait: error.retry_after_ms.is_some(),
     }
 }
 

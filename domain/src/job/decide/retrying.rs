@@ -5,8 +5,9 @@ use crate::job::state::{JobState, NodeState};
 use crate::node::attempt::{AttemptError, RetryDue};
 use crate::payload::Payload;
 use crate::retry::condition::JobParts;
+use crate::retry::facts::ErrorFacts;
 use crate::retry::policy::RetryPolicy;
-use crate::retry::verdict::{ErrorFacts, RetryVerdict, Tried, verdict};
+use crate::retry::verdict::{RetryVerdict, Tried, verdict};
 use crate::subject::context::Context;
 
 /// Whether there is another execution, when, and why.
@@ -35,15 +36,9 @@ pub(super) struct FailedNode<'a> {
     pub(super) idempotent: bool,
 }
 
-pub(super) fn judge(
-    state: &JobState,
-    failed: &FailedNode<'_>,
-    policy: &RetryPolicy,
-    error: &AttemptError,
-    context: &Context,
-) -> Judged {
-    let FailedNode { ix, node, executions, idempotent } = *failed;
-    let facts = ErrorFacts {
+/// What policies read of an error. `idempotent`: whether its node may run again when it may have had its effect.
+pub(super) fn facts_of(error: &AttemptError, idempotent: bool) -> ErrorFacts<'_> {
+    ErrorFacts {
         error_type: &error.error_type,
         class: &error.class,
         message: &error.message,
@@ -52,7 +47,18 @@ pub(super) fn judge(
         retryable: error.retryable,
         retry_after_ms: error.retry_after_ms,
         idempotent,
-    };
+    }
+}
+
+pub(super) fn judge(
+    state: &JobState,
+    failed: &FailedNode<'_>,
+    policy: &RetryPolicy,
+    error: &AttemptError,
+    context: &Context,
+) -> Judged {
+    let FailedNode { ix, node, executions, idempotent } = *failed;
+    let facts = facts_of(error, idempotent);
     let id = state.id.to_string();
     let input = state.plan.input.as_ref().and_then(Payload::inline);
     let tried = Tried {

@@ -58,7 +58,7 @@ struct Walk {
     evidence: BTreeSet<(u32, Epoch)>,
     /// The newest grant offered; a later one has a higher number.
     grants: u64,
-    /// First answers.
+    /// What was answered first under each key: the body that it came with, and the event.
     answered: BTreeMap<u8, (u8, u64)>,
     /// Events so far, each held against the model.
     steps: u64,

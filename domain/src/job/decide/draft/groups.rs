@@ -87,20 +87,8 @@ impl Draft<'_> {
         if !self.book.plan().has_declared_members(ix) || self.book.group(ix).is_some() {
             return;
         }
-        let to = match group.to {
-            NodeStatus::Skipped => NodeStatus::Skipped,
-            NodeStatus::Pending
-            | NodeStatus::Ready
-            | NodeStatus::Running
-            | NodeStatus::Waiting
-            | NodeStatus::Retrying
-            | NodeStatus::Completed
-            | NodeStatus::Failed
-            | NodeStatus::Timeout
-            | NodeStatus::Cancelled
-            | NodeStatus::Compensating
-            | NodeStatus::Compensated => NodeStatus::Cancelled,
-        };
+        let skipped = group.to == NodeStatus::Skipped;
+        let to = if skipped { NodeStatus::Skipped } else { NodeStatus::Cancelled };
         let plan = self.plan();
         for member in plan.declared_members(ix) {
             if !self.node_status(member).is_settled() {
