@@ -186,6 +186,7 @@ const LONGER_FILES: &[(&str, usize, &str)] = &[];
 const CORE: Folder = Folder {
     module: &["engine", "core"],
     rows: &[
+        &["retry_counts"],
         &["counts", "dice", "settings", "urgency"],
         &["kinds"],
         &["request", "response"],

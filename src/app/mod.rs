@@ -41,6 +41,7 @@ use crate::services::housekeeping::{Housekeeping, Keep};
 use crate::services::job_scheduler::{JobScheduler, SubmissionBounds};
 use crate::services::lifecycle::{HostError, Operations, ServiceHost};
 use crate::services::queries::Queries;
+use crate::services::retry_manager::RetryManager;
 use crate::services::view_writer::ViewWriter;
 use crate::telemetry::log::{self, Destination, LogError};
 use crate::telemetry::metrics::{self, MetricsError};
@@ -194,13 +195,16 @@ async fn serve_on(
         start_engine(settings, outside, storage, &joined, others.clone()).await?;
     let driver = Driver::new(engine.clone(), Arc::clone(&outside.clock), alone, joined.part);
     let scheduler = scheduler(settings, &engine, outside);
-    let host = Arc::new(host(settings, &engine, &driver, (&scheduler, sweep), outside)?);
+    let retries = RetryManager::new(engine.clone(), operations("retry_manager", settings, outside));
+    let services = (&scheduler, &retries, sweep);
+    let host = Arc::new(host(settings, &engine, &driver, services, outside)?);
     let parts = state::ApiParts {
         outside: outside.clone(),
         engine: engine.clone(),
         others,
         queries: Queries::new(engine.clone(), Arc::clone(&outside.clock)),
         scheduler,
+        retries,
         host: Arc::clone(&host),
         recorder,
         ready: readiness::checks(&engine, &driver, folder, &leave),
@@ -290,8 +294,7 @@ fn core_settings(settings: &Settings) -> CoreSettings {
 }
 
 fn scheduler(settings: &Settings, engine: &Engine, outside: &Surroundings) -> Arc<JobScheduler> {
-    let own = settings.services.of("job_scheduler");
-    let operations = Operations::new("job_scheduler", own, Arc::clone(&outside.clock));
+    let operations = operations("job_scheduler", settings, outside);
     let bounds = SubmissionBounds {
         bounds: settings.bounds.to_bounds(),
         queue_timeout: settings.engine.default_queue_timeout,
@@ -299,11 +302,20 @@ fn scheduler(settings: &Settings, engine: &Engine, outside: &Surroundings) -> Ar
     JobScheduler::new(engine.clone(), outside.clone(), operations, bounds)
 }
 
+/// The tracked operations of a service, with its settings.
+fn operations(service: &'static str, settings: &Settings, outside: &Surroundings) -> Operations {
+    Operations::new(service, settings.services.of(service), Arc::clone(&outside.clock))
+}
+
 fn host(
     settings: &Settings,
     engine: &Engine,
     driver: &Arc<Driver>,
-    (scheduler, sweep): (&Arc<JobScheduler>, Option<Arc<dyn PayloadSweep>>),
+    (scheduler, retries, sweep): (
+        &Arc<JobScheduler>,
+        &Arc<RetryManager>,
+        Option<Arc<dyn PayloadSweep>>,
+    ),
     outside: &Surroundings,
 ) -> Result<ServiceHost, AppError> {
     let view_writer = ViewWriter::new(engine.clone(), settings.engine.view_lag_max);
@@ -312,6 +324,7 @@ fn host(
         .with(&view_writer)
         .with(&Housekeeping::new(engine.clone(), keep(settings), sweep))
         .with(scheduler)
+        .with(retries)
         .build(settings.services.clone(), outside.clone());
     Ok(built?)
 }

@@ -7,7 +7,7 @@ use toml::{Table, Value};
 
 /// Services that may have settings of their own. A service not listed here gets `services.default`.
 pub(super) const SERVICE_NAMES: &[&str] =
-    &["driver", "housekeeping", "job_scheduler", "view_writer"];
+    &["driver", "housekeeping", "job_scheduler", "retry_manager", "view_writer"];
 
 /// Keys whose values are secret: masked when shown, and possible as `<key>_file`.
 pub(super) const SECRET_KEYS: &[&str] = &["cluster.secret", "storage.uri"];

@@ -17,8 +17,7 @@ use utoipa::ToSchema;
 
 pub use self::code::Code;
 use crate::engine::error::EngineError;
-use crate::services::job_scheduler::SchedulerError;
-use crate::services::lifecycle::OperationError;
+use crate::services::lifecycle::{CallError, OperationError};
 use crate::view::contract::ViewError;
 
 /// The media type of every error.
@@ -339,11 +338,11 @@ impl From<EngineError> for Problem {
     }
 }
 
-impl From<SchedulerError> for Problem {
-    fn from(error: SchedulerError) -> Self {
+impl From<CallError> for Problem {
+    fn from(error: CallError) -> Self {
         match error {
-            SchedulerError::Engine(error) => error.into(),
-            SchedulerError::Operation(error) => {
+            CallError::Engine(error) => error.into(),
+            CallError::Operation(error) => {
                 let code = match error {
                     OperationError::Busy { .. } => Code::Overloaded,
                     OperationError::Stopped { .. } => Code::OperationStopped,

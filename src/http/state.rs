@@ -32,10 +32,12 @@ use crate::services::driver::{Driver, Seen};
 use crate::services::job_scheduler::JobScheduler;
 use crate::services::lifecycle::{ServiceHost, ServiceSnapshot, ServiceState};
 use crate::services::queries::Queries;
+use crate::services::retry_manager::RetryManager;
 use crate::telemetry::metrics::{
     APPENDS, CLOCK_AHEAD, COMMAND_QUEUE, CONFLICTS, EVENTS, GROUP_READING, GROUP_SUBJECTS,
     HEARTBEAT_DETAILS_DROPPED, JOBS, JOBS_ENDED, JOBS_SUBMITTED, LEASE_EXPIRATIONS, NODE_ATTEMPTS,
-    READY_NODES, RUNNING_ATTEMPTS, Recorder, STALE_REPORTS, SUBJECTS, SUBJECTS_LEFT, VIEW_LAG,
+    READY_NODES, RETRIES, RUNNING_ATTEMPTS, Recorder, STALE_REPORTS, SUBJECTS, SUBJECTS_LEFT,
+    VIEW_LAG,
 };
 
 /// What the API takes from the configuration.
@@ -118,6 +120,7 @@ pub struct ApiParts {
     /// Reads of what the engine's core does not keep.
     pub queries: Queries,
     pub scheduler: Arc<JobScheduler>,
+    pub retries: Arc<RetryManager>,
     /// Knows the engines.
     pub driver: Arc<Driver>,
     /// The services of this engine.
@@ -192,6 +195,10 @@ impl Api {
 
     pub fn scheduler(&self) -> &JobScheduler {
         &self.0.parts.scheduler
+    }
+
+    pub fn retries(&self) -> &RetryManager {
+        &self.0.parts.retries
     }
 
     /// From the configuration.
@@ -325,6 +332,18 @@ fn publish(counts: &CoreCounts, now: Millis, ahead_ms: i64) {
         (JobStatus::Aborted, counts.jobs.aborted),
     ] {
         metrics::counter!(JOBS_ENDED, "outcome" => status.as_str()).absolute(count);
+    }
+    for (class, retries) in counts.retries.by_class() {
+        for (outcome, count) in [
+            ("scheduled", retries.scheduled),
+            ("succeeded", retries.succeeded),
+            ("exhausted", retries.exhausted),
+            ("cancelled", retries.cancelled),
+        ] {
+            if count > 0 {
+                metrics::counter!(RETRIES, "class" => class, "outcome" => outcome).absolute(count);
+            }
+        }
     }
     metrics::counter!(APPENDS).absolute(counts.appends);
     metrics::counter!(EVENTS).absolute(counts.events);

@@ -7,4 +7,5 @@ pub mod housekeeping;
 pub mod job_scheduler;
 pub mod lifecycle;
 pub mod queries;
+pub mod retry_manager;
 pub mod view_writer;

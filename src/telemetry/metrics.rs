@@ -65,6 +65,8 @@ metric_names! {
     READY_NODES = "orrery_ready_nodes", Gauge, [], "Nodes offered to workers, over all queues.";
     RUNNING_ATTEMPTS = "orrery_running_attempts", Gauge, [], "Attempts leased to workers.";
     NODE_ATTEMPTS = "orrery_node_attempts_total", Counter, ["outcome"], "Attempts that ended, by how they ended.";
+    RETRIES = "orrery_retries_total", Counter, ["class", "outcome"],
+        "Retries by the class of the failure before: scheduled, succeeded, exhausted (no execution or time left), cancelled.";
     LEASE_EXPIRATIONS = "orrery_lease_expirations_total", Counter, [], "Leases that ended because nobody renewed them.";
     STALE_REPORTS = "orrery_stale_reports_total", Counter, [], "Reports refused because their lease was lost.";
     HEARTBEAT_DETAILS_DROPPED = "orrery_heartbeat_details_dropped_total", Counter, [], "Heartbeats whose details were not kept, because too much is kept already.";

@@ -62,6 +62,12 @@ impl Ranges {
         self.0.is_empty()
     }
 
+    /// Whether a position is among them.
+    pub fn has(&self, position: u32) -> bool {
+        let behind = self.0.partition_point(|(_, last)| *last < position);
+        self.0.get(behind).is_some_and(|(first, _)| *first <= position)
+    }
+
     /// The positions, ascending.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         self.0.iter().flat_map(|(first, last)| *first..=*last)

@@ -96,6 +96,14 @@ pub fn is_known(class: &str) -> bool {
     TABLE.iter().any(|(word, _)| *word == class)
 }
 
+/// How many class words the taxonomy has.
+pub const CLASSES: usize = TABLE.len();
+
+/// The place of a class word in the taxonomy; none where it does not have the word.
+pub fn place_of(class: &str) -> Option<usize> {
+    TABLE.iter().position(|(word, _)| *word == class)
+}
+
 /// Every class word, in the order of the taxonomy.
 pub fn words() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|(word, _)| *word)

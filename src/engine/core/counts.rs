@@ -5,6 +5,8 @@ use domain::job::event::JobEvent;
 use domain::job::fact::{AdmissionFact, JobFact};
 use domain::job::status::JobStatus;
 
+use super::retry_counts::RetryCounts;
+
 /// Attempts by how they ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AttemptCounts {
@@ -94,6 +96,8 @@ pub struct CoreCounts {
     pub timeouts_due: u64,
     /// Retry waits that ended.
     pub retries_due: u64,
+    /// What became of retries, by class.
+    pub retries: RetryCounts,
     pub ready: u64,
     /// Requests for work that wait.
     pub waiting_polls: u64,

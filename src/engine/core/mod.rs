@@ -16,6 +16,7 @@ mod peers;
 pub mod request;
 mod residency;
 pub mod response;
+mod retry_counts;
 mod settings;
 pub(in crate::engine) mod shown;
 mod steps;
@@ -35,6 +36,7 @@ use self::message::{EngineId, Failure, Input, Output, Request, Response, Ticket}
 use self::pace::Pace;
 use self::peers::{KnownPeers, Outbox, Ownership, Routing};
 use self::residency::{Backlog, Parking, Slots, Timers, Unread};
+pub use self::retry_counts::{RetriesOfClass, RetryCounts};
 pub use self::settings::CoreSettings;
 use self::shown::Projection;
 pub use self::steps::heartbeat_ms;

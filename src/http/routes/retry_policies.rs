@@ -84,7 +84,7 @@ pub async fn create(
     let namespace = caller.namespace.clone();
     let command = CatalogCommand::CreatePolicy { namespace, name, definition };
     let by = by_client(&caller, mark, None);
-    let changed = api.engine().catalogs().change(&caller.namespace, command, by).await?;
+    let changed = api.retries().change_policy(&caller.namespace, command, by).await?;
     let policy = changed.subject.ok_or(Refusal::RetryPolicyNotFound)?;
     let response = shown(StatusCode::CREATED, &caller.namespace, &policy);
     Ok(located(response, format!("/api/v1/retry-policies/{}", policy.id)))
@@ -204,7 +204,7 @@ async fn change(
     let now = async { Ok(read(api, caller, policy).await?.version) };
     let expected = expected(if_match, now).await?;
     let by = by_client(caller, None, expected);
-    Ok(api.engine().catalogs().change(&caller.namespace, command, by).await?.subject)
+    Ok(api.retries().change_policy(&caller.namespace, command, by).await?.subject)
 }
 
 async fn read(

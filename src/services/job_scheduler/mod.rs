@@ -14,7 +14,8 @@ use domain::job::command::{JobCommand, Report};
 use domain::job::summary::JobSnapshot;
 
 use super::lifecycle::{
-    CountedOperations, Need, OperationError, OperationVerdict, Operations, Service, Ticks,
+    CallError, CountedOperations, Need, OperationVerdict, Operations, Service, Ticks,
+    correlation_of, judge_error, run_call,
 };
 use crate::engine::core::message::{Caller, LeaseRequest};
 use crate::engine::error::EngineError;
@@ -28,17 +29,6 @@ pub use self::submission::{JobRequest, SubmissionBounds};
 
 /// How long the driver may take to start.
 const DRIVER_START_MAX: Duration = Duration::from_secs(30);
-
-/// Why the scheduler gave no job.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SchedulerError {
-    /// The engine said no, or could not say.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// The service has too much to do, is stopped by its breaker, or took too long.
-    #[error(transparent)]
-    Operation(#[from] OperationError),
-}
 
 #[derive(Debug)]
 pub struct JobScheduler {
@@ -69,7 +59,7 @@ impl JobScheduler {
         &self,
         namespace: &Namespace,
         request: JobRequest,
-    ) -> Result<Changed<Made>, SchedulerError> {
+    ) -> Result<Changed<Made>, CallError> {
         let correlation = correlation_of(&request.caller);
         // A specification is large, and would be moved with every future around this one.
         let work = Box::pin(async {
@@ -88,7 +78,7 @@ impl JobScheduler {
         &self,
         namespace: &Namespace,
         requests: Vec<JobRequest>,
-    ) -> Result<Vec<Result<Changed<Made>, EngineError>>, SchedulerError> {
+    ) -> Result<Vec<Result<Changed<Made>, EngineError>>, CallError> {
         let correlation = requests.first().map(|one| correlation_of(&one.caller));
         let work = Box::pin(async {
             let mut answers = Vec::with_capacity(requests.len());
@@ -123,7 +113,7 @@ impl JobScheduler {
         job: JobId,
         command: JobCommand,
         caller: Caller,
-    ) -> Result<Changed<JobSnapshot>, SchedulerError> {
+    ) -> Result<Changed<JobSnapshot>, CallError> {
         let (kind, correlation) = (kind_of(&command), correlation_of(&caller));
         let jobs = self.engine.jobs();
         let work = jobs.command(namespace, job, command, caller);
@@ -152,7 +142,7 @@ impl JobScheduler {
         &self,
         correlation: &str,
         read: impl Future<Output = Result<T, EngineError>>,
-    ) -> Result<T, SchedulerError> {
+    ) -> Result<T, CallError> {
         self.operate("get_job_progress", correlation, read).await
     }
 
@@ -161,26 +151,8 @@ impl JobScheduler {
         kind: &'static str,
         correlation: &str,
         work: impl Future<Output = Result<T, EngineError>>,
-    ) -> Result<T, SchedulerError> {
-        Ok(self.operations.run(kind, correlation, judge, work).await??)
-    }
-}
-
-fn judge<T>(answer: &Result<T, EngineError>) -> OperationVerdict {
-    answer.as_ref().err().map_or(OperationVerdict::Worked, judge_error)
-}
-
-/// A refusal by the rules, or because a bound is reached, is work done, and one damaged job says nothing about others.
-fn judge_error(error: &EngineError) -> OperationVerdict {
-    match error {
-        EngineError::Unexpected(_) => OperationVerdict::Failed,
-        EngineError::OutcomeUnknown | EngineError::Unavailable => OperationVerdict::Unanswered,
-        EngineError::Refused(_)
-        | EngineError::Full
-        | EngineError::Overloaded
-        | EngineError::ViewBehind
-        | EngineError::Damaged(_)
-        | EngineError::Stopping => OperationVerdict::Worked,
+    ) -> Result<T, CallError> {
+        run_call(&self.operations, kind, correlation, work).await
     }
 }
 
@@ -211,10 +183,6 @@ fn kind_of(command: &JobCommand) -> &'static str {
         | JobCommand::Evaluated(_)
         | JobCommand::Delete { .. } => "command_job",
     }
-}
-
-fn correlation_of(caller: &Caller) -> String {
-    caller.correlation.as_ref().map(ToString::to_string).unwrap_or_default()
 }
 
 impl Service for JobScheduler {

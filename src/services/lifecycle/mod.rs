@@ -8,6 +8,7 @@ mod breaker;
 mod cell;
 mod counted;
 mod durations;
+mod engine_calls;
 mod heartbeat;
 mod host;
 mod launch;
@@ -21,6 +22,8 @@ mod state;
 mod tasks;
 
 pub use self::counted::CountedOperations;
+pub use self::engine_calls::CallError;
+pub(in crate::services) use self::engine_calls::{correlation_of, judge_error, run_call};
 pub use self::host::{FailedStart, HostBuilder, HostError, ServiceHost};
 pub use self::operation_error::OperationError;
 pub use self::operations::{OperationVerdict, Operations};

@@ -19,6 +19,7 @@ mod overload;
 mod pages;
 mod quotas;
 mod retention;
+mod retry_counts;
 mod retry_policies;
 pub(crate) mod service;
 mod submissions;

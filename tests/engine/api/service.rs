@@ -29,6 +29,7 @@ use orrery::services::driver::{Driver, DriverPart};
 use orrery::services::job_scheduler::{JobScheduler, SubmissionBounds};
 use orrery::services::lifecycle::{Operations, ServiceHost};
 use orrery::services::queries::Queries;
+use orrery::services::retry_manager::RetryManager;
 use orrery::telemetry::metrics;
 use orrery_testing::event_store::MemoryEventStore;
 use orrery_testing::membership::MemoryMembership;
@@ -184,8 +185,9 @@ impl Service {
         let (engine, _executor) = executor::start(parts).await.expect("the engine starts");
         let mut settings = Settings::defaults().expect("the defaults are settings");
         change(&mut settings);
-        let own = settings.services.of("job_scheduler");
-        let operations = Operations::new("job_scheduler", own, Arc::clone(&outside.clock));
+        let operations =
+            |name| Operations::new(name, settings.services.of(name), Arc::clone(&outside.clock));
+        let (scheduling, retrying) = (operations("job_scheduler"), operations("retry_manager"));
         let bounds = SubmissionBounds {
             bounds: settings.bounds.to_bounds(),
             queue_timeout: settings.engine.default_queue_timeout,
@@ -202,7 +204,8 @@ impl Service {
             engine.cluster().routes(drivers.clone(), living.into_iter().collect()).await;
         }
         let api = Api::new(ApiParts {
-            scheduler: JobScheduler::new(engine.clone(), outside.clone(), operations, bounds),
+            scheduler: JobScheduler::new(engine.clone(), outside.clone(), scheduling, bounds),
+            retries: RetryManager::new(engine.clone(), retrying),
             queries: Queries::new(engine.clone(), outside.clock.clone()),
             outside,
             engine,

@@ -17,6 +17,7 @@ use orrery::services::driver::{Driver, DriverPart};
 use orrery::services::housekeeping::{Housekeeping, Keep};
 use orrery::services::job_scheduler::{JobScheduler, SubmissionBounds};
 use orrery::services::lifecycle::{HostBuilder, Operations};
+use orrery::services::retry_manager::RetryManager;
 use orrery::services::view_writer::ViewWriter;
 use orrery_testing::event_store::MemoryEventStore;
 use orrery_testing::stress::start_and_stop;
@@ -65,9 +66,16 @@ impl Stage {
         Housekeeping::new(self.engine.clone(), keep, None)
     }
 
+    fn operations(&self, service: &'static str) -> Operations {
+        Operations::new(service, self.settings.of(service), Arc::clone(&self.outside.clock))
+    }
+
+    fn retry_manager(&self) -> Arc<RetryManager> {
+        RetryManager::new(self.engine.clone(), self.operations("retry_manager"))
+    }
+
     fn job_scheduler(&self) -> Arc<JobScheduler> {
-        let own = self.settings.of("job_scheduler");
-        let operations = Operations::new("job_scheduler", own, Arc::clone(&self.outside.clock));
+        let operations = self.operations("job_scheduler");
         let bounds = SubmissionBounds { bounds: Bounds::default(), queue_timeout: None };
         JobScheduler::new(self.engine.clone(), self.outside.clone(), operations, bounds)
     }
@@ -120,11 +128,19 @@ async fn the_job_scheduler_survives_the_start_and_stop_stress() {
 }
 
 #[tokio::test]
+async fn the_retry_manager_survives_the_start_and_stop_stress() {
+    Stage::new().await.survives(|stage, builder| builder.with(&stage.retry_manager())).await;
+}
+
+#[tokio::test]
 async fn all_services_together_survive_the_start_and_stop_stress_and_start_again() {
     let stage = Stage::new().await;
     let (view_writer, housekeeping) = (stage.view_writer(), stage.housekeeping());
-    let job_scheduler = stage.job_scheduler();
+    let (job_scheduler, retry_manager) = (stage.job_scheduler(), stage.retry_manager());
     stage
-        .survives(|_, builder| builder.with(&view_writer).with(&housekeeping).with(&job_scheduler))
+        .survives(|_, builder| {
+            let builder = builder.with(&view_writer).with(&housekeeping);
+            builder.with(&job_scheduler).with(&retry_manager)
+        })
         .await;
 }

@@ -250,7 +250,12 @@ impl<'a> Draft<'a> {
         error: AttemptError,
         shown: Option<Arc<JobError>>,
     ) {
-        self.note_flow_failure(NodeFailure { node: ix, error, shown, retry: None });
+        self.fail_with(NodeFailure { node: ix, error, shown, retry: None, used_up: false }, to);
+    }
+
+    fn fail_with(&mut self, failure: NodeFailure, to: NodeStatus) {
+        let ix = failure.node;
+        self.note_flow_failure(failure);
         self.move_node(ix, to);
     }
 

@@ -82,6 +82,7 @@ pub(super) fn fail(
         judge(state, attempt, &policy, &error, context)
     };
     let pauses = exhausted && policy.on_exhausted == OnExhausted::Pause;
+    let used_up = exhausted;
     let exhausted = pauses && state.head.ending.is_none();
     let to = match (retry, hold || exhausted) {
         (Some(_), _) => NodeStatus::Retrying,
@@ -96,6 +97,7 @@ pub(super) fn fail(
         report: if let Noticed::Reported(hash) = noticed { Some(hash) } else { None },
         outcome_unknown: hold,
         exhausted,
+        used_up,
     });
     if retry.is_none() && to != NodeStatus::Waiting && to != NodeStatus::Cancelled {
         let error = JobError::of_attempt(&state.plan, attempt.node, &failure.error);

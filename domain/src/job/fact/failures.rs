@@ -55,6 +55,9 @@ pub struct AttemptFailure {
     /// Its executions are used up, and its policy leaves it to a person: the node waits, the job is paused.
     #[serde(default, skip_serializing_if = "is_false")]
     pub exhausted: bool,
+    /// There would have been another execution, had there been executions or time left; whatever follows from that.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub used_up: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]

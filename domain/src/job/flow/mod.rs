@@ -119,4 +119,12 @@ pub struct NodeFailure {
     /// When the members of the group run again, if they do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryDue>,
+    /// The members would have run once more, had there been executions or time left.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub used_up: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }

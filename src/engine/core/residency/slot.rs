@@ -13,6 +13,7 @@ use crate::engine::core::grants::GrantQueue;
 use crate::engine::core::kinds::Entity;
 use crate::engine::core::leases::{SlotHeard, SlotWork};
 use crate::engine::core::peers::ForeignAppends;
+use crate::engine::core::retry_counts::SlotRetries;
 use crate::engine::core::shown::SlotView;
 use crate::engine::core::tenants::SlotTenant;
 use crate::event_store::contract::{ChainHash, WakeUp};
@@ -48,6 +49,7 @@ pub(crate) struct Slot {
     pub(crate) timers: SlotTimers,
     pub(crate) work: SlotWork,
     pub(crate) heard: SlotHeard,
+    pub(crate) retries: SlotRetries,
     pub(crate) view: SlotView,
     pub(crate) foreign: ForeignAppends,
     pub(crate) asks: GrantQueue,
@@ -74,6 +76,7 @@ impl Slot {
             timers: SlotTimers::default(),
             work: SlotWork::default(),
             heard: SlotHeard::default(),
+            retries: SlotRetries::default(),
             view: SlotView::default(),
             foreign: ForeignAppends::new(now),
             asks: GrantQueue::default(),

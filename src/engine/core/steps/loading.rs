@@ -8,8 +8,10 @@ use domain::ids::{Millis, SubjectId};
 use domain::planted::{self, Planted};
 
 use crate::engine::core::Core;
+use crate::engine::core::kinds::Entity;
 use crate::engine::core::message::{ASKED, Failure, LoadedStream, LoadedTail, Output};
 use crate::engine::core::residency::{Phase, Slot, TimerKind};
+use crate::engine::core::retry_counts::SlotRetries;
 use crate::engine::core::shown::deleted_until;
 use crate::event_store::contract::{AppendNotice, EventStoreError, WakeUpMove};
 
@@ -98,6 +100,8 @@ impl Core {
         slot.reading.set_stale(false);
         slot.transient = !self.routing.drives(&slot.subject);
         slot.entity = stream.entity;
+        slot.retries =
+            slot.entity.as_ref().and_then(Entity::job).map(SlotRetries::of).unwrap_or_default();
         slot.deleted = stream.tombstone.and_then(|tombstone| {
             serde_json::from_slice(&tombstone.first_answer).ok().map(Arc::new)
         });

@@ -54,7 +54,7 @@ impl Core {
             }
         }
         self.counts.events += count;
-        self.count_attempts(&in_flight.events);
+        self.count_attempts(slot, &in_flight.events);
         self.keep_snapshot(slot, count);
         self.effects(ix, slot, &in_flight.events);
         if in_flight.was_unknown() {
@@ -65,10 +65,11 @@ impl Core {
         }
     }
 
-    fn count_attempts(&mut self, events: &[EntityEvent]) {
+    fn count_attempts(&mut self, slot: &mut Slot, events: &[EntityEvent]) {
         let attempts = &mut self.counts.attempts;
         for event in events.iter().filter_map(EntityEvent::job) {
             self.counts.jobs.count(event);
+            slot.retries.count(event, &mut self.counts.retries);
             match &event.fact {
                 JobFact::Attempt(fact) => match fact {
                     AttemptFact::Completed { .. } => attempts.completed += 1,

@@ -165,7 +165,8 @@ impl Draft<'_> {
                 self.clean(JobStatus::Completed)
             }
             EvaluatedAs::Failed(error) => {
-                let failure = NodeFailure { node: OUTPUT, error, shown: None, retry: None };
+                let failure =
+                    NodeFailure { node: OUTPUT, error, shown: None, retry: None, used_up: false };
                 self.note_flow_failure(failure);
                 self.clean(JobStatus::Failed)
             }

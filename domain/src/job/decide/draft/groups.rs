@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use super::Draft;
 use crate::bounds;
-use crate::job::decide::retrying::{FailedNode, judge};
+use crate::job::decide::retrying::{FailedNode, Judged, judge};
 use crate::job::flow::{FlowView, NodeFailure, Prepared, first_failed};
 use crate::job::members::{GroupEnding, GroupState, Ledger, MemberCounts, Move};
 use crate::job::outcome::JobError;
 use crate::job::plan::{Expansion, Plan};
 use crate::job::spec::CompleteWhen;
 use crate::job::state::NodeState;
-use crate::node::attempt::{AttemptError, RetryDue};
+use crate::node::attempt::AttemptError;
 use crate::node::hold::Hold;
 use crate::node::status::NodeStatus;
 use crate::planted::{self, Planted};
@@ -261,13 +261,14 @@ impl Draft<'_> {
                 None,
             ),
         };
-        match self.group_retry(ix, &error) {
-            Some(retry) => {
-                let retry = Some(retry);
-                self.flow.failed.push(NodeFailure { node: ix, error, shown: None, retry });
-                self.move_node_alone(ix, NodeStatus::Retrying);
-            }
-            None => self.fail_node(ix, to, error, shown),
+        let judged = self.judge_group(ix, &error);
+        let retry = judged.as_ref().and_then(|judged| judged.retry);
+        let used_up = judged.is_some_and(|judged| judged.exhausted);
+        if retry.is_some() {
+            self.flow.failed.push(NodeFailure { node: ix, error, shown: None, retry, used_up });
+            self.move_node_alone(ix, NodeStatus::Retrying);
+        } else {
+            self.fail_with(NodeFailure { node: ix, error, shown, retry, used_up }, to);
         }
     }
 
@@ -277,8 +278,8 @@ impl Draft<'_> {
         if total.is_some_and(|at| at <= self.now) { "timeout.total" } else { "timeout.attempt" }
     }
 
-    /// When all members run again: only a policy of the group's own says so.
-    fn group_retry(&self, ix: u32, error: &AttemptError) -> Option<RetryDue> {
+    /// Whether all members run again: only a policy of the group's own says so.
+    fn judge_group(&self, ix: u32, error: &AttemptError) -> Option<Judged> {
         let plan = self.book.plan();
         let spec = plan.node(ix);
         let policy = plan.own_retry(spec)?.policy;
@@ -292,7 +293,7 @@ impl Draft<'_> {
         let node = self.book.node(ix);
         let executions = node.attempt.saturating_sub(node.base).max(1);
         let failed = FailedNode { ix, node, executions, idempotent: true };
-        judge(self.state, &failed, policy, &error, self.context).retry
+        Some(judge(self.state, &failed, policy, &error, self.context))
     }
 }
 
