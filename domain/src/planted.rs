@@ -48,6 +48,8 @@ pub enum Planted {
     GroupNeverEnds,
     /// Only a part of the members of an expansion come to be.
     ExpansionInPart,
+    /// A node that was changed after it was chosen for a worker is leased all the same.
+    RepairOvertaken,
 }
 
 #[cfg(feature = "proof")]

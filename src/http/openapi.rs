@@ -58,6 +58,7 @@ use super::routes::{
         jobs::list, jobs::get, jobs::patch, jobs::delete,
         jobs::start, jobs::pause, jobs::resume, jobs::cancel,
         history::progress, nodes::graph, history::list, explain::job, nodes::list, nodes::get,
+        nodes::patch,
         explain::node,
         leases::lease, leases::heartbeat, leases::complete, leases::fail, leases::release,
         queues::list, workers::list,

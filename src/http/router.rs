@@ -30,7 +30,7 @@ pub fn router(api: Api) -> Served {
         .route("/api/v1/jobs/{id}/history", get(history::list))
         .route("/api/v1/jobs/{id}/explain", get(explain::job))
         .route("/api/v1/jobs/{id}/nodes", get(nodes::list))
-        .route("/api/v1/jobs/{id}/nodes/{key}", get(nodes::get))
+        .route("/api/v1/jobs/{id}/nodes/{key}", get(nodes::get).patch(nodes::patch))
         .route("/api/v1/jobs/{id}/nodes/{key}/explain", get(explain::node))
         .route("/api/v1/queues", get(queues::list))
         .route("/api/v1/queues/{queue}/lease", post(leases::lease))

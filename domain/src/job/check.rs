@@ -5,6 +5,7 @@ mod expressions;
 mod fields;
 mod kinds;
 mod names;
+mod node_patch;
 mod patch;
 mod retries;
 mod tree;
@@ -29,6 +30,8 @@ use crate::retry::named::NamedPolicies;
 
 use self::expressions::KnownInput;
 use self::names::{Namer, NodeNames};
+pub(crate) use self::node_patch::checked_input;
+pub use self::node_patch::{check_node_patch, node_patch_policies};
 pub use self::patch::check_patch;
 use self::retries::PolicyTable;
 use self::tree::{Flat, SpecTree};

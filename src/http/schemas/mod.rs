@@ -18,6 +18,7 @@ pub mod later;
 pub mod lease;
 pub mod lease_answer;
 pub mod node;
+pub mod node_patch;
 pub mod patch;
 pub mod payload;
 pub mod queue;

@@ -46,19 +46,23 @@ pub(super) struct CatalogOnce {
 }
 
 impl JobScheduler {
+    pub(super) fn check_settings(&self) -> CheckSettings {
+        let timeout = self.bounds.queue_timeout;
+        CheckSettings {
+            bounds: self.bounds.bounds.clone(),
+            queue_timeout_ms: timeout
+                .map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
+            now: self.outside.clock.now_ms(),
+        }
+    }
+
     pub(super) async fn submission(
         &self,
         namespace: &Namespace,
         request: JobRequest,
         catalog: &mut CatalogOnce,
     ) -> Result<(Submission, Caller), EngineError> {
-        let timeout = self.bounds.queue_timeout;
-        let settings = CheckSettings {
-            bounds: self.bounds.bounds.clone(),
-            queue_timeout_ms: timeout
-                .map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
-            now: self.outside.clock.now_ms(),
-        };
+        let settings = self.check_settings();
         let mark = request.caller.mark.as_ref().filter(|mark| mark.keyed);
         let keyed = mark.map(|mark| JobId::from_key(namespace, mark.id.as_str()));
         let mut named = self.named_policies(namespace, &request.spec, catalog).await?;

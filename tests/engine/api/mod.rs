@@ -15,6 +15,7 @@ mod leases;
 mod lists;
 mod named_policies;
 mod next_attempt;
+mod node_changes;
 mod overload;
 mod pages;
 mod quotas;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use domain::bounds::Bounds;
 use domain::catalog::command::CatalogCommand;
 use domain::catalog::policy::{CatalogPolicy, CheckedDefinition, PolicyDefinition};
 use domain::catalog::state::CatalogState;
@@ -14,15 +15,19 @@ use domain::ids::{
     ActionType, CommandId, CorrelationId, EnvironmentName, Epoch, JobId, LeaseId, NodePath,
     PolicyId, PolicyName, SubjectId, WorkerName,
 };
+use domain::job::check::{CheckSettings, check_node_patch};
 use domain::job::command::{JobCommand, LeaseOrder, Outcome, Report};
 use domain::job::fact::Patch;
+use domain::job::repair::{NodePatch, NodePatchSpec, TimeoutsPatch};
 use domain::job::status::JobStatus;
 use domain::job::summary::JobSnapshot;
 use domain::node::attempt::{AttemptError, AttemptRef, Heard};
 use domain::node::status::NodeStatus;
 use domain::payload::{Hash, Payload, StoredPayload};
 use domain::refusal::{FieldError, Refusal};
+use domain::retry::named::NamedPolicies;
 use domain::retry::policy::RetryPolicy;
+use domain::retry::spec::RetrySpec;
 use domain::subject::answer::{Answer, FirstAnswer};
 use domain::subject::envelope::CommandMark;
 use domain::subject::remembered::Answered;
@@ -121,6 +126,24 @@ fn large() -> Box<RawValue> {
     RawValue::from_string(format!("[ {}1]", "0, ".repeat(2_000))).expect("JSON")
 }
 
+fn node_patch(draw: &Draw) -> NodePatch {
+    let policy = RetryPolicy { max_attempts: 1 + draw.small() % 9, ..RetryPolicy::default() };
+    let spec = NodePatchSpec {
+        queue: draw.some(draw.some("q".to_owned())),
+        action_type: Some(draw.some("kind".to_owned())),
+        priority: draw.some(draw.some(3)),
+        timeouts: TimeoutsPatch {
+            queue_ms: draw.some(draw.some(4_000)),
+            ..TimeoutsPatch::default()
+        },
+        retry: Some(draw.some(RetrySpec::from(policy))),
+        input: draw.some(draw.some(draw.raw())),
+        at_most_once: draw.some(true),
+    };
+    let settings = CheckSettings { bounds: Bounds::default(), queue_timeout_ms: None, now: START };
+    check_node_patch(spec, None, &settings, &NamedPolicies::default()).expect("it is right")
+}
+
 fn job_commands(draw: &Draw) -> Vec<JobCommand> {
     let reason = || draw.some(draw.text.clone());
     let report = |outcome| {
@@ -158,12 +181,18 @@ fn job_commands(draw: &Draw) -> Vec<JobCommand> {
             timeout_ms: draw.some(draw.some(draw.number)),
             ..Patch::default()
         })),
+        JobCommand::PatchNode {
+            node: "g/m".to_owned(),
+            patch: Box::new(node_patch(draw)),
+            reason: reason(),
+        },
         JobCommand::TakeGrant { number: draw.number },
         JobCommand::Lease(Arc::new(LeaseOrder {
             worker: WorkerName::parse("w").expect("a name"),
             claim: draw.some(claim("c")),
             lease_ms: draw.number,
             nodes: vec![0, draw.small()],
+            changes: draw.small(),
         })),
         report(Outcome::Complete {
             output: draw.some(large()),

@@ -5,10 +5,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use domain::bounds::Bounds;
 use domain::environment::command::{Definition, EnvironmentCommand};
 use domain::ids::{EnvironmentName, SubjectId};
+use domain::job::check::{CheckSettings, check_node_patch};
 use domain::job::command::JobCommand;
 use domain::job::fact::Patch;
+use domain::job::repair::NodePatchSpec;
+use domain::retry::named::NamedPolicies;
+use domain::retry::policy::RetryPolicy;
 use domain::subject::envelope::CommandMark;
 use orrery::engine::core::message::{Caller, Command, Request, Response};
 
@@ -106,6 +111,7 @@ impl World {
             9 => JobCommand::Cancel { reason: Some("no".to_owned()) },
             10 | 11 => JobCommand::Patch(Box::new(self.patch())),
             12 => JobCommand::Start,
+            13 => self.repair(&subject),
             _ => return self.asks(Asked::Read, Request::Read { subject }, 0),
         };
         let number = self.errands.len();
@@ -151,6 +157,32 @@ impl World {
             scheduled_at: dice.chance(100).then(|| Some(now + dice.wait(0, 60_000))),
             ..Patch::default()
         }
+    }
+
+    /// Some node of the job is changed, whether it may be or not.
+    fn repair(&mut self, subject: &SubjectId) -> JobCommand {
+        let nodes = self.checker.node_paths(subject);
+        let dice = &mut self.dice;
+        let node = match nodes.len() {
+            0 => "nothing".to_owned(),
+            many => nodes[dice.index(many)].clone(),
+        };
+        let policy = RetryPolicy {
+            max_attempts: u32::try_from(dice.between(1, 4)).unwrap_or(1),
+            base_delay_ms: 200,
+            ..RetryPolicy::default()
+        };
+        let spec = NodePatchSpec {
+            queue: dice.chance(400).then(|| Some(dice.pick(&["default", "other"]).to_owned())),
+            priority: dice.chance(300).then(|| Some(dice.pick(&[1, 9]))),
+            retry: dice.chance(300).then(|| Some(policy.into())),
+            at_most_once: dice.chance(100).then(|| dice.chance(500)),
+            ..NodePatchSpec::default()
+        };
+        let settings = CheckSettings { bounds: Bounds::default(), queue_timeout_ms: None, now: 0 };
+        let patch = check_node_patch(spec, None, &settings, &NamedPolicies::default());
+        let patch = Box::new(patch.expect("a change"));
+        JobCommand::PatchNode { node, patch, reason: None }
     }
 
     pub(crate) fn runs_errand(&mut self, errand: usize) {

@@ -23,6 +23,11 @@ impl<'a> PolicyTable<'a> {
         Self { known, kept: Vec::new(), bytes: 0, reads_job_input: false }
     }
 
+    /// The kept policy that this names.
+    pub(super) fn find(&self, reference: &str) -> Option<Arc<NamedPolicy>> {
+        self.known.get(reference).map(Arc::clone)
+    }
+
     pub(super) fn into_kept(self) -> Vec<Arc<NamedPolicy>> {
         self.kept
     }

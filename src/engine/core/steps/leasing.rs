@@ -15,6 +15,7 @@ use domain::refusal::{Quota, Refusal};
 
 use super::asking::undelivered;
 use crate::engine::core::Core;
+use crate::engine::core::kinds::Entity;
 use crate::engine::core::leases::{ANSWER_BYTES_MAX, Entry, NotParked, PendingPoll};
 use crate::engine::core::message::{
     Caller, Failure, Granted, LeaseRequest, Response, Ticket, Work,
@@ -125,6 +126,11 @@ impl Core {
                 claim: pending.request.claim.clone(),
                 lease_ms: pending.request.lease_ms,
                 nodes: nodes.clone(),
+                changes: slot
+                    .entity
+                    .as_ref()
+                    .and_then(Entity::job)
+                    .map_or(0, |job| job.plan.changes()),
             };
             let waiting = Waiting::Command {
                 origin: Origin::Lease { request: Some(number), nodes },

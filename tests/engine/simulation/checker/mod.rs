@@ -5,6 +5,7 @@
 //! Always holds: the first thing that is wrong is kept, with the number of the invariant that it breaks.
 
 mod answers;
+mod changes;
 mod decided_once;
 mod driving;
 mod end_of_run;
