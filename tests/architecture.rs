@@ -44,7 +44,7 @@ const DOMAIN_STAGES: &[&[&str]] = &[
     &["subject"],
     &["strategy"],
     &["rules", "windows"],
-    &["policy"],
+    &["paused", "policy"],
     &["spec"],
     &["edges", "graph", "plan", "retry", "expression", "outcome"],
     &["flow", "members", "readiness", "repair", "state", "story", "undo"],

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::paused::{CatalogPause, PauseTarget};
 use crate::catalog::policy::CatalogPolicy;
 use crate::ids::{CommandId, Millis, Namespace, PolicyId, PolicyName, SubjectId};
 use crate::retry::named::NamedPolicy;
@@ -19,6 +20,9 @@ pub struct CatalogState {
     pub seq: u64,
     /// The retry policies that are kept.
     pub policies: BTreeMap<PolicyName, Arc<CatalogPolicy>>,
+    /// What is paused, or was until its time was over.
+    #[serde(default, with = "crate::subject::pairs", skip_serializing_if = "BTreeMap::is_empty")]
+    pub pauses: BTreeMap<PauseTarget, Arc<CatalogPause>>,
     /// When its newest event was decided.
     pub newest_at: Millis,
     /// Commands that may come again.
@@ -45,6 +49,14 @@ impl CatalogState {
             version: policy.version,
             policy: Arc::clone(&policy.definition.policy),
         }))
+    }
+
+    /// What is paused at this time.
+    pub fn paused_at(
+        &self,
+        now: Millis,
+    ) -> impl Iterator<Item = (&PauseTarget, &Arc<CatalogPause>)> {
+        self.pauses.iter().filter(move |(_, pause)| pause.holds_at(now))
     }
 
     /// Bytes of the JSON of all policies.

@@ -20,6 +20,7 @@ pub mod lease_answer;
 pub mod node;
 pub mod node_patch;
 pub mod patch;
+pub mod pause;
 pub mod payload;
 pub mod queue;
 pub mod report;

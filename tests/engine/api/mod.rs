@@ -18,6 +18,7 @@ mod next_attempt;
 mod node_changes;
 mod overload;
 mod pages;
+mod pauses;
 mod quotas;
 mod retention;
 mod retry_policies;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use domain::bounds::Bounds;
 use domain::catalog::command::CatalogCommand;
+use domain::catalog::paused::{CatalogPause, PauseEnd, PauseTarget};
 use domain::catalog::policy::{CatalogPolicy, CheckedDefinition, PolicyDefinition};
 use domain::catalog::state::CatalogState;
 use domain::environment::command::{Definition, EnvironmentCommand};
@@ -13,7 +14,7 @@ use domain::environment::event::ReleaseCause;
 use domain::environment::state::{EnvironmentState, Grant};
 use domain::ids::{
     ActionType, CommandId, CorrelationId, EnvironmentName, Epoch, JobId, LeaseId, NodePath,
-    PolicyId, PolicyName, SubjectId, WorkerName,
+    PolicyId, PolicyName, QueueName, SubjectId, WorkerName,
 };
 use domain::job::check::{CheckSettings, check_node_patch};
 use domain::job::command::{JobCommand, LeaseOrder, Outcome, Report};
@@ -245,7 +246,22 @@ fn catalog_commands(draw: &Draw) -> Vec<CatalogCommand> {
         CatalogCommand::CreatePolicy { namespace: namespace(), name, definition },
         CatalogCommand::ReplacePolicy { policy, definition: policy_definition(draw) },
         CatalogCommand::DeletePolicy { policy },
+        CatalogCommand::Pause {
+            namespace: namespace(),
+            target: pause_target(draw),
+            until: draw.some(PauseEnd::After(draw.number)),
+            reason: draw.some(draw.text.clone()),
+        },
+        CatalogCommand::Resume { target: pause_target(draw), reason: draw.some(draw.text.clone()) },
     ]
+}
+
+fn pause_target(draw: &Draw) -> PauseTarget {
+    match draw.number % 3 {
+        0 => PauseTarget::Queue(QueueName::parse("q").expect("a name")),
+        1 => PauseTarget::ActionType(ActionType::parse("kind").expect("a name")),
+        _ => PauseTarget::job_type("nightly \u{1f30d}", "").expect("a name"),
+    }
 }
 
 fn policy_name() -> PolicyName {
@@ -267,6 +283,15 @@ fn catalog(draw: &Draw) -> CatalogState {
         namespace: namespace(),
         seq: draw.number,
         policies: BTreeMap::from([(policy_name(), Arc::new(policy))]),
+        pauses: BTreeMap::from([(
+            pause_target(draw),
+            Arc::new(CatalogPause {
+                reason: draw.some(draw.text.clone()),
+                by: Arc::from("client"),
+                since: START,
+                until: draw.some(draw.at()),
+            }),
+        )]),
         newest_at: draw.at(),
         commands: BTreeMap::new(),
     }
@@ -472,7 +497,7 @@ pub(super) fn responses(draw: &Draw, job: &JobSnapshot) -> Vec<Response> {
         trace_id: Arc::from("0123"),
     };
     let stored = StoredPayload { sha256: Hash::of(b"it"), bytes: draw.number };
-    let queue = domain::ids::QueueName::default_queue();
+    let queue = QueueName::default_queue();
     let facts = QueueFacts {
         queue: queue.clone(),
         ready: draw.number,

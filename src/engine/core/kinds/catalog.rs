@@ -71,7 +71,10 @@ impl Kind for CatalogState {
     fn may_use_reserve(command: &CatalogCommand) -> bool {
         match command {
             CatalogCommand::CreatePolicy { .. } | CatalogCommand::ReplacePolicy { .. } => false,
-            CatalogCommand::DeletePolicy { .. } => true,
+            // What holds work back must be possible when there is no room.
+            CatalogCommand::DeletePolicy { .. }
+            | CatalogCommand::Pause { .. }
+            | CatalogCommand::Resume { .. } => true,
         }
     }
 

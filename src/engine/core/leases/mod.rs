@@ -6,6 +6,7 @@
 mod claims;
 mod dispatch;
 mod heard;
+mod pauses;
 mod polls;
 mod work;
 
@@ -14,6 +15,7 @@ pub(crate) use self::claims::{
 };
 pub(crate) use self::dispatch::{Dispatch, Entry, Kind, NotParked, QueueKey, score};
 pub(crate) use self::heard::{Carried, SlotHeard};
+pub(crate) use self::pauses::{Pauses, PausesAre, PausesChanged};
 pub(crate) use self::polls::{PendingPoll, Polls};
 pub(crate) use self::work::{LeaseTime, SlotWork, WorkPlace};
 

@@ -20,6 +20,7 @@ impl Core {
     /// After a commit.
     pub(super) fn effects(&mut self, ix: u32, slot: &mut Slot, events: &[EntityEvent]) {
         self.count_tenant(slot);
+        self.catalog_changed(slot);
         if slot.transient {
             return;
         }
@@ -99,8 +100,10 @@ impl Core {
         }
         let Some(job) = slot.entity.as_ref().and_then(Entity::job) else { return };
         let Some(state) = job.nodes.get(node as usize) else { return };
-        let ready =
-            state.status == NodeStatus::Ready && job.offers_work() && !slot.work.is_reserved(node);
+        let ready = state.status == NodeStatus::Ready
+            && job.offers_work()
+            && !slot.work.is_reserved(node)
+            && !self.pauses.stops_jobs(&job.namespace, job.plan.job_type.as_deref());
         let wanted = ready.then(|| Entry::new(state.since, job.priority_of(node), ix, node));
         let at = changed_place(job, node);
         let lies_right = wanted.is_none() || slot.work.offered_at(node) == at.as_ref();

@@ -56,6 +56,9 @@ impl Core {
     }
 
     fn serve(&mut self, ticket: Ticket, request: LeaseRequest) {
+        if self.waits_for_pauses(ticket, &request) {
+            return;
+        }
         let entries = self.dispatch.take(&request);
         let most = entries.len();
         let entries = self.within_bytes(&request, entries);
