@@ -33,6 +33,23 @@ impl Catalogs {
         Ok(self.0.catalogs.now(self.0.store.as_ref(), namespace).await?)
     }
 
+    /// A namespace's catalog as it is, or was within the last second.
+    ///
+    /// # Errors
+    /// What keeps the store from answering, and `Damaged`.
+    pub async fn recent(
+        &self,
+        namespace: &Namespace,
+    ) -> Result<Option<Arc<CatalogState>>, EngineError> {
+        let (catalogs, now) = (&self.0.catalogs, self.0.now());
+        if let Some(known) = catalogs.recent(namespace, now) {
+            return Ok(known);
+        }
+        let read = self.now(namespace).await?;
+        catalogs.was_read(namespace, now, read.clone());
+        Ok(read)
+    }
+
     /// Makes, replaces or deletes a policy. Answers the policy as it was right after that, none where it is deleted.
     ///
     /// # Errors
@@ -75,6 +92,7 @@ impl Catalogs {
         let request =
             Request::Command { subject: subject.clone(), command: command.into(), caller };
         let response = self.0.ask(request).await?;
+        self.0.catalogs.changed(namespace);
         if let Response::Command { answer: Answer::Replayed { seq }, .. } = response {
             let first = loader::load_at(self.0.store.as_ref(), &subject, seq).await?;
             let state = first.and_then(CatalogState::from_entity);

@@ -9,6 +9,8 @@ use crate::bounds;
 use crate::exact_json::ExactJson;
 use crate::ids::{Millis, PolicyId, PolicyName};
 use crate::refusal::FieldError;
+use crate::retry::check::check_patterns;
+use crate::retry::named::NamedPolicy;
 use crate::retry::policy::RetryPolicy;
 use crate::subject::labels;
 
@@ -23,6 +25,9 @@ pub struct PolicyDefinition {
     pub tags: Vec<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, ExactJson>,
+    /// Types of jobs that get it where neither they nor their nodes have a policy: exact, or with a `*` at the end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub applicable_job_types: Vec<String>,
     /// What jobs that name it get.
     pub policy: Arc<RetryPolicy>,
 }
@@ -52,6 +57,7 @@ impl CheckedDefinition {
         }
         definition.tags = labels::tags("/tags", &definition.tags, &mut errors);
         labels::metadata("/metadata", &definition.metadata, &mut errors);
+        errors.extend(check_patterns("/applicable_job_types", &definition.applicable_job_types));
         errors.extend(definition.policy.check(""));
         if errors.is_empty() && definition.bytes() > bounds::POLICY_BYTES_MAX {
             let most = bounds::POLICY_BYTES_MAX;
@@ -96,4 +102,16 @@ pub struct CatalogPolicy {
     pub created_at: Millis,
     /// When it was created or replaced last.
     pub updated_at: Millis,
+}
+
+impl CatalogPolicy {
+    /// As a job keeps it.
+    pub(super) fn kept(&self) -> Arc<NamedPolicy> {
+        Arc::new(NamedPolicy {
+            id: self.id,
+            name: self.name.clone(),
+            version: self.version,
+            policy: Arc::clone(&self.definition.policy),
+        })
+    }
 }

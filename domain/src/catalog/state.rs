@@ -11,6 +11,7 @@ use crate::catalog::paused::{CatalogPause, PauseTarget};
 use crate::catalog::policy::CatalogPolicy;
 use crate::ids::{CommandId, Millis, Namespace, PolicyId, PolicyName, SubjectId};
 use crate::retry::named::NamedPolicy;
+use crate::retry::rules::is_listed;
 use crate::subject::remembered::Answered;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,12 +44,18 @@ impl CatalogState {
     /// The policy that a submission means by this text, as the job will keep it.
     pub fn named(&self, reference: &str) -> Option<Arc<NamedPolicy>> {
         let policy = self.policy(PolicyId::of_reference(&self.namespace, reference)?)?;
-        Some(Arc::new(NamedPolicy {
-            id: policy.id,
-            name: policy.name.clone(),
-            version: policy.version,
-            policy: Arc::clone(&policy.definition.policy),
-        }))
+        Some(policy.kept())
+    }
+
+    /// The policy of jobs of this type that have none themselves, as such a job will keep it: of several the one that was
+    /// created first.
+    pub fn applicable(&self, job_type: &str) -> Option<Arc<NamedPolicy>> {
+        let fits = |policy: &&Arc<CatalogPolicy>| {
+            is_listed(&policy.definition.applicable_job_types, job_type)
+        };
+        let first = self.policies.values().filter(fits);
+        let first = first.min_by_key(|policy| (policy.created_at, &policy.name))?;
+        Some(first.kept())
     }
 
     /// What is paused at this time.

@@ -75,7 +75,7 @@ pub fn check_with(
     let mut tree = SpecTree::of(std::mem::take(&mut spec.nodes), &mut check.errors);
     check.outermost(&mut tree, spec.complete_when);
     let graph = check.graph(&tree.nodes);
-    let (retry, retry_named) = check.retry("/retry", spec.retry.take());
+    let (retry, retry_named) = check.retry_of_job(spec.retry.take());
     let mut nodes: Vec<PlanNode> = Vec::with_capacity(tree.nodes.len());
     let mut output = spec.output.take();
     let mut output_flow = NodeFlow::default();

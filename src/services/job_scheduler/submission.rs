@@ -96,8 +96,13 @@ impl JobScheduler {
         catalog: &mut CatalogOnce,
     ) -> Result<NamedPolicies, EngineError> {
         let references = spec.policy_references();
+        let job_type = spec.job_type.as_deref().filter(|_| spec.retry.is_none());
         if references.is_empty() {
-            return Ok(NamedPolicies::default());
+            // What matches by its type is not named: a look of the last second will do.
+            let Some(job_type) = job_type else { return Ok(NamedPolicies::default()) };
+            let recent = self.engine.catalogs().recent(namespace).await?;
+            let found = recent.and_then(|catalog| catalog.applicable(job_type));
+            return Ok(NamedPolicies::default().or_by_job_type(found));
         }
         if !catalog.is_read {
             catalog.catalog = self.engine.catalogs().now(namespace).await?;
@@ -105,7 +110,8 @@ impl JobScheduler {
         }
         let known = catalog.catalog.as_ref();
         let find = |text: &str| known.and_then(|catalog| catalog.named(text));
-        Ok(NamedPolicies::of(&references, find))
+        let by_type = job_type.and_then(|job_type| known?.applicable(job_type));
+        Ok(NamedPolicies::of(&references, find).or_by_job_type(by_type))
     }
 
     /// A job that could never be admitted is refused at once; what is in use does not matter, it waits for that.

@@ -234,6 +234,7 @@ fn policy_definition(draw: &Draw) -> CheckedDefinition {
         description: draw.some("why \"not\"".to_owned()),
         tags: vec!["night".to_owned()],
         metadata: BTreeMap::from([("k".to_owned(), (&serde_json::json!([1.5, null])).into())]),
+        applicable_job_types: draw.some("etl.*".to_owned()).into_iter().collect(),
         policy: Arc::new(policy),
     };
     CheckedDefinition::check(definition).expect("it is right")

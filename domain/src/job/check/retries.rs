@@ -67,6 +67,24 @@ impl Check<'_> {
         }
     }
 
+    /// The place of the job's policy where it says nothing itself: that of its type, if there is one.
+    pub(super) fn retry_of_job(
+        &mut self,
+        spec: Option<RetrySpec>,
+    ) -> (Option<Arc<RetryPolicy>>, Option<u32>) {
+        let by_type = self.policies.known.by_job_type().filter(|_| spec.is_none());
+        let Some(named) = by_type else { return self.retry("/retry", spec) };
+        let place = self.policies.place(named);
+        if place.is_none() {
+            let name = &named.name;
+            let message = format!(
+                "the retry policy {name} of its type finds no room beside those that nodes name"
+            );
+            self.error("/job_type", "too_large", &message);
+        }
+        (None, place)
+    }
+
     fn kept_policy(&mut self, at: &str, reference: &str) -> Option<u32> {
         let Some(named) = self.policies.known.get(reference) else {
             if !self.policies.known.is_lenient() {

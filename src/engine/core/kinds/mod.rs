@@ -165,6 +165,8 @@ pub enum Growth<'a> {
     LiveJob(&'a CheckedSpec),
     /// One more environment.
     Environment,
+    /// A catalog, of which a namespace has one.
+    Catalog,
     /// Perhaps one more queue.
     Queue(&'a QueueName),
 }

@@ -33,6 +33,7 @@ impl Core {
                     return full(Quota::Queues, quotas.queues_max);
                 }
             }
+            Growth::Catalog => {}
             Growth::Queue(queue) => {
                 let names = std::iter::once(queue);
                 if self.dispatch.too_many_queues(namespace, names, quotas.queues_max).is_some() {
