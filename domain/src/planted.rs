@@ -50,6 +50,8 @@ pub enum Planted {
     ExpansionInPart,
     /// A node that was changed after it was chosen for a worker is leased all the same.
     RepairOvertaken,
+    /// Work is leased before it is known what is paused.
+    PausesUnread,
 }
 
 #[cfg(feature = "proof")]

@@ -9,8 +9,6 @@ use crate::bounds;
 use crate::exact_json::ExactJson;
 use crate::ids::{Millis, PolicyId, PolicyName};
 use crate::refusal::FieldError;
-use crate::retry::check::check_patterns;
-use crate::retry::named::NamedPolicy;
 use crate::retry::policy::RetryPolicy;
 use crate::subject::labels;
 
@@ -57,7 +55,8 @@ impl CheckedDefinition {
         }
         definition.tags = labels::tags("/tags", &definition.tags, &mut errors);
         labels::metadata("/metadata", &definition.metadata, &mut errors);
-        errors.extend(check_patterns("/applicable_job_types", &definition.applicable_job_types));
+        let job_types = &definition.applicable_job_types;
+        errors.extend(RetryPolicy::check_patterns("/applicable_job_types", job_types));
         errors.extend(definition.policy.check(""));
         if errors.is_empty() && definition.bytes() > bounds::POLICY_BYTES_MAX {
             let most = bounds::POLICY_BYTES_MAX;
@@ -102,16 +101,4 @@ pub struct CatalogPolicy {
     pub created_at: Millis,
     /// When it was created or replaced last.
     pub updated_at: Millis,
-}
-
-impl CatalogPolicy {
-    /// As a job keeps it.
-    pub(super) fn kept(&self) -> Arc<NamedPolicy> {
-        Arc::new(NamedPolicy {
-            id: self.id,
-            name: self.name.clone(),
-            version: self.version,
-            policy: Arc::clone(&self.definition.policy),
-        })
-    }
 }

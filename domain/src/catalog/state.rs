@@ -44,7 +44,7 @@ impl CatalogState {
     /// The policy that a submission means by this text, as the job will keep it.
     pub fn named(&self, reference: &str) -> Option<Arc<NamedPolicy>> {
         let policy = self.policy(PolicyId::of_reference(&self.namespace, reference)?)?;
-        Some(policy.kept())
+        Some(kept(policy))
     }
 
     /// The policy of jobs of this type that have none themselves, as such a job will keep it: of several the one that was
@@ -55,7 +55,7 @@ impl CatalogState {
         };
         let first = self.policies.values().filter(fits);
         let first = first.min_by_key(|policy| (policy.created_at, &policy.name))?;
-        Some(first.kept())
+        Some(kept(first))
     }
 
     /// What is paused at this time.
@@ -70,4 +70,14 @@ impl CatalogState {
     pub fn bytes(&self) -> usize {
         self.policies.values().fold(0, |sum, policy| sum.saturating_add(policy.bytes))
     }
+}
+
+/// A policy as a job keeps it.
+fn kept(policy: &CatalogPolicy) -> Arc<NamedPolicy> {
+    Arc::new(NamedPolicy {
+        id: policy.id,
+        name: policy.name.clone(),
+        version: policy.version,
+        policy: Arc::clone(&policy.definition.policy),
+    })
 }

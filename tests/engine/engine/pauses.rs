@@ -7,6 +7,7 @@ use domain::catalog::command::CatalogCommand;
 use domain::catalog::paused::{PauseEnd, PauseTarget};
 use domain::ids::{ActionType, QueueName, SubjectId};
 use domain::job::spec::JobSpec;
+use domain::planted::{self, Planted};
 use orrery::engine::core::CoreSettings;
 use orrery::engine::core::message::{Caller, LeaseRequest, Request, Response};
 
@@ -113,6 +114,19 @@ fn a_pause_holds_after_a_restart_before_anything_is_leased() {
     assert_eq!(leased(&mut lab, 0), 0);
     resume(&mut lab, 0, job_type("etl"));
     assert_eq!(leased(&mut lab, 0), 2);
+}
+
+#[test]
+fn the_planted_bug_leases_what_is_paused_after_a_restart() {
+    let mut lab = Lab::new();
+    lab.submit(0, 1, nodes(None, None, 2));
+    pause(&mut lab, 0, queue("default"), None);
+    planted::plant(Some(Planted::PausesUnread));
+    lab.restart(0);
+    lab.advance(2_000);
+    let leased = leased(&mut lab, 0);
+    planted::plant(None);
+    assert_eq!(leased, 2);
 }
 
 #[test]

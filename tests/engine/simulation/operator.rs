@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::bounds::Bounds;
+use domain::catalog::command::CatalogCommand;
+use domain::catalog::paused::{PauseEnd, PauseTarget};
 use domain::environment::command::{Definition, EnvironmentCommand};
-use domain::ids::{EnvironmentName, SubjectId};
+use domain::ids::{ActionType, EnvironmentName, QueueName, SubjectId};
 use domain::job::check::{CheckSettings, check_node_patch};
 use domain::job::command::JobCommand;
 use domain::job::fact::Patch;
@@ -18,7 +20,7 @@ use domain::subject::envelope::CommandMark;
 use orrery::engine::core::message::{Caller, Command, Request, Response};
 
 use super::calls::Asked;
-use super::random_jobs::{self, POOL};
+use super::random_jobs::{self, ACTIONS, POOL, QUEUES};
 use super::world::{Happening, World};
 use crate::harness::jobs;
 
@@ -103,6 +105,9 @@ impl World {
         }
         if self.deletes() {
             return;
+        }
+        if self.dice.chance(100) {
+            return self.brakes();
         }
         let subject = self.orders[self.dice.index(self.orders.len())].subject.clone();
         let command = match self.dice.below(16) {
@@ -237,6 +242,34 @@ impl World {
         self.runs_errand(number);
     }
 
+    /// Something is paused for a while, or until somebody resumes it; or resumed.
+    fn brakes(&mut self) {
+        let dice = &mut self.dice;
+        let target = if dice.chance(500) {
+            PauseTarget::Queue(QueueName::parse(dice.pick(&QUEUES)).expect("a queue"))
+        } else {
+            PauseTarget::ActionType(ActionType::parse(dice.pick(&ACTIONS)).expect("a word"))
+        };
+        let until = dice.chance(700).then(|| PauseEnd::After(dice.between(1, 8_000)));
+        let command = if dice.chance(400) {
+            CatalogCommand::Resume { target, reason: None }
+        } else {
+            let namespace = jobs::namespace();
+            CatalogCommand::Pause { namespace, target, until, reason: None }
+        };
+        self.asks_catalog(command);
+    }
+
+    fn asks_catalog(&mut self, command: CatalogCommand) {
+        let number = self.errands.len();
+        let subject = SubjectId::catalog(jobs::namespace());
+        let mark =
+            self.dice.chance(500).then(|| random_jobs::mark(&format!("errand {number}"), true));
+        let command = Command::Catalog(command);
+        self.errands.push(Errand { subject, command, mark, expected_version: None, tries: 0 });
+        self.runs_errand(number);
+    }
+
     /// In the calm: whatever waits for a person gets one.
     fn helps(&mut self) {
         _ = self.deletes();
@@ -245,6 +278,9 @@ impl World {
             None => self.defines_pool(2),
             Some(0 | 1) => self.asks_pool(EnvironmentCommand::Update(slots_of(2))),
             Some(_) => {}
+        }
+        for target in self.checker.paused() {
+            self.asks_catalog(CatalogCommand::Resume { target, reason: None });
         }
         for (subject, command) in self.checker.waiting_for_a_person() {
             let number = self.errands.len();

@@ -1,6 +1,7 @@
 //! Nodes that people change while they have not run: what was allowed before stays allowed, and who asked at a queue gets
 //! that queue's nodes alone.
 
+use domain::catalog::paused::PauseTarget;
 use domain::ids::{QueueName, SubjectId};
 use domain::job::plan::PlanNode;
 use domain::job::repair::{NodeRepair, RepairedRetry};
@@ -38,6 +39,12 @@ impl Checker {
         let Some(job) = self.job(subject) else { return Vec::new() };
         let plan = &job.model.plan;
         plan.positions().map(|ix| plan.path(ix)).collect()
+    }
+
+    /// What is paused, or was until its time was over.
+    pub(crate) fn paused(&self) -> Vec<PauseTarget> {
+        let catalogs = self.streams.values().filter_map(|stream| stream.replay.as_ref()?.catalog());
+        catalogs.flat_map(|catalog| catalog.pauses.keys().cloned()).collect()
     }
 
     /// A request without a claim was at one queue only, and gets what is offered there.
