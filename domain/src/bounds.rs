@@ -82,6 +82,8 @@ pub const RESOURCES_MAX: usize = 16;
 pub const RESOURCE_AMOUNT_MAX: u64 = 1_000_000_000;
 /// Payloads up to this many bytes travel in the events; larger ones are stored beside them.
 pub const PAYLOAD_INLINE_BYTES_MAX: usize = 2 * 1_024;
+/// How far ahead a pause may end by itself, in milliseconds (a year).
+pub const PAUSE_AHEAD_MS_MAX: i64 = 365 * 24 * 3_600 * 1_000;
 /// How far ahead a start may be scheduled, in milliseconds (10 years).
 pub const SCHEDULE_AHEAD_MS_MAX: i64 = 10 * 365 * 24 * 3_600 * 1_000;
 /// Leases of one attempt that may be given back uncounted because an answer could not be written.

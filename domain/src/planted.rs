@@ -48,6 +48,10 @@ pub enum Planted {
     GroupNeverEnds,
     /// Only a part of the members of an expansion come to be.
     ExpansionInPart,
+    /// A node that was changed after it was chosen for a worker is leased all the same.
+    RepairOvertaken,
+    /// Work is leased before it is known what is paused.
+    PausesUnread,
 }
 
 #[cfg(feature = "proof")]

@@ -145,6 +145,8 @@ pub enum Quota {
     RetryPolicies,
     /// Bytes of JSON that they take together.
     RetryPolicyBytes,
+    /// Retry policies and pauses of one namespace.
+    CatalogEntries,
 }
 
 impl Quota {
@@ -156,7 +158,7 @@ impl Quota {
             Self::Environments => "quotas.environments_max",
             Self::Namespaces => "quotas.namespaces_max",
             Self::KeyedCommands => "quotas.keyed_commands_max",
-            Self::RetryPolicies | Self::RetryPolicyBytes => "fixed",
+            Self::RetryPolicies | Self::RetryPolicyBytes | Self::CatalogEntries => "fixed",
         }
     }
 }
@@ -178,6 +180,9 @@ fn quota_said(quota: Quota, max: u64, namespace: Option<&Namespace>) -> String {
         }
         Quota::RetryPolicyBytes => {
             format!("the retry policies of {whose}take {max} bytes, as much as may be ({setting})")
+        }
+        Quota::CatalogEntries => {
+            format!("{whose}has {max} retry policies and pauses, as many as may be ({setting})")
         }
         Quota::KeyedCommands => format!(
             "{max} commands with an Idempotency-Key are remembered here, as many as may be for 24 hours ({setting})"

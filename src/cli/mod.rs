@@ -23,7 +23,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use orrery_client::console::Console;
 use orrery_client::failure::CliFailure;
-use orrery_client::{healthcheck, jobs, submit, watch, worker};
+use orrery_client::{healthcheck, jobs, policies, submit, watch, worker};
 
 /// Runs jobs made of steps, retries what fails, recovers what is stuck, and can prove what it did.
 #[derive(Debug, Parser)]
@@ -47,6 +47,8 @@ enum CliCommand {
     Watch(watch::WatchArgs),
     /// Look at jobs, ask why one does not go on, or cancel one
     Jobs(jobs::JobsArgs),
+    /// Keep retry policies by name, and see in advance what one would do
+    Policies(policies::PoliciesArgs),
     /// Take work from a queue and run a command for each attempt
     Worker(worker::WorkerArgs),
     /// Make a job document of a recorded workflow
@@ -122,6 +124,7 @@ async fn run(line: CommandLine, console: &Console) -> Result<(), CliFailure> {
         CliCommand::Submit(args) => submit::run(args, console).await,
         CliCommand::Watch(args) => watch::run(args, console).await,
         CliCommand::Jobs(args) => jobs::run(args, console).await,
+        CliCommand::Policies(args) => policies::run(args, console).await,
         CliCommand::Worker(args) => worker::run(args, console.clone()).await,
         CliCommand::Import(args) => import::run(&args, console),
         CliCommand::Bench(args) => bench::run(args, console.clone()).await,
@@ -178,6 +181,13 @@ mod tests {
             "orrery jobs cancel 0192 --url http://h:1",
             "orrery jobs explain 0192 -o json",
             "orrery jobs explain 0192 node-a --url http://h:1",
+            "orrery policies list --page 2 -o json",
+            "orrery policies show nightly --url http://h:1",
+            "orrery policies create p.json -o json",
+            "orrery policies replace nightly - --if-version 3",
+            "orrery policies delete nightly",
+            "orrery policies preview nightly --attempts 20 --type Timeout --status 503",
+            "orrery policies preview --file p.json -o json",
             "orrery healthcheck --url http://h:1",
             "orrery bench dag --url http://h:1 --seconds 60 --rate 50 --fail 0.1 --data folder -o json",
             "orrery bench --seconds 5 all",
@@ -207,6 +217,11 @@ mod tests {
             "orrery nonsense",
             "orrery --data x demo",
             "orrery submit",
+            "orrery policies",
+            "orrery policies create",
+            "orrery policies preview",
+            "orrery policies preview p --file f",
+            "orrery policies preview p --attempts 0",
             "orrery backup",
             "orrery view",
             "orrery bench",

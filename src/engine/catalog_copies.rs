@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::catalog::state::CatalogState;
 use domain::catalog::undo::CatalogUndo;
-use domain::ids::{Namespace, SubjectId};
+use domain::ids::{Millis, Namespace, SubjectId};
 
 use crate::engine::core::kinds::InTable;
 use crate::engine::loader;
@@ -15,12 +15,21 @@ use crate::event_store::contract::{ChainHash, EventStore, StoreResult};
 
 /// Memory that copies may take, roughly, in bytes: that of some of the largest.
 const BYTES_MAX: usize = 32 * 1_024 * 1_024;
+/// A copy that need not be the newest is read again after so long, in milliseconds.
+const RECENT_MS: Millis = 900;
 /// Namespaces of which a copy is kept, at most.
 const COPIES_MAX: usize = 1_000;
 
 /// Copies of the catalogs that this engine read, by namespace.
 #[derive(Debug, Default)]
-pub(super) struct CatalogCopies(Mutex<BTreeMap<Namespace, CopySlot>>);
+pub(super) struct CatalogCopies {
+    copies: Mutex<BTreeMap<Namespace, CopySlot>>,
+    /// What was read lately, also that there is nothing, for who may be a second behind.
+    recent: Mutex<BTreeMap<Namespace, RecentCopy>>,
+}
+
+/// When it was asked for, and what was found.
+type RecentCopy = (Millis, Option<Arc<CatalogState>>);
 
 #[derive(Debug, Default)]
 struct CopySlot {
@@ -60,9 +69,42 @@ impl CatalogCopies {
         Ok(state)
     }
 
+    /// What was read within the last second; none: nothing was.
+    #[expect(clippy::option_option, reason = "not read, read and nothing there, read and there")]
+    pub(super) fn recent(
+        &self,
+        namespace: &Namespace,
+        now: Millis,
+    ) -> Option<Option<Arc<CatalogState>>> {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, state) = recent.get(namespace)?;
+        (now.saturating_sub(*at) < RECENT_MS).then(|| state.clone())
+    }
+
+    /// Keeps what was read, and was asked for then.
+    pub(super) fn was_read(
+        &self,
+        namespace: &Namespace,
+        at: Millis,
+        state: Option<Arc<CatalogState>>,
+    ) {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if recent.len() >= COPIES_MAX {
+            recent.retain(|_, (kept, _)| at.saturating_sub(*kept) < RECENT_MS);
+        }
+        if recent.len() < COPIES_MAX {
+            recent.insert(namespace.clone(), (at, state));
+        }
+    }
+
+    /// It was changed through this engine: what was read before is not so any more.
+    pub(super) fn changed(&self, namespace: &Namespace) {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).remove(namespace);
+    }
+
     fn slots(&self) -> MutexGuard<'_, BTreeMap<Namespace, CopySlot>> {
         // Each change under the lock is whole before anything can panic.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.copies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn entry(&self, namespace: &Namespace) -> Arc<tokio::sync::Mutex<Option<CatalogCopy>>> {

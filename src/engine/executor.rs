@@ -95,6 +95,7 @@ pub async fn start(mut parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(
     let gauges = Arc::new(Gauges::default());
     gauges.store_ok.store(true, Ordering::Relaxed);
     let watchers = Arc::new(Watchers::default());
+    let catalogs = Arc::new(CatalogCopies::default());
     let engine = Engine(Arc::new(Shared {
         mailbox,
         store: Arc::clone(&parts.store),
@@ -104,7 +105,7 @@ pub async fn start(mut parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(
         gauges: Arc::clone(&gauges),
         forward: parts.forward.clone(),
         watchers: Arc::clone(&watchers),
-        catalogs: CatalogCopies::default(),
+        catalogs: Arc::clone(&catalogs),
     }));
     let mut executor = Executor {
         core,
@@ -112,6 +113,7 @@ pub async fn start(mut parts: Parts) -> StoreResult<(Engine, JoinHandle<Result<(
         view: parts.view,
         clock,
         gauges,
+        catalogs,
         watchers,
         forward: parts.forward,
         me: parts.me,
@@ -145,6 +147,7 @@ struct Executor {
     view: Arc<dyn View>,
     clock: Arc<dyn crate::environment::Clock>,
     gauges: Arc<Gauges>,
+    catalogs: Arc<CatalogCopies>,
     watchers: Arc<Watchers>,
     forward: Option<Arc<dyn Forward>>,
     me: EngineId,
@@ -315,6 +318,13 @@ impl Executor {
                 self.spawn(async move {
                     let result = evaluation::evaluate(store.as_ref(), &subject, &order).await;
                     Some(Input::Evaluated { subject, result })
+                });
+            }
+            Output::ReadCatalog { namespace } => {
+                let (store, catalogs) = (Arc::clone(&self.store), Arc::clone(&self.catalogs));
+                self.spawn(async move {
+                    let result = catalogs.now(store.as_ref(), &namespace).await;
+                    Some(Input::CatalogRead { namespace, result })
                 });
             }
             Output::ClearNotices { notices } => self.clear_notices(notices),

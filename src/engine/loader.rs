@@ -1,10 +1,13 @@
 //! Reading streams back into states: whole, in parts for a fold, or the tail after some seq. The chain is checked on
 //! the way: bytes that do not fit it make the subject damaged, never a state.
 
-use domain::ids::SubjectId;
+use std::sync::Arc;
+
+use domain::catalog::state::CatalogState;
+use domain::ids::{Namespace, SubjectId};
 use tokio::sync::Semaphore;
 
-use crate::engine::core::kinds::{Entity, EntityEvent};
+use crate::engine::core::kinds::{Entity, EntityEvent, InTable as _};
 use crate::engine::core::message::{LoadedStream, LoadedTail};
 use crate::engine::records::{self, BrokenRecord};
 use crate::event_store::contract::{
@@ -27,6 +30,18 @@ pub struct PartEnd {
     pub complete: bool,
     /// Whether the stream is deleted.
     pub deleted: bool,
+}
+
+/// A namespace's catalog as its stream has it now; none where nothing was ever kept.
+///
+/// # Errors
+/// The store's own, and `Damaged`.
+pub async fn catalog(
+    store: &dyn EventStore,
+    namespace: &Namespace,
+) -> StoreResult<Option<Arc<CatalogState>>> {
+    let stream = load(store, &SubjectId::catalog(namespace.clone())).await?;
+    Ok(stream.entity.and_then(CatalogState::from_entity).map(Arc::new))
 }
 
 /// As [`fold`], one read only. `after` must be where a record ends.

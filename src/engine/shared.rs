@@ -30,7 +30,7 @@ pub(super) struct Shared {
     pub(super) forward: Option<Arc<dyn Forward>>,
     /// Who waits for a subject to change.
     pub(super) watchers: Arc<Watchers>,
-    pub(super) catalogs: CatalogCopies,
+    pub(super) catalogs: Arc<CatalogCopies>,
 }
 
 impl Shared {

@@ -53,6 +53,7 @@ impl Watchers {
             | Input::Notices { .. }
             | Input::Removed { .. }
             | Input::Evaluated { .. }
+            | Input::CatalogRead { .. }
             | Input::Flushed { .. }
             | Input::Peers { .. }
             | Input::KnownAs { .. }

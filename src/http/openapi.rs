@@ -23,7 +23,7 @@ use self::open_answers::OpenAnswers;
 use super::problem::{FieldErrorBody, ProblemBody};
 use super::routes::{
     circuit_breakers, engines, environments, explain, expressions, health, history, jobs, leases,
-    nodes, queues, retry_policies, services, start, submissions, workers,
+    nodes, pauses, queues, retry_policies, services, start, submissions, workers,
 };
 
 /// The document of this version.
@@ -46,6 +46,7 @@ use super::routes::{
         (name = "nodes", description = "The steps of a job"),
         (name = "leases", description = "Work for workers"),
         (name = "queues", description = "What waits for workers, and who they are"),
+        (name = "pauses", description = "Holding back a queue, an action type or a job type"),
         (name = "retry policies", description = "When and how failed attempts are repeated"),
         (name = "environments", description = "Pools of resources that jobs are admitted into"),
         (name = "circuit breakers", description = "What holds calls to a failing target back"),
@@ -58,6 +59,8 @@ use super::routes::{
         jobs::list, jobs::get, jobs::patch, jobs::delete,
         jobs::start, jobs::pause, jobs::resume, jobs::cancel,
         history::progress, nodes::graph, history::list, explain::job, nodes::list, nodes::get,
+        nodes::patch, pauses::list, pauses::pause_queue, pauses::resume_queue, pauses::pause_action_type,
+        pauses::resume_action_type, pauses::pause_job_type, pauses::resume_job_type,
         explain::node,
         leases::lease, leases::heartbeat, leases::complete, leases::fail, leases::release,
         queues::list, workers::list,

@@ -10,7 +10,8 @@ use super::parked::Served;
 use super::problem::{Code, Problem};
 use super::routes::{
     circuit_breakers, document, engines, environments, explain, expressions, forward, health,
-    history, jobs, leases, nodes, queues, retry_policies, services, start, submissions, workers,
+    history, jobs, leases, nodes, pauses, queues, retry_policies, services, start, submissions,
+    workers,
 };
 use super::state::Api;
 use crate::engine::forwarding;
@@ -30,10 +31,17 @@ pub fn router(api: Api) -> Served {
         .route("/api/v1/jobs/{id}/history", get(history::list))
         .route("/api/v1/jobs/{id}/explain", get(explain::job))
         .route("/api/v1/jobs/{id}/nodes", get(nodes::list))
-        .route("/api/v1/jobs/{id}/nodes/{key}", get(nodes::get))
+        .route("/api/v1/jobs/{id}/nodes/{key}", get(nodes::get).patch(nodes::patch))
         .route("/api/v1/jobs/{id}/nodes/{key}/explain", get(explain::node))
         .route("/api/v1/queues", get(queues::list))
         .route("/api/v1/queues/{queue}/lease", post(leases::lease))
+        .route("/api/v1/queues/{queue}/pause", post(pauses::pause_queue))
+        .route("/api/v1/queues/{queue}/resume", post(pauses::resume_queue))
+        .route("/api/v1/action-types/{type}/pause", post(pauses::pause_action_type))
+        .route("/api/v1/action-types/{type}/resume", post(pauses::resume_action_type))
+        .route("/api/v1/job-types/{type}/pause", post(pauses::pause_job_type))
+        .route("/api/v1/job-types/{type}/resume", post(pauses::resume_job_type))
+        .route("/api/v1/pauses", get(pauses::list))
         .route("/api/v1/leases/heartbeat", post(leases::heartbeat))
         .route("/api/v1/leases/complete", post(leases::complete))
         .route("/api/v1/leases/fail", post(leases::fail))

@@ -13,7 +13,7 @@ use super::shapes::{
 };
 use super::{ANSWER_TIMEOUT, Client, ClientError, with_bytes, with_json};
 
-const API: [&str; 2] = ["api", "v1"];
+pub(super) const API: [&str; 2] = ["api", "v1"];
 
 impl Client {
     /// Submits a job document as it was written. The same key and document never make a second job.
@@ -72,7 +72,7 @@ impl Client {
     }
 
     /// A document with what a command uses of it.
-    fn as_read<T: DeserializeOwned>(
+    pub(super) fn as_read<T: DeserializeOwned>(
         &self,
         document: Box<RawValue>,
     ) -> Result<(T, Box<RawValue>), ClientError> {

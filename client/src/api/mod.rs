@@ -5,6 +5,7 @@
 //! Absent: retries (who calls knows what may be sent twice), and any state but the connections.
 
 mod calls;
+mod policies;
 pub mod problem;
 pub mod shapes;
 

@@ -312,3 +312,49 @@ pub struct LeaseResult {
     #[serde(default)]
     pub error: Option<ProblemAnswer>,
 }
+
+/// A retry policy that the namespace keeps, as far as a command shows it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct PolicyShape {
+    pub id: String,
+    pub name: String,
+    pub version: u64,
+    #[serde(default)]
+    pub strategy: String,
+    #[serde(default)]
+    pub max_attempts: u64,
+    #[serde(default)]
+    pub updated_at: String,
+    #[serde(default)]
+    pub description: Option<String>,
+    #[serde(default)]
+    pub applicable_job_types: Vec<String>,
+}
+
+/// A page of retry policies.
+#[derive(Debug, Clone, Deserialize)]
+pub struct PolicyPage {
+    pub retry_policies: Vec<PolicyShape>,
+    #[serde(default)]
+    pub has_next: bool,
+}
+
+/// What a policy would do.
+#[derive(Debug, Clone, Deserialize)]
+pub struct PolicyPreview {
+    pub waits: Vec<PolicyWaitShape>,
+    pub total_ms: u64,
+    pub decision: String,
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// The wait after one execution.
+#[derive(Debug, Clone, Deserialize)]
+pub struct PolicyWaitShape {
+    pub attempt: u64,
+    /// None: no execution follows.
+    pub delay_ms: Option<u64>,
+    pub min_ms: Option<u64>,
+    pub max_ms: Option<u64>,
+}

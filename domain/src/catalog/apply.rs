@@ -4,18 +4,26 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::catalog::event::{CatalogEvent, CatalogFact};
+use crate::catalog::paused::CatalogPause;
 use crate::catalog::policy::CatalogPolicy;
 use crate::catalog::state::CatalogState;
 use crate::catalog::undo::CatalogUndo;
 
 impl CatalogState {
-    /// The state after the first event, which must keep a policy.
+    /// The state after the first event, which must keep a policy or pause something.
     pub fn create(event: &CatalogEvent) -> Option<Self> {
-        let CatalogFact::PolicyCreated { namespace, .. } = &event.fact else { return None };
+        let namespace = match &event.fact {
+            CatalogFact::PolicyCreated { namespace, .. }
+            | CatalogFact::Paused { namespace, .. } => namespace,
+            CatalogFact::PolicyReplaced { .. }
+            | CatalogFact::PolicyDeleted { .. }
+            | CatalogFact::Resumed { .. } => return None,
+        };
         let mut state = Self {
             namespace: namespace.clone(),
             seq: 0,
             policies: BTreeMap::new(),
+            pauses: BTreeMap::new(),
             newest_at: event.by.at,
             commands: BTreeMap::new(),
         };
@@ -55,6 +63,15 @@ impl CatalogState {
                 self.keep(policy, undo);
             }
             CatalogFact::PolicyDeleted { name } => self.drop_policy(name, undo),
+            CatalogFact::Paused { target, until, over, .. } => {
+                for target in over {
+                    self.resume(target, undo);
+                }
+                let (reason, by) = (event.by.reason.clone(), Arc::clone(&event.by.actor));
+                let pause = CatalogPause { reason, by, since: at, until: *until };
+                self.pause(target, pause, undo);
+            }
+            CatalogFact::Resumed { target } => self.resume(target, undo),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::paused::{PauseEnd, PauseTarget};
 use crate::catalog::policy::CheckedDefinition;
 use crate::ids::{Namespace, PolicyId, PolicyName};
 
@@ -20,14 +21,22 @@ pub enum CatalogCommand {
     ReplacePolicy { policy: PolicyId, definition: CheckedDefinition },
     /// Keep it no longer. Whether jobs use it does not matter: they have their copies.
     DeletePolicy { policy: PolicyId },
-}
-
-impl CatalogCommand {
-    /// The policy that it is about.
-    pub fn policy(&self) -> PolicyId {
-        match self {
-            Self::CreatePolicy { namespace, name, .. } => PolicyId::of_name(namespace, name),
-            Self::ReplacePolicy { policy, .. } | Self::DeletePolicy { policy } => *policy,
-        }
-    }
+    /// Lease nothing of it, from now on. What is paused already is paused as this says.
+    Pause {
+        namespace: Namespace,
+        target: PauseTarget,
+        /// None: when somebody resumes it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<PauseEnd>,
+        /// For people and the history.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Lease it again. What is not paused stays so.
+    Resume {
+        target: PauseTarget,
+        /// For the history.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
 }

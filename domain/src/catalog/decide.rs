@@ -1,15 +1,16 @@
 //! The rules of a catalog: a state, or its absence, and a command give an event and an answer, or a refusal.
-//! Invariant: a name is one policy's, and there are never more policies, or bytes of them, than may be.
+//! Invariant: a name is one policy's, and there are never more policies and pauses, or bytes of policies, than may be.
 
 use std::sync::Arc;
 
 use crate::bounds;
 use crate::catalog::command::CatalogCommand;
 use crate::catalog::event::{CatalogEvent, CatalogFact};
+use crate::catalog::paused::{PauseEnd, PauseTarget};
 use crate::catalog::policy::{CatalogPolicy, CheckedDefinition};
 use crate::catalog::state::CatalogState;
-use crate::ids::{Namespace, PolicyId, PolicyName};
-use crate::refusal::{Quota, Refusal};
+use crate::ids::{Millis, Namespace, PolicyId, PolicyName};
+use crate::refusal::{FieldError, Quota, Refusal};
 use crate::subject::answer::Answer;
 use crate::subject::context::Context;
 use crate::subject::decision::Decision;
@@ -37,7 +38,13 @@ pub fn decide(
             let (state, known) = found(state, *policy, context)?;
             may_remember(&state.commands, context, &state.namespace)?;
             let fact = CatalogFact::PolicyDeleted { name: known.name.clone() };
-            Ok(done(Some(state), fact, context))
+            Ok(done(Some(state), fact, None, context))
+        }
+        CatalogCommand::Pause { namespace, target, until, reason } => {
+            pause(state, namespace, target, *until, reason.as_deref(), context)
+        }
+        CatalogCommand::Resume { target, reason } => {
+            resume(state, target, reason.as_deref(), context)
         }
     }
 }
@@ -66,7 +73,7 @@ fn create(
             return Err(Refusal::RetryPolicyExists);
         }
         may_remember(&state.commands, context, namespace)?;
-        if state.policies.len() >= bounds::CATALOG_POLICIES_MAX {
+        if entries(state, context.now) >= bounds::CATALOG_POLICIES_MAX {
             let max = bounds::CATALOG_POLICIES_MAX;
             return Err(Refusal::quota(Quota::RetryPolicies, max, Some(namespace)));
         }
@@ -78,7 +85,7 @@ fn create(
         name: name.clone(),
         definition: Arc::clone(definition.shared()),
     };
-    Ok(done(state, fact, context))
+    Ok(done(state, fact, None, context))
 }
 
 fn replace(
@@ -97,8 +104,76 @@ fn replace(
     Ok(done(
         Some(state),
         CatalogFact::PolicyReplaced { name: known.name.clone(), definition },
+        None,
         context,
     ))
+}
+
+/// What a catalog keeps: policies, and pauses that hold.
+fn entries(state: &CatalogState, now: Millis) -> usize {
+    state.policies.len().saturating_add(state.paused_at(now).count())
+}
+
+fn pause(
+    state: Option<&CatalogState>,
+    namespace: &Namespace,
+    target: &PauseTarget,
+    until: Option<PauseEnd>,
+    reason: Option<&str>,
+    context: &Context,
+) -> Result<Decision<CatalogEvent>, Refusal> {
+    // An event is never older than the one before it, and its times count from it.
+    let now = state.map_or(context.now, |state| context.now.max(state.newest_at));
+    let until = match until {
+        None => None,
+        Some(PauseEnd::At(at)) => {
+            let latest = now.saturating_add(bounds::PAUSE_AHEAD_MS_MAX);
+            if at <= now || at > latest {
+                let message = "must be a time to come, within a year".to_owned();
+                let error = FieldError::new("/expires_at", "out_of_range", message);
+                return Err(Refusal::Invalid(vec![error]));
+            }
+            Some(at)
+        }
+        Some(PauseEnd::After(ms)) => {
+            Some(now.saturating_add(Millis::try_from(ms).unwrap_or(Millis::MAX)))
+        }
+    };
+    let mut over = Vec::new();
+    if let Some(state) = state {
+        let known = state.pauses.get(target).filter(|pause| pause.holds_at(now));
+        let same =
+            known.is_some_and(|pause| pause.until == until && pause.reason.as_deref() == reason);
+        // One that may come again is written all the same: else a late second one would undo what came between.
+        if same && context.command.is_none() {
+            return Ok(Decision::unchanged(Answer::Done { seq: state.seq }));
+        }
+        may_remember(&state.commands, context, namespace)?;
+        if known.is_none() && entries(state, now) >= bounds::CATALOG_POLICIES_MAX {
+            let max = bounds::CATALOG_POLICIES_MAX;
+            return Err(Refusal::quota(Quota::CatalogEntries, max, Some(namespace)));
+        }
+        let ended = state.pauses.iter().filter(|(_, pause)| !pause.holds_at(now));
+        over.extend(ended.map(|(target, _)| target.clone()));
+    }
+    let fact =
+        CatalogFact::Paused { namespace: namespace.clone(), target: target.clone(), until, over };
+    Ok(done(state, fact, reason, context))
+}
+
+fn resume(
+    state: Option<&CatalogState>,
+    target: &PauseTarget,
+    reason: Option<&str>,
+    context: &Context,
+) -> Result<Decision<CatalogEvent>, Refusal> {
+    // Where nothing was ever kept, nothing is paused.
+    let Some(state) = state else { return Ok(Decision::unchanged(Answer::Done { seq: 0 })) };
+    if !state.pauses.contains_key(target) && context.command.is_none() {
+        return Ok(Decision::unchanged(Answer::Done { seq: state.seq }));
+    }
+    may_remember(&state.commands, context, &state.namespace)?;
+    Ok(done(Some(state), CatalogFact::Resumed { target: target.clone() }, reason, context))
 }
 
 /// Whether a definition finds room, in place of one of so many bytes.
@@ -118,11 +193,12 @@ fn has_room(
 fn done(
     state: Option<&CatalogState>,
     fact: CatalogFact,
+    reason: Option<&str>,
     context: &Context,
 ) -> Decision<CatalogEvent> {
     let (seq, newest_at) = state.map_or((0, context.now), |state| (state.seq, state.newest_at));
     // An event is never older than the one before it.
-    let by = Envelope::of(context, context.now.max(newest_at), None);
+    let by = Envelope::of(context, context.now.max(newest_at), reason);
     let answer = Answer::Done { seq: seq.saturating_add(1) };
     Decision { event: Some(CatalogEvent { by, fact }), payloads: Vec::new(), answer }
 }

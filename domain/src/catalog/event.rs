@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::paused::PauseTarget;
 use crate::catalog::policy::PolicyDefinition;
-use crate::ids::{Namespace, PolicyId, PolicyName};
+use crate::ids::{Millis, Namespace, PolicyId, PolicyName};
 use crate::subject::envelope::Envelope;
 
 /// An event of a catalog.
@@ -20,7 +21,8 @@ pub struct CatalogEvent {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CatalogFact {
-    /// A retry policy is kept, for the first time under this name or again after a deletion. A catalog begins with one.
+    /// A retry policy is kept, for the first time under this name or again after a deletion. A catalog begins with one, or
+    /// with a pause.
     PolicyCreated {
         namespace: Namespace,
         /// It follows from namespace and name.
@@ -32,6 +34,19 @@ pub enum CatalogFact {
     PolicyReplaced { name: PolicyName, definition: Arc<PolicyDefinition> },
     /// A retry policy is not kept any more.
     PolicyDeleted { name: PolicyName },
+    /// Nothing of it is leased. Who and why stand in the envelope.
+    Paused {
+        namespace: Namespace,
+        target: PauseTarget,
+        /// Milliseconds; none: until somebody resumes it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Millis>,
+        /// Pauses whose time was over by then: they are forgotten.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        over: Vec<PauseTarget>,
+    },
+    /// It is leased again.
+    Resumed { target: PauseTarget },
 }
 
 impl CatalogFact {
@@ -41,6 +56,8 @@ impl CatalogFact {
             Self::PolicyCreated { .. } => "policy_created",
             Self::PolicyReplaced { .. } => "policy_replaced",
             Self::PolicyDeleted { .. } => "policy_deleted",
+            Self::Paused { .. } => "paused",
+            Self::Resumed { .. } => "resumed",
         }
     }
 }

@@ -23,6 +23,9 @@ pub struct PolicyDefinition {
     pub tags: Vec<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, ExactJson>,
+    /// Types of jobs that get it where neither they nor their nodes have a policy: exact, or with a `*` at the end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub applicable_job_types: Vec<String>,
     /// What jobs that name it get.
     pub policy: Arc<RetryPolicy>,
 }
@@ -52,6 +55,8 @@ impl CheckedDefinition {
         }
         definition.tags = labels::tags("/tags", &definition.tags, &mut errors);
         labels::metadata("/metadata", &definition.metadata, &mut errors);
+        let job_types = &definition.applicable_job_types;
+        errors.extend(RetryPolicy::check_patterns("/applicable_job_types", job_types));
         errors.extend(definition.policy.check(""));
         if errors.is_empty() && definition.bytes() > bounds::POLICY_BYTES_MAX {
             let most = bounds::POLICY_BYTES_MAX;

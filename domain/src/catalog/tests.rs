@@ -20,6 +20,9 @@ use crate::subject::answer::Answer;
 use crate::subject::context::Context;
 use crate::subject::envelope::CommandMark;
 
+#[path = "pause_tests.rs"]
+mod pauses;
+
 fn context() -> Context {
     Context {
         now: 1_000,

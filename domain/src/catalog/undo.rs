@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::catalog::paused::{CatalogPause, PauseTarget};
 use crate::catalog::policy::CatalogPolicy;
 use crate::catalog::state::CatalogState;
 use crate::ids::{CommandId, Millis, PolicyName};
@@ -17,6 +18,7 @@ pub struct CatalogUndo(UndoLog<Was>);
 enum Was {
     Counted { seq: u64, newest_at: Millis },
     Policy(PolicyName, Option<Arc<CatalogPolicy>>),
+    Pause(PauseTarget, Option<Arc<CatalogPause>>),
     Command(CommandId, Option<Answered>),
 }
 
@@ -34,6 +36,7 @@ impl CatalogState {
             match was {
                 Was::Counted { seq, newest_at } => (self.seq, self.newest_at) = (seq, newest_at),
                 Was::Policy(name, before) => put_back(&mut self.policies, name, before),
+                Was::Pause(target, before) => put_back(&mut self.pauses, target, before),
                 Was::Command(id, before) => put_back(&mut self.commands, id, before),
             }
         }
@@ -55,6 +58,21 @@ impl CatalogState {
     /// Keeps no policy under this name.
     pub(super) fn drop_policy(&mut self, name: &PolicyName, undo: &mut CatalogUndo) {
         undo.0.remove(&mut self.policies, name, Was::Policy);
+    }
+
+    /// Keeps that something is paused.
+    pub(super) fn pause(
+        &mut self,
+        target: &PauseTarget,
+        pause: CatalogPause,
+        undo: &mut CatalogUndo,
+    ) {
+        undo.0.insert(&mut self.pauses, target.clone(), Arc::new(pause), Was::Pause);
+    }
+
+    /// It is paused no more.
+    pub(super) fn resume(&mut self, target: &PauseTarget, undo: &mut CatalogUndo) {
+        undo.0.remove(&mut self.pauses, target, Was::Pause);
     }
 
     /// Remembers the command that the newest event answers.

@@ -5,6 +5,7 @@ mod expressions;
 mod fields;
 mod kinds;
 mod names;
+mod node_patch;
 mod patch;
 mod retries;
 mod tree;
@@ -29,6 +30,8 @@ use crate::retry::named::NamedPolicies;
 
 use self::expressions::KnownInput;
 use self::names::{Namer, NodeNames};
+pub(crate) use self::node_patch::checked_input;
+pub use self::node_patch::{check_node_patch, node_patch_policies};
 pub use self::patch::check_patch;
 use self::retries::PolicyTable;
 use self::tree::{Flat, SpecTree};
@@ -72,7 +75,7 @@ pub fn check_with(
     let mut tree = SpecTree::of(std::mem::take(&mut spec.nodes), &mut check.errors);
     check.outermost(&mut tree, spec.complete_when);
     let graph = check.graph(&tree.nodes);
-    let (retry, retry_named) = check.retry("/retry", spec.retry.take());
+    let (retry, retry_named) = check.retry_of_job(spec.retry.take());
     let mut nodes: Vec<PlanNode> = Vec::with_capacity(tree.nodes.len());
     let mut output = spec.output.take();
     let mut output_flow = NodeFlow::default();

@@ -12,6 +12,7 @@ use crate::ids::{Claim, Epoch, JobId, Millis, Namespace, WorkerName};
 use crate::job::fact::Patch;
 use crate::job::flow::Evaluated;
 use crate::job::plan::CheckedSpec;
+use crate::job::repair::NodePatch;
 use crate::node::attempt::{AttemptError, ReportKind};
 use crate::payload::{self, Hash};
 
@@ -41,6 +42,15 @@ pub enum JobCommand {
     },
     /// Change what people may change.
     Patch(Box<Patch>),
+    /// Change a node that has not run.
+    PatchNode {
+        /// Where it stands: its key, or its path in its groups.
+        node: String,
+        patch: Box<NodePatch>,
+        /// For the history.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// Take the environment's grant.
     TakeGrant {
         /// The grant's number.
@@ -80,6 +90,7 @@ impl JobCommand {
             | Self::Resume { .. }
             | Self::Cancel { .. }
             | Self::Patch(_)
+            | Self::PatchNode { .. }
             | Self::TakeGrant { .. }
             | Self::Lease(_)
             | Self::Report(_)
@@ -107,7 +118,8 @@ impl JobCommand {
             | Self::Pause { .. }
             | Self::Resume { .. }
             | Self::Cancel { .. }
-            | Self::Patch(_) => false,
+            | Self::Patch(_)
+            | Self::PatchNode { .. } => false,
         }
     }
 
@@ -123,6 +135,7 @@ impl JobCommand {
             | Self::Resume { .. }
             | Self::Cancel { .. }
             | Self::Patch(_)
+            | Self::PatchNode { .. }
             | Self::TakeGrant { .. }
             | Self::Lease(_)
             | Self::Evaluated(_)
@@ -139,6 +152,7 @@ impl JobCommand {
             | Self::Resume { .. }
             | Self::Cancel { .. }
             | Self::Patch(_)
+            | Self::PatchNode { .. }
             | Self::TakeGrant { .. } => true,
             Self::Lease(_)
             | Self::Report(_)
@@ -171,6 +185,14 @@ pub struct LeaseOrder {
     /// Length in milliseconds.
     pub lease_ms: u64,
     pub nodes: Vec<u32>,
+    /// Changes of nodes that the job had when these were chosen: one that was changed since may be another queue's.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub changes: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(value: &u32) -> bool {
+    *value == 0
 }
 
 /// A worker's report on one attempt.

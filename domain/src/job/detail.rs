@@ -101,6 +101,9 @@ impl JobDetail {
     fn tell(&mut self, event: &JobEvent) -> Option<Measured> {
         let at = event.by.at;
         self.grow();
+        if let Some(repair) = event.fact.repair().filter(|repair| repair.is.input.is_some()) {
+            self.nodes[repair.node as usize].input = None;
+        }
         if let Some(flow) = &event.flow {
             self.tell_flow(flow);
         }

@@ -19,6 +19,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::ids::Millis;
 use crate::job::plan::Plan;
+use crate::job::repair::NodeRepair;
 use crate::job::state::JobState;
 use crate::job::story::{Measured, NodeStory};
 use crate::job::undo::JobUndo;
@@ -83,7 +84,20 @@ impl JobFact {
         match self {
             Self::Attempt(fact) => fact.about(),
             Self::Failure(fact) => fact.about(),
-            Self::Admission(_) | Self::Steering(_) | Self::Ending(_) | Self::Flow(_) => None,
+            Self::Steering(fact) => fact.repair().map(|repair| (repair.node, None)),
+            Self::Admission(_) | Self::Ending(_) | Self::Flow(_) => None,
+        }
+    }
+
+    /// The change of one node that it is, if it is one.
+    pub fn repair(&self) -> Option<&NodeRepair> {
+        match self {
+            Self::Steering(fact) => fact.repair(),
+            Self::Admission(_)
+            | Self::Attempt(_)
+            | Self::Failure(_)
+            | Self::Ending(_)
+            | Self::Flow(_) => None,
         }
     }
 
@@ -111,7 +125,7 @@ impl JobFact {
             Self::Admission(fact) => fact.apply(job),
             Self::Attempt(fact) => fact.apply(job, at, undo),
             Self::Failure(fact) => fact.apply(job, nodes, undo),
-            Self::Steering(fact) => fact.apply(job, at),
+            Self::Steering(fact) => fact.apply(job, at, undo),
             Self::Ending(fact) => fact.apply(job),
             Self::Flow(_) => {}
         }
@@ -142,7 +156,8 @@ impl JobFact {
             Self::Attempt(fact) => fact.refuses(job),
             Self::Failure(fact) => fact.refuses(job),
             Self::Ending(fact) => fact.refuses(job),
-            Self::Steering(_) | Self::Flow(_) => None,
+            Self::Steering(fact) => fact.repair().and_then(|repair| repair.refuses(job)),
+            Self::Flow(_) => None,
         }
     }
 
@@ -152,7 +167,12 @@ impl JobFact {
             Self::Admission(fact) => fact.payloads(named),
             Self::Attempt(fact) => fact.payloads(named),
             Self::Failure(fact) => fact.payloads(named),
-            Self::Steering(_) | Self::Ending(_) | Self::Flow(_) => {}
+            Self::Steering(fact) => {
+                if let Some(repair) = fact.repair() {
+                    repair.payloads(named);
+                }
+            }
+            Self::Ending(_) | Self::Flow(_) => {}
         }
     }
 }
@@ -260,7 +280,7 @@ mod tests {
         let concerns = names_by_concern();
         let all: Vec<&str> = concerns.concat();
         let apart: std::collections::BTreeSet<&str> = all.iter().copied().collect();
-        assert_eq!((all.len(), apart.len()), (23, 23));
+        assert_eq!((all.len(), apart.len()), (24, 24));
         for unknown in [r#""resurrected""#, r#"{"resurrected":{}}"#, "3", r#"{"failed":1}"#] {
             assert!(serde_json::from_str::<JobFact>(unknown).is_err(), "{unknown}");
         }

@@ -16,6 +16,7 @@ pub mod outcome;
 pub mod plan;
 pub mod progress;
 pub mod readiness;
+pub mod repair;
 pub mod rows;
 pub mod spec;
 pub mod state;

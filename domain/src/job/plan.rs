@@ -1,6 +1,7 @@
 //! What of a job never changes after its submission: a checked specification. Only `check` builds one from a
 //! caller's specification; it also comes back from the job's first event, and from an engine that checked it and passes it on.
 
+mod changed;
 mod kept;
 mod layout;
 mod node;
@@ -21,6 +22,7 @@ use crate::payload::{Payload, PayloadBytes};
 use crate::retry::named::NamedPolicy;
 use crate::retry::policy::RetryPolicy;
 
+pub use self::changed::{ChangedNode, NodeField};
 use self::kept::{KeptParts, kept_of};
 use self::layout::MemberRows;
 pub use self::layout::{Expansion, NodePlace};
@@ -147,6 +149,12 @@ pub struct Plan {
     /// Members that came to be, in the order in which they did.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub added: Vec<Expansion>,
+    /// Nodes that people changed after the submission, by position.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) changed: BTreeMap<u32, Arc<ChangedNode>>,
+    /// How many such changes there were.
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) changes: u32,
     /// The edges, both ways, by place in the plan. Derived from the nodes' parents.
     #[serde(skip)]
     pub graph: Arc<Graph>,
@@ -247,6 +255,10 @@ struct StoredPlan {
     templates: u32,
     #[serde(default)]
     added: Vec<Expansion>,
+    #[serde(default)]
+    changed: BTreeMap<u32, Arc<ChangedNode>>,
+    #[serde(default)]
+    changes: u32,
 }
 
 impl TryFrom<StoredPlan> for Plan {
@@ -280,6 +292,7 @@ impl TryFrom<StoredPlan> for Plan {
             ..Self::empty()
         };
         plan.has_nodes(nodes, stored.templates, graph);
+        plan.takes_changed(stored.changed, stored.changes);
         if plan.policies_are_there() { Ok(plan) } else { Err(PlanError::Policy) }
     }
 }
@@ -310,6 +323,8 @@ impl Plan {
             templates: 0,
             initial: 0,
             added: Vec::new(),
+            changed: BTreeMap::new(),
+            changes: 0,
             graph: Arc::default(),
             members: Arc::default(),
             kept: Arc::default(),

@@ -8,7 +8,7 @@ use crate::ids::{CommandId, Millis};
 use crate::job::flow::Prepared;
 use crate::job::members::GroupState;
 use crate::job::outcome::JobError;
-use crate::job::plan::Expansion;
+use crate::job::plan::{Expansion, Plan};
 use crate::job::state::{
     ClaimMark, HandedOn, JobHead, JobState, KeptOutput, NodeState, OUTPUT_BYTES_MAX, ReportMark,
 };
@@ -40,6 +40,7 @@ enum Was {
     Checkpoint(u32, Option<Millis>),
     /// So many nodes there were before members came to be.
     Grown(usize),
+    Plan(Arc<Plan>),
     Report((u32, u64), Option<ReportMark>),
     Late((u32, u64)),
     Command(CommandId, Option<Answered>),
@@ -73,6 +74,7 @@ impl JobState {
                     Arc::make_mut(&mut self.plan).added.pop();
                     self.nodes.truncate(nodes);
                 }
+                Was::Plan(plan) => self.plan = plan,
                 Was::Report(key, before) => put_back(&mut self.reports, key, before),
                 Was::Late(key) => turn_back(&mut self.late, key),
                 Was::Command(id, before) => put_back(&mut self.commands, id, before),
@@ -216,6 +218,12 @@ impl JobState {
         let nodes = self.nodes.len();
         undo.log.note(|| Was::Grown(nodes));
         Arc::make_mut(&mut self.plan).added.push(expansion);
+    }
+
+    /// A node of the plan is changed.
+    pub(crate) fn change_plan(&mut self, undo: &mut JobUndo, change: impl FnOnce(&mut Plan)) {
+        undo.log.note(|| Was::Plan(Arc::clone(&self.plan)));
+        change(Arc::make_mut(&mut self.plan));
     }
 
     /// The group at this position, to be changed.

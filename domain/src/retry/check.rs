@@ -193,6 +193,16 @@ impl<'a> Found<'a> {
     }
 }
 
+impl RetryPolicy {
+    /// What is wrong with a list of words, each exact or with a `*` at its end. `at` is its pointer.
+    pub(crate) fn check_patterns(at: &str, patterns: &[String]) -> Vec<FieldError> {
+        let (pointer, field) = at.rsplit_once('/').unwrap_or(("", at));
+        let mut found = Found::at(pointer);
+        found.patterns(field, patterns);
+        found.errors
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

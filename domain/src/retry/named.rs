@@ -24,6 +24,8 @@ pub struct NamedPolicy {
 #[derive(Debug, Clone, Default)]
 pub struct NamedPolicies {
     found: BTreeMap<String, Arc<NamedPolicy>>,
+    /// What holds for the job where it says nothing itself.
+    by_job_type: Option<Arc<NamedPolicy>>,
     lacks_some: bool,
     /// What is missing is no error.
     is_lenient: bool,
@@ -38,7 +40,17 @@ impl NamedPolicies {
         let found = references.iter().filter_map(|text| Some(((*text).to_owned(), find(text)?)));
         let found: BTreeMap<_, _> = found.collect();
         let lacks_some = found.len() < references.len();
-        Self { found, lacks_some, is_lenient: false }
+        Self { found, by_job_type: None, lacks_some, is_lenient: false }
+    }
+
+    /// With the policy that holds for the job where it says nothing itself.
+    #[must_use]
+    pub fn or_by_job_type(self, by_job_type: Option<Arc<NamedPolicy>>) -> Self {
+        Self { by_job_type, ..self }
+    }
+
+    pub(crate) fn by_job_type(&self) -> Option<&Arc<NamedPolicy>> {
+        self.by_job_type.as_ref()
     }
 
     /// Whether a reference stands for nothing.

@@ -5,6 +5,7 @@
 pub mod answer;
 pub mod context;
 pub mod decision;
+pub(crate) mod double_option;
 pub mod envelope;
 pub(crate) mod labels;
 pub mod pairs;

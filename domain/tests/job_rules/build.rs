@@ -90,7 +90,13 @@ pub(crate) fn lease(nodes: Vec<u32>) -> JobCommand {
     let (Ok(worker), Ok(claim)) = (WorkerName::parse("w"), Claim::parse("c")) else {
         panic!("names")
     };
-    JobCommand::Lease(Arc::new(LeaseOrder { worker, claim: Some(claim), lease_ms: 30_000, nodes }))
+    JobCommand::Lease(Arc::new(LeaseOrder {
+        worker,
+        claim: Some(claim),
+        lease_ms: 30_000,
+        nodes,
+        changes: u32::MAX,
+    }))
 }
 
 pub(crate) fn report(node: u32, epoch: Epoch, hash: u32, outcome: Outcome) -> JobCommand {

@@ -18,6 +18,7 @@ mod lists;
 mod live;
 mod moves;
 mod named;
+mod repairs;
 mod retries;
 mod table;
 mod trees;

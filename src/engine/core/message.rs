@@ -1,7 +1,10 @@
 //! What goes into the core and what comes out of it, as data. The core never waits and never calls anybody: the
 //! executor of the product and the one of the simulation carry these messages.
 
-use domain::ids::{GroupId, Millis, SubjectId};
+use std::sync::Arc;
+
+use domain::catalog::state::CatalogState;
+use domain::ids::{GroupId, Millis, Namespace, SubjectId};
 use domain::job::flow::{Evaluated, EvaluationOrder};
 
 pub use crate::engine::core::kinds::{Command, Shown};
@@ -131,6 +134,12 @@ pub enum Input {
         /// What was found.
         result: Result<Vec<Evaluated>, EventStoreError>,
     },
+    /// A namespace's catalog was read, or not. None: nothing was ever kept there.
+    CatalogRead {
+        namespace: Namespace,
+        /// What was found.
+        result: Result<Option<Arc<CatalogState>>, EventStoreError>,
+    },
     /// Documents were flushed and synced, or not.
     Flushed {
         /// Whose, at which seq.
@@ -227,6 +236,10 @@ pub enum Output {
     Evaluate {
         subject: SubjectId,
         order: EvaluationOrder,
+    },
+    /// Read a namespace's catalog as it is now: what is paused there.
+    ReadCatalog {
+        namespace: Namespace,
     },
     /// The tails of these were read and their marks are right.
     ClearNotices {

@@ -31,7 +31,7 @@ use domain::ids::Millis;
 
 use self::commit::Commits;
 pub use self::counts::{AttemptCounts, CoreCounts};
-use self::leases::{Claims, Dispatch, Polls};
+use self::leases::{Claims, Dispatch, Pauses, Polls};
 use self::message::{EngineId, Failure, Input, Output, Request, Response, Ticket};
 use self::pace::Pace;
 use self::peers::{KnownPeers, Outbox, Ownership, Routing};
@@ -58,6 +58,7 @@ pub struct Core {
     pace: Pace,
     dispatch: Dispatch,
     polls: Polls,
+    pauses: Pauses,
     claims: Claims,
     routing: Routing,
     ownership: Ownership,
@@ -98,6 +99,7 @@ impl Core {
             pace: Pace::default(),
             dispatch: Dispatch::default(),
             polls: Polls::default(),
+            pauses: Pauses::default(),
             claims: Claims::default(),
             routing: Routing::new(me),
             peers: KnownPeers::new(now),
@@ -141,6 +143,7 @@ impl Core {
             Input::Stepped { by } => self.stepped(by),
             Input::FormerDrivers { until } => self.ownership.former_may_write(until),
             Input::Announced { from, queues } => self.announced(from, &queues),
+            Input::CatalogRead { namespace, result } => self.catalog_read(&namespace, &result),
         }
         self.give_back_undelivered();
     }
@@ -149,6 +152,7 @@ impl Core {
     pub fn turn(&mut self, now: Millis) {
         self.now = self.now.max(now);
         self.fire_timers();
+        self.watch_pauses();
         self.write_again();
         self.end_waits();
         self.serve_read();
@@ -180,6 +184,7 @@ impl Core {
             self.announces_next(),
             self.serves_read_at(),
             self.claims.next_due(),
+            self.pauses.next_due(),
         ];
         dues.into_iter().flatten().min()
     }

@@ -13,6 +13,7 @@ pub mod history;
 pub mod jobs;
 pub mod leases;
 pub mod nodes;
+pub mod pauses;
 pub mod queues;
 pub mod retry_policies;
 pub mod services;

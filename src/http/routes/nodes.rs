@@ -5,14 +5,18 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use domain::node::status::NodeStatus;
 
-use crate::http::extract::headers::ApiCaller;
+use crate::http::commands::{by_client, expected_of_job};
+use crate::http::extract::headers::{ApiCaller, IfMatch};
+use crate::http::extract::json::ValidJson;
 use crate::http::extract::path::{JobPath, NodePath};
 use crate::http::extract::query::Query;
 use crate::http::page::{self, PAGE_SIZE_MAX, PageRequest};
 use crate::http::problem::Problem;
-use crate::http::routes::json;
+use crate::http::routes::{json, versioned};
 use crate::http::schemas::job_details::{NodeListAnswer, NodeListParameters};
+use crate::http::schemas::node_patch::PatchNodeBody;
 use crate::http::state::Api;
+use crate::services::job_scheduler::RepairRequest;
 use crate::services::queries::{GraphAnswer, NodeAnswer, NodeQuery};
 
 /// List a job's nodes
@@ -66,6 +70,38 @@ pub async fn get(
     query.finish()?;
     let (node, _) = api.queries().node(&caller.namespace, job, &key).await?;
     Ok(json(StatusCode::OK, &node))
+}
+
+/// Change a node that has not run
+///
+/// Absent fields stay, null takes away what the node says itself. A ready node is offered where it belongs now; a wait for a
+/// retry goes on, and the new policy judges the next failure.
+#[utoipa::path(
+    patch, path = "/api/v1/jobs/{id}/nodes/{key}", tag = "nodes", operation_id = "patchNode",
+    params(
+        ("id" = String, Path, description = "The job", format = "uuid"),
+        ("key" = String, Path, description = "The node's key; of a member its path, percent-encoded: `each[3]/build` is `each%5B3%5D%2Fbuild`"),
+    ),
+    request_body(content = PatchNodeBody, description = "What to change",
+        example = json!({"queue": "large", "timeouts": {"attempt_ms": 600_000}, "reason": "it needs more memory"})),
+    responses((status = 200, description = "The changed node", body = NodeAnswer,
+        headers(("ETag" = String, description = "The job's version")))),
+)]
+pub async fn patch(
+    State(api): State<Api>,
+    caller: ApiCaller,
+    NodePath { job, key }: NodePath,
+    if_match: IfMatch,
+    body: ValidJson<PatchNodeBody>,
+) -> Result<Response, Problem> {
+    let (spec, reason) = body.value.into_spec().map_err(Problem::invalid)?;
+    let expected = expected_of_job(&if_match, api.engine(), &caller.namespace, job).await?;
+    let repair = RepairRequest { job, node: key, spec, reason };
+    let path = repair.node.clone();
+    let by = by_client(&caller, None, expected);
+    api.scheduler().change_node(&caller.namespace, repair, by).await?;
+    let (node, version) = api.queries().node(&caller.namespace, job, &path).await?;
+    Ok(versioned(StatusCode::OK, version, &node))
 }
 
 /// Get a job's graph

@@ -82,9 +82,10 @@ pub async fn create(
     let mark = idempotency::mark("POST /retry-policies", &key, &body.text);
     let (name, definition) = body.value.into_definition().map_err(Problem::invalid)?;
     let namespace = caller.namespace.clone();
+    let id = PolicyId::of_name(&namespace, &name);
     let command = CatalogCommand::CreatePolicy { namespace, name, definition };
     let by = by_client(&caller, mark, None);
-    let changed = api.retries().change_policy(&caller.namespace, command, by).await?;
+    let changed = api.retries().change_policy(&caller.namespace, id, command, by).await?;
     let policy = changed.subject.ok_or(Refusal::RetryPolicyNotFound)?;
     let response = shown(StatusCode::CREATED, &caller.namespace, &policy);
     Ok(located(response, format!("/api/v1/retry-policies/{}", policy.id)))
@@ -134,7 +135,7 @@ pub async fn replace(
     };
     let definition = body.value.into_definition(is_named).map_err(Problem::invalid)?;
     let command = CatalogCommand::ReplacePolicy { policy, definition };
-    let changed = change(&api, &caller, &if_match, command).await?;
+    let changed = change(&api, &caller, &if_match, policy, command).await?;
     let policy = changed.ok_or(Refusal::RetryPolicyNotFound)?;
     Ok(shown(StatusCode::OK, &caller.namespace, &policy))
 }
@@ -153,8 +154,8 @@ pub async fn delete(
     PolicyPath(reference): PolicyPath,
     if_match: IfMatch,
 ) -> Result<Response, Problem> {
-    let command = CatalogCommand::DeletePolicy { policy: id_of(&caller, &reference)? };
-    change(&api, &caller, &if_match, command).await?;
+    let policy = id_of(&caller, &reference)?;
+    change(&api, &caller, &if_match, policy, CatalogCommand::DeletePolicy { policy }).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -198,13 +199,13 @@ async fn change(
     api: &Api,
     caller: &ApiCaller,
     if_match: &IfMatch,
+    policy: PolicyId,
     command: CatalogCommand,
 ) -> Result<Option<Arc<CatalogPolicy>>, Problem> {
-    let policy = command.policy();
     let now = async { Ok(read(api, caller, policy).await?.version) };
     let expected = expected(if_match, now).await?;
     let by = by_client(caller, None, expected);
-    Ok(api.retries().change_policy(&caller.namespace, command, by).await?.subject)
+    Ok(api.retries().change_policy(&caller.namespace, policy, command, by).await?.subject)
 }
 
 async fn read(

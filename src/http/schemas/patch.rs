@@ -50,14 +50,14 @@ pub struct PatchBody {
 
 /// Not given, given as null, or given.
 #[derive(Debug, Default)]
-enum Given<T> {
+pub(super) enum Given<T> {
     #[default]
     Not,
     Null,
     Value(T),
 }
 
-fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+pub(super) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Given<T>, D::Error> {
     Ok(Option::deserialize(deserializer)?.map_or(Given::Null, Given::Value))
@@ -66,7 +66,7 @@ fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 /// The domain tells absent from null by nesting.
 impl<T> Given<T> {
     #[expect(clippy::option_option, reason = "the domain's way to tell absent from null")]
-    fn nested(self) -> Option<Option<T>> {
+    pub(super) fn nested(self) -> Option<Option<T>> {
         match self {
             Self::Not => None,
             Self::Null => Some(None),
@@ -99,7 +99,7 @@ impl PatchBody {
 }
 
 /// As `validator` counts.
-const REASON_CHARS_MAX: u64 = bounds::REASON_CHARS_MAX as u64;
+pub(super) const REASON_CHARS_MAX: u64 = bounds::REASON_CHARS_MAX as u64;
 
 /// Why an action is asked for. The whole body may be left out.
 #[derive(Debug, Default, Deserialize, Validate, ToSchema)]

@@ -3,6 +3,7 @@
 //! Always holds: what the request alone decides is decided before the engine is asked; a tick never does the core's
 //! work, it says what was done and when nothing is. Absent: rules (`domain`) and HTTP.
 
+mod repair;
 mod submission;
 mod ticks;
 
@@ -24,6 +25,7 @@ use crate::engine::jobs::{Changed, Made};
 use crate::engine::leases::{LeasePoll, ReportOutcome};
 use crate::environment::Surroundings;
 
+pub use self::repair::RepairRequest;
 use self::submission::CatalogOnce;
 pub use self::submission::{JobRequest, SubmissionBounds};
 
@@ -173,6 +175,7 @@ fn kind_of(command: &JobCommand) -> &'static str {
         JobCommand::Resume { .. } => "resume_job",
         JobCommand::Cancel { .. } => "cancel_job",
         JobCommand::Patch(_) => "change_job",
+        JobCommand::PatchNode { .. } => "change_node",
         // These come by ways of their own: submissions, reports, and what the core does by itself.
         JobCommand::Submit(_)
         | JobCommand::TakeGrant { .. }

@@ -46,19 +46,23 @@ pub(super) struct CatalogOnce {
 }
 
 impl JobScheduler {
+    pub(super) fn check_settings(&self) -> CheckSettings {
+        let timeout = self.bounds.queue_timeout;
+        CheckSettings {
+            bounds: self.bounds.bounds.clone(),
+            queue_timeout_ms: timeout
+                .map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
+            now: self.outside.clock.now_ms(),
+        }
+    }
+
     pub(super) async fn submission(
         &self,
         namespace: &Namespace,
         request: JobRequest,
         catalog: &mut CatalogOnce,
     ) -> Result<(Submission, Caller), EngineError> {
-        let timeout = self.bounds.queue_timeout;
-        let settings = CheckSettings {
-            bounds: self.bounds.bounds.clone(),
-            queue_timeout_ms: timeout
-                .map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
-            now: self.outside.clock.now_ms(),
-        };
+        let settings = self.check_settings();
         let mark = request.caller.mark.as_ref().filter(|mark| mark.keyed);
         let keyed = mark.map(|mark| JobId::from_key(namespace, mark.id.as_str()));
         let mut named = self.named_policies(namespace, &request.spec, catalog).await?;
@@ -92,8 +96,13 @@ impl JobScheduler {
         catalog: &mut CatalogOnce,
     ) -> Result<NamedPolicies, EngineError> {
         let references = spec.policy_references();
+        let job_type = spec.job_type.as_deref().filter(|_| spec.retry.is_none());
         if references.is_empty() {
-            return Ok(NamedPolicies::default());
+            // What matches by its type is not named: a look of the last second will do.
+            let Some(job_type) = job_type else { return Ok(NamedPolicies::default()) };
+            let recent = self.engine.catalogs().recent(namespace).await?;
+            let found = recent.and_then(|catalog| catalog.applicable(job_type));
+            return Ok(NamedPolicies::default().or_by_job_type(found));
         }
         if !catalog.is_read {
             catalog.catalog = self.engine.catalogs().now(namespace).await?;
@@ -101,7 +110,8 @@ impl JobScheduler {
         }
         let known = catalog.catalog.as_ref();
         let find = |text: &str| known.and_then(|catalog| catalog.named(text));
-        Ok(NamedPolicies::of(&references, find))
+        let by_type = job_type.and_then(|job_type| known?.applicable(job_type));
+        Ok(NamedPolicies::of(&references, find).or_by_job_type(by_type))
     }
 
     /// A job that could never be admitted is refused at once; what is in use does not matter, it waits for that.

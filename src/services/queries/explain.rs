@@ -8,6 +8,7 @@ mod shapes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use domain::catalog::state::CatalogState;
 use domain::ids::{EnvironmentName, JobId, Millis, Namespace, SubjectId};
 use domain::job::explain::WaitCode;
 use domain::refusal::Refusal;
@@ -18,6 +19,7 @@ use super::Queries;
 use crate::engine::core::message::{Held, Names, QueueFacts, SubjectInspection};
 use crate::engine::error::EngineError;
 use crate::engine::streams::WakesAt;
+use crate::view::resources::pause::PauseResource;
 
 pub use self::shapes::{
     AsksAnswer, AttemptRunning, EndedAnswer, Explained, GrantAnswer, Memory, NodeStands,
@@ -62,6 +64,11 @@ impl Queries {
             && let Ok(found) = self.engine.cluster().queues_everywhere(namespace, &queues).await
         {
             explained.waits.iter_mut().for_each(|wait| wait.polled(&found.facts, &found.silent));
+        }
+        if explained.waits.iter().any(|wait| !wait.may_be_paused.is_empty())
+            && let Some(catalog) = self.engine.catalogs().now(namespace).await?
+        {
+            explained.waits.iter_mut().for_each(|wait| wait.is_paused(&catalog, now));
         }
         if let Some(wait) = explained.waits.iter_mut().find(|wait| wait.code == WaitCode::Grant) {
             let grant = self.grant(namespace, job, &environment, asked).await?;
@@ -156,6 +163,18 @@ impl WaitAnswer {
         let before = inspection.before.iter().filter(|(ix, _)| self.of.contains(ix));
         if let Some(workers) = &mut self.workers {
             workers.before = before.map(|(_, before)| *before).min();
+        }
+    }
+
+    /// What an operator has paused of it.
+    fn is_paused(&mut self, catalog: &CatalogState, now: Millis) {
+        for target in &self.may_be_paused {
+            let pause = catalog.pauses.get(target).filter(|pause| pause.holds_at(now));
+            if let Some(pause) = pause {
+                let paused = PauseResource::of(target, Some(pause));
+                self.message = format!("{}; {}", self.message, paused.words());
+                self.paused.push(paused);
+            }
         }
     }
 

@@ -44,6 +44,8 @@ pub struct GraphNode {
     pub level: u32,
     pub attempt: u32,
     pub optional: bool,
+    /// People changed it after the submission.
+    pub changed: bool,
 }
 
 /// An edge of the graph, by keys.
@@ -81,6 +83,7 @@ impl Queries {
                         level: plan.level(ix),
                         attempt: state.nodes[ix as usize].attempt,
                         optional: spec.optional,
+                        changed: plan.changed(ix).is_some(),
                     }
                 });
                 let edges = positions().flat_map(|ix| {

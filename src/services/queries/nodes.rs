@@ -16,8 +16,8 @@ use domain::payload::Payload;
 use domain::refusal::Refusal;
 use domain::time_text::rfc3339;
 
-use self::answers::ShownPayload;
 pub use self::answers::{AttemptAnswer, ErrorAnswer, NodeAnswer, RetryAnswer};
+use self::answers::{NodeChangedAnswer, ShownPayload};
 use super::Queries;
 use crate::engine::error::EngineError;
 use crate::view::resources::policy::UsedRetryResource;
@@ -203,6 +203,7 @@ fn answer(
             end.retry.map(|due| retry_answer(due.due, due.wait_ms, why))
         }),
         retry_policy: plan.own_retry(spec).map(UsedRetryResource::from),
+        changed: plan.changed(ix).map(NodeChangedAnswer::of),
         delayed_until: (state.hold == Some(Hold::Delay)).then(|| rfc3339(state.due)),
         since: rfc3339(state.since),
         ready_at: at(state.first_ready),

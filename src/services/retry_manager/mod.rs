@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use domain::catalog::command::CatalogCommand;
 use domain::catalog::policy::CatalogPolicy;
-use domain::ids::Namespace;
+use domain::ids::{Namespace, PolicyId};
 
 use super::lifecycle::{CallError, Need, Operations, Service, correlation_of, run_call};
 use crate::engine::core::message::Caller;
@@ -38,12 +38,13 @@ impl RetryManager {
     pub async fn change_policy(
         &self,
         namespace: &Namespace,
+        policy: PolicyId,
         command: CatalogCommand,
         caller: Caller,
     ) -> Result<Changed<Option<Arc<CatalogPolicy>>>, CallError> {
         let (kind, correlation) = (kind_of(&command), correlation_of(&caller));
         let catalogs = self.engine.catalogs();
-        let work = catalogs.change(namespace, command, caller);
+        let work = catalogs.change(namespace, policy, command, caller);
         run_call(&self.operations, kind, &correlation, work).await
     }
 }
@@ -54,6 +55,8 @@ fn kind_of(command: &CatalogCommand) -> &'static str {
         CatalogCommand::CreatePolicy { .. } => "create_retry_policy",
         CatalogCommand::ReplacePolicy { .. } => "replace_retry_policy",
         CatalogCommand::DeletePolicy { .. } => "delete_retry_policy",
+        // These have routes of their own, which no retry policy is behind.
+        CatalogCommand::Pause { .. } | CatalogCommand::Resume { .. } => "change_catalog",
     }
 }
 

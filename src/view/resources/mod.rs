@@ -5,6 +5,7 @@
 
 pub mod environment;
 pub mod job;
+pub mod pause;
 pub mod policy;
 pub mod retry_policy;
 pub mod words;

@@ -35,6 +35,8 @@ pub struct RetryPolicyResource {
     /// Small values that the caller chose to keep with it.
     #[schema(value_type = BTreeMap<String, serde_json::Value>)]
     pub metadata: BTreeMap<String, ExactJson>,
+    /// Types of jobs that get it where neither they nor a node say anything: exact, or with a `*` at the end.
+    pub applicable_job_types: Vec<String>,
     /// The time of the change.
     #[schema(format = "date-time")]
     pub created_at: String,
@@ -58,6 +60,7 @@ impl RetryPolicyResource {
             description: definition.description.clone(),
             tags: definition.tags.clone(),
             metadata: definition.metadata.clone(),
+            applicable_job_types: definition.applicable_job_types.clone(),
             created_at: rfc3339(policy.created_at),
             updated_at: rfc3339(policy.updated_at),
             policy: RetryResource::from(definition.policy.as_ref()),

@@ -157,7 +157,8 @@ async fn bad_policies_are_refused_where_their_fields_stand_and_store_nothing() {
         (json!({"name": "a", "strategy": "circuit_breaker"}), "/strategy", "not_available"),
         (json!({"name": "a", "breaker": {}}), "/breaker", "not_available"),
         (json!({"name": "a", "avoid_last_worker": true}), "/avoid_last_worker", "not_available"),
-        (json!({"name": "a", "applicable_job_types": ["x"]}), "/applicable_job_types", "not_available"),
+        (json!({"name": "a", "applicable_job_types": ["a*b"]}), "/applicable_job_types/0", "invalid_format"),
+        (json!({"name": "a", "applicable_job_types": [""]}), "/applicable_job_types/0", "invalid_length"),
     ];
     for (body, pointer, code) in wrong {
         let kind = if code == "not_available" { code } else { "validation_failed" };

@@ -183,3 +183,54 @@ async fn a_named_policy_is_previewed() {
         assert_eq!(said, (Some(pointer), Some(code)), "{body}: {problem}");
     }
 }
+
+#[tokio::test]
+async fn a_job_that_says_nothing_gets_the_policy_of_its_type_and_keeps_it() {
+    let service = Service::start().await;
+    let of = |name: &str, types: Value, most: u32| {
+        let mut policy = named(name, most);
+        policy["applicable_job_types"] = types;
+        policy
+    };
+    let first = service.post(POLICIES, &of("second by name", json!(["etl.*"]), 7)).await.ok(201);
+    assert_eq!(first["applicable_job_types"], json!(["etl.*"]));
+    service.pass(std::time::Duration::from_secs(1)).await;
+    service.post(POLICIES, &of("first by name", json!(["etl.load", "web"]), 8)).await.ok(201);
+    service.post(POLICIES, &named("by hand", 2)).await.ok(201);
+    let job = async |body: Value| service.post("/api/v1/jobs", &body).await.ok(201);
+    let node = || json!([{"key": "n"}]);
+
+    let older = job(json!({"name": "j", "job_type": "etl.load", "nodes": node()})).await;
+    assert_eq!(older["retry"]["policy_name"], "second by name", "created first");
+    assert_eq!(older["retry"]["version"], first["version"]);
+    let exact = job(json!({"name": "j", "job_type": "web", "nodes": node()})).await;
+    assert_eq!(exact["retry"]["policy_name"], "first by name");
+    for other in [json!("etl"), json!("ETL.load"), json!("webs"), Value::Null] {
+        let none = job(json!({"name": "j", "job_type": other, "nodes": node()})).await;
+        assert_eq!(none["retry"], Value::Null, "{other}");
+    }
+    let own =
+        job(json!({"name": "j", "job_type": "web", "retry": {"max_attempts": 5}, "nodes": node()}))
+            .await;
+    assert_eq!((&own["retry"]["max_attempts"], own["retry"].get("policy_id")), (&json!(5), None));
+    let nodes = json!([{"key": "n", "retry": {"policy_id": "by hand"}}, {"key": "m"}]);
+    let both = job(json!({"name": "j", "job_type": "web", "nodes": nodes})).await;
+    assert_eq!(both["retry"]["policy_name"], "first by name", "for nodes that say nothing");
+    let lease = service.post(LEASE, &json!({"worker": "w", "max": 100})).await.ok(200);
+    let most: Vec<u64> = lease["leases"]
+        .as_array()
+        .expect("leases")
+        .iter()
+        .map(|lease| lease["max_attempts"].as_u64().expect("a number"))
+        .collect();
+    assert_eq!(most, [7, 8, 3, 3, 3, 3, 5, 2, 8]);
+
+    // What was submitted keeps it, and what comes does not get it any more.
+    let path = format!("{POLICIES}/first%20by%20name");
+    service.call(Method::PUT, &path, &[], Some(r#"{"strategy": "none"}"#)).await.ok(200);
+    let id = exact["id"].as_str().expect("an id");
+    let kept = service.get(&format!("/api/v1/jobs/{id}")).await.ok(200);
+    assert_eq!(kept["retry"]["max_attempts"], 8);
+    let after = job(json!({"name": "j", "job_type": "web", "nodes": node()})).await;
+    assert_eq!(after["retry"], Value::Null);
+}

@@ -263,7 +263,11 @@ async fn the_example_of_every_request_body_is_taken_as_it_stands() {
                 Some("retry-policies") => "flaky%20http",
                 Some(_) | None => &job,
             };
-            let path = path.replace("{id}", id).replace("{queue}", "shop");
+            let path = path
+                .replace("{id}", id)
+                .replace("{queue}", "shop")
+                .replace("{key}", "a")
+                .replace("{type}", "t");
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
             let text = body.to_string();
             let mut asking = Box::pin(service.call(method.clone(), &path, &[], Some(&text)));

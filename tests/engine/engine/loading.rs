@@ -58,15 +58,21 @@ fn asks_under_claim(core: &mut Core, ticket: Ticket) {
     core.handle(START, Input::Request { ticket, request, forwarded: false });
 }
 
-/// What was answered by then.
+/// What was answered by then. Nothing is paused anywhere.
 fn answers(core: &mut Core, now: i64) -> Vec<(Ticket, Response)> {
     core.turn(now);
-    let outputs = std::iter::from_fn(|| core.poll());
-    let answers = outputs.filter_map(|output| match output {
-        Output::Answer { ticket, response } => Some((ticket, response)),
-        _ => None,
-    });
-    answers.collect()
+    let mut answers = Vec::new();
+    while let Some(output) = core.poll() {
+        match output {
+            Output::Answer { ticket, response } => answers.push((ticket, response)),
+            Output::ReadCatalog { namespace } => {
+                core.handle(now, Input::CatalogRead { namespace, result: Ok(None) });
+                core.turn(now);
+            }
+            _ => {}
+        }
+    }
+    answers
 }
 
 #[test]

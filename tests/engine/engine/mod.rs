@@ -15,6 +15,7 @@ mod loading;
 mod outages;
 mod overload;
 mod parking;
+mod pauses;
 mod retention;
 mod two_engines;
 mod view_flushes;

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use domain::bounds::Bounds;
 use domain::catalog::command::CatalogCommand;
+use domain::catalog::paused::{CatalogPause, PauseEnd, PauseTarget};
 use domain::catalog::policy::{CatalogPolicy, CheckedDefinition, PolicyDefinition};
 use domain::catalog::state::CatalogState;
 use domain::environment::command::{Definition, EnvironmentCommand};
@@ -12,17 +14,21 @@ use domain::environment::event::ReleaseCause;
 use domain::environment::state::{EnvironmentState, Grant};
 use domain::ids::{
     ActionType, CommandId, CorrelationId, EnvironmentName, Epoch, JobId, LeaseId, NodePath,
-    PolicyId, PolicyName, SubjectId, WorkerName,
+    PolicyId, PolicyName, QueueName, SubjectId, WorkerName,
 };
+use domain::job::check::{CheckSettings, check_node_patch};
 use domain::job::command::{JobCommand, LeaseOrder, Outcome, Report};
 use domain::job::fact::Patch;
+use domain::job::repair::{NodePatch, NodePatchSpec, TimeoutsPatch};
 use domain::job::status::JobStatus;
 use domain::job::summary::JobSnapshot;
 use domain::node::attempt::{AttemptError, AttemptRef, Heard};
 use domain::node::status::NodeStatus;
 use domain::payload::{Hash, Payload, StoredPayload};
 use domain::refusal::{FieldError, Refusal};
+use domain::retry::named::NamedPolicies;
 use domain::retry::policy::RetryPolicy;
+use domain::retry::spec::RetrySpec;
 use domain::subject::answer::{Answer, FirstAnswer};
 use domain::subject::envelope::CommandMark;
 use domain::subject::remembered::Answered;
@@ -121,6 +127,24 @@ fn large() -> Box<RawValue> {
     RawValue::from_string(format!("[ {}1]", "0, ".repeat(2_000))).expect("JSON")
 }
 
+fn node_patch(draw: &Draw) -> NodePatch {
+    let policy = RetryPolicy { max_attempts: 1 + draw.small() % 9, ..RetryPolicy::default() };
+    let spec = NodePatchSpec {
+        queue: draw.some(draw.some("q".to_owned())),
+        action_type: Some(draw.some("kind".to_owned())),
+        priority: draw.some(draw.some(3)),
+        timeouts: TimeoutsPatch {
+            queue_ms: draw.some(draw.some(4_000)),
+            ..TimeoutsPatch::default()
+        },
+        retry: Some(draw.some(RetrySpec::from(policy))),
+        input: draw.some(draw.some(draw.raw())),
+        at_most_once: draw.some(true),
+    };
+    let settings = CheckSettings { bounds: Bounds::default(), queue_timeout_ms: None, now: START };
+    check_node_patch(spec, None, &settings, &NamedPolicies::default()).expect("it is right")
+}
+
 fn job_commands(draw: &Draw) -> Vec<JobCommand> {
     let reason = || draw.some(draw.text.clone());
     let report = |outcome| {
@@ -158,12 +182,18 @@ fn job_commands(draw: &Draw) -> Vec<JobCommand> {
             timeout_ms: draw.some(draw.some(draw.number)),
             ..Patch::default()
         })),
+        JobCommand::PatchNode {
+            node: "g/m".to_owned(),
+            patch: Box::new(node_patch(draw)),
+            reason: reason(),
+        },
         JobCommand::TakeGrant { number: draw.number },
         JobCommand::Lease(Arc::new(LeaseOrder {
             worker: WorkerName::parse("w").expect("a name"),
             claim: draw.some(claim("c")),
             lease_ms: draw.number,
             nodes: vec![0, draw.small()],
+            changes: draw.small(),
         })),
         report(Outcome::Complete {
             output: draw.some(large()),
@@ -204,6 +234,7 @@ fn policy_definition(draw: &Draw) -> CheckedDefinition {
         description: draw.some("why \"not\"".to_owned()),
         tags: vec!["night".to_owned()],
         metadata: BTreeMap::from([("k".to_owned(), (&serde_json::json!([1.5, null])).into())]),
+        applicable_job_types: draw.some("etl.*".to_owned()).into_iter().collect(),
         policy: Arc::new(policy),
     };
     CheckedDefinition::check(definition).expect("it is right")
@@ -216,7 +247,22 @@ fn catalog_commands(draw: &Draw) -> Vec<CatalogCommand> {
         CatalogCommand::CreatePolicy { namespace: namespace(), name, definition },
         CatalogCommand::ReplacePolicy { policy, definition: policy_definition(draw) },
         CatalogCommand::DeletePolicy { policy },
+        CatalogCommand::Pause {
+            namespace: namespace(),
+            target: pause_target(draw),
+            until: draw.some(PauseEnd::After(draw.number)),
+            reason: draw.some(draw.text.clone()),
+        },
+        CatalogCommand::Resume { target: pause_target(draw), reason: draw.some(draw.text.clone()) },
     ]
+}
+
+fn pause_target(draw: &Draw) -> PauseTarget {
+    match draw.number % 3 {
+        0 => PauseTarget::Queue(QueueName::parse("q").expect("a name")),
+        1 => PauseTarget::ActionType(ActionType::parse("kind").expect("a name")),
+        _ => PauseTarget::job_type("nightly \u{1f30d}", "").expect("a name"),
+    }
 }
 
 fn policy_name() -> PolicyName {
@@ -238,6 +284,15 @@ fn catalog(draw: &Draw) -> CatalogState {
         namespace: namespace(),
         seq: draw.number,
         policies: BTreeMap::from([(policy_name(), Arc::new(policy))]),
+        pauses: BTreeMap::from([(
+            pause_target(draw),
+            Arc::new(CatalogPause {
+                reason: draw.some(draw.text.clone()),
+                by: Arc::from("client"),
+                since: START,
+                until: draw.some(draw.at()),
+            }),
+        )]),
         newest_at: draw.at(),
         commands: BTreeMap::new(),
     }
@@ -443,7 +498,7 @@ pub(super) fn responses(draw: &Draw, job: &JobSnapshot) -> Vec<Response> {
         trace_id: Arc::from("0123"),
     };
     let stored = StoredPayload { sha256: Hash::of(b"it"), bytes: draw.number };
-    let queue = domain::ids::QueueName::default_queue();
+    let queue = QueueName::default_queue();
     let facts = QueueFacts {
         queue: queue.clone(),
         ready: draw.number,

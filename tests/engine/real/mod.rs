@@ -13,6 +13,7 @@ mod mongodb_replica_set;
 mod mongodb_same_address;
 mod next_attempt;
 mod open_files;
+mod policies;
 mod process;
 mod recorded_outcomes;
 mod restarts;

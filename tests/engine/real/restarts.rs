@@ -89,3 +89,41 @@ pub(super) async fn everything_is_answered_again(mut engine: EngineProcess) {
     let (status, replayed) = engine.post("/api/v1/jobs", &job, Some("once")).await;
     assert_eq!((status, replayed), (201, made), "the submission gives its first answer");
 }
+
+#[tokio::test]
+async fn policies_and_pauses_survive_kill_9_and_nothing_paused_is_leased_after_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut engine = EngineProcess::start(folder.path()).await;
+    let job = json!({ "name": "one", "job_type": "etl", "nodes": [{ "key": "a" }] });
+    let ask = json!({ "worker": "w", "max": 10, "wait_ms": 0 });
+    let leased = |answer: &Value| answer["leases"].as_array().map_or(0, Vec::len);
+    for number in 0..5 {
+        let policy = json!({ "name": format!("p{number}"), "max_attempts": 2 + number, "applicable_job_types": ["etl"] });
+        let (status, made) = engine.post("/api/v1/retry-policies", &policy, None).await;
+        assert_eq!(status, 201, "{made}");
+        let reason = json!({ "reason": format!("round {number}") });
+        let (status, _) = engine.post("/api/v1/queues/default/pause", &reason, None).await;
+        assert_eq!(status, 200);
+        engine.kill_and_restart().await;
+        let kept =
+            engine.get(&format!("/api/v1/retry-policies/p{number}")).await.expect("it is there");
+        assert_eq!(kept, made, "as it was acknowledged");
+        let paused = engine.get("/api/v1/pauses").await.expect("a list");
+        assert_eq!(paused["pauses"][0]["reason"], format!("round {number}"), "{paused}");
+        let (status, made) = engine.post("/api/v1/jobs", &job, None).await;
+        assert_eq!((status, &made["retry"]["policy_name"]), (201, &json!("p0")), "{made}");
+        let (_, answer) = engine.post("/api/v1/queues/default/lease", &ask, None).await;
+        assert_eq!(leased(&answer), 0, "{answer}");
+    }
+    let (status, _) = engine.post("/api/v1/queues/default/resume", &json!({}), None).await;
+    assert_eq!(status, 200);
+    engine.kill_and_restart().await;
+    // Its streams are read one after the other.
+    let ask = json!({ "worker": "w", "max": 10, "wait_ms": 5_000 });
+    let mut all = 0;
+    while all < 5 {
+        let (_, answer) = engine.post("/api/v1/queues/default/lease", &ask, None).await;
+        assert!(leased(&answer) > 0, "{all} were leased: {answer}");
+        all += leased(&answer);
+    }
+}

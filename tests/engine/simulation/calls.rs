@@ -2,7 +2,7 @@
 //! the truth: what was asked, and what an answer that left an engine claims.
 //! Always holds: an answer is shown to the checker when it leaves its engine, whoever hears of it.
 
-use domain::ids::{Claim, CorrelationId, LeaseId, Millis, SubjectId};
+use domain::ids::{Claim, CorrelationId, LeaseId, Millis, QueueName, SubjectId};
 use domain::job::command::{JobCommand, Outcome, Report};
 use domain::payload::Hash;
 use domain::subject::envelope::CommandMark;
@@ -31,6 +31,7 @@ pub(crate) enum Asked {
     Lease {
         worker: usize,
         claim: Option<Claim>,
+        queue: QueueName,
         again: bool,
     },
     Heartbeat {
@@ -73,7 +74,9 @@ impl World {
         let repeated = self.mix.network.repeated;
         if self.dice.chance(repeated) && !matches!(asked, Asked::Lease { claim: None, .. }) {
             let asked = match asked {
-                Asked::Lease { worker, claim, .. } => Asked::Lease { worker, claim, again: true },
+                Asked::Lease { worker, claim, queue, .. } => {
+                    Asked::Lease { worker, claim, queue, again: true }
+                }
                 asked => asked,
             };
             let at = self.dice.index(self.members.len());

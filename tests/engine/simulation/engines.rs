@@ -232,6 +232,7 @@ impl World {
             | Output::MoveWakeUps { .. }
             | Output::Remove { .. }
             | Output::Evaluate { .. }
+            | Output::ReadCatalog { .. }
             | Output::ClearNotices { .. }
             | Output::Snapshot { .. }
             | Output::Flush { .. } => {
@@ -316,6 +317,7 @@ fn subjects_of(input: &Input) -> Vec<domain::ids::SubjectId> {
         | Input::WakeUpsMoved { .. }
         | Input::Removed { .. }
         | Input::Evaluated { .. }
+        | Input::CatalogRead { .. }
         | Input::Due { .. }
         | Input::Notices { .. }
         | Input::Flushed { .. }

@@ -5,15 +5,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use domain::bounds::Bounds;
+use domain::catalog::command::CatalogCommand;
+use domain::catalog::paused::{PauseEnd, PauseTarget};
 use domain::environment::command::{Definition, EnvironmentCommand};
-use domain::ids::{EnvironmentName, SubjectId};
+use domain::ids::{ActionType, EnvironmentName, QueueName, SubjectId};
+use domain::job::check::{CheckSettings, check_node_patch};
 use domain::job::command::JobCommand;
 use domain::job::fact::Patch;
+use domain::job::repair::NodePatchSpec;
+use domain::retry::named::NamedPolicies;
+use domain::retry::policy::RetryPolicy;
 use domain::subject::envelope::CommandMark;
 use orrery::engine::core::message::{Caller, Command, Request, Response};
 
 use super::calls::Asked;
-use super::random_jobs::{self, POOL};
+use super::random_jobs::{self, ACTIONS, POOL, QUEUES};
 use super::world::{Happening, World};
 use crate::harness::jobs;
 
@@ -99,6 +106,9 @@ impl World {
         if self.deletes() {
             return;
         }
+        if self.dice.chance(100) {
+            return self.brakes();
+        }
         let subject = self.orders[self.dice.index(self.orders.len())].subject.clone();
         let command = match self.dice.below(16) {
             0..=3 => JobCommand::Pause { reason: None },
@@ -106,6 +116,7 @@ impl World {
             9 => JobCommand::Cancel { reason: Some("no".to_owned()) },
             10 | 11 => JobCommand::Patch(Box::new(self.patch())),
             12 => JobCommand::Start,
+            13 => self.repair(&subject),
             _ => return self.asks(Asked::Read, Request::Read { subject }, 0),
         };
         let number = self.errands.len();
@@ -151,6 +162,32 @@ impl World {
             scheduled_at: dice.chance(100).then(|| Some(now + dice.wait(0, 60_000))),
             ..Patch::default()
         }
+    }
+
+    /// Some node of the job is changed, whether it may be or not.
+    fn repair(&mut self, subject: &SubjectId) -> JobCommand {
+        let nodes = self.checker.node_paths(subject);
+        let dice = &mut self.dice;
+        let node = match nodes.len() {
+            0 => "nothing".to_owned(),
+            many => nodes[dice.index(many)].clone(),
+        };
+        let policy = RetryPolicy {
+            max_attempts: u32::try_from(dice.between(1, 4)).unwrap_or(1),
+            base_delay_ms: 200,
+            ..RetryPolicy::default()
+        };
+        let spec = NodePatchSpec {
+            queue: dice.chance(400).then(|| Some(dice.pick(&["default", "other"]).to_owned())),
+            priority: dice.chance(300).then(|| Some(dice.pick(&[1, 9]))),
+            retry: dice.chance(300).then(|| Some(policy.into())),
+            at_most_once: dice.chance(100).then(|| dice.chance(500)),
+            ..NodePatchSpec::default()
+        };
+        let settings = CheckSettings { bounds: Bounds::default(), queue_timeout_ms: None, now: 0 };
+        let patch = check_node_patch(spec, None, &settings, &NamedPolicies::default());
+        let patch = Box::new(patch.expect("a change"));
+        JobCommand::PatchNode { node, patch, reason: None }
     }
 
     pub(crate) fn runs_errand(&mut self, errand: usize) {
@@ -205,6 +242,34 @@ impl World {
         self.runs_errand(number);
     }
 
+    /// Something is paused for a while, or until somebody resumes it; or resumed.
+    fn brakes(&mut self) {
+        let dice = &mut self.dice;
+        let target = if dice.chance(500) {
+            PauseTarget::Queue(QueueName::parse(dice.pick(&QUEUES)).expect("a queue"))
+        } else {
+            PauseTarget::ActionType(ActionType::parse(dice.pick(&ACTIONS)).expect("a word"))
+        };
+        let until = dice.chance(700).then(|| PauseEnd::After(dice.between(1, 8_000)));
+        let command = if dice.chance(400) {
+            CatalogCommand::Resume { target, reason: None }
+        } else {
+            let namespace = jobs::namespace();
+            CatalogCommand::Pause { namespace, target, until, reason: None }
+        };
+        self.asks_catalog(command);
+    }
+
+    fn asks_catalog(&mut self, command: CatalogCommand) {
+        let number = self.errands.len();
+        let subject = SubjectId::catalog(jobs::namespace());
+        let mark =
+            self.dice.chance(500).then(|| random_jobs::mark(&format!("errand {number}"), true));
+        let command = Command::Catalog(command);
+        self.errands.push(Errand { subject, command, mark, expected_version: None, tries: 0 });
+        self.runs_errand(number);
+    }
+
     /// In the calm: whatever waits for a person gets one.
     fn helps(&mut self) {
         _ = self.deletes();
@@ -213,6 +278,9 @@ impl World {
             None => self.defines_pool(2),
             Some(0 | 1) => self.asks_pool(EnvironmentCommand::Update(slots_of(2))),
             Some(_) => {}
+        }
+        for target in self.checker.paused() {
+            self.asks_catalog(CatalogCommand::Resume { target, reason: None });
         }
         for (subject, command) in self.checker.waiting_for_a_person() {
             let number = self.errands.len();

@@ -127,6 +127,10 @@ impl World {
             Output::Evaluate { subject, .. } => {
                 Some(Input::Evaluated { subject: subject.clone(), result: Err(unavailable()) })
             }
+            Output::ReadCatalog { namespace } => Some(Input::CatalogRead {
+                namespace: namespace.clone(),
+                result: Err(unavailable()),
+            }),
             Output::Remove { subject, .. } => {
                 Some(Input::Removed { subject: subject.clone(), result: Err(unavailable()) })
             }

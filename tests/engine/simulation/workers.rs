@@ -73,7 +73,12 @@ impl World {
             return;
         }
         let (poll, wait) = self.poll(worker);
-        let asked = Asked::Lease { worker, claim: poll.claim.clone(), again: false };
+        let asked = Asked::Lease {
+            worker,
+            claim: poll.claim.clone(),
+            queue: poll.queue.clone(),
+            again: false,
+        };
         match self.workers[worker].pinned {
             Some((engine, _)) => {
                 self.asks_engine(engine, vec![(asked, Request::Lease(poll))], wait);
@@ -218,7 +223,12 @@ impl World {
         }
         // The report and the poll for more in one request.
         let (poll, wait) = self.poll(worker);
-        let next = Asked::Lease { worker, claim: poll.claim.clone(), again: false };
+        let next = Asked::Lease {
+            worker,
+            claim: poll.claim.clone(),
+            queue: poll.queue.clone(),
+            again: false,
+        };
         let poll = Request::NextWork { request: poll, reports: 1 };
         let at = self.dice.index(self.members.len());
         self.asks_engine(at, vec![(next, poll), (asked, request)], wait);

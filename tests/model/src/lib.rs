@@ -4,6 +4,7 @@
 //! Always holds: whoever breaks a rule of flow is told by the first event that shows it.
 
 mod agrees;
+mod changed;
 mod ends;
 mod groups;
 mod outcome;

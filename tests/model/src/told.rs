@@ -77,6 +77,9 @@ impl Model {
     }
 
     fn is_told(&mut self, event: &JobEvent) -> Result<(), Wrong> {
+        if let Some(repair) = event.fact.repair() {
+            self.is_changed(repair)?;
+        }
         // What runs again begins anew first, and members are there before they move.
         let anew = |change: &&NodeChange| change.to == NodeStatus::Pending;
         for change in event.nodes.iter().filter(anew) {

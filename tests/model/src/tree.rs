@@ -24,6 +24,8 @@ pub struct Node {
     /// Something was evaluated for it in this run.
     pub evaluated: bool,
     pub taken: Option<Taken>,
+    /// As people changed it, if they did.
+    pub changed: Option<Box<PlanNode>>,
     /// How a group is going to end, while attempts of its members run.
     pub ending: Option<NodeStatus>,
 }
@@ -63,13 +65,15 @@ impl Model {
                 excused: false,
                 evaluated: false,
                 taken: None,
+                changed: None,
                 ending: None,
             });
         }
     }
 
     pub fn spec(&self, ix: usize) -> &PlanNode {
-        &self.plan.nodes[self.nodes[ix].spec]
+        let node = &self.nodes[ix];
+        node.changed.as_deref().unwrap_or(&self.plan.nodes[node.spec])
     }
 
     /// Every position.

@@ -34,6 +34,11 @@ impl KnownInput {
         Self { input_text, input: None, evaluated: 0, bytes: 0 }
     }
 
+    /// Of a job whose input is not at hand: nothing is evaluated at once.
+    pub(super) fn absent() -> Self {
+        Self { input_text: None, input: None, evaluated: EVALUATED_AT_ONCE_MAX, bytes: 0 }
+    }
+
     fn scope(&mut self) -> SubmissionScope {
         if self.input.is_none() {
             let text = self.input_text.as_deref().unwrap_or("null");
@@ -157,7 +162,7 @@ impl Check<'_> {
         }
     }
 
-    fn wrong_expression(&mut self, at: &str, error: &ExpressionError) {
+    pub(super) fn wrong_expression(&mut self, at: &str, error: &ExpressionError) {
         self.errors.push(FieldError::new(
             at,
             "expression",

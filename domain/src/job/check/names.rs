@@ -7,20 +7,35 @@ use std::sync::Arc;
 
 use super::tree::Flat;
 use crate::expression::{ExpressionError, JobPart, Reference};
-use crate::job::plan::{NodeFlow, Read};
+use crate::job::plan::{NodeFlow, Plan, Read};
 use crate::node::graph::Graph;
 
 /// Edges that are walked in all to see who comes before whom; a job that needs more is refused.
 const EDGES_WALKED_MAX: usize = 50_000_000;
+/// The same, while something is decided about a job: a few milliseconds.
+const EDGES_WALKED_IN_DECISION_MAX: usize = 1_000_000;
 /// NodeNames that a message lists as allowed.
 const NAMES_ALLOWED_MAX: usize = 100;
 
+/// What of a node says who may name it, and whom it may name.
+#[derive(Clone, Copy)]
+pub(super) struct NamedNode<'t> {
+    key: &'t str,
+    /// The group that it is a member of, or the template of.
+    container: Option<u32>,
+    is_template: bool,
+    /// Somewhere around it a list is gone over.
+    has_item: bool,
+    is_cleanup: bool,
+}
+
 /// Where the names of a job are looked up.
 pub(super) struct NodeNames<'t> {
-    nodes: &'t [Flat],
+    nodes: Vec<NamedNode<'t>>,
     graph: &'t Graph,
     by_key: BTreeMap<(Option<u32>, &'t str), u32>,
-    walked: usize,
+    /// Edges that may still be walked.
+    walks: usize,
 }
 
 /// Who names something.
@@ -32,14 +47,44 @@ pub(super) enum Namer {
 }
 
 impl<'t> NodeNames<'t> {
+    /// Of a submission.
     pub(super) fn of(nodes: &'t [Flat], graph: &'t Graph) -> Self {
+        let named = nodes.iter().map(|node| NamedNode {
+            key: node.spec.key.as_str(),
+            container: node.container,
+            is_template: node.is_template,
+            has_item: node.has_item,
+            is_cleanup: node.is_cleanup(),
+        });
+        Self::over(named.collect(), graph, EDGES_WALKED_MAX)
+    }
+
+    /// Of a job that was submitted, for a decision about it.
+    pub(super) fn of_plan(plan: &'t Plan) -> Self {
+        let templates: BTreeSet<u32> = plan
+            .nodes
+            .iter()
+            .filter_map(|node| node.group().and_then(|group| group.template))
+            .map(|template| template.first)
+            .collect();
+        let named = (0_u32..).zip(plan.nodes.iter()).map(|(ix, node)| NamedNode {
+            key: node.key.as_str(),
+            container: node.container,
+            is_template: templates.contains(&ix),
+            has_item: ix >= plan.initial,
+            is_cleanup: node.cleanup().is_some(),
+        });
+        Self::over(named.collect(), &plan.graph, EDGES_WALKED_IN_DECISION_MAX)
+    }
+
+    fn over(nodes: Vec<NamedNode<'t>>, graph: &'t Graph, walks: usize) -> Self {
         let mut by_key = BTreeMap::new();
-        for (ix, node) in (0_u32..).zip(nodes) {
+        for (ix, node) in (0_u32..).zip(&nodes) {
             if !node.is_template {
-                by_key.entry((node.container, node.spec.key.as_str())).or_insert(ix);
+                by_key.entry((node.container, node.key)).or_insert(ix);
             }
         }
-        Self { nodes, graph, by_key, walked: 0 }
+        Self { nodes, graph, by_key, walks }
     }
 
     /// Adds what an expression reads to what its node reads. `decides`: whether the node runs depends on it.
@@ -53,7 +98,7 @@ impl<'t> NodeNames<'t> {
     ) -> Result<(), ExpressionError> {
         let cleans = match namer {
             Namer::Job => false,
-            Namer::Node(ix) => self.nodes[ix as usize].is_cleanup(),
+            Namer::Node(ix) => self.nodes[ix as usize].is_cleanup,
         };
         match reference {
             Reference::Job(JobPart::Input) => flow.reads_job_input = true,
@@ -104,7 +149,7 @@ impl<'t> NodeNames<'t> {
 
     fn find(&mut self, namer: Namer, key: &str, column: usize) -> Result<u32, ExpressionError> {
         let Namer::Node(ix) = namer else { return self.outermost(None, key, column) };
-        if self.nodes[ix as usize].is_cleanup() {
+        if self.nodes[ix as usize].is_cleanup {
             return self.outermost(Some(ix), key, column);
         }
         let mut here = ix;
@@ -160,12 +205,11 @@ impl<'t> NodeNames<'t> {
 
     fn nowhere(&mut self, ix: u32, key: &str, column: usize) -> ExpressionError {
         let allowed = self.allowed(ix);
-        let member =
-            self.nodes.iter().find(|node| node.spec.key == key && node.container.is_some());
+        let member = self.nodes.iter().find(|node| node.key == key && node.container.is_some());
         let group = member.and_then(|node| node.container).map(|group| &self.nodes[group as usize]);
         match group {
             Some(group) => {
-                let group = &group.spec.key;
+                let group = group.key;
                 let message = format!(
                     "`{key}` is a member of the group `{group}`, which is read from outside as nodes.{group}.output"
                 );
@@ -189,9 +233,7 @@ impl<'t> NodeNames<'t> {
                     }
                 }
             }
-            keys.extend(
-                seen.into_iter().map(|parent| self.nodes[parent as usize].spec.key.clone()),
-            );
+            keys.extend(seen.into_iter().map(|parent| self.nodes[parent as usize].key.to_owned()));
             here = self.nodes[node as usize].container;
         }
         keys
@@ -211,7 +253,7 @@ impl<'t> NodeNames<'t> {
         let mut open = vec![then];
         while let Some(here) = open.pop() {
             for parent in self.graph.parents(here) {
-                self.walked += 1;
+                self.walks = self.walks.saturating_sub(1);
                 if *parent == first {
                     return Some(true);
                 }
@@ -219,7 +261,7 @@ impl<'t> NodeNames<'t> {
                     open.push(*parent);
                 }
             }
-            if self.walked > EDGES_WALKED_MAX {
+            if self.walks == 0 {
                 return None;
             }
         }

@@ -23,6 +23,11 @@ impl<'a> PolicyTable<'a> {
         Self { known, kept: Vec::new(), bytes: 0, reads_job_input: false }
     }
 
+    /// The kept policy that this names.
+    pub(super) fn find(&self, reference: &str) -> Option<Arc<NamedPolicy>> {
+        self.known.get(reference).map(Arc::clone)
+    }
+
     pub(super) fn into_kept(self) -> Vec<Arc<NamedPolicy>> {
         self.kept
     }
@@ -60,6 +65,24 @@ impl Check<'_> {
             }
             Some(RetrySpec::Named(reference)) => (None, self.kept_policy(at, &reference)),
         }
+    }
+
+    /// The place of the job's policy where it says nothing itself: that of its type, if there is one.
+    pub(super) fn retry_of_job(
+        &mut self,
+        spec: Option<RetrySpec>,
+    ) -> (Option<Arc<RetryPolicy>>, Option<u32>) {
+        let by_type = self.policies.known.by_job_type().filter(|_| spec.is_none());
+        let Some(named) = by_type else { return self.retry("/retry", spec) };
+        let place = self.policies.place(named);
+        if place.is_none() {
+            let name = &named.name;
+            let message = format!(
+                "the retry policy {name} of its type finds no room beside those that nodes name"
+            );
+            self.error("/job_type", "too_large", &message);
+        }
+        (None, place)
     }
 
     fn kept_policy(&mut self, at: &str, reference: &str) -> Option<u32> {

@@ -50,7 +50,8 @@ pub(super) fn refused(command: &JobCommand) -> Result<Answer, Refusal> {
         | JobCommand::Pause { .. }
         | JobCommand::Resume { .. }
         | JobCommand::Cancel { .. }
-        | JobCommand::Patch(_) => Err(Refusal::JobDeleted),
+        | JobCommand::Patch(_)
+        | JobCommand::PatchNode { .. } => Err(Refusal::JobDeleted),
     }
 }
 

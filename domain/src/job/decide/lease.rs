@@ -25,6 +25,11 @@ pub(super) fn lease(state: &JobState, order: &LeaseOrder, context: &Context) -> 
         if !ready && !planted::on(Planted::HintTakenForTruth) {
             continue;
         }
+        // It was changed since it was chosen, and may be offered elsewhere now.
+        let changed = state.plan.changed(*ix).is_some_and(|of| of.number > order.changes);
+        if changed && !planted::on(Planted::RepairOvertaken) {
+            continue;
+        }
         draft.move_node_alone(*ix, NodeStatus::Running);
         let epoch = node.epoch.next(context.incarnation);
         let counts = !planted::on(Planted::AttemptsNotCounted);

@@ -10,6 +10,7 @@ mod evaluated;
 mod failure;
 mod heard;
 mod lease;
+mod node_patch;
 mod patch;
 mod pause;
 mod report;
@@ -41,6 +42,7 @@ pub fn create(command: &JobCommand, context: &Context) -> Result<JobDecision, Re
         | JobCommand::Resume { .. }
         | JobCommand::Cancel { .. }
         | JobCommand::Patch(_)
+        | JobCommand::PatchNode { .. }
         | JobCommand::Delete { .. }
         | JobCommand::TakeGrant { .. } => Err(Refusal::JobNotFound),
     }
@@ -89,6 +91,9 @@ fn decide_newly(
         JobCommand::Resume { reason } => pause::resume(state, reason.as_deref(), context),
         JobCommand::Cancel { reason } => ending::cancel(state, reason.as_deref(), context),
         JobCommand::Patch(patch) => patch::patch(state, patch, context),
+        JobCommand::PatchNode { node, patch, reason } => {
+            node_patch::repair(state, node, patch, reason.as_deref(), context)
+        }
         JobCommand::TakeGrant { number } => Ok(admission::take_grant(state, *number, context)),
         JobCommand::Lease(order) => Ok(lease::lease(state, order, context)),
         JobCommand::Report(report) => report::report(state, report, context),

@@ -113,7 +113,12 @@ fn timed_out(state: &JobState, nodes: &[u32], class: &str, context: &Context) ->
 fn waits_over(state: &JobState, nodes: &[u32], fact: JobFact, context: &Context) -> JobDecision {
     let mut draft = Draft::new(state, context);
     for ix in nodes {
-        draft.want_place(*ix);
+        // What was evaluated for it may have gone with a change of its input.
+        if state.plan.changed(*ix).is_some() {
+            draft.prepare(*ix);
+        } else {
+            draft.want_place(*ix);
+        }
     }
     debug_assert!(state.head.status != JobStatus::Pending, "nothing waits before it started");
     draft.into_decision(fact, context, None)

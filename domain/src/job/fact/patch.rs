@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::exact_json::ExactJson;
 use crate::ids::Millis;
+use crate::subject::double_option;
 
 /// What a PATCH changes; absent fields stay.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -29,28 +30,4 @@ pub struct Patch {
     /// Only while not started; an inner none removes it.
     #[serde(default, with = "double_option", skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<Option<u64>>,
-}
-
-/// Tells an absent field from a null.
-mod double_option {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    #[expect(
-        clippy::ref_option,
-        clippy::option_option,
-        reason = "serde's signature; absent, null and value differ"
-    )]
-    pub(super) fn serialize<T: Serialize, S: Serializer>(
-        value: &Option<Option<T>>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        value.as_ref().and_then(Option::as_ref).serialize(serializer)
-    }
-
-    #[expect(clippy::option_option, reason = "absent, null and value differ")]
-    pub(super) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Option<T>>, D::Error> {
-        Option::<T>::deserialize(deserializer).map(Some)
-    }
 }

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::ids::Millis;
 use crate::job::fact::patch::Patch;
 use crate::job::outcome::PauseCause;
+use crate::job::repair::NodeRepair;
 use crate::job::state::JobState;
+use crate::job::undo::JobUndo;
 
 /// What people, or the engine for them, changed of a job's course.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -22,6 +24,8 @@ pub enum SteeringFact {
     Resumed,
     /// People changed what they may.
     Patched(Box<Patch>),
+    /// People changed a node that has not run.
+    NodePatched(Box<NodeRepair>),
 }
 
 impl SteeringFact {
@@ -30,21 +34,30 @@ impl SteeringFact {
             Self::Paused { .. } => "job_paused",
             Self::Resumed => "job_resumed",
             Self::Patched(_) => "job_patched",
+            Self::NodePatched(_) => "node_patched",
+        }
+    }
+
+    pub(super) fn repair(&self) -> Option<&NodeRepair> {
+        match self {
+            Self::NodePatched(repair) => Some(repair),
+            Self::Paused { .. } | Self::Resumed | Self::Patched(_) => None,
         }
     }
 
     pub(super) fn concerns_all(&self) -> bool {
         match self {
             Self::Resumed | Self::Patched(_) => true,
-            Self::Paused { .. } => false,
+            Self::Paused { .. } | Self::NodePatched(_) => false,
         }
     }
 
-    pub(super) fn apply(&self, job: &mut JobState, at: Millis) {
+    pub(super) fn apply(&self, job: &mut JobState, at: Millis, undo: &mut JobUndo) {
         match self {
             Self::Paused { why } => job.head.pause_cause = Some(*why),
             Self::Resumed => job.head.resumed_at = at,
             Self::Patched(patch) => change(job, patch),
+            Self::NodePatched(repair) => repair.apply(job, at, undo),
         }
     }
 }

@@ -65,8 +65,9 @@ pub struct Evaluator<'o> {
     outputs: BTreeMap<u32, Value>,
     lists: BTreeMap<u32, Value>,
     job_input: Option<Value>,
-    /// Inputs with expressions, by the node of the plan that has them: members of a list share theirs.
-    templates: BTreeMap<u32, Arc<ParsedInput>>,
+    /// Inputs with expressions, by the node of the plan that has them: members of a list share theirs. One that was changed
+    /// has its own, by its position.
+    templates: BTreeMap<(u32, bool), Arc<ParsedInput>>,
 }
 
 /// What is written where a value is computed.
@@ -127,7 +128,7 @@ impl<'o> Evaluator<'o> {
         if asked.node == OUTPUT_OF_JOB {
             let Some(output) = &plan.output else { return Ok(EvaluatedAs::Ready) };
             let scope = self.scope(asked)?;
-            let json = self.computed("output", OUTPUT_OF_JOB, output, &scope)?;
+            let json = self.computed("output", (OUTPUT_OF_JOB, false), output, &scope)?;
             return Ok(EvaluatedAs::Input(raw(&json)));
         }
         let node = plan.node(asked.node);
@@ -148,7 +149,11 @@ impl<'o> Evaluator<'o> {
             (None, true) => "record",
             (None, false) => "input",
         };
-        let json = self.computed(name, plan.place(asked.node).node, input, &scope)?;
+        let of = match plan.changed(asked.node) {
+            Some(_) => (asked.node, true),
+            None => (plan.place(asked.node).node, false),
+        };
+        let json = self.computed(name, of, input, &scope)?;
         if node.group().is_none() {
             return Ok(EvaluatedAs::Input(raw(&json)));
         }
@@ -160,7 +165,7 @@ impl<'o> Evaluator<'o> {
     fn computed(
         &mut self,
         name: &str,
-        of: u32,
+        of: (u32, bool),
         payload: &Payload,
         scope: &FlowScope,
     ) -> Result<ExactJson, Fault> {

@@ -35,9 +35,11 @@ pub trait FlowView {
     /// Since when a node stands where it stands.
     fn node_since(&self, ix: u32) -> Millis;
     fn node_attempts(&self, ix: u32) -> u32;
-    /// In which run of the groups around it a node is: groups that are tried again begin the next one.
+    /// In which run of the groups around it a node is: groups that are tried again begin the next one, and so does a change
+    /// of the node itself.
     fn node_run(&self, ix: u32) -> u32 {
-        self.plan().containers(ix).map(|group| self.node_attempts(group)).sum()
+        let changed = self.plan().changed(ix).map_or(0, |changed| changed.number);
+        self.plan().containers(ix).map(|group| self.node_attempts(group)).sum::<u32>() + changed
     }
     /// The output, if it is kept.
     fn node_output(&self, ix: u32) -> Option<&Payload>;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{NodeFlow, PlanNode};
+use super::{NodeFlow, PlanNode, Read};
 use crate::expression::NodePart;
 use crate::node::graph::Graph;
 use crate::node::spec::DependencyCondition;
@@ -30,14 +30,7 @@ pub(super) fn kept_of(
 ) -> Arc<[KeptParts]> {
     let mut kept = vec![KeptParts::default(); nodes.len()];
     let of_nodes = nodes.iter().filter_map(|node| node.flow.as_deref());
-    for read in of_nodes.chain(output).flat_map(|flow| &flow.reads) {
-        let Some(of) = kept.get_mut(read.node as usize) else { continue };
-        match read.part {
-            NodePart::Output => of.output_read = true,
-            NodePart::Error => of.error_read = true,
-            NodePart::Status | NodePart::Attempts => {}
-        }
-    }
+    note(&mut kept, of_nodes.chain(output).flat_map(|flow| &flow.reads));
     let conditional =
         nodes.iter().filter(|node| node.condition == DependencyCondition::Conditional);
     for node in conditional {
@@ -53,6 +46,35 @@ pub(super) fn kept_of(
         let of_this = &mut kept[ix as usize];
         of_this.part_of_output = group.map_or(is_sink, |group| group.part_of_output);
         of_this.output_read |= group.is_some_and(|group| group.output_read);
+    }
+    kept.into()
+}
+
+fn note<'a>(kept: &mut [KeptParts], reads: impl IntoIterator<Item = &'a Read>) {
+    for read in reads {
+        let Some(of) = kept.get_mut(read.node as usize) else { continue };
+        match read.part {
+            NodePart::Output => of.output_read = true,
+            NodePart::Error => of.error_read = true,
+            NodePart::Status | NodePart::Attempts => {}
+        }
+    }
+}
+
+/// The same, with what one node reads beside it.
+pub(super) fn with_reads(
+    before: &Arc<[KeptParts]>,
+    reads: &[Read],
+    nodes: &[PlanNode],
+) -> Arc<[KeptParts]> {
+    let mut kept = before.to_vec();
+    note(&mut kept, reads);
+    if kept[..] == before[..] {
+        return Arc::clone(before);
+    }
+    for ix in 0..nodes.len() {
+        let group = nodes[ix].container.map(|group| kept[group as usize].output_read);
+        kept[ix].output_read |= group.unwrap_or(false);
     }
     kept.into()
 }

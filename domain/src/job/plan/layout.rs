@@ -86,9 +86,12 @@ impl Plan {
         NodePlace { node, shift: ix.wrapping_sub(node), copy: Some((of, item)) }
     }
 
-    /// The node at a position below `node_count`.
+    /// The node at a position below `node_count`, as it is now.
     pub fn node(&self, ix: u32) -> &PlanNode {
-        &self.nodes[self.place(ix).node as usize]
+        match self.changed.get(&ix) {
+            Some(changed) => &changed.node,
+            None => self.submitted(ix),
+        }
     }
 
     /// The node at a position, if there is one.

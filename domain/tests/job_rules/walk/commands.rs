@@ -40,6 +40,11 @@ pub(super) enum Op {
     Pause,
     Resume,
     Patch(u8),
+    /// A node that has not run is changed, or one that may not be.
+    Repair {
+        node: u16,
+        what: u16,
+    },
     Marked {
         id: u8,
         body: u8,
@@ -72,6 +77,7 @@ pub(super) fn some_op() -> impl Strategy<Value = Op> {
         2 => Just(Op::Pause),
         3 => Just(Op::Resume),
         1 => any::<u8>().prop_map(Op::Patch),
+        3 => (any::<u16>(), any::<u16>()).prop_map(|(node, what)| Op::Repair { node, what }),
         1 => (0u8..3, 0u8..2, prop::bool::weighted(0.1))
             .prop_map(|(id, body, cancel)| Op::Marked { id, body, cancel }),
         1 => Just(Op::Restore),
@@ -265,6 +271,7 @@ impl Walk {
                 prop_assert!(!resumes || self.state.head.status != JobStatus::Paused);
             }
             Op::Patch(number) => self.patch(*number)?,
+            Op::Repair { node, what } => self.repair(*node, *what)?,
             Op::Marked { id, body, cancel } => self.marked(*id, *body, *cancel)?,
             Op::Restore => self.restore()?,
             Op::Evaluate { part, times } => self.finds(*part, *times)?,

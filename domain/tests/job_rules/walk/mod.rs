@@ -4,6 +4,7 @@
 mod checks;
 mod commands;
 mod finds;
+mod repairs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

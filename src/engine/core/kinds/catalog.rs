@@ -13,7 +13,7 @@ use domain::subject::context::Context;
 use domain::subject::decision::Decision;
 use domain::subject::envelope::Envelope;
 
-use super::{Kind, NEVER};
+use super::{Growth, Kind, NEVER};
 use crate::engine::core::urgency::Urgency;
 use crate::view::contract::Columns;
 
@@ -71,8 +71,22 @@ impl Kind for CatalogState {
     fn may_use_reserve(command: &CatalogCommand) -> bool {
         match command {
             CatalogCommand::CreatePolicy { .. } | CatalogCommand::ReplacePolicy { .. } => false,
-            CatalogCommand::DeletePolicy { .. } => true,
+            // What holds work back must be possible when there is no room.
+            CatalogCommand::DeletePolicy { .. }
+            | CatalogCommand::Pause { .. }
+            | CatalogCommand::Resume { .. } => true,
         }
+    }
+
+    /// The first thing that a namespace keeps makes it one more.
+    fn growth<'a>(state: Option<&Self>, command: &'a CatalogCommand) -> Option<Growth<'a>> {
+        let makes = match command {
+            CatalogCommand::CreatePolicy { .. } | CatalogCommand::Pause { .. } => true,
+            CatalogCommand::ReplacePolicy { .. }
+            | CatalogCommand::DeletePolicy { .. }
+            | CatalogCommand::Resume { .. } => false,
+        };
+        (makes && state.is_none()).then_some(Growth::Catalog)
     }
 
     fn subject(&self) -> SubjectId {

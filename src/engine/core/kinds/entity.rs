@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use domain::ids::{Millis, SubjectId, SubjectKind};
+use domain::job::fact::JobFact;
 use domain::payload::StoredPayload;
 use domain::refusal::Refusal;
 use domain::subject::answer::{Answer, FirstAnswer};
@@ -261,6 +262,8 @@ pub(crate) fn touched(events: &[EntityEvent]) -> Vec<u32> {
     // A group whose end is decided has a time, and stands where it stood.
     let flows = events.iter().filter_map(EntityEvent::job).filter_map(|event| event.flow.as_ref());
     nodes.extend(flows.flat_map(|flow| flow.ending.iter().map(|(group, _)| *group)));
+    let facts = events.iter().filter_map(EntityEvent::job).map(|event| &event.fact);
+    nodes.extend(facts.filter_map(JobFact::repair).map(|repair| repair.node));
     nodes.sort_unstable();
     nodes.dedup();
     nodes

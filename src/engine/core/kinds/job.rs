@@ -78,6 +78,7 @@ impl Kind for JobState {
             | JobCommand::Resume { .. }
             | JobCommand::Cancel { .. }
             | JobCommand::Patch(_)
+            | JobCommand::PatchNode { .. }
             | JobCommand::TakeGrant { .. }
             | JobCommand::ExpireLease { .. }
             | JobCommand::Evaluated(_)
@@ -94,10 +95,10 @@ impl Kind for JobState {
     }
 
     fn growth<'a>(state: Option<&Self>, command: &'a JobCommand) -> Option<Growth<'a>> {
-        if let (JobCommand::Submit(submission), None) = (command, state) {
-            Some(Growth::LiveJob(&submission.spec))
-        } else {
-            None
+        match (command, state) {
+            (JobCommand::Submit(submission), None) => Some(Growth::LiveJob(&submission.spec)),
+            (JobCommand::PatchNode { patch, .. }, Some(_)) => patch.queue().map(Growth::Queue),
+            _ => None,
         }
     }
 

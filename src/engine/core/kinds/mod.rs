@@ -17,7 +17,7 @@ mod tally;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use domain::ids::{Millis, SubjectId};
+use domain::ids::{Millis, QueueName, SubjectId};
 use domain::job::plan::CheckedSpec;
 use domain::job::status::JobStatus;
 use domain::payload::StoredPayload;
@@ -165,6 +165,10 @@ pub enum Growth<'a> {
     LiveJob(&'a CheckedSpec),
     /// One more environment.
     Environment,
+    /// A catalog, of which a namespace has one.
+    Catalog,
+    /// Perhaps one more queue.
+    Queue(&'a QueueName),
 }
 
 /// The body of a document: one allocation for most of them instead of a few that grow.

@@ -6,16 +6,18 @@
 mod claims;
 mod dispatch;
 mod heard;
+mod pauses;
 mod polls;
 mod work;
 
 pub(crate) use self::claims::{
     AnsweredClaim, ClaimKey, ClaimQuestion, ClaimStep, Claims, Gone, PendingAsk, key_of,
 };
-pub(crate) use self::dispatch::{Dispatch, Entry, NotParked, QueueKey, score};
+pub(crate) use self::dispatch::{Dispatch, Entry, Kind, NotParked, QueueKey, score};
 pub(crate) use self::heard::{Carried, SlotHeard};
+pub(crate) use self::pauses::{Pauses, PausesAre, PausesChanged};
 pub(crate) use self::polls::{PendingPoll, Polls};
-pub(crate) use self::work::{LeaseTime, SlotWork};
+pub(crate) use self::work::{LeaseTime, SlotWork, WorkPlace};
 
 /// Bytes of inputs in one answer; a single larger input goes alone.
 pub(crate) const ANSWER_BYTES_MAX: u64 = 8 * 1_024 * 1_024;

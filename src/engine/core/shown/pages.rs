@@ -45,6 +45,7 @@ impl Pages {
             for change in &event.nodes {
                 self.touched(change.at.iter());
             }
+            self.touched(event.fact.repair().map(|repair| repair.node).into_iter());
         }
     }
 

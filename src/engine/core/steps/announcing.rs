@@ -48,5 +48,6 @@ impl Core {
     pub(in crate::engine::core) fn sweep(&mut self) {
         self.dispatch.forget_unused(self.now);
         self.peers.sweep(self.now);
+        self.pauses.sweep(self.now);
     }
 }

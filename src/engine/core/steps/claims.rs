@@ -201,7 +201,11 @@ impl Core {
         let unserved = match self.claims.is_gone(ticket) {
             Gone::OthersWait => return,
             Gone::Unserved => true,
-            Gone::Served => self.polls.take_fresh(ticket) || self.dispatch.unpark(ticket).is_some(),
+            Gone::Served => {
+                self.polls.take_fresh(ticket)
+                    || self.dispatch.unpark(ticket).is_some()
+                    || self.pauses.is_gone(ticket)
+            }
         };
         if unserved {
             return self.answer(ticket, Response::Leases(Vec::new()));

@@ -10,7 +10,7 @@ use domain::node::status::NodeStatus;
 
 use crate::engine::core::Core;
 use crate::engine::core::kinds::{Entity, EntityEvent, touched};
-use crate::engine::core::leases::{Entry, LeaseTime, QueueKey};
+use crate::engine::core::leases::{Entry, Kind, LeaseTime, QueueKey, WorkPlace};
 use crate::engine::core::residency::{Slot, TimerKind};
 
 /// A queued job asks its environment again after so long: asks are volatile.
@@ -20,6 +20,7 @@ impl Core {
     /// After a commit.
     pub(super) fn effects(&mut self, ix: u32, slot: &mut Slot, events: &[EntityEvent]) {
         self.count_tenant(slot);
+        self.catalog_changed(slot);
         if slot.transient {
             return;
         }
@@ -77,16 +78,15 @@ impl Core {
         }
         let Some(job) = slot.entity.as_ref().and_then(Entity::job) else { return };
         let Some(state) = job.nodes.get(node as usize) else { return };
-        let spec = job.plan.node(node);
-        let key: QueueKey = (job.namespace.clone(), spec.queue.clone());
         let running = (state.status == NodeStatus::Running)
             .then_some((state.epoch, u64::from(state.lease_ms)));
         let dues = due::node_dues(job, node);
         let claim = job.claims.get(&node).filter(|_| running.is_some());
-        let claim = claim.map(|claim| (key.0.clone(), claim.worker.clone(), claim.claim.clone()));
+        let claim =
+            claim.map(|claim| (job.namespace.clone(), claim.worker.clone(), claim.claim.clone()));
 
         self.refresh_offer(ix, slot, node);
-        self.refresh_lease(ix, slot, node, running, &key);
+        self.refresh_lease(ix, slot, node, running);
         self.claims.runs_under(ix, &mut slot.work, node, claim);
         for (_, at) in dues {
             self.arm(ix, slot, at, TimerKind::Node(node));
@@ -100,16 +100,20 @@ impl Core {
         }
         let Some(job) = slot.entity.as_ref().and_then(Entity::job) else { return };
         let Some(state) = job.nodes.get(node as usize) else { return };
-        let ready =
-            state.status == NodeStatus::Ready && job.offers_work() && !slot.work.is_reserved(node);
+        let ready = state.status == NodeStatus::Ready
+            && job.offers_work()
+            && !slot.work.is_reserved(node)
+            && !self.pauses.stops_jobs(&job.namespace, job.plan.job_type.as_deref());
         let wanted = ready.then(|| Entry::new(state.since, job.priority_of(node), ix, node));
-        if slot.work.offer_of(node) == wanted {
+        let at = changed_place(job, node);
+        let lies_right = wanted.is_none() || slot.work.offered_at(node) == at.as_ref();
+        if slot.work.offer_of(node) == wanted && lies_right {
             return;
         }
         self.withdraw(slot, node);
         if let (Some(entry), Some(job)) = (wanted, slot.entity.as_ref().and_then(Entity::job)) {
-            let (key, action) = queue_of(job, node);
-            slot.work.offers(node, entry);
+            let (key, action) = place_of(job, node, at.as_ref());
+            slot.work.offers(node, entry, at);
             self.dispatch.offer(&key, action.as_ref(), entry);
         }
     }
@@ -134,8 +138,8 @@ impl Core {
     /// Takes an offer back.
     pub(super) fn withdraw(&mut self, slot: &mut Slot, node: u32) {
         let Some(job) = slot.entity.as_ref().and_then(Entity::job) else { return };
-        if let Some(entry) = slot.work.withdraw(node) {
-            let (key, action) = queue_of(job, node);
+        if let Some((entry, at)) = slot.work.withdraw(node) {
+            let (key, action) = place_of(job, node, at.as_ref());
             self.dispatch.withdraw(&key, action.as_ref(), entry);
         }
     }
@@ -146,8 +150,8 @@ impl Core {
         slot: &mut Slot,
         node: u32,
         running: Option<(domain::ids::Epoch, u64)>,
-        key: &QueueKey,
     ) {
+        let Some(job) = slot.entity.as_ref().and_then(Entity::job) else { return };
         let known = slot.work.lease(node).map(|lease| lease.epoch);
         match running {
             Some((epoch, lease_ms)) if known != Some(epoch) => {
@@ -155,28 +159,33 @@ impl Core {
                 // Granted before the store was restored: it holds nothing, and need not run out.
                 let void = epoch.is_void_in(self.incarnation);
                 let expires_at = if void { self.now } else { self.now.saturating_add(length) };
-                if slot.work.begin_lease(node, LeaseTime { epoch, expires_at, lease_ms }) {
-                    self.dispatch.count_running(key, true);
+                let at = changed_place(job, node);
+                let (key, _) = place_of(job, node, at.as_ref());
+                if slot.work.begin_lease(node, LeaseTime { epoch, expires_at, lease_ms }, at) {
+                    self.dispatch.count_running(&key, true);
                 }
                 self.arm(ix, slot, expires_at, TimerKind::Node(node));
             }
-            None if slot.work.end_lease(node) => {
-                self.dispatch.count_running(key, false);
-                self.forget_heard(slot, node);
+            None => {
+                if let Some(at) = slot.work.end_lease(node) {
+                    let (key, _) = place_of(job, node, at.as_ref());
+                    self.dispatch.count_running(&key, false);
+                    self.forget_heard(slot, node);
+                }
             }
-            Some(_) | None => {}
+            Some(_) => {}
         }
     }
 
     /// Lets go of everything volatile: the subject leaves memory, or is not driven here any more.
     pub(super) fn forget(&mut self, ix: u32, slot: &mut Slot) {
         if let Some(job) = slot.entity.as_ref().and_then(Entity::job) {
-            for (node, entry) in slot.work.take_offers() {
-                let (key, action) = queue_of(job, node);
+            for (node, entry, at) in slot.work.take_offers() {
+                let (key, action) = place_of(job, node, at.as_ref());
                 self.dispatch.withdraw(&key, action.as_ref(), entry);
             }
-            for node in slot.work.take_leases() {
-                let (key, _) = queue_of(job, node);
+            for (node, at) in slot.work.take_leases() {
+                let (key, _) = place_of(job, node, at.as_ref());
                 self.dispatch.count_running(&key, false);
             }
         }
@@ -190,9 +199,18 @@ impl Core {
     }
 }
 
-fn queue_of(job: &JobState, node: u32) -> (QueueKey, Option<domain::ids::ActionType>) {
-    let spec = job.plan.node(node);
-    ((job.namespace.clone(), spec.queue.clone()), spec.action_type.clone())
+/// Where a node is offered as it is now, unless that is where it was submitted.
+fn changed_place(job: &JobState, node: u32) -> Option<WorkPlace> {
+    let changed = &job.plan.changed(node)?.node;
+    Some((changed.queue.clone(), changed.action_type.clone()))
+}
+
+/// Where a node lies, or was leased. `at`: unless that is where it was submitted.
+fn place_of(job: &JobState, node: u32, at: Option<&WorkPlace>) -> (QueueKey, Kind) {
+    let submitted = job.plan.submitted(node);
+    let (queue, kind) =
+        at.map_or((&submitted.queue, &submitted.action_type), |(queue, kind)| (queue, kind));
+    ((job.namespace.clone(), queue.clone()), kind.clone())
 }
 
 /// Whether offers of all nodes may have changed.

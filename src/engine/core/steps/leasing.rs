@@ -15,6 +15,7 @@ use domain::refusal::{Quota, Refusal};
 
 use super::asking::undelivered;
 use crate::engine::core::Core;
+use crate::engine::core::kinds::Entity;
 use crate::engine::core::leases::{ANSWER_BYTES_MAX, Entry, NotParked, PendingPoll};
 use crate::engine::core::message::{
     Caller, Failure, Granted, LeaseRequest, Response, Ticket, Work,
@@ -55,6 +56,9 @@ impl Core {
     }
 
     fn serve(&mut self, ticket: Ticket, request: LeaseRequest) {
+        if self.waits_for_pauses(ticket, &request) {
+            return;
+        }
         let entries = self.dispatch.take(&request);
         let most = entries.len();
         let entries = self.within_bytes(&request, entries);
@@ -125,6 +129,11 @@ impl Core {
                 claim: pending.request.claim.clone(),
                 lease_ms: pending.request.lease_ms,
                 nodes: nodes.clone(),
+                changes: slot
+                    .entity
+                    .as_ref()
+                    .and_then(Entity::job)
+                    .map_or(0, |job| job.plan.changes()),
             };
             let waiting = Waiting::Command {
                 origin: Origin::Lease { request: Some(number), nodes },

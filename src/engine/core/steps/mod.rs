@@ -20,6 +20,7 @@ mod loading;
 mod outcomes;
 mod overload;
 mod ownership;
+mod pausing;
 mod quotas;
 mod reading;
 mod routing;

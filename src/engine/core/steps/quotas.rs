@@ -33,6 +33,13 @@ impl Core {
                     return full(Quota::Queues, quotas.queues_max);
                 }
             }
+            Growth::Catalog => {}
+            Growth::Queue(queue) => {
+                let names = std::iter::once(queue);
+                if self.dispatch.too_many_queues(namespace, names, quotas.queues_max).is_some() {
+                    return full(Quota::Queues, quotas.queues_max);
+                }
+            }
             Growth::Environment => {
                 if tenant.is_some_and(|(_, environments)| environments >= quotas.environments_max) {
                     return full(Quota::Environments, quotas.environments_max);

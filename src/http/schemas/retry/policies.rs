@@ -16,7 +16,7 @@ use super::rules::{ClassifyBody, RuleBody, WindowBody};
 use super::{ExhaustedWord, JitterBody, StrategyWord};
 use crate::http::extract::bounded;
 use crate::http::page::PageInfo;
-use crate::http::schemas::later::{self, Later};
+use crate::http::schemas::later::Later;
 use crate::view::resources::retry_policy::RetryPolicyResource;
 
 /// A body with what the catalog keeps of a policy behind the fields of its own.
@@ -37,8 +37,11 @@ macro_rules! with_catalog_fields {
                 #[serde(default, deserialize_with = "bounded::values")]
                 #[schema(value_type = BTreeMap<String, serde_json::Value>)]
                 metadata: BTreeMap<String, ExactJson>,
-                #[schema(ignore)]
-                applicable_job_types: Later,
+                /// Types of jobs that get it where neither they nor a node say anything: exact, or with a `*` at the end. Of
+                /// several policies the one that was created first.
+                #[serde(default, deserialize_with = "bounded::list::<{ bounds::POLICY_LIST_MAX }, _, _>")]
+                #[schema(max_items = 100)]
+                applicable_job_types: Vec<String>,
             }
         }
 
@@ -52,7 +55,7 @@ macro_rules! with_catalog_fields {
                     description: self.description.take(),
                     tags: std::mem::take(&mut self.tags),
                     metadata: std::mem::take(&mut self.metadata),
-                    applicable_job_types: self.applicable_job_types.take(),
+                    applicable_job_types: std::mem::take(&mut self.applicable_job_types),
                 };
                 about.with(self.into(), errors)
             }
@@ -95,7 +98,7 @@ struct PolicyAbout {
     description: Option<String>,
     tags: Vec<String>,
     metadata: BTreeMap<String, ExactJson>,
-    applicable_job_types: Later,
+    applicable_job_types: Vec<String>,
 }
 
 impl PolicyAbout {
@@ -105,10 +108,10 @@ impl PolicyAbout {
         fields: PolicyFields,
         mut errors: Vec<FieldError>,
     ) -> Result<CheckedDefinition, Vec<FieldError>> {
-        later::refuse("", &[("applicable_job_types", &self.applicable_job_types)], &mut errors);
         let policy = Arc::new(fields.into_policy("", &mut errors));
-        let Self { description, tags, metadata, .. } = self;
-        let definition = PolicyDefinition { description, tags, metadata, policy };
+        let Self { description, tags, metadata, applicable_job_types } = self;
+        let definition =
+            PolicyDefinition { description, tags, metadata, applicable_job_types, policy };
         match CheckedDefinition::check(definition) {
             Ok(checked) if errors.is_empty() => Ok(checked),
             Ok(_) => Err(errors),

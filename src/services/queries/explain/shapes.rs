@@ -1,8 +1,10 @@
 //! The shapes of an explanation, and what of them a job's state and story say.
 //! Absent: what the engines add (`explain`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use domain::catalog::paused::PauseTarget;
 use domain::ids::{GroupId, JobId, Millis, SubjectId};
 use domain::job::detail::JobDetail;
 use domain::job::due;
@@ -14,6 +16,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::view::resources::job::JobErrorResource;
+use crate::view::resources::pause::PauseResource;
 use crate::view::resources::words::{
     EndCodeWord, EndsOnWord, JobStatusWord, NodeStatusWord, WaitCodeWord,
 };
@@ -121,8 +124,13 @@ pub struct WaitAnswer {
     pub workers: Option<WorkersAnswer>,
     /// Of `grant`: how the environment stands.
     pub environment: Option<GrantAnswer>,
+    /// Of `worker`: what an operator has paused, so that nothing of it is leased.
+    pub paused: Vec<PauseResource>,
     #[serde(skip)]
     pub(super) of: Vec<u32>,
+    /// What of it can be paused.
+    #[serde(skip)]
+    pub(super) may_be_paused: Vec<PauseTarget>,
 }
 
 /// A running attempt.
@@ -273,6 +281,7 @@ fn wait_answer(detail: &JobDetail, wait: Wait) -> WaitAnswer {
             ix: *ix,
         })
     });
+    let may_be_paused = may_be_paused(detail, &wait);
     WaitAnswer {
         attempts: attempts.collect(),
         code: wait.code,
@@ -295,8 +304,24 @@ fn wait_answer(detail: &JobDetail, wait: Wait) -> WaitAnswer {
             silent_engines: Vec::new(),
         }),
         environment: None,
+        paused: Vec::new(),
         of: wait.nodes,
+        may_be_paused,
     }
+}
+
+/// Of nodes that wait for workers: their queue, their kinds of work, their job's type.
+fn may_be_paused(detail: &JobDetail, wait: &Wait) -> Vec<PauseTarget> {
+    let Some(queue) = &wait.queue else { return Vec::new() };
+    let plan = &detail.state.plan;
+    let kinds: BTreeSet<PauseTarget> = wait
+        .nodes
+        .iter()
+        .filter_map(|ix| plan.node(*ix).action_type.clone())
+        .map(PauseTarget::ActionType)
+        .collect();
+    let job_type = plan.job_type.as_deref().map(|text| PauseTarget::JobType(Arc::from(text)));
+    std::iter::once(PauseTarget::Queue(queue.clone())).chain(kinds).chain(job_type).collect()
 }
 
 fn ended_answer(detail: &JobDetail, ended: Ended) -> EndedAnswer {
@@ -329,7 +354,9 @@ pub(super) fn unreadable(subject: &SubjectId, now: Millis) -> Explained {
         attempts: Vec::new(),
         workers: None,
         environment: None,
+        paused: Vec::new(),
         of: Vec::new(),
+        may_be_paused: Vec::new(),
     };
     Explained {
         job_id: JobId(subject.id).to_string(),

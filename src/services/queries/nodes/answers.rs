@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use domain::exact_json::ExactJson;
+use domain::job::plan::ChangedNode;
 use domain::node::spec::DependencyCondition;
 use domain::node::status::NodeStatus;
 use domain::payload::{Payload, StoredPayload};
+use domain::time_text::rfc3339;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -102,6 +104,8 @@ pub struct NodeAnswer {
     pub retry: Option<RetryAnswer>,
     /// The policy that it has itself; null: its failures are the job's policy's to judge, or, of a group, nobody's.
     pub retry_policy: Option<UsedRetryResource>,
+    /// What people changed of it after the submission, if they did.
+    pub changed: Option<NodeChangedAnswer>,
     /// While a worker has given it back for a time: when it is offered again.
     #[schema(format = "date-time")]
     pub delayed_until: Option<String>,
@@ -128,6 +132,24 @@ pub struct NodeAnswer {
     pub attempts_total: u64,
     /// The newest of them: 10 in lists, 1,000 of one node.
     pub attempts: Vec<AttemptAnswer>,
+}
+
+/// What people changed of a node after the submission. The history says who, why, and what it was before.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = NodeChanged)]
+pub struct NodeChangedAnswer {
+    /// When it was changed last.
+    #[schema(format = "date-time")]
+    pub at: String,
+    /// The fields that are not as they were submitted, or were changed back.
+    pub fields: Vec<&'static str>,
+}
+
+impl NodeChangedAnswer {
+    pub(super) fn of(changed: &ChangedNode) -> Self {
+        let fields = changed.fields.iter().map(|field| field.as_str());
+        Self { at: rfc3339(changed.at), fields: fields.collect() }
+    }
 }
 
 /// What went wrong in an attempt.

@@ -55,6 +55,10 @@ pub(crate) fn carry(store: &MemoryEventStore, view: &MemoryView, output: Output)
             let result = wait(evaluation::evaluate(store, &subject, &order));
             Input::Evaluated { subject, result }
         }
+        Output::ReadCatalog { namespace } => {
+            let result = wait(loader::catalog(store, &namespace));
+            Input::CatalogRead { namespace, result }
+        }
         Output::ClearNotices { notices } => {
             drop(wait(store.clear_notices(notices)));
             return None;

@@ -205,9 +205,12 @@ impl Checker {
         let Some(row) = row else {
             return Err("invariant 1: a lease that is not durable".to_owned());
         };
-        let Asked::Lease { worker, claim, .. } = &call.asked else {
+        let Asked::Lease { worker, claim, queue, .. } = &call.asked else {
             return Err("invariant 6: leases nobody asked for".to_owned());
         };
+        if claim.is_none() {
+            self.is_of_queue(queue, granted)?;
+        }
         if row.worker != format!("worker {worker}")
             || row.claim != claim.as_ref().map(ToString::to_string)
             || row.attempt != granted.attempt

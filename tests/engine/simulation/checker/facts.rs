@@ -122,6 +122,10 @@ impl JobStory {
                 self.scheduled_at = patch.scheduled_at.unwrap_or(self.scheduled_at);
                 self.patches_once(patch, at, log)
             }
+            SteeringFact::NodePatched(repair) => {
+                self.changes_node(repair);
+                Ok(())
+            }
         }
     }
 

@@ -5,6 +5,7 @@
 //! Always holds: the first thing that is wrong is kept, with the number of the invariant that it breaks.
 
 mod answers;
+mod changes;
 mod decided_once;
 mod driving;
 mod end_of_run;
@@ -66,6 +67,8 @@ pub(super) struct ClientLog {
 pub(super) enum Told {
     Job(Box<JobStory>),
     Environment(Box<EnvironmentStory>),
+    /// What it keeps is compared with its replay, like everything.
+    Catalog,
 }
 
 /// A stream as it was read so far.
@@ -265,6 +268,9 @@ impl Checker {
             (EntityEvent::Environment(event), Some(Told::Environment(story))) => {
                 story.take(event)?;
             }
+            (EntityEvent::Catalog(_), None | Some(Told::Catalog)) => {
+                stream.told = Some(Told::Catalog);
+            }
             _ => return Err("invariant 18: an event of another kind".to_owned()),
         }
         match stream.replay.as_mut() {
@@ -313,14 +319,14 @@ impl Checker {
     pub(super) fn job(&self, subject: &SubjectId) -> Option<&JobStory> {
         match &self.streams.get(subject)?.told {
             Some(Told::Job(story)) => Some(story),
-            Some(Told::Environment(_)) | None => None,
+            Some(Told::Environment(_) | Told::Catalog) | None => None,
         }
     }
 
     pub(super) fn jobs(&self) -> impl Iterator<Item = (&SubjectId, &JobStory)> {
         self.streams.iter().filter_map(|(subject, stream)| match &stream.told {
             Some(Told::Job(story)) => Some((subject, story.as_ref())),
-            Some(Told::Environment(_)) | None => None,
+            Some(Told::Environment(_) | Told::Catalog) | None => None,
         })
     }
 
@@ -352,7 +358,7 @@ impl Checker {
     pub(crate) fn capacity(&self, pool: &SubjectId) -> Option<u64> {
         match &self.streams.get(pool)?.told {
             Some(Told::Environment(story)) => story.slots(),
-            Some(Told::Job(_)) | None => None,
+            Some(Told::Job(_) | Told::Catalog) | None => None,
         }
     }
 

@@ -119,6 +119,10 @@ async fn carried(store: &dyn EventStore, view: &dyn View, output: Output) -> Opt
             let result = evaluation::evaluate(store, &subject, &order).await;
             Input::Evaluated { subject, result }
         }
+        Output::ReadCatalog { namespace } => {
+            let result = loader::catalog(store, &namespace).await;
+            Input::CatalogRead { namespace, result }
+        }
         Output::ClearNotices { notices } => {
             // What is not cleared comes again at the next look.
             drop(store.clear_notices(notices).await);

@@ -68,6 +68,11 @@ impl<'a> Book<'a> {
         self.groups.insert(ix, Some(group));
     }
 
+    /// A node of the plan is changed.
+    pub(super) fn change_plan(&mut self, change: impl FnOnce(&mut Plan)) {
+        change(Arc::make_mut(&mut self.plan));
+    }
+
     /// Members come to be.
     pub(super) fn add(&mut self, expansion: &Expansion, at: Millis) {
         let plan = Arc::make_mut(&mut self.plan);

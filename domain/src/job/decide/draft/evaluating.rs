@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use serde_json::value::RawValue;
+
 use super::Draft;
 use crate::ids::{JobId, Millis};
 use crate::job::flow::{
@@ -12,6 +14,7 @@ use crate::job::flow::{
 use crate::job::members::{GroupState, Ledger};
 use crate::job::outcome::JobError;
 use crate::job::plan::Plan;
+use crate::job::repair::NodeRepair;
 use crate::job::state::{KeptOutput, lets_start};
 use crate::job::status::JobStatus;
 use crate::node::hold::Hold;
@@ -20,7 +23,7 @@ use crate::payload::Payload;
 
 impl Draft<'_> {
     /// A node whose parents let it start, or ask: evaluates what it needs, and goes on.
-    pub(super) fn prepare(&mut self, ix: u32) {
+    pub(in crate::job::decide) fn prepare(&mut self, ix: u32) {
         if !self.needs_evaluation(ix) {
             self.want_place(ix);
             return;
@@ -40,7 +43,7 @@ impl Draft<'_> {
     }
 
     /// The value now; none where it is made beside the committer.
-    pub(super) fn evaluate(&mut self, ix: u32) -> Option<Evaluated> {
+    pub(in crate::job::decide) fn evaluate(&mut self, ix: u32) -> Option<Evaluated> {
         if self.evaluations >= EVALUATIONS_IN_DECISION_MAX {
             return None;
         }
@@ -48,6 +51,27 @@ impl Draft<'_> {
         let order = EvaluationOrder::gather(self, [ix]);
         let asked: &Asked = order.nodes.first()?;
         Evaluator::new(&order, &mut |_| None).evaluate(asked).ok()
+    }
+
+    /// The node is changed with this very event: what is decided now is decided on what it is then. What was evaluated
+    /// for it before is not so any more where its input is another one.
+    pub(in crate::job::decide) fn repair(&mut self, repair: &NodeRepair) {
+        let now = self.now;
+        self.book.change_plan(|plan| repair.change(plan, now));
+        if repair.is.input.is_some() {
+            self.anew.insert(repair.node);
+        }
+    }
+
+    /// Whether the node's input has expressions that are still to be evaluated, with this event's changes.
+    pub(in crate::job::decide) fn computes_input(&self, ix: u32) -> bool {
+        self.book.plan().node(ix).computes_input()
+    }
+
+    /// The input that was computed for a node which goes on where it stands.
+    pub(in crate::job::decide) fn gives_input(&mut self, ix: u32, json: Box<RawValue>) {
+        let input = Payload::new(json, &mut self.payloads);
+        self.flow.prepared.push((ix, Prepared::Input(input)));
     }
 
     /// What was found for a node that waits for it, here or beside the committer.

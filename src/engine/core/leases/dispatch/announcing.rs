@@ -63,7 +63,7 @@ impl Dispatch {
     pub(crate) fn emptied(&mut self, key: &QueueKey) {
         let announcing = &mut self.announcing;
         self.spaces.change(key, false, |place| {
-            if place.queue.ready() == 0 {
+            if place.queue.offered() == 0 {
                 announcing.forget(key, &mut place.told);
             } else if let Some(told) = place.told.as_mut() {
                 told.kinds.retain(|kind| place.queue.has(kind));
@@ -126,6 +126,6 @@ fn announced((namespace, queue): &QueueKey, place: &Place) -> Announced {
         namespace: namespace.clone(),
         queue: queue.clone(),
         kinds: if few { of.kinds().cloned().collect() } else { Vec::new() },
-        ready: of.ready(),
+        ready: of.offered(),
     }
 }

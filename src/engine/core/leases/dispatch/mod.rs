@@ -19,7 +19,7 @@ use self::workers::Workers;
 use crate::engine::core::message::{LeaseRequest, Names, QueueFacts, Ticket, WorkerFacts};
 
 pub(crate) use self::queue::{Entry, Kind, score};
-pub(crate) use self::spaces::Place;
+pub(crate) use self::spaces::{Place, Stops};
 
 /// Requests parked at one queue at most; beyond it a request is answered at once, empty.
 const PARKED_MAX: usize = 10_000;
@@ -74,6 +74,19 @@ impl Dispatch {
     pub(crate) fn withdraw(&mut self, key: &QueueKey, action: Option<&ActionType>, entry: Entry) {
         let kind = action.cloned();
         self.spaces.change(key, false, |place| place.queue.remove(&kind, entry));
+    }
+
+    /// What is paused of a namespace from now on; who waits for what is not paused any more is served.
+    pub(crate) fn stop(&mut self, namespace: &Namespace, stops: Stops) {
+        for key in self.spaces.stop(namespace, stops) {
+            let Some(place) = self.spaces.get(&key) else { continue };
+            for kind in place.queue.kinds() {
+                self.announcing.offered(&key, place.told.as_ref(), kind);
+                if place.queue.is_wanted(kind) {
+                    self.new_work.insert((key.clone(), kind.clone()));
+                }
+            }
+        }
     }
 
     /// The best candidates for a request, taken out of their queue: the caller reserves them.

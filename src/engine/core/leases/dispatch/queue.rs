@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use domain::ids::{ActionType, Millis};
 
@@ -74,6 +75,9 @@ impl Heads {
     }
 }
 
+/// Kinds of work that are paused, as all queues of a namespace share them.
+pub(crate) type StoppedKinds = Arc<BTreeSet<ActionType>>;
+
 /// One queue of a namespace: what it offers, who waits for that, and the sums of both.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
@@ -87,6 +91,12 @@ pub(crate) struct Queue {
     wanting: BTreeMap<Kind, BTreeSet<u64>>,
     both: usize,
     arrivals: u64,
+    /// An operator has paused all of it.
+    stopped: bool,
+    /// Kinds that an operator has paused, in all queues of the namespace; none: nearly always.
+    stopped_kinds: Option<StoppedKinds>,
+    /// Nodes of those kinds.
+    withheld: u64,
 }
 
 impl Queue {
@@ -108,9 +118,43 @@ impl Queue {
         }
     }
 
-    /// The first of each lane.
+    /// The first of each lane that is not paused.
     fn lane_heads(&self) -> impl Iterator<Item = (Entry, &Kind)> {
-        self.lanes.iter().filter_map(|((kind, _), lane)| Some((*lane.first()?, kind)))
+        let open = self.lanes.iter().filter(|((kind, _), _)| !self.has_stopped(kind));
+        open.filter_map(|((kind, _), lane)| Some((*lane.first()?, kind)))
+    }
+
+    /// Whether work of this kind is paused, here as everywhere.
+    fn has_stopped(&self, kind: &Kind) -> bool {
+        let (Some(stopped), Some(kind)) = (&self.stopped_kinds, kind) else { return false };
+        stopped.contains(kind)
+    }
+
+    /// Nodes that are offered: ready, and not paused.
+    pub(super) fn offered(&self) -> u64 {
+        if self.stopped { 0 } else { self.ready - self.withheld }
+    }
+
+    /// What is paused of it from now on. Costs as much as it has lanes, however many nodes lie in them.
+    pub(super) fn stop(&mut self, stopped: bool, kinds: Option<&StoppedKinds>) {
+        self.stopped = stopped;
+        if self.stopped_kinds.as_ref() == kinds {
+            return;
+        }
+        self.stopped_kinds = kinds.cloned();
+        let withheld = self.lanes.iter().filter(|((kind, _), _)| self.has_stopped(kind));
+        self.withheld = withheld.map(|(_, lane)| lane.len() as u64).sum();
+        let both = self.wanting.keys().filter(|kind| kind.is_some() && self.has(kind));
+        self.both = both.count();
+        self.heads = (self.lanes.len() > LANES_FEW).then(|| Box::new(self.all_heads()));
+    }
+
+    fn all_heads(&self) -> Heads {
+        let mut heads = Heads::default();
+        for (entry, kind) in self.lane_heads() {
+            heads.insert(entry, kind);
+        }
+        heads
     }
 
     /// What is served first.
@@ -121,18 +165,19 @@ impl Queue {
         }
     }
 
-    /// The kinds of work that are there, each once.
+    /// The kinds of work that are offered, each once.
     pub(crate) fn kinds(&self) -> impl Iterator<Item = &Kind> {
         let mut before: Option<&Kind> = None;
-        self.lanes
-            .keys()
+        let lanes = (!self.stopped).then(|| self.lanes.keys()).into_iter().flatten();
+        lanes
             .map(|(kind, _)| kind)
+            .filter(|kind| !self.has_stopped(kind))
             .filter(move |kind| before.replace(*kind) != Some(*kind))
     }
 
-    /// Whether there is work of this kind.
+    /// Whether there is work of this kind, which is not paused.
     pub(crate) fn has(&self, kind: &Kind) -> bool {
-        self.lanes.range(lanes_of(kind)).next().is_some()
+        !self.has_stopped(kind) && self.lanes.range(lanes_of(kind)).next().is_some()
     }
 
     /// Whether somebody waits for work of this kind.
@@ -142,17 +187,21 @@ impl Queue {
 
     /// Whether work and somebody who wants it are both here.
     pub(super) fn is_stalled(&self) -> bool {
-        if self.wanting.contains_key(&None) { self.ready > 0 } else { self.both > 0 }
+        let any = self.wanting.contains_key(&None);
+        !self.stopped && if any { self.offered() > 0 } else { self.both > 0 }
     }
 
     pub(super) fn insert(&mut self, kind: &Kind, entry: Entry) {
-        let is_new = kind.is_some() && self.wanting.contains_key(kind) && !self.has(kind);
+        let stopped = self.has_stopped(kind);
+        let is_wanted = kind.is_some() && self.wanting.contains_key(kind);
+        let is_new = !stopped && is_wanted && !self.has(kind);
         let lane = self.lanes.entry((kind.clone(), entry.priority)).or_default();
         let before = lane.first().copied();
         if !lane.insert(entry) {
             return;
         }
         self.ready += 1;
+        self.withheld += u64::from(stopped);
         self.both += usize::from(is_new);
         if before.is_none_or(|before| entry < before) {
             self.head_moves(kind, before, Some(entry));
@@ -162,6 +211,7 @@ impl Queue {
     /// Answers whether it was there.
     pub(super) fn remove(&mut self, kind: &Kind, entry: Entry) -> bool {
         let key = (kind.clone(), entry.priority);
+        let stopped = self.has_stopped(kind);
         let Some(lane) = self.lanes.get_mut(&key) else { return false };
         let was_head = lane.first() == Some(&entry);
         if !lane.remove(&entry) {
@@ -170,10 +220,11 @@ impl Queue {
         let next = lane.first().copied();
         if next.is_none() {
             self.lanes.remove(&key);
-            let wanted = kind.is_some() && self.wanting.contains_key(kind);
+            let wanted = !stopped && kind.is_some() && self.wanting.contains_key(kind);
             self.both -= usize::from(wanted && !self.has(kind));
         }
         self.ready -= 1;
+        self.withheld -= u64::from(stopped);
         if was_head {
             self.head_moves(kind, Some(entry), next);
         }
@@ -182,7 +233,9 @@ impl Queue {
 
     /// The first of a lane is another one now; of many lanes the heads are kept in order.
     fn head_moves(&mut self, kind: &Kind, before: Option<Entry>, now: Option<Entry>) {
+        let open = !self.has_stopped(kind);
         if let Some(heads) = &mut self.heads {
+            let (before, now) = if open { (before, now) } else { (None, None) };
             if let Some(before) = before {
                 heads.remove(before, kind);
             }
@@ -193,17 +246,15 @@ impl Queue {
                 self.heads = None;
             }
         } else if self.lanes.len() > LANES_FEW {
-            let mut heads = Heads::default();
-            for (entry, kind) in self.lane_heads() {
-                heads.insert(entry, kind);
-            }
-            self.heads = Some(Box::new(heads));
+            self.heads = Some(Box::new(self.all_heads()));
         }
     }
 
     /// Takes out what is served first, of these kinds; of any when there are none.
     pub(super) fn take(&mut self, kinds: &[ActionType], max: usize) -> Vec<Entry> {
         let mut taken = Vec::new();
+        // What is paused is passed over as a whole, whatever lies in it.
+        let max = if self.stopped { 0 } else { max };
         while taken.len() < max {
             let next = if kinds.is_empty() {
                 self.first()
@@ -219,6 +270,9 @@ impl Queue {
     }
 
     fn first_of(&self, kind: &Kind) -> Option<Entry> {
+        if self.has_stopped(kind) {
+            return None;
+        }
         let lanes = self.lanes.range(lanes_of(kind));
         lanes.filter_map(|(_, lane)| lane.first().copied()).min()
     }
@@ -234,13 +288,10 @@ impl Queue {
     pub(super) fn park(&mut self, ticket: Ticket, request: LeaseRequest) -> u64 {
         self.arrivals += 1;
         let number = self.arrivals;
-        let lanes = &self.lanes;
-        let has = |kind: &Kind| lanes.range(lanes_of(kind)).next().is_some();
         for kind in wanted(&request) {
-            let wanting = self.wanting.entry(kind.clone()).or_default();
-            if wanting.is_empty() && kind.is_some() {
-                self.both += usize::from(has(&kind));
-            }
+            let has = kind.is_some() && self.has(&kind);
+            let wanting = self.wanting.entry(kind).or_default();
+            self.both += usize::from(wanting.is_empty() && has);
             wanting.insert(number);
         }
         self.parked.insert(number, (ticket, request));
@@ -275,7 +326,7 @@ impl Queue {
 
     /// Whoever waits longest for work of this kind, when there is some.
     pub(super) fn next_for(&self, kind: &Kind) -> Option<Ticket> {
-        if !self.has(kind) {
+        if self.stopped || !self.has(kind) {
             return None;
         }
         let of = |kind: &Kind| self.wanting.get(kind).and_then(|numbers| numbers.first().copied());

@@ -10,6 +10,8 @@ use super::*;
 struct Naive {
     entries: Vec<(Kind, Entry)>,
     parked: Vec<(u64, Ticket, Vec<ActionType>)>,
+    stopped: bool,
+    stopped_kinds: Vec<Kind>,
 }
 
 impl Naive {
@@ -17,11 +19,17 @@ impl Naive {
         wanted.is_empty() || kind.as_ref().is_some_and(|kind| wanted.contains(kind))
     }
 
+    fn is_open(&self, kind: &Kind) -> bool {
+        !self.stopped && !self.stopped_kinds.contains(kind)
+    }
+
     fn take(&mut self, wanted: &[ActionType], max: usize) -> Vec<Entry> {
         self.entries.sort_by_key(|(kind, entry)| (*entry, kind.clone()));
         let mut taken = Vec::new();
+        let (stopped, kinds) = (self.stopped, self.stopped_kinds.clone());
         self.entries.retain(|(kind, entry)| {
-            let goes = taken.len() < max && Self::fits(wanted, kind);
+            let open = !stopped && !kinds.contains(kind);
+            let goes = taken.len() < max && Self::fits(wanted, kind) && open;
             if goes {
                 taken.push(*entry);
             }
@@ -33,11 +41,12 @@ impl Naive {
     fn is_stalled(&self) -> bool {
         self.entries
             .iter()
+            .filter(|(kind, _)| self.is_open(kind))
             .any(|(kind, _)| self.parked.iter().any(|(_, _, wanted)| Self::fits(wanted, kind)))
     }
 
     fn next_for(&self, kind: &Kind) -> Option<Ticket> {
-        self.entries.iter().find(|(of, _)| of == kind)?;
+        self.entries.iter().find(|(of, _)| of == kind && self.is_open(kind))?;
         let fits = self.parked.iter().find(|(_, _, wanted)| Self::fits(wanted, kind));
         fits.map(|(_, ticket, _)| *ticket)
     }
@@ -69,6 +78,7 @@ enum Step {
     Take { kinds: Vec<u8>, max: usize },
     Park(Vec<u8>),
     Unpark(prop::sample::Index),
+    Stop { all: bool, kinds: Vec<u8> },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -78,7 +88,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(kind, ready_at, priority, node)| Step::Insert { kind, ready_at, priority, node }),
         2 => any::<prop::sample::Index>().prop_map(Step::Remove),
         1 => (kinds.clone(), 0_usize..4).prop_map(|(kinds, max)| Step::Take { kinds, max }),
-        1 => kinds.prop_map(Step::Park),
+        1 => kinds.clone().prop_map(Step::Park),
+        1 => (prop::bool::weighted(0.3), kinds).prop_map(|(all, kinds)| Step::Stop { all, kinds }),
         1 => any::<prop::sample::Index>().prop_map(Step::Unpark),
     ]
 }
@@ -117,15 +128,28 @@ proptest! {
                     let (number, ..) = naive.parked.remove(at.index(naive.parked.len()));
                     prop_assert!(queue.unpark(number).is_some() && queue.unpark(number).is_none());
                 }
+                Step::Stop { all, kinds } => {
+                    let stopped: BTreeSet<ActionType> = kinds.iter().filter_map(|of| kind(*of)).collect();
+                    naive.stopped = all;
+                    naive.stopped_kinds = stopped.iter().cloned().map(Some).collect();
+                    let stopped = (!stopped.is_empty()).then(|| Arc::new(stopped));
+                    queue.stop(all, stopped.as_ref());
+                }
                 Step::Remove(_) | Step::Unpark(_) => {}
             }
-            let oldest = naive.entries.iter().map(|(_, entry)| entry.ready_at()).min();
-            prop_assert_eq!(queue.oldest(), oldest);
+            let open = |kind: &Kind| !naive.stopped_kinds.contains(kind);
+            let oldest = naive.entries.iter().filter(|(kind, _)| open(kind));
+            prop_assert_eq!(queue.oldest(), oldest.map(|(_, entry)| entry.ready_at()).min());
+            let offered = naive.entries.iter().filter(|(kind, _)| naive.is_open(kind)).count();
+            prop_assert_eq!(queue.offered(), offered as u64);
             prop_assert_eq!(queue.ready(), naive.entries.len() as u64);
             prop_assert_eq!(queue.parked(), naive.parked.len());
             prop_assert_eq!(queue.is_stalled(), naive.is_stalled());
             for of in (0..4).map(kind) {
-                prop_assert_eq!(queue.has(&of), naive.entries.iter().any(|(kind, _)| *kind == of));
+                let has = naive.entries.iter().any(|(kind, _)| *kind == of && open(kind));
+                prop_assert_eq!(queue.has(&of), has);
+                let shown = queue.kinds().any(|kind| *kind == of);
+                prop_assert_eq!(shown, has && !naive.stopped);
                 prop_assert_eq!(queue.next_for(&of), naive.next_for(&of));
             }
         }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::ids::{Millis, Namespace, QueueName};
 
-use super::queue::Queue;
+use super::queue::{Queue, StoppedKinds};
 use super::{QueueKey, ToldOf};
 use crate::engine::core::message::{Names, QueueFacts};
 
@@ -43,12 +43,47 @@ pub(crate) struct Spaces {
     all: BTreeMap<Namespace, Space>,
     /// When each queue that was not in use is looked at again; it may be in use by now.
     going: BTreeSet<(Millis, QueueKey)>,
+    /// What is paused of namespaces of which something is.
+    stops: BTreeMap<Namespace, Stops>,
     ready: u64,
     running: u64,
     stalled: u64,
 }
 
+/// Queues and kinds of work of a namespace that are paused.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Stops {
+    pub(crate) queues: BTreeSet<QueueName>,
+    /// None: no kind is.
+    pub(crate) kinds: Option<StoppedKinds>,
+}
+
+impl Stops {
+    fn set(&self, name: &QueueName, queue: &mut Queue) {
+        queue.stop(self.queues.contains(name), self.kinds.as_ref());
+    }
+
+    fn is_none(&self) -> bool {
+        self.queues.is_empty() && self.kinds.is_none()
+    }
+}
+
 impl Spaces {
+    /// What is paused of a namespace from now on. Answers its queues that are there.
+    pub(super) fn stop(&mut self, namespace: &Namespace, stops: Stops) -> Vec<QueueKey> {
+        let places = self.all.get(namespace).into_iter().flat_map(|space| space.places.keys());
+        let keys: Vec<QueueKey> = places.map(|name| (namespace.clone(), name.clone())).collect();
+        for key in &keys {
+            self.change(key, false, |place| stops.set(&key.1, &mut place.queue));
+        }
+        if stops.is_none() {
+            self.stops.remove(namespace);
+        } else {
+            self.stops.insert(namespace.clone(), stops);
+        }
+        keys
+    }
+
     pub(crate) fn get(&self, (namespace, name): &QueueKey) -> Option<&Place> {
         self.all.get(namespace)?.places.get(name)
     }
@@ -66,7 +101,11 @@ impl Spaces {
         }
         let space = self.all.get_mut(namespace)?;
         if makes && !space.places.contains_key(name) {
-            space.places.insert(name.clone(), Place::default());
+            let mut place = Place::default();
+            if let Some(stops) = self.stops.get(namespace) {
+                stops.set(name, &mut place.queue);
+            }
+            space.places.insert(name.clone(), place);
         }
         let place = space.places.get_mut(name)?;
         let (ready, running) = (place.queue.ready(), place.running);
