@@ -278,13 +278,20 @@ pub struct ReleaseShape {
 }
 
 /// Why an attempt failed, as the engine's retry rules read it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct AttemptErrorShape {
     #[serde(rename = "type")]
     pub kind: String,
     pub message: String,
-    /// A class of `retry-and-failures.md` section 5.
+    /// A class of `retry-and-failures.md` section 5; empty: the engine derives it.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub class: String,
+    /// The code that the failing service gave.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The HTTP status that it gave.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retryable: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -138,9 +138,7 @@ impl AttemptOutcome {
                 kind: "cancelled".to_owned(),
                 message: "stopped because the engine asked for it".to_owned(),
                 class: "cancelled".to_owned(),
-                retryable: None,
-                retry_after_ms: None,
-                details: None,
+                ..AttemptErrorShape::default()
             }),
         }
     }

@@ -2,7 +2,7 @@
 //! become the error that the engine's retry rules read.
 //!
 //! Always: a class of `retry-and-failures.md` section 5, and `bug` where nothing better is known. A child that
-//! knows better writes `{"error": {"type", "message", "class", "retryable", "retry_after_ms", "details"}}` to its
+//! knows better writes `{"error": {"type", "message", "class", "code", "status", "retryable", "retry_after_ms", "details"}}` to its
 //! standard output and exits with something else than 0. Absent: any guess from the words of standard error.
 
 use std::time::Duration;
@@ -30,6 +30,8 @@ struct OwnWords {
     kind: Option<String>,
     message: Option<String>,
     class: Option<String>,
+    code: Option<String>,
+    status: Option<u16>,
     retryable: Option<bool>,
     retry_after_ms: Option<u64>,
     details: Option<Value>,
@@ -51,6 +53,13 @@ impl OwnWords {
                 ("type", Value::String(text)) => words.kind.replace(text).map(Value::from),
                 ("message", Value::String(text)) => words.message.replace(text).map(Value::from),
                 ("class", Value::String(text)) => words.class.replace(text).map(Value::from),
+                ("code", Value::String(text)) => {
+                    words.code.replace(one_word(&text)).map(Value::from)
+                }
+                ("status", Value::Number(number)) => match http_status(&number) {
+                    Some(status) => words.status.replace(status).map(Value::from),
+                    None => Some(Value::Number(number)),
+                },
                 ("retryable", Value::Bool(whether)) => {
                     words.retryable.replace(whether).map(Value::from)
                 }
@@ -76,6 +85,12 @@ fn whole_ms(number: &serde_json::Number) -> Option<u64> {
         let bounded = Duration::try_from_secs_f64((ms / 1_000.0).min(1e9)).ok()?;
         u64::try_from(bounded.as_micros().div_ceil(1_000)).ok()
     })
+}
+
+/// An HTTP status as any JSON writer may give it.
+fn http_status(number: &serde_json::Number) -> Option<u16> {
+    let status = number.as_u64().and_then(|status| u16::try_from(status).ok())?;
+    (100..=599).contains(&status).then_some(status)
 }
 
 /// For how long a command that failed asks to be given back: `{"release": {"after_ms": 60000}}`, and nothing else.
@@ -153,6 +168,8 @@ pub(super) fn error_of(
             details.insert("class".to_owned(), json!(unknown));
             class.to_owned()
         }
+        // A code or a status says more than how the process ended: the engine derives the class from it.
+        None if own.code.is_some() || own.status.is_some() => String::new(),
         None => class.to_owned(),
     };
     let message = own.message.unwrap_or_else(|| match stderr_tail.trim() {
@@ -163,6 +180,8 @@ pub(super) fn error_of(
         kind: own.kind.map(|own| one_word(&own)).filter(|own| !own.is_empty()).unwrap_or(kind),
         message: last_chars(&message, ERROR_MESSAGE_CHARS_MAX).to_owned(),
         class,
+        code: own.code.filter(|code| !code.is_empty()),
+        status: own.status,
         retryable: own.retryable,
         retry_after_ms: own.retry_after_ms.map(|asked| asked.min(RETRY_AFTER_MS_MAX)),
         details: Some(Value::Object(details)),
@@ -255,6 +274,27 @@ mod tests {
         assert_eq!(error.retry_after_ms, Some(1500));
         let details = json!({"target": "x", "exit_code": 3, "stderr": "noise"});
         assert_eq!(error.details, Some(details));
+    }
+
+    #[test]
+    fn what_a_service_said_lets_the_engine_derive_the_class() {
+        let of = |said: &[u8]| error_of(ProcessEnding::Exit(1), said, "");
+        let error = of(br#"{"error": {"code": "ECONNRESET", "status": 503}}"#);
+        assert_eq!((error.code.as_deref(), error.status), (Some("ECONNRESET"), Some(503)));
+        assert_eq!((error.class.as_str(), error.kind.as_str()), ("", "exit_1"));
+        let sent = serde_json::to_value(&error).unwrap_or_default();
+        assert!(sent.get("code").is_some() && sent.get("class").is_none(), "{sent}");
+        let named = of(br#"{"error": {"status": 503, "class": "throttled"}}"#);
+        assert_eq!(named.class, "throttled");
+        let wrong = of(br#"{"error": {"status": 99, "code": 7}}"#);
+        assert_eq!(
+            (wrong.status, wrong.code.as_deref(), wrong.class.as_str()),
+            (None, None, "bug")
+        );
+        assert_eq!(
+            wrong.details,
+            Some(json!({"exit_code": 1, "ignored": {"status": 99, "code": 7}}))
+        );
     }
 
     #[test]

@@ -300,9 +300,7 @@ fn panicked() -> AttemptErrorShape {
         kind: "panic".to_owned(),
         message: "the worker's own code panicked while it ran the attempt".to_owned(),
         class: "bug".to_owned(),
-        retryable: None,
-        retry_after_ms: None,
-        details: None,
+        ..AttemptErrorShape::default()
     }
 }
 

@@ -112,9 +112,7 @@ pub(super) fn failed(kind: &str, class: &str, message: String) -> AttemptErrorSh
         kind: kind.to_owned(),
         message,
         class: class.to_owned(),
-        retryable: None,
-        retry_after_ms: None,
-        details: None,
+        ..AttemptErrorShape::default()
     }
 }
 

@@ -292,9 +292,7 @@ fn failed_by_output(item: &CompleteShape, why: &str) -> FailShape {
         kind: "output_refused".to_owned(),
         message: format!("the engine does not accept the output: {why}"),
         class: "validation".to_owned(),
-        retryable: None,
-        retry_after_ms: None,
-        details: None,
+        ..AttemptErrorShape::default()
     };
     FailShape { lease: item.lease.clone(), error }
 }

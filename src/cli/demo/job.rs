@@ -48,8 +48,7 @@ impl RunAttempt for DemoWork {
                     .to_owned(),
                 class: "server.unavailable".to_owned(),
                 retryable: Some(true),
-                retry_after_ms: None,
-                details: None,
+                ..AttemptErrorShape::default()
             });
         }
         AttemptOutcome::completed(raw(&json!({ "done": attempt.node, "attempt": attempt.number })))
