@@ -38,6 +38,7 @@ use orrery::services::driver::{Driver, DriverPart};
 use orrery::services::job_scheduler::{JobScheduler, SubmissionBounds};
 use orrery::services::lifecycle::{Operations, ServiceHost};
 use orrery::services::queries::Queries;
+use orrery::services::retry_manager::RetryManager;
 use orrery::telemetry::metrics;
 use orrery_testing::event_store::MemoryEventStore;
 use orrery_testing::view::MemoryView;
@@ -80,8 +81,8 @@ async fn member(me: u32, store: &Arc<MemoryEventStore>, outside: &Surroundings) 
     let (engine, _executor) = executor::start(parts).await.expect("it starts");
     let settings = Settings::defaults().expect("the defaults");
     let clock = Arc::clone(&outside.clock);
-    let own = settings.services.of("job_scheduler");
-    let operations = Operations::new("job_scheduler", own, Arc::clone(&clock));
+    let operations =
+        |name| Operations::new(name, settings.services.of(name), Arc::clone(&outside.clock));
     let bounds = SubmissionBounds { bounds: settings.bounds.to_bounds(), queue_timeout: None };
     let introduction = Introduction {
         name: String::new(),
@@ -99,7 +100,13 @@ async fn member(me: u32, store: &Arc<MemoryEventStore>, outside: &Surroundings) 
     engine.cluster().routes(vec![Some(2); 64], vec![1, 2]).await;
     let host = ServiceHost::builder().build(settings.services.clone(), outside.clone());
     let api = Api::new(ApiParts {
-        scheduler: JobScheduler::new(engine.clone(), outside.clone(), operations, bounds),
+        scheduler: JobScheduler::new(
+            engine.clone(),
+            outside.clone(),
+            operations("job_scheduler"),
+            bounds,
+        ),
+        retries: RetryManager::new(engine.clone(), operations("retry_manager")),
         queries: Queries::new(engine.clone(), clock),
         outside: outside.clone(),
         engine: engine.clone(),
