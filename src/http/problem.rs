@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 
 pub use self::code::Code;
 use crate::engine::error::EngineError;
-use crate::services::lifecycle::{CallError, OperationError};
+use crate::services::lifecycle::{EngineCallError, OperationError};
 use crate::view::contract::ViewError;
 
 /// The media type of every error.
@@ -338,11 +338,11 @@ impl From<EngineError> for Problem {
     }
 }
 
-impl From<CallError> for Problem {
-    fn from(error: CallError) -> Self {
+impl From<EngineCallError> for Problem {
+    fn from(error: EngineCallError) -> Self {
         match error {
-            CallError::Engine(error) => error.into(),
-            CallError::Operation(error) => {
+            EngineCallError::Engine(error) => error.into(),
+            EngineCallError::Operation(error) => {
                 let code = match error {
                     OperationError::Busy { .. } => Code::Overloaded,
                     OperationError::Stopped { .. } => Code::OperationStopped,

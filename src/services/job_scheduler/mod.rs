@@ -15,7 +15,7 @@ use domain::job::command::{JobCommand, Report};
 use domain::job::summary::JobSnapshot;
 
 use super::lifecycle::{
-    CallError, CountedOperations, Need, OperationVerdict, Operations, Service, Ticks,
+    CountedOperations, EngineCallError, Need, OperationVerdict, Operations, Service, Ticks,
     correlation_of, judge_error, run_call,
 };
 use crate::engine::core::message::{Caller, LeaseRequest};
@@ -61,7 +61,7 @@ impl JobScheduler {
         &self,
         namespace: &Namespace,
         request: JobRequest,
-    ) -> Result<Changed<Made>, CallError> {
+    ) -> Result<Changed<Made>, EngineCallError> {
         let correlation = correlation_of(&request.caller);
         // A specification is large, and would be moved with every future around this one.
         let work = Box::pin(async {
@@ -80,7 +80,7 @@ impl JobScheduler {
         &self,
         namespace: &Namespace,
         requests: Vec<JobRequest>,
-    ) -> Result<Vec<Result<Changed<Made>, EngineError>>, CallError> {
+    ) -> Result<Vec<Result<Changed<Made>, EngineError>>, EngineCallError> {
         let correlation = requests.first().map(|one| correlation_of(&one.caller));
         let work = Box::pin(async {
             let mut answers = Vec::with_capacity(requests.len());
@@ -115,7 +115,7 @@ impl JobScheduler {
         job: JobId,
         command: JobCommand,
         caller: Caller,
-    ) -> Result<Changed<JobSnapshot>, CallError> {
+    ) -> Result<Changed<JobSnapshot>, EngineCallError> {
         let (kind, correlation) = (kind_of(&command), correlation_of(&caller));
         let jobs = self.engine.jobs();
         let work = jobs.command(namespace, job, command, caller);
@@ -144,7 +144,7 @@ impl JobScheduler {
         &self,
         correlation: &str,
         read: impl Future<Output = Result<T, EngineError>>,
-    ) -> Result<T, CallError> {
+    ) -> Result<T, EngineCallError> {
         self.operate("get_job_progress", correlation, read).await
     }
 
@@ -153,7 +153,7 @@ impl JobScheduler {
         kind: &'static str,
         correlation: &str,
         work: impl Future<Output = Result<T, EngineError>>,
-    ) -> Result<T, CallError> {
+    ) -> Result<T, EngineCallError> {
         run_call(&self.operations, kind, correlation, work).await
     }
 }

@@ -9,7 +9,7 @@ use domain::retry::named::NamedPolicies;
 
 use super::JobScheduler;
 use crate::engine::core::message::Caller;
-use crate::services::lifecycle::{CallError, correlation_of};
+use crate::services::lifecycle::{EngineCallError, correlation_of};
 
 /// Changes of a node that has not run, as asked for.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl JobScheduler {
         namespace: &Namespace,
         request: RepairRequest,
         caller: Caller,
-    ) -> Result<(), CallError> {
+    ) -> Result<(), EngineCallError> {
         let correlation = correlation_of(&caller);
         let RepairRequest { job, node, spec, reason } = request;
         let work = Box::pin(async {

@@ -8,7 +8,7 @@ use crate::engine::error::EngineError;
 
 /// Why a service's call of the engine gave nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CallError {
+pub enum EngineCallError {
     /// The engine said no, or could not say.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -23,7 +23,7 @@ pub(in crate::services) async fn run_call<T>(
     kind: &'static str,
     correlation: &str,
     work: impl Future<Output = Result<T, EngineError>>,
-) -> Result<T, CallError> {
+) -> Result<T, EngineCallError> {
     Ok(operations.run(kind, correlation, judge, work).await??)
 }
 

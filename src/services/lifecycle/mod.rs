@@ -22,7 +22,7 @@ mod state;
 mod tasks;
 
 pub use self::counted::CountedOperations;
-pub use self::engine_calls::CallError;
+pub use self::engine_calls::EngineCallError;
 pub(in crate::services) use self::engine_calls::{correlation_of, judge_error, run_call};
 pub use self::host::{FailedStart, HostBuilder, HostError, ServiceHost};
 pub use self::operation_error::OperationError;

@@ -9,7 +9,7 @@ use domain::catalog::command::CatalogCommand;
 use domain::catalog::policy::CatalogPolicy;
 use domain::ids::{Namespace, PolicyId};
 
-use super::lifecycle::{CallError, Need, Operations, Service, correlation_of, run_call};
+use super::lifecycle::{EngineCallError, Need, Operations, Service, correlation_of, run_call};
 use crate::engine::core::message::Caller;
 use crate::engine::handle::Engine;
 use crate::engine::jobs::Changed;
@@ -41,7 +41,7 @@ impl RetryManager {
         policy: PolicyId,
         command: CatalogCommand,
         caller: Caller,
-    ) -> Result<Changed<Option<Arc<CatalogPolicy>>>, CallError> {
+    ) -> Result<Changed<Option<Arc<CatalogPolicy>>>, EngineCallError> {
         let (kind, correlation) = (kind_of(&command), correlation_of(&caller));
         let catalogs = self.engine.catalogs();
         let work = catalogs.change(namespace, policy, command, caller);
